@@ -1,0 +1,22 @@
+import type { ProcessIdentity } from './target.js';
+import type { Subject } from './subject.js';
+
+/** Why the kernel's own ptrace read check with real credentials would refuse. Mirrors Mismatch in native/monitor/protocol.h. */
+export type AccessObstacle = 'uid' | 'gid' | 'not-dumpable' | 'capabilities' | 'user-namespace';
+
+/**
+ * Same-user access as ptrace(2) defines PTRACE_MODE_READ_REALCREDS: all of the target's real, effective and saved ids
+ * equal the client's real ones, the target is dumpable, its permitted capabilities are a subset of the client's, and
+ * it lives in the client's user namespace. Which namespace a process is in can not be read without CAP_SYS_PTRACE, so
+ * anything but "both in the broker's own" counts as an obstacle.
+ * @returns every obstacle; empty means access.
+ */
+export function sameUserObstacles(subject: Pick<Subject, 'uid' | 'gid' | 'permitted' | 'sameUserNamespace'>, target: ProcessIdentity): readonly AccessObstacle[] {
+  const obstacles: AccessObstacle[] = [];
+  if (target.uids.some((uid) => uid !== subject.uid)) obstacles.push('uid');
+  if (target.gids.some((gid) => gid !== subject.gid)) obstacles.push('gid');
+  if (!target.dumpable) obstacles.push('not-dumpable');
+  if ((target.permitted & ~subject.permitted) !== 0n) obstacles.push('capabilities');
+  if (!target.sameUserNamespace || !subject.sameUserNamespace) obstacles.push('user-namespace');
+  return obstacles;
+}

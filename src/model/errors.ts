@@ -1,0 +1,27 @@
+/** Every error that the broker tells a client. The table in error_table.ts holds cause and remedy for each code. */
+export const ERROR_NAMES = ['PolicyDenied', 'CeilingExceeded', 'InvalidEvent', 'InvalidTarget', 'TargetGone', 'TargetChanged', 'QuotaExceeded', 'RateLimited', 'KernelRefused', 'NoSuchGrant', 'UnexpectedFds', 'AuditFailed', 'Unavailable'] as const;
+export type ErrorName = (typeof ERROR_NAMES)[number];
+
+/** Thrown inside the broker, sent as `org.perfbroker.Broker.<name>`, rebuilt by the client library. */
+export class BrokerError extends Error {
+  override readonly name = 'BrokerError';
+  /** Stable code within the name, e.g. `no-rule`, `frequency`, `EMFILE`; each is listed in docs/errors.md. */
+  readonly code: string;
+  readonly error: ErrorName;
+  /** The kernel's errno, positive; 0 when there was none. */
+  readonly errno: number;
+  readonly cause_: string;
+  readonly remedy: string;
+  /** Further fields of the error's parameters (`reasons` of PolicyDenied). */
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(error: ErrorName, code: string, message: string, options: { errno?: number; cause: string; remedy: string; details?: Readonly<Record<string, unknown>> }) {
+    super(message);
+    this.error = error;
+    this.code = code;
+    this.errno = options.errno ?? 0;
+    this.cause_ = options.cause;
+    this.remedy = options.remedy;
+    this.details = options.details ?? {};
+  }
+}

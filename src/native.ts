@@ -1,0 +1,140 @@
+/**
+ * The whole native surface. This is the only file that loads the addon; everything here is a thin, typed wrapper
+ * around one system call or one native object. Decisions live in TypeScript, never in the addon.
+ *
+ * Every function that fails throws a {@link NativeError}: `errno` is positive, `code` its name (`'EACCES'`),
+ * `syscall` what was called. Every fd that comes back has FD_CLOEXEC and is owned by the caller.
+ */
+import { createRequire } from 'node:module';
+
+/** Any file descriptor number of this process. Ownership is in the name of what takes it: `…Consume` closes it. */
+export type Fd = number;
+
+export interface NativeError extends Error {
+  readonly errno: number;
+  readonly code: string;
+  readonly syscall: string;
+}
+
+/** What the kernel says of the process at the other end of an AF_UNIX stream socket, as of connect(2). */
+export interface PeerCredentials {
+  /** In this process's pid namespace; 0 when the peer lives outside of it. */
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** SO_PEERGROUPS, supplementary groups. */
+  readonly groups: readonly number[];
+  /** SO_PEERPIDFD (Linux 6.5); `'unsupported'` on older kernels, `'reaped'` when the peer is already gone (ESRCH, EINVAL). */
+  readonly pidfd: Fd | 'unsupported' | 'reaped';
+}
+
+/** One recvmsg(2). */
+export interface Received {
+  /** Bytes written into the buffer; 0 is end of stream (on a stream socket). */
+  readonly bytes: number;
+  /** Fds that came along, FD_CLOEXEC, owned by the caller. Never more than 253. */
+  readonly fds: readonly Fd[];
+  /** MSG_TRUNC: a datagram did not fit. MSG_CTRUNC is never reported: the fds are closed and EMSGSIZE is thrown. */
+  readonly truncated: boolean;
+}
+
+/** Readiness of one fd on the event loop (uv_poll). `start` keeps the loop alive, `stop` and `close` do not. */
+export interface Poller {
+  /** @param events bit 1 readable, bit 2 writable, bit 4 disconnected (UV_READABLE | UV_WRITABLE | UV_DISCONNECT) */
+  start(events: number): void;
+  stop(): void;
+  /** Idempotent. The fd itself stays open: it belongs to the caller. Must come before the fd is closed. */
+  close(): void;
+}
+export const READABLE = 1;
+export const WRITABLE = 2;
+export const DISCONNECT = 4;
+
+/** Counters of a {@link Drain} so far. */
+export interface DrainStats {
+  /** Bytes written to the output. */
+  readonly bytes: bigint;
+  /** PERF_RECORD_SAMPLE records. */
+  readonly samples: bigint;
+  /** Sum of the `lost` fields of PERF_RECORD_LOST and PERF_RECORD_LOST_SAMPLES. */
+  readonly lost: bigint;
+  /** PERF_RECORD_THROTTLE records. */
+  readonly throttled: bigint;
+  /** Records of every type. */
+  readonly records: bigint;
+  /** Times the loop woke up. */
+  readonly wakeups: bigint;
+  /** Rings with at least one live event. */
+  readonly liveRings: number;
+}
+
+/**
+ * The native drain loop: one thread, epoll over every event fd, copies records from the rings to `outputFd` in ring
+ * order and ends each pass that moved something with a PERF_RECORD_FINISHED_ROUND (type 68, 8 bytes). No JavaScript
+ * runs per record. Handles the wrap, PERF_RECORD_LOST, THROTTLE, watermarks and POLLHUP (an event whose task ended is
+ * taken off epoll; its ring is drained a last time when its last event is gone).
+ */
+export interface Drain {
+  /**
+   * Maps a ring on `fd` (MAP_SHARED, read-write) and adds `fd` to the loop. Throws EPERM when the memlock limit forbids it.
+   * @param pages data pages, a power of two
+   * @returns ring index
+   */
+  addRing(fd: Fd, pages: number): number;
+  /** Redirects `fd` into ring `ring` (PERF_EVENT_IOC_SET_OUTPUT) and adds it to the loop. The caller keeps `fd` open until stop. */
+  addEvent(fd: Fd, ring: number): void;
+  /** Starts the thread. `onEnd` is called once on the event loop: when every ring has lost its last event, on a write error, or after stop(). */
+  start(onEnd: (error: NativeError | null, stats: DrainStats) => void): void;
+  /** Drains every ring a last time, then ends; `onEnd` follows. Idempotent. */
+  stop(): void;
+  stats(): DrainStats;
+  /** Unmaps; idempotent. Only after onEnd, or when never started. */
+  close(): void;
+}
+
+/** Rights and ids as /proc or getsockopt give them; see native/addon. */
+export interface NativeBinding {
+  // sockets
+  /** socket + connect on AF_UNIX SOCK_STREAM, non-blocking afterwards, CLOEXEC. ENOENT, ECONNREFUSED, EACCES, ENAMETOOLONG. */
+  connectUnix(path: string): Fd;
+  /** socket + bind + listen; non-blocking, CLOEXEC. */
+  listenUnix(path: string, backlog: number): Fd;
+  /** accept4 with SOCK_CLOEXEC | SOCK_NONBLOCK; null on EAGAIN and on connections that were aborted meanwhile. */
+  accept(listener: Fd): Fd | null;
+  /** type: 'stream' | 'seqpacket'; both ends CLOEXEC and non-blocking. */
+  socketPair(type: 'stream' | 'seqpacket'): readonly [Fd, Fd];
+  peerCredentials(socket: Fd): PeerCredentials;
+  /** One sendmsg with MSG_NOSIGNAL | MSG_DONTWAIT. Fds go with the first byte; at most 253. null on EAGAIN (nothing was sent). ETOOMANYREFS, EPIPE throw. */
+  sendMessage(socket: Fd, data: Uint8Array, fds: readonly Fd[]): number | null;
+  /** One recvmsg with MSG_CMSG_CLOEXEC | MSG_DONTWAIT. null on EAGAIN. */
+  receiveMessage(socket: Fd, into: Uint8Array): Received | null;
+  /** SO_SNDBUF / SO_RCVBUF etc. are left alone. shutdown(SHUT_RDWR); errors are ignored. */
+  shutdown(socket: Fd): void;
+  // fds
+  /** close(2). EBADF throws: it is always a bug. */
+  close(fd: Fd): void;
+  /** F_DUPFD_CLOEXEC. */
+  duplicate(fd: Fd): Fd;
+  /** pidfd_open(2). flags 0 or PIDFD_THREAD is refused on old kernels. ESRCH when there is no such process. */
+  pidfdOpen(pid: number): Fd;
+  /** kill(pidfd, 0)-free liveness: poll(2) on a pidfd; true while the process has not ended. */
+  pidfdAlive(pidfd: Fd): boolean;
+  // perf events (need nothing but the fd)
+  perfEnable(fd: Fd): void;
+  perfDisable(fd: Fd): void;
+  perfReset(fd: Fd): void;
+  perfId(fd: Fd): bigint;
+  perfSetOutput(fd: Fd, target: Fd): void;
+  /** read(2) of a counting event into u64 words, as read_format lays them out. */
+  perfRead(fd: Fd): BigUint64Array;
+  /** perf_event_open(2) with exactly these attr bytes. For collectors that may, tests and benchmarks; the broker never calls it. */
+  perfEventOpen(attr: Uint8Array, pid: number, cpu: number, groupFd: Fd, flags: number): Fd;
+  createPoller(fd: Fd, onReady: (status: number, events: number) => void): Poller;
+  createDrain(outputFd: Fd): Drain;
+  // this process
+  /** Monotonic clock, nanoseconds. clock: CLOCK_* number. */
+  clockNanoseconds(clock: number): bigint;
+}
+
+const require = createRequire(import.meta.url);
+export const native: NativeBinding = require('./native/perfbroker.node') as NativeBinding;

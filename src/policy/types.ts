@@ -1,0 +1,81 @@
+import type { EventClass, EventSpec } from '../model/event.js';
+import type { Subject } from '../model/subject.js';
+import type { Target } from '../model/target.js';
+
+/** Ceilings on one subject; `undefined` never means unlimited: the parser fills every field from [limits] or the built-in defaults. */
+export interface Limits {
+  /** Highest sampling frequency, Hz; a period is refused when it is smaller than what this frequency would need on the event's fastest clock (cpu-clock, task-clock: ns), and for other events held to `minPeriod`. */
+  readonly frequency: number;
+  readonly minPeriod: number;
+  /** Bytes of ring over all live grants of the uid. */
+  readonly ringBytes: number;
+  /** Event fds over all live grants of the uid. */
+  readonly fds: number;
+  /** Live grants of the uid. */
+  readonly grants: number;
+  /** Seconds until a grant ends by itself; 0: no end. */
+  readonly leaseSeconds: number;
+  /** Bytes of user stack per sample. */
+  readonly stackBytes: number;
+}
+
+export type RuleVerdict = 'allow' | 'deny' | 'ask';
+
+export interface RuleSubjects {
+  readonly everyone: boolean;
+  readonly administrator: boolean;
+  readonly uids: readonly number[];
+  readonly gids: readonly number[];
+  readonly units: readonly string[]; // exact, or with a trailing *
+}
+
+export interface RuleTargets {
+  readonly sameUser: boolean;
+  readonly anyUser: boolean;
+  readonly uids: readonly number[];
+  readonly units: readonly string[];
+  readonly cgroups: readonly string[]; // path prefixes, whole components
+  readonly executables: readonly string[]; // absolute paths
+  readonly system: boolean;
+  readonly anyCgroup: boolean;
+}
+
+export interface Rule {
+  readonly name: string;
+  /** file:line for messages. */
+  readonly where: string;
+  readonly verdict: RuleVerdict;
+  readonly subjects: RuleSubjects;
+  readonly targets: RuleTargets;
+  readonly classes: readonly EventClass[];
+  readonly counting: boolean;
+  readonly sampling: boolean;
+  readonly limits: Limits;
+}
+
+export interface Policy {
+  /** Files it was read from, in order; `['built-in default']` for the embedded one. */
+  readonly sources: readonly string[];
+  /** First match wins. */
+  readonly rules: readonly Rule[];
+}
+
+/** What a subject asks for, after parsing and vetting. */
+export interface PolicyRequest {
+  readonly subject: Subject;
+  readonly targets: readonly Target[];
+  readonly events: readonly EventSpec[];
+  /** Classes that the ceiling leaves open in this daemon. */
+  readonly ceiling: readonly EventClass[];
+  readonly ringBytes: number;
+  readonly fds: number;
+  readonly leaseSeconds?: number;
+}
+
+export type Reason =
+  | { readonly code: 'ceiling'; readonly class: EventClass; readonly text: string }
+  | { readonly code: 'no-rule' | 'denied' | 'subject' | 'target' | 'class' | 'mode' | 'limit' | 'access'; readonly rule?: string; readonly text: string };
+
+export type Verdict =
+  | { readonly kind: 'allow' | 'ask'; readonly rule: string; readonly where: string; readonly limits: Limits; readonly classes: readonly EventClass[] }
+  | { readonly kind: 'deny'; readonly rule?: string; readonly where?: string; readonly reasons: readonly Reason[]; readonly classes: readonly EventClass[] };
