@@ -93,7 +93,8 @@ struct Identity {
   uint32_t uid[3];      // real, effective, saved
   uint32_t gid[3];
   uint64_t permitted;   // capability bits
-  uint32_t dumpable;    // 1: /proc/PID belongs to the task's effective ids; 0: it does not. See proc.h.
+  uint32_t dumpable;    // 1: /proc/PID/status belongs to the task's effective ids; 0: it does not. Of /proc/PID itself
+                        // the owner tells nothing: it is always the effective ids (task_dump_owner, fs/proc/base.c).
   uint32_t reserved;    // 0
 };
 

@@ -1,0 +1,73 @@
+#include "core/scm.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cstring>
+
+namespace perfbroker {
+
+Result<Received> receive_message(int socket, void* data, size_t size, std::span<UniqueFd> fds, int flags) {
+  iovec vector{data, size};
+  // Room for all that the kernel can send, so that surplus fds arrive here and can be closed.
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxMessageFds)];
+  msghdr header{};
+  header.msg_iov = &vector;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  ssize_t bytes;
+  do {
+    bytes = recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC);
+  } while (bytes < 0 && errno == EINTR);
+  if (bytes < 0) return last_error("recvmsg");
+
+  Received received{static_cast<size_t>(bytes), 0, (header.msg_flags & MSG_TRUNC) != 0};
+  bool overflow = (header.msg_flags & MSG_CTRUNC) != 0;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(0)) continue;
+    const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; i++) {
+      int fd;
+      memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+      if (received.fd_count < fds.size()) {
+        fds[received.fd_count++].reset(fd);
+      } else {
+        close(fd);
+        overflow = true;
+      }
+    }
+  }
+  if (overflow) {
+    for (size_t i = 0; i < received.fd_count; i++) fds[i].reset();
+    return Error{EMSGSIZE, "recvmsg"};
+  }
+  return received;
+}
+
+Result<size_t> send_message(int socket, const void* data, size_t size, std::span<const int> fds, int flags) {
+  if (fds.size() > kMaxMessageFds || (size == 0 && !fds.empty())) return Error{EINVAL, "sendmsg"};
+  iovec vector{const_cast<void*>(data), size};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxMessageFds)];
+  msghdr header{};
+  header.msg_iov = &vector;
+  header.msg_iovlen = 1;
+  if (!fds.empty()) {
+    memset(control, 0, CMSG_SPACE(fds.size_bytes()));
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* c = CMSG_FIRSTHDR(&header);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(fds.size_bytes());
+    memcpy(CMSG_DATA(c), fds.data(), fds.size_bytes());
+  }
+  ssize_t bytes;
+  do {
+    bytes = sendmsg(socket, &header, flags | MSG_NOSIGNAL);
+  } while (bytes < 0 && errno == EINTR);
+  if (bytes < 0) return last_error("sendmsg");
+  return static_cast<size_t>(bytes);
+}
+
+}  // namespace perfbroker
