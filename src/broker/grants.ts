@@ -1,0 +1,143 @@
+/** Grants from hand-over to end: what the broker keeps of each, who may see it, and that everything is closed once. */
+import { randomBytes } from 'node:crypto';
+import type { Subject } from '../model/subject.js';
+import { DISCONNECT, native, READABLE, type Fd, type Poller } from '../native.js';
+import { releaseTargets, targetName, type PinnedTarget } from './targets.js';
+
+/** What a grant holds until it ends. The fds are the broker's own duplicates of what the client was given. */
+export interface GrantParts {
+  readonly subject: Subject;
+  /** Whose closing ends the grant. */
+  readonly owner: object;
+  readonly targets: readonly PinnedTarget[];
+  readonly fds: readonly Fd[];
+  readonly events: number;
+  readonly ringBytes: number;
+  readonly rule: string;
+  /** 0: no end. */
+  readonly leaseSeconds: number;
+  /** Lets go of the rings that the opener mapped in advance; called at most once. */
+  readonly releaseRings: () => void;
+  /** Gives the quota back; called once. */
+  readonly releaseQuota: () => void;
+}
+
+export type EndReason = 'connection' | 'lease' | 'target' | 'revoked' | 'shutdown';
+
+export interface EndedGrant {
+  readonly fds: number;
+  /** Events that were disabled through the broker's fds. */
+  readonly disabled: number;
+}
+
+export class Grant {
+  readonly id: string = randomBytes(12).toString('hex');
+  readonly parts: GrantParts;
+  readonly #startedMs: number = performance.now();
+  readonly #watchers: Poller[] = [];
+  #liveProcesses: number;
+  #lease: NodeJS.Timeout | undefined;
+  #ringsHeld = true;
+
+  /** @param onDue called when the lease is over or the last target process has ended */
+  constructor(parts: GrantParts, onDue: (grant: Grant, reason: EndReason) => void) {
+    this.parts = parts;
+    const processes = parts.targets.filter((target) => target.kind === 'process');
+    this.#liveProcesses = processes.length === parts.targets.length ? processes.length : Infinity;
+    if (parts.leaseSeconds > 0) this.#lease = setTimeout(() => onDue(this, 'lease'), parts.leaseSeconds * 1000);
+    if (this.#liveProcesses === Infinity) return;
+    for (const target of processes) {
+      const watcher = native.createPoller(target.fd, () => {
+        watcher.close();
+        this.#liveProcesses -= 1;
+        if (this.#liveProcesses === 0) onDue(this, 'target');
+      });
+      watcher.start(READABLE | DISCONNECT);
+      this.#watchers.push(watcher);
+    }
+  }
+
+  get ageSeconds(): number {
+    return Math.floor((performance.now() - this.#startedMs) / 1000);
+  }
+
+  get targetNames(): string[] {
+    return this.parts.targets.map(targetName);
+  }
+
+  releaseRings(): void {
+    if (!this.#ringsHeld) return;
+    this.#ringsHeld = false;
+    this.parts.releaseRings();
+  }
+
+  /** Closes everything that is held; called once, by {@link Grants.end}. */
+  close(disable: boolean): EndedGrant {
+    clearTimeout(this.#lease);
+    for (const watcher of this.#watchers) watcher.close();
+    let disabled = 0;
+    for (const fd of this.parts.fds) {
+      if (disable && disableEvent(fd)) disabled += 1;
+      native.close(fd);
+    }
+    releaseTargets(this.parts.targets);
+    this.releaseRings();
+    this.parts.releaseQuota();
+    return { fds: this.parts.fds.length, disabled };
+  }
+}
+
+/** An event whose task has ended cannot be disabled and need not be. */
+function disableEvent(fd: Fd): boolean {
+  try {
+    native.perfDisable(fd);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export class Grants {
+  readonly #grants = new Map<string, Grant>();
+  readonly #onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void;
+
+  constructor(onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void) {
+    this.#onEnd = onEnd;
+  }
+
+  get size(): number {
+    return this.#grants.size;
+  }
+
+  add(parts: GrantParts): Grant {
+    const grant = new Grant(parts, (due, reason) => this.end(due, reason));
+    this.#grants.set(grant.id, grant);
+    return grant;
+  }
+
+  /** The grant when it exists and `uid` owns it or `administrator` is set; nobody learns of other users' grants. */
+  find(id: string, uid: number, administrator: boolean): Grant | null {
+    const grant = this.#grants.get(id);
+    return grant !== undefined && (administrator || grant.parts.subject.uid === uid) ? grant : null;
+  }
+
+  list(uid: number | 'all'): Grant[] {
+    return [...this.#grants.values()].filter((grant) => uid === 'all' || grant.parts.subject.uid === uid);
+  }
+
+  /** Ends a grant; a second call finds nothing to do. Only a revoke and the end of a lease stop events that a holder still reads. */
+  end(grant: Grant, reason: EndReason): EndedGrant {
+    if (!this.#grants.delete(grant.id)) return { fds: 0, disabled: 0 };
+    const ended = grant.close(reason === 'revoked' || reason === 'lease');
+    this.#onEnd(grant, reason, ended);
+    return ended;
+  }
+
+  endOwnedBy(owner: object, reason: EndReason): void {
+    for (const grant of [...this.#grants.values()]) if (grant.parts.owner === owner) this.end(grant, reason);
+  }
+
+  endAll(reason: EndReason): void {
+    for (const grant of [...this.#grants.values()]) this.end(grant, reason);
+  }
+}

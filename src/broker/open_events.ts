@@ -1,0 +1,241 @@
+/** Carries out what policy has allowed: has the opener open every slot, in as many messages as that takes. */
+import { brokerError } from '../model/error_table.js';
+import { kernelRefused } from '../model/kernel_refused.js';
+import { EVENT_CLASSES } from '../model/event.js';
+import type { EventFields } from '../model/event_fields.js';
+import { native, type Fd } from '../native.js';
+import type { OpenerClient } from './opener.js';
+import { mismatchNames, type OpenerReply, type OpenerSlot } from './opener_protocol.js';
+import { planSlots, type RingSlots } from './plan.js';
+import { readThreads } from './proc.js';
+import type { PinnedTarget } from './targets.js';
+
+export interface OpenOrder {
+  readonly uid: number;
+  /** The client's socket: the opener asks it who the client is. */
+  readonly connection: Fd;
+  readonly targets: readonly PinnedTarget[];
+  readonly events: readonly EventFields[];
+  readonly leaders: readonly (number | undefined)[];
+  /** Some event is inherited by threads and children born later. */
+  readonly inherit: boolean;
+  /** cpus, or [-1] for any. */
+  readonly cpus: readonly number[];
+  readonly ringPages: number;
+  readonly ringSlots: RingSlots;
+  /** For the text of the kernel's refusals. */
+  readonly kernel: { readonly paranoid: number; readonly capability: string };
+  /** More fds than that are never opened (the quota that was reserved, or what policy allows). */
+  readonly maxFds: number;
+}
+
+export interface OpenedSlot {
+  readonly fd: Fd;
+  readonly event: number;
+  readonly target: number;
+  readonly tid: number;
+  readonly cpu: number;
+}
+
+/** Everything that was opened. The fds belong to the caller. */
+export interface OpenedEvents {
+  readonly slots: readonly OpenedSlot[];
+  /** Serials of requests whose rings the opener holds. */
+  readonly ringSerials: readonly number[];
+  readonly rings: number;
+  /** Threads were still being born when the last scan ended. */
+  readonly unstable: boolean;
+}
+
+/** Scans of the thread list before the attach is taken as it is. */
+const MAX_SCANS = 8;
+
+export async function openEvents(opener: OpenerClient, order: OpenOrder): Promise<OpenedEvents> {
+  const attach = new Attach(opener, order);
+  try {
+    for (const [index, target] of order.targets.entries()) await attach.target(index, target);
+    return attach.result();
+  } catch (error) {
+    attach.discard({ slots: 0, rings: 0 });
+    throw error;
+  }
+}
+
+/** Fds that an order is going to open, as far as can be told now. */
+export function countFds(targets: readonly PinnedTarget[], events: number, cpus: number): number {
+  let tasks = 0;
+  for (const target of targets)
+    tasks += target.kind === 'process' && target.tid === null ? (readThreads(target.process.pid)?.length ?? 0) : 1;
+  return tasks * events * cpus;
+}
+
+interface RingRecord {
+  readonly serial: number;
+  readonly cpus: readonly number[];
+}
+
+class Attach {
+  readonly #opener: OpenerClient;
+  readonly #order: OpenOrder;
+  readonly #slots: OpenedSlot[] = [];
+  readonly #rings: RingRecord[] = [];
+  readonly #cpusWithRing = new Set<number>();
+  #unstable = false;
+
+  constructor(opener: OpenerClient, order: OpenOrder) {
+    this.#opener = opener;
+    this.#order = order;
+  }
+
+  async target(index: number, target: PinnedTarget): Promise<void> {
+    if (target.kind !== 'process') return this.#open(index, target, [-1]);
+    if (target.tid !== null) return this.#open(index, target, [target.tid]);
+    return this.#order.inherit ? this.#allInherited(index, target) : this.#allThreads(index, target);
+  }
+
+  /** Threads found by a later scan are added until a scan finds none. */
+  async #allThreads(index: number, target: PinnedTarget & { kind: 'process' }): Promise<void> {
+    const known = new Set<number>();
+    for (let scan = 0; ; scan++) {
+      const fresh = threadsOf(target).filter((tid) => !known.has(tid));
+      if (fresh.length === 0) return;
+      if (scan === MAX_SCANS) {
+        this.#unstable = true;
+        return;
+      }
+      for (const tid of fresh) known.add(tid);
+      await this.#open(index, target, fresh);
+    }
+  }
+
+  /**
+   * With inherit a thread that a scan finds anew may have its events already, from the thread that created it, or not,
+   * when its creator had none yet; it can not be told. So an attach counts only when no thread appeared during it;
+   * else everything is closed and opened again.
+   */
+  async #allInherited(index: number, target: PinnedTarget & { kind: 'process' }): Promise<void> {
+    const before = { slots: this.#slots.length, rings: this.#rings.length };
+    for (let scan = 0; ; scan++) {
+      const tids = threadsOf(target);
+      await this.#open(index, target, tids);
+      const known = new Set(tids);
+      if (threadsOf(target).every((tid) => known.has(tid))) return;
+      if (scan === MAX_SCANS) {
+        this.#unstable = true;
+        return;
+      }
+      this.discard(before);
+    }
+  }
+
+  async #open(index: number, target: PinnedTarget, tids: readonly number[]): Promise<void> {
+    const order = this.#order;
+    const wanted = tids.length * order.cpus.length * order.events.length;
+    if (this.#slots.length + wanted > order.maxFds)
+      throw brokerError(
+        'QuotaExceeded',
+        'fds',
+        `the request needs ${this.#slots.length + wanted} fds; ${order.maxFds} are allowed`,
+      );
+    for (const slots of planSlots(order.leaders, tids, order.cpus, order.ringSlots, this.#cpusWithRing)) {
+      const premapped = slots.filter((slot) => slot.premap);
+      const { reply, fds } = await this.#opener.open(
+        order.uid,
+        {
+          target: target.kind,
+          expected: target.kind === 'process' ? target.process : null,
+          events: order.events,
+          slots,
+          ringPages: premapped.length > 0 ? order.ringPages : 0,
+        },
+        order.connection,
+        target.fd,
+      );
+      if (reply.status !== 'opened') throw refusal(reply, target, order);
+      if (premapped.length > 0) this.#rings.push({ serial: reply.serial, cpus: premapped.map((slot) => slot.cpu) });
+      const opened = slots.filter((_, slot) => reply.slotErrnos[slot] === 0);
+      for (const [slot, fd] of fds.entries()) this.#keep(fd, index, opened[slot]);
+    }
+  }
+
+  #keep(fd: Fd, target: number, slot: OpenerSlot | undefined): void {
+    if (slot === undefined) native.close(fd);
+    else this.#slots.push({ fd, event: slot.event, target, tid: slot.tid, cpu: slot.cpu });
+  }
+
+  /** Closes the slots opened since `mark`, and lets go of their rings. */
+  discard(mark: { readonly slots: number; readonly rings: number }): void {
+    for (const slot of this.#slots.splice(mark.slots)) native.close(slot.fd);
+    for (const ring of this.#rings.splice(mark.rings)) {
+      for (const cpu of ring.cpus) this.#cpusWithRing.delete(cpu);
+      void this.#opener.release(this.#order.uid, ring.serial).catch(ignoreShutdown);
+    }
+  }
+
+  result(): OpenedEvents {
+    return {
+      slots: this.#slots,
+      ringSerials: this.#rings.map((ring) => ring.serial),
+      rings: this.#rings.reduce((sum, ring) => sum + ring.cpus.length, 0),
+      unstable: this.#unstable,
+    };
+  }
+}
+
+/** When the opener is gone its mappings are too. */
+export function ignoreShutdown(): void {}
+
+function threadsOf(target: PinnedTarget & { kind: 'process' }): readonly number[] {
+  const tids = readThreads(target.process.pid);
+  if (tids === null || !native.pidfdAlive(target.fd))
+    throw brokerError('TargetGone', 'exited', `process ${target.process.pid} has ended`);
+  return tids;
+}
+
+/** The error for a reply that is not `opened`; every status has one. */
+function refusal(reply: OpenerReply, target: PinnedTarget, order: OpenOrder): Error {
+  const who = target.kind === 'process' ? `process ${target.process.pid}` : target.kind;
+  const mismatch = mismatchNames(reply.detail);
+  switch (reply.status) {
+    case 'ceiling': {
+      const missing = EVENT_CLASSES.filter((_, bit) => ((reply.detail >> bit) & 1) === 1);
+      return brokerError(
+        'CeilingExceeded',
+        missing[0] ?? 'user',
+        `the ceiling of this daemon has no ${missing.join(', ')}`,
+      );
+    }
+    case 'not-same-user':
+      return brokerError(
+        'CeilingExceeded',
+        'other-users',
+        `the caller itself could not read ${who} (${mismatch.join(', ')}), and the ceiling has no other-users`,
+      );
+    case 'target-gone':
+      return brokerError('TargetGone', 'exited', `${who} ended meanwhile`);
+    case 'target-changed':
+      return brokerError(
+        'TargetChanged',
+        mismatch[0] ?? 'start-time',
+        `${who} is not what it was when the decision was made (${mismatch.join(', ')})`,
+      );
+    case 'open-failed': {
+      const slot = reply.slotErrnos.findIndex((errno) => errno !== 0);
+      return kernelRefused(reply.slotErrnos[slot] ?? 0, { what: who, call: 'perf_event_open', ...order.kernel });
+    }
+    case 'map-failed':
+      return kernelRefused(reply.detail, {
+        what: `ring of ${order.ringPages} pages for ${who}`,
+        call: 'mmap',
+        ...order.kernel,
+      });
+    case 'bad-target':
+      return brokerError(
+        'InvalidTarget',
+        target.kind === 'cgroup' ? 'not-a-cgroup' : 'not-a-pidfd',
+        `the opener does not accept the fd of ${who}`,
+      );
+    default:
+      return brokerError('Unavailable', 'internal', `the opener answered ${reply.status}`);
+  }
+}

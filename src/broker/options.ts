@@ -1,0 +1,60 @@
+import { parseArgs } from 'node:util';
+import { EVENT_CLASSES, type EventClass } from '../model/event.js';
+import type { Fd } from '../native.js';
+import { LOG_LEVELS, type LogLevel } from './logger.js';
+
+/** What perfbrokerd tells the broker on its command line; the contract is in native/monitor. */
+export interface BrokerOptions {
+  readonly socket: string;
+  readonly ceiling: readonly EventClass[];
+  /** The capability that the kernel demanded: CAP_PERFMON or CAP_SYS_ADMIN. */
+  readonly capability: string;
+  readonly policy: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly listener: Fd;
+  readonly opener: Fd;
+  /** stderr when there is no audit file. */
+  readonly audit: Fd;
+  readonly tracepoints: Fd | null;
+}
+
+export const LISTENER_FD = 3;
+export const OPENER_FD = 4;
+
+export function parseOptions(argv: readonly string[]): BrokerOptions {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      socket: { type: 'string' },
+      ceiling: { type: 'string' },
+      capability: { type: 'string' },
+      paranoid: { type: 'string' },
+      policy: { type: 'string' },
+      'log-level': { type: 'string', default: 'info' },
+      'audit-fd': { type: 'string' },
+      'tracepoints-fd': { type: 'string' },
+    },
+  });
+  const ceiling = (values.ceiling ?? '').split(',');
+  const known = EVENT_CLASSES.filter((name) => ceiling.includes(name));
+  if (known.length !== ceiling.length) throw new Error(`unknown class in --ceiling ${values.ceiling ?? ''}`);
+  const logLevel = LOG_LEVELS.find((level) => level === values['log-level']);
+  if (logLevel === undefined) throw new Error(`--log-level is one of ${LOG_LEVELS.join(', ')}`);
+  return {
+    socket: values.socket ?? '',
+    ceiling: known,
+    capability: values.capability ?? '',
+    policy: values.policy,
+    logLevel,
+    listener: LISTENER_FD,
+    opener: OPENER_FD,
+    audit: fdOption(values['audit-fd']) ?? 2,
+    tracepoints: fdOption(values['tracepoints-fd']),
+  };
+}
+
+function fdOption(text: string | undefined): Fd | null {
+  if (text === undefined) return null;
+  if (!/^\d{1,4}$/.test(text)) throw new Error(`${text} is no fd`);
+  return Number(text);
+}

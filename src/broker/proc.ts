@@ -1,0 +1,129 @@
+/**
+ * What an unprivileged process can read of others in /proc. Every function is synchronous: a few world-readable files
+ * of the kernel's, no disk behind them.
+ */
+import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import type { IdTriple, ProcessIdentity } from '../model/target.js';
+import { statusFields } from './proof.js';
+
+/** What is read of one process; more than policy sees. */
+export interface ProcessFacts extends ProcessIdentity {
+  /** Numbers of the thread in each pid namespace from the broker's down to its own. */
+  readonly namespacePids: readonly number[];
+  readonly threadGroup: number;
+  /** systemd unit, when the cgroup path names one. */
+  readonly unit: string | undefined;
+}
+
+/** @returns null when there is no such process (any more) */
+export function readProcess(pid: number): ProcessFacts | null {
+  try {
+    const directory = `/proc/${pid}`;
+    const status = statusFields(readFileSync(`${directory}/status`, 'latin1'));
+    const stat = readFileSync(`${directory}/stat`, 'latin1');
+    const owner = statSync(directory);
+    const uids = idTriple(status.get('Uid'));
+    const gids = idTriple(status.get('Gid'));
+    const cgroup = readCgroup(directory);
+    return {
+      pid,
+      startTime: startTime(stat),
+      uids,
+      gids,
+      permitted: BigInt(`0x${required(status.get('CapPrm'))}`),
+      // /proc/PID belongs to the task's effective ids while it is dumpable, to root when it is not (proc(5)).
+      dumpable: owner.uid === uids[1] && owner.gid === gids[1],
+      sameUserNamespace: readFileSync(`${directory}/uid_map`, 'latin1') === ownUidMap(),
+      executable: executableOf(directory, stat),
+      cgroup,
+      namespacePids: required(status.get('NSpid')).split(/\s+/).map(Number),
+      threadGroup: Number(required(status.get('Tgid'))),
+      unit: unitOf(cgroup),
+    };
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
+
+/** Thread ids of a process in ascending order; null when it has ended. */
+export function readThreads(pid: number): readonly number[] | null {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+      .map(Number)
+      .sort((a, b) => a - b);
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
+
+/**
+ * The process a pidfd refers to, in our pid namespace.
+ * @returns the pid; 'gone' when the process was reaped; 'foreign' when it lives outside our pid namespace; 'not-a-pidfd'
+ */
+export function pidOfPidfd(fd: number): number | 'gone' | 'foreign' | 'not-a-pidfd' {
+  // A pidfd's fdinfo has a Pid line and nothing else does; nothing a client sends can fake the file system of fdinfo.
+  const pid = /^Pid:\s+(-?\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+  if (pid === undefined) return 'not-a-pidfd';
+  const number = Number(pid);
+  return number > 0 ? number : number < 0 ? 'gone' : 'foreign';
+}
+
+/** The last path component that names a systemd unit: `/user.slice/user-1000.slice/session-2.scope` is session-2.scope. */
+export function unitOf(cgroup: string): string | undefined {
+  return cgroup
+    .split('/')
+    .reverse()
+    .find((part) => /\.(service|scope|socket|mount)$/.test(part));
+}
+
+/** Field 22 of /proc/PID/stat. The command in field 2 may hold spaces and brackets: count from the last one. */
+export function startTime(stat: string): bigint {
+  return BigInt(required(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]));
+}
+
+/**
+ * exe is readable for our own uid only; for everybody else there is but the command name, which the process chose, so
+ * it stands in square brackets, where no rule about an executable matches it.
+ */
+function executableOf(directory: string, stat: string): string {
+  try {
+    return readlinkSync(`${directory}/exe`);
+  } catch {
+    return `[${stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))}]`;
+  }
+}
+
+/** Path in the unified hierarchy, else in systemd's named one. */
+function readCgroup(directory: string): string {
+  const lines = readFileSync(`${directory}/cgroup`, 'utf8').split('\n');
+  const unified = lines.find((line) => line.startsWith('0::'))?.slice(3);
+  const named = lines.find((line) => /^\d+:name=systemd:/.test(line))?.replace(/^\d+:name=systemd:/, '');
+  return unified !== undefined && unified !== '/' ? unified : (named ?? unified ?? '/');
+}
+
+let uidMap: string | undefined;
+function ownUidMap(): string {
+  return (uidMap ??= readFileSync('/proc/self/uid_map', 'latin1'));
+}
+
+function idTriple(line: string | undefined): IdTriple {
+  const [real, effective, saved] = required(line).split(/\s+/).map(Number);
+  return [requiredNumber(real), requiredNumber(effective), requiredNumber(saved)];
+}
+
+function required(text: string | undefined): string {
+  if (text === undefined || text === '') throw new Error('a field is missing from /proc');
+  return text;
+}
+
+function requiredNumber(value: number | undefined): number {
+  if (value === undefined || !Number.isSafeInteger(value)) throw new Error('a number is missing from /proc');
+  return value;
+}
+
+function isGone(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === 'ENOENT' || code === 'ESRCH';
+}

@@ -1,0 +1,167 @@
+/** From what a client names to what is pinned: each target ends up as a pidfd or a checked cgroup directory. */
+import { fstatSync, readFileSync, readlinkSync } from 'node:fs';
+import { brokerError } from '../model/error_table.js';
+import type { ProcessIdentity, Target } from '../model/target.js';
+import { native, type Fd } from '../native.js';
+import type { Target as TargetParameter } from '../varlink/broker_types.js';
+import type { FdBag } from '../varlink/service.js';
+import type { Peer } from './peer.js';
+import { pidOfPidfd, readProcess, readThreads } from './proc.js';
+
+/** A target that is held fast. `fd` belongs to whoever holds the object; {@link releaseTargets} closes it. */
+export type PinnedTarget =
+  | {
+      readonly kind: 'process';
+      readonly fd: Fd;
+      readonly process: ProcessIdentity;
+      /** one thread, or null for all of them */ readonly tid: number | null;
+    }
+  | { readonly kind: 'system'; readonly fd: null }
+  | { readonly kind: 'cgroup'; readonly fd: Fd; readonly path: string };
+
+export function describeTarget(target: PinnedTarget): Target {
+  switch (target.kind) {
+    case 'process':
+      return { kind: 'process', process: target.process, threads: target.tid === null ? 'all' : 'one' };
+    case 'system':
+      return { kind: 'system' };
+    case 'cgroup':
+      return { kind: 'cgroup', path: target.path };
+  }
+}
+
+export function targetName(target: PinnedTarget): string {
+  switch (target.kind) {
+    case 'process':
+      return `pid ${target.process.pid}${target.tid === null ? '' : ` thread ${target.tid}`} ${target.process.executable}`;
+    case 'system':
+      return 'system';
+    case 'cgroup':
+      return `cgroup ${target.path}`;
+  }
+}
+
+/** More targets than that in one request are refused before any is looked at. */
+export const MAX_TARGETS = 256;
+
+/** Pins every target or none: on an error whatever was pinned is closed again. */
+export function pinTargets(parameters: readonly TargetParameter[], fds: FdBag, peer: Peer): PinnedTarget[] {
+  if (parameters.length === 0) throw brokerError('InvalidTarget', 'no-targets', 'the request names no target');
+  if (parameters.length > MAX_TARGETS)
+    throw brokerError('InvalidTarget', 'too-many-targets', `${parameters.length} targets; at most ${MAX_TARGETS}`);
+  const pinned: PinnedTarget[] = [];
+  try {
+    for (const parameter of parameters) pinned.push(pinTarget(parameter, fds, peer));
+  } catch (error) {
+    releaseTargets(pinned);
+    throw error;
+  }
+  return pinned;
+}
+
+export function releaseTargets(targets: readonly PinnedTarget[]): void {
+  for (const target of targets) if (target.fd !== null) native.close(target.fd);
+}
+
+function pinTarget(parameter: TargetParameter, fds: FdBag, peer: Peer): PinnedTarget {
+  const allowed = { process: ['pid', 'pidfd', 'tid', 'threads'], system: [], cgroup: ['directory'] }[
+    parameter.kind
+  ] as readonly string[];
+  for (const [field, value] of Object.entries(parameter))
+    if (field !== 'kind' && value !== undefined && value !== null && !allowed.includes(field))
+      throw brokerError('InvalidTarget', 'conflict', `${field} does not belong to a target of kind ${parameter.kind}`);
+  switch (parameter.kind) {
+    case 'process':
+      return pinProcess(parameter, fds, peer);
+    case 'system':
+      return { kind: 'system', fd: null };
+    case 'cgroup':
+      return pinCgroup(parameter, fds);
+  }
+}
+
+function pinProcess(parameter: TargetParameter, fds: FdBag, peer: Peer): PinnedTarget {
+  const fd = takePidfd(parameter, fds, peer);
+  try {
+    const pid = pidOfPidfd(fd);
+    if (pid === 'not-a-pidfd')
+      throw brokerError('InvalidTarget', 'not-a-pidfd', 'the fd sent for a process is not a pidfd');
+    if (pid === 'foreign')
+      throw brokerError('InvalidTarget', 'pid-namespace', 'the process is outside the pid namespace of the broker');
+    const process = pid === 'gone' ? null : readProcess(pid);
+    if (process === null || !native.pidfdAlive(fd)) throw brokerError('TargetGone', 'exited', 'the process has ended');
+    if (process.threadGroup !== process.pid)
+      throw brokerError(
+        'InvalidTarget',
+        'wrong-thread',
+        `${process.pid} is a thread of ${process.threadGroup}: name the process, and the thread by tid`,
+      );
+    return { kind: 'process', fd, process: Object.freeze(process), tid: pickThread(parameter, process, peer) };
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+}
+
+function takePidfd(parameter: TargetParameter, fds: FdBag, peer: Peer): Fd {
+  const { pid, pidfd } = parameter;
+  if ((pid === undefined) === (pidfd === undefined))
+    throw brokerError('InvalidTarget', 'conflict', 'a process is named by pid or by pidfd, one of them');
+  if (pidfd !== undefined) return fds.take(pidfd);
+  if (!peer.samePidNamespace)
+    throw brokerError('InvalidTarget', 'pid-namespace', `pid ${pid} is a number of another pid namespace`);
+  if (pid === undefined || pid <= 0 || pid > 0x7fff_ffff)
+    throw brokerError('InvalidTarget', 'bad-value', `${pid} is no pid`);
+  try {
+    return native.pidfdOpen(pid);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ESRCH') throw brokerError('TargetGone', 'no-such-process', `there is no process ${pid}`);
+    if (code === 'EINVAL' || code === 'ENOENT')
+      throw brokerError('InvalidTarget', 'wrong-thread', `${pid} is a thread, not a process`);
+    throw error;
+  }
+}
+
+function pickThread(parameter: TargetParameter, process: ProcessIdentity, peer: Peer): number | null {
+  if (parameter.tid === undefined) return parameter.threads === 'leader' ? process.pid : null;
+  if (parameter.threads !== undefined)
+    throw brokerError('InvalidTarget', 'conflict', 'tid and threads exclude each other');
+  if (!peer.samePidNamespace)
+    throw brokerError('InvalidTarget', 'pid-namespace', `tid ${parameter.tid} is a number of another pid namespace`);
+  if (!(readThreads(process.pid) ?? []).includes(parameter.tid))
+    throw brokerError('TargetGone', 'no-such-thread', `process ${process.pid} has no thread ${parameter.tid}`);
+  return parameter.tid;
+}
+
+function pinCgroup(parameter: TargetParameter, fds: FdBag): PinnedTarget {
+  if (parameter.directory === undefined)
+    throw brokerError('InvalidTarget', 'conflict', 'a cgroup is named by directory, the index of an fd');
+  const fd = fds.take(parameter.directory);
+  try {
+    const path = fstatSync(fd).isDirectory() ? cgroupPath(readlinkSync(`/proc/self/fd/${fd}`)) : null;
+    if (path === null)
+      throw brokerError(
+        'InvalidTarget',
+        'not-a-cgroup',
+        'the fd sent for a cgroup is no directory of a cgroup file system',
+      );
+    return { kind: 'cgroup', fd, path };
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+}
+
+/** Path below the cgroup mount that holds `directory`; null when no cgroup file system does. The opener checks the file system itself. */
+function cgroupPath(directory: string): string | null {
+  let best: string | null = null;
+  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
+    const [before = '', after = ''] = line.split(' - ');
+    if (!/^cgroup2? /.test(after)) continue;
+    const mountPoint = before.split(' ')[4] ?? '';
+    if ((directory === mountPoint || directory.startsWith(`${mountPoint}/`)) && mountPoint.length > (best?.length ?? 0))
+      best = mountPoint;
+  }
+  return best === null ? null : directory.slice(best.length) || '/';
+}
