@@ -11,7 +11,10 @@ export type AccessObstacle = 'uid' | 'gid' | 'not-dumpable' | 'capabilities' | '
  * anything but "both in the broker's own" counts as an obstacle.
  * @returns every obstacle; empty means access.
  */
-export function sameUserObstacles(subject: Pick<Subject, 'uid' | 'gid' | 'permitted' | 'sameUserNamespace'>, target: ProcessIdentity): readonly AccessObstacle[] {
+export function sameUserObstacles(
+  subject: Pick<Subject, 'uid' | 'gid' | 'permitted' | 'sameUserNamespace'>,
+  target: ProcessIdentity,
+): readonly AccessObstacle[] {
   const obstacles: AccessObstacle[] = [];
   if (target.uids.some((uid) => uid !== subject.uid)) obstacles.push('uid');
   if (target.gids.some((gid) => gid !== subject.gid)) obstacles.push('gid');

@@ -1,5 +1,19 @@
 /** Every error that the broker tells a client. The table in error_table.ts holds cause and remedy for each code. */
-export const ERROR_NAMES = ['PolicyDenied', 'CeilingExceeded', 'InvalidEvent', 'InvalidTarget', 'TargetGone', 'TargetChanged', 'QuotaExceeded', 'RateLimited', 'KernelRefused', 'NoSuchGrant', 'UnexpectedFds', 'AuditFailed', 'Unavailable'] as const;
+export const ERROR_NAMES = [
+  'PolicyDenied',
+  'CeilingExceeded',
+  'InvalidEvent',
+  'InvalidTarget',
+  'TargetGone',
+  'TargetChanged',
+  'QuotaExceeded',
+  'RateLimited',
+  'KernelRefused',
+  'NoSuchGrant',
+  'UnexpectedFds',
+  'AuditFailed',
+  'Unavailable',
+] as const;
 export type ErrorName = (typeof ERROR_NAMES)[number];
 
 /** Thrown inside the broker, sent as `org.perfbroker.Broker.<name>`, rebuilt by the client library. */
@@ -15,7 +29,12 @@ export class BrokerError extends Error {
   /** Further fields of the error's parameters (`reasons` of PolicyDenied). */
   readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(error: ErrorName, code: string, message: string, options: { errno?: number; cause: string; remedy: string; details?: Readonly<Record<string, unknown>> }) {
+  constructor(
+    error: ErrorName,
+    code: string,
+    message: string,
+    options: { errno?: number; cause: string; remedy: string; details?: Readonly<Record<string, unknown>> },
+  ) {
     super(message);
     this.error = error;
     this.code = code;

@@ -7,8 +7,32 @@
 /** 64-bit quantities are decimal or 0x-prefixed strings in JSON (JSON numbers lose bits past 2^53); `number` is accepted up to 2^53-1. */
 export type U64 = bigint;
 
-export const SOFTWARE_EVENTS = ['cpu-clock', 'task-clock', 'page-faults', 'context-switches', 'cpu-migrations', 'minor-faults', 'major-faults', 'alignment-faults', 'emulation-faults', 'dummy', 'bpf-output', 'cgroup-switches'] as const; // PERF_COUNT_SW_*, in order
-export const HARDWARE_EVENTS = ['cpu-cycles', 'instructions', 'cache-references', 'cache-misses', 'branch-instructions', 'branch-misses', 'bus-cycles', 'stalled-cycles-frontend', 'stalled-cycles-backend', 'ref-cycles'] as const; // PERF_COUNT_HW_*, in order
+export const SOFTWARE_EVENTS = [
+  'cpu-clock',
+  'task-clock',
+  'page-faults',
+  'context-switches',
+  'cpu-migrations',
+  'minor-faults',
+  'major-faults',
+  'alignment-faults',
+  'emulation-faults',
+  'dummy',
+  'bpf-output',
+  'cgroup-switches',
+] as const; // PERF_COUNT_SW_*, in order
+export const HARDWARE_EVENTS = [
+  'cpu-cycles',
+  'instructions',
+  'cache-references',
+  'cache-misses',
+  'branch-instructions',
+  'branch-misses',
+  'bus-cycles',
+  'stalled-cycles-frontend',
+  'stalled-cycles-backend',
+  'ref-cycles',
+] as const; // PERF_COUNT_HW_*, in order
 export const CACHES = ['L1-dcache', 'L1-icache', 'LLC', 'dTLB', 'iTLB', 'branch', 'node'] as const; // PERF_COUNT_HW_CACHE_*, in order
 export const CACHE_OPERATIONS = ['load', 'store', 'prefetch'] as const;
 export const CACHE_RESULTS = ['access', 'miss'] as const;
@@ -16,29 +40,127 @@ export const CACHE_RESULTS = ['access', 'miss'] as const;
 /** What is counted. */
 export type EventSource =
   | { readonly kind: 'software'; readonly name: (typeof SOFTWARE_EVENTS)[number] }
-  | { readonly kind: 'hardware'; readonly name: (typeof HARDWARE_EVENTS)[number]; /** hybrid PMU type, config[63:32] */ readonly pmu?: number }
-  | { readonly kind: 'cache'; readonly cache: (typeof CACHES)[number]; readonly operation: (typeof CACHE_OPERATIONS)[number]; readonly result: (typeof CACHE_RESULTS)[number]; readonly pmu?: number }
-  | { readonly kind: 'raw'; readonly config: U64; readonly config1?: U64; readonly config2?: U64; readonly config3?: U64 }
+  | {
+      readonly kind: 'hardware';
+      readonly name: (typeof HARDWARE_EVENTS)[number];
+      /** hybrid PMU type, config[63:32] */ readonly pmu?: number;
+    }
+  | {
+      readonly kind: 'cache';
+      readonly cache: (typeof CACHES)[number];
+      readonly operation: (typeof CACHE_OPERATIONS)[number];
+      readonly result: (typeof CACHE_RESULTS)[number];
+      readonly pmu?: number;
+    }
+  | {
+      readonly kind: 'raw';
+      readonly config: U64;
+      readonly config1?: U64;
+      readonly config2?: U64;
+      readonly config3?: U64;
+    }
   /** `name` is 'subsystem:event'; the broker looks the id up. From raw attr bytes only `id` is known. */
   | { readonly kind: 'tracepoint'; readonly name: string }
   | { readonly kind: 'tracepoint'; readonly id: number }
   /** A PMU of /sys/bus/event_source/devices by name (or by number, from raw attr bytes). */
-  | { readonly kind: 'pmu'; readonly pmu: string | number; readonly config: U64; readonly config1?: U64; readonly config2?: U64; readonly config3?: U64 }
-  | { readonly kind: 'breakpoint'; readonly access: 'r' | 'w' | 'rw' | 'x'; readonly address: U64; readonly length: number };
+  | {
+      readonly kind: 'pmu';
+      readonly pmu: string | number;
+      readonly config: U64;
+      readonly config1?: U64;
+      readonly config2?: U64;
+      readonly config3?: U64;
+    }
+  | {
+      readonly kind: 'breakpoint';
+      readonly access: 'r' | 'w' | 'rw' | 'x';
+      readonly address: U64;
+      readonly length: number;
+    };
 
-export const SAMPLE_FIELDS = ['ip', 'tid', 'time', 'addr', 'read', 'callchain', 'id', 'cpu', 'period', 'stream_id', 'raw', 'branch_stack', 'regs_user', 'stack_user', 'weight', 'data_src', 'identifier', 'transaction', 'regs_intr', 'phys_addr', 'aux', 'cgroup', 'data_page_size', 'code_page_size', 'weight_struct'] as const; // PERF_SAMPLE_*, bit order
+export const SAMPLE_FIELDS = [
+  'ip',
+  'tid',
+  'time',
+  'addr',
+  'read',
+  'callchain',
+  'id',
+  'cpu',
+  'period',
+  'stream_id',
+  'raw',
+  'branch_stack',
+  'regs_user',
+  'stack_user',
+  'weight',
+  'data_src',
+  'identifier',
+  'transaction',
+  'regs_intr',
+  'phys_addr',
+  'aux',
+  'cgroup',
+  'data_page_size',
+  'code_page_size',
+  'weight_struct',
+] as const; // PERF_SAMPLE_*, bit order
 export type SampleField = (typeof SAMPLE_FIELDS)[number];
 export const READ_FORMATS = ['total_time_enabled', 'total_time_running', 'id', 'group', 'lost'] as const; // PERF_FORMAT_*, bit order
 export type ReadFormat = (typeof READ_FORMATS)[number];
-export const BRANCH_FILTERS = ['user', 'kernel', 'hv', 'any', 'any_call', 'any_return', 'ind_call', 'abort_tx', 'in_tx', 'no_tx', 'cond', 'call_stack', 'ind_jump', 'call', 'no_flags', 'no_cycles', 'type_save', 'hw_index', 'priv_save', 'counters'] as const; // PERF_SAMPLE_BRANCH_*, bit order
+export const BRANCH_FILTERS = [
+  'user',
+  'kernel',
+  'hv',
+  'any',
+  'any_call',
+  'any_return',
+  'ind_call',
+  'abort_tx',
+  'in_tx',
+  'no_tx',
+  'cond',
+  'call_stack',
+  'ind_jump',
+  'call',
+  'no_flags',
+  'no_cycles',
+  'type_save',
+  'hw_index',
+  'priv_save',
+  'counters',
+] as const; // PERF_SAMPLE_BRANCH_*, bit order
 export type BranchFilter = (typeof BRANCH_FILTERS)[number];
-export const SIDE_RECORDS = ['mmap', 'mmap_data', 'mmap2', 'build_id', 'comm', 'comm_exec', 'task', 'context_switch', 'namespaces', 'ksymbol', 'bpf_event', 'cgroup', 'text_poke'] as const;
+export const SIDE_RECORDS = [
+  'mmap',
+  'mmap_data',
+  'mmap2',
+  'build_id',
+  'comm',
+  'comm_exec',
+  'task',
+  'context_switch',
+  'namespaces',
+  'ksymbol',
+  'bpf_event',
+  'cgroup',
+  'text_poke',
+] as const;
 export type SideRecord = (typeof SIDE_RECORDS)[number];
 export const CLOCKS = ['realtime', 'monotonic', 'monotonic_raw', 'boottime', 'tai'] as const;
 export type Clock = (typeof CLOCKS)[number]; // CLOCK_* 0, 1, 4, 7, 11
 
 /** `exclude_*` of perf_event_attr, by the name of what is left out. */
-export const EXCLUSIONS = ['user', 'kernel', 'hv', 'idle', 'host', 'guest', 'callchain_kernel', 'callchain_user'] as const;
+export const EXCLUSIONS = [
+  'user',
+  'kernel',
+  'hv',
+  'idle',
+  'host',
+  'guest',
+  'callchain_kernel',
+  'callchain_user',
+] as const;
 export type Exclusion = (typeof EXCLUSIONS)[number];
 
 export type Sampling =
@@ -83,5 +205,13 @@ export interface EventSpec {
 }
 
 /** The classes that policy and ceiling speak of. Names equal native/monitor/protocol.h's Ceiling, in bit order. */
-export const EVENT_CLASSES = ['user', 'raw', 'breakpoint', 'tracepoint', 'kernel', 'other-users', 'system-wide'] as const;
+export const EVENT_CLASSES = [
+  'user',
+  'raw',
+  'breakpoint',
+  'tracepoint',
+  'kernel',
+  'other-users',
+  'system-wide',
+] as const;
 export type EventClass = (typeof EVENT_CLASSES)[number];

@@ -23,5 +23,9 @@ export const CAP_PERFMON = 38n;
  * broker can do for it. Root in a container without those capabilities is not an administrator.
  */
 export function isAdministrator(subject: Subject): boolean {
-  return subject.uid === 0 && subject.sameUserNamespace && (((subject.permitted >> CAP_SYS_ADMIN) | (subject.permitted >> CAP_PERFMON)) & 1n) === 1n;
+  return (
+    subject.uid === 0 &&
+    subject.sameUserNamespace &&
+    (((subject.permitted >> CAP_SYS_ADMIN) | (subject.permitted >> CAP_PERFMON)) & 1n) === 1n
+  );
 }

@@ -1,0 +1,376 @@
+/**
+ * The one table of error codes: for every error of org.perfbroker.Broker its stable codes, each with the cause and
+ * the remedy that a client is told. docs/errors.md is generated from it (errors_doc.ts), and a test holds table,
+ * document and interface definition together.
+ */
+import { BrokerError, type ErrorName } from './errors.js';
+import { KERNEL_ERRORS } from './kernel_errors.js';
+
+export interface ErrorText {
+  /** Why, in one sentence. */
+  readonly cause: string;
+  /** What the caller or the administrator can do about it. */
+  readonly remedy: string;
+}
+
+const EXPLAIN = 'Run `perfbroker explain` with the same request to see each rule and why it did not apply.';
+const ASK_ADMINISTRATOR = 'Ask the administrator for a rule in /etc/perfbroker/policy.d.';
+const ACCESS_CAUSE = "The target is not the caller's own, as ptrace(2) defines read access with real credentials";
+
+const table = {
+  PolicyDenied: {
+    'no-rule': {
+      cause: 'Policy: no rule matches the request, and what no rule allows is denied.',
+      remedy: `${EXPLAIN} ${ASK_ADMINISTRATOR}`,
+    },
+    denied: { cause: 'Policy: the first rule that matches says deny.', remedy: ASK_ADMINISTRATOR },
+    subject: {
+      cause: 'Policy: no rule names the caller (its user, groups or systemd unit).',
+      remedy:
+        'Have the caller added to a group that a rule names (the default policy names perfbroker), then log in again.',
+    },
+    target: {
+      cause: 'Policy: no rule that names the caller covers this target.',
+      remedy: `Choose a target that runs as the caller. ${ASK_ADMINISTRATOR}`,
+    },
+    class: {
+      cause: 'Policy: a rule matches, but it does not allow a class that the events need.',
+      remedy: 'Ask for less: leave out the kernel side (`:u`), use a software or hardware event instead of raw ones.',
+    },
+    mode: {
+      cause: 'Policy: a rule matches, but it allows counting only (or sampling only).',
+      remedy: 'Ask for what the rule allows: without a period or frequency an event counts.',
+    },
+    limit: {
+      cause: 'Policy: the request goes beyond a limit of the rule that would allow it.',
+      remedy:
+        'Ask for a lower frequency, a longer period, a smaller ring, less stack or a shorter lease; the reason names the limit.',
+    },
+    access: {
+      cause: `${ACCESS_CAUSE}.`,
+      remedy: 'Run the collector as the same user as the target, or ask for a rule for other users.',
+    },
+    uid: {
+      cause: `${ACCESS_CAUSE}: a real, effective or saved uid of the target differs.`,
+      remedy: "Run the collector as the target's user, or ask for a rule for other users.",
+    },
+    gid: {
+      cause: `${ACCESS_CAUSE}: a real, effective or saved gid of the target differs.`,
+      remedy: "Run the collector with the target's primary group (newgrp(1)), or ask for a rule for other users.",
+    },
+    'not-dumpable': {
+      cause: `${ACCESS_CAUSE}: the target is not dumpable (it changed its ids, holds secrets, or its executable is unreadable).`,
+      remedy: 'Have the target call prctl(PR_SET_DUMPABLE, 1), or ask for a rule for other users.',
+    },
+    capabilities: {
+      cause: `${ACCESS_CAUSE}: the target's permitted capabilities are no subset of the caller's.`,
+      remedy: 'Start the target without the capabilities it does not need, or ask for a rule for other users.',
+    },
+    'user-namespace': {
+      cause: `${ACCESS_CAUSE}: caller and target are not both in the broker's user namespace.`,
+      remedy: 'Run the collector outside of the container, or ask for a rule for other users.',
+    },
+    'authorization-needed': {
+      cause: 'Policy: the rule says ask, and there is nobody to ask on this connection.',
+      remedy: 'Use the D-Bus front end in a desktop session (polkit asks), or ask the administrator for an allow rule.',
+    },
+    'not-authorized': {
+      cause: 'Policy: polkit was asked and refused.',
+      remedy: 'Authenticate when polkit asks, or ask the administrator.',
+    },
+    'not-administrator': {
+      cause: 'Policy: this is for administrators: root of the host with CAP_PERFMON or CAP_SYS_ADMIN.',
+      remedy: 'Run the command with sudo.',
+    },
+  },
+  CeilingExceeded: {
+    user: {
+      cause: 'The daemon was started with a ceiling that excludes even user-side events.',
+      remedy: 'Start perfbrokerd with `--ceiling user` or more.',
+    },
+    raw: {
+      cause: 'The ceiling of this daemon excludes raw and PMU events.',
+      remedy: 'Use a hardware or software event by name, or start perfbrokerd with `raw` in --ceiling.',
+    },
+    breakpoint: {
+      cause: 'The ceiling of this daemon excludes breakpoints.',
+      remedy: 'Start perfbrokerd with `breakpoint` in --ceiling.',
+    },
+    tracepoint: {
+      cause: 'The ceiling of this daemon excludes tracepoints.',
+      remedy: 'Start perfbrokerd with `tracepoint` in --ceiling.',
+    },
+    kernel: {
+      cause: 'The ceiling of this daemon excludes the kernel side.',
+      remedy: 'Exclude the kernel (`:u`, `exclude: ["kernel"]`), or start perfbrokerd with `kernel` in --ceiling.',
+    },
+    'other-users': {
+      cause: "The ceiling of this daemon excludes targets that are not the caller's own.",
+      remedy: 'Choose a target that runs as the caller, or start perfbrokerd with `other-users` in --ceiling.',
+    },
+    'system-wide': {
+      cause: 'The ceiling of this daemon excludes system-wide and cgroup targets.',
+      remedy: 'Name processes, or start perfbrokerd with `system-wide` in --ceiling.',
+    },
+  },
+  InvalidEvent: {
+    'unknown-field': {
+      cause: 'The event has a field that does not exist.',
+      remedy: 'Remove or correct the field; docs/events.md lists them.',
+    },
+    'missing-field': {
+      cause: 'A field that the event needs is absent.',
+      remedy: 'Add the field; docs/events.md lists them.',
+    },
+    'bad-value': {
+      cause: 'A field has the wrong type or is out of its range.',
+      remedy: 'Correct the value; docs/events.md gives types and ranges.',
+    },
+    'unknown-name': {
+      cause: 'A name is not one that this field takes.',
+      remedy: 'Correct the name; docs/events.md and perf_event_open(2) list them.',
+    },
+    conflict: {
+      cause: 'Two fields exclude each other, or one needs another.',
+      remedy: 'Drop one of the two; the message names them.',
+    },
+    syntax: {
+      cause: 'The event text is not as perf-list(1) describes it.',
+      remedy: 'Correct the text at the position that the message gives.',
+    },
+    'attr-size': {
+      cause: 'The bytes are no struct perf_event_attr of a published size, or its size field says something else.',
+      remedy: 'Pass exactly attr.size bytes.',
+    },
+    'unknown-bit': {
+      cause: 'A bit or trailing field of the attr is newer than this broker.',
+      remedy: 'Leave it out, or update the broker: what it does not know it does not forward.',
+    },
+    unsupported: {
+      cause: 'A bit, field or type of the attr is known and deliberately not brokered.',
+      remedy: 'Leave it out; docs/events.md says what is not brokered and why.',
+    },
+    leader: {
+      cause: 'The group is not well formed: a leader must come earlier in the list and lead itself.',
+      remedy: 'Put the leader first and let every member name it.',
+    },
+    'too-many-events': { cause: 'A request holds at least one and at most 16 events.', remedy: 'Split the request.' },
+    'unknown-tracepoint': {
+      cause: 'This kernel has no tracepoint of that name.',
+      remedy: 'List them with `perf list tracepoint`; a module may have to be loaded first.',
+    },
+    'unknown-pmu': {
+      cause: 'This machine has no PMU of that name or number.',
+      remedy: 'Look into /sys/bus/event_source/devices, or at what Describe returns.',
+    },
+    'forbidden-pmu': {
+      cause: "The config of kprobe and uprobe events holds pointers into the opener's memory: never brokered.",
+      remedy: 'Have the administrator create a probe with `perf probe` and use its tracepoint.',
+    },
+  },
+  InvalidTarget: {
+    'unknown-field': {
+      cause: 'The target has a field that does not exist.',
+      remedy: 'Remove or correct the field; docs/protocol.md lists them.',
+    },
+    'missing-field': {
+      cause: 'A field that the target needs is absent.',
+      remedy: 'Add the field; docs/protocol.md lists them.',
+    },
+    'bad-value': { cause: 'A field has the wrong type or is out of its range.', remedy: 'Correct the value.' },
+    conflict: {
+      cause: 'Two fields exclude each other.',
+      remedy: 'Give either pid or pidfd, and either tid or threads.',
+    },
+    'no-targets': {
+      cause: 'The request names no target.',
+      remedy: 'Name at least one process, a cgroup, or the system.',
+    },
+    'too-many-targets': { cause: 'The request names more targets than one request may.', remedy: 'Split the request.' },
+    'fd-index': {
+      cause: 'An index does not refer to an fd of this message.',
+      remedy: 'Attach the fd to the same message and count from 0.',
+    },
+    'not-a-pidfd': { cause: 'The fd is no pidfd of a process.', remedy: 'Open it with pidfd_open(2), flags 0.' },
+    'not-a-cgroup': {
+      cause: 'The fd is no directory of a cgroup file system.',
+      remedy: 'Open the directory under /sys/fs/cgroup with O_RDONLY | O_DIRECTORY.',
+    },
+    'pid-namespace': {
+      cause: 'The caller lives in another pid namespace, so that its numbers mean other processes here.',
+      remedy: 'Pass a pidfd instead of a number.',
+    },
+    'not-visible': {
+      cause: "The process is not visible in the broker's pid namespace.",
+      remedy: 'Run the broker in the namespace of the target or in one above it.',
+    },
+    'wrong-thread': { cause: 'The tid is no thread of the process.', remedy: 'Take tids from /proc/PID/task.' },
+    'kernel-thread': { cause: 'The process is a kernel thread.', remedy: 'Observe the kernel system-wide.' },
+    'too-many-threads': {
+      cause: 'Threads times events times cpus is more than one grant may hold.',
+      remedy: 'Name fewer threads, events or cpus, or use inherit.',
+    },
+    'no-such-cpu': {
+      cause: 'A cpu in the list is not online.',
+      remedy: 'Take cpus from /sys/devices/system/cpu/online.',
+    },
+    'cpus-needed': { cause: 'This combination can only be opened per cpu.', remedy: 'Give `cpus`.' },
+    'ring-size': {
+      cause: 'A ring is a power of two in pages, and within bounds.',
+      remedy: 'Ask for a power of two of at least one page.',
+    },
+  },
+  TargetGone: {
+    exited: { cause: 'The process has ended.', remedy: 'Nothing: choose another target.' },
+    'no-such-process': {
+      cause: "No process has this number in the caller's pid namespace (ESRCH).",
+      remedy: 'Check the pid; pass a pidfd to be safe from reuse.',
+    },
+    'no-such-thread': {
+      cause: 'The thread has ended (ESRCH).',
+      remedy: 'Nothing: choose another thread, or all of them.',
+    },
+    'client-gone': {
+      cause: 'The calling process itself has ended.',
+      remedy: 'Keep the process that connected alive while its requests run.',
+    },
+  },
+  TargetChanged: {
+    'start-time': {
+      cause: 'The pid names another process by now.',
+      remedy: 'Repeat the request; pass a pidfd to be safe from reuse.',
+    },
+    uid: {
+      cause: 'The target changed its uids between the decision and the hand-over.',
+      remedy: 'Repeat the request when the target has settled.',
+    },
+    gid: {
+      cause: 'The target changed its gids between the decision and the hand-over.',
+      remedy: 'Repeat the request when the target has settled.',
+    },
+    capabilities: {
+      cause: 'The target changed its permitted capabilities between the decision and the hand-over.',
+      remedy: 'Repeat the request when the target has settled.',
+    },
+    'not-dumpable': {
+      cause: 'The target changed whether it is dumpable between the decision and the hand-over.',
+      remedy: 'Repeat the request when the target has settled.',
+    },
+    'user-namespace': {
+      cause: 'The target entered another user namespace between the decision and the hand-over.',
+      remedy: 'Repeat the request when the target has settled.',
+    },
+    thread: { cause: 'A thread id belongs to another process by now.', remedy: 'Repeat the request.' },
+  },
+  QuotaExceeded: {
+    grants: {
+      cause: "The user's grants are used up.",
+      remedy: 'Revoke grants (`perfbroker grants`, `perfbroker revoke`) or close their connections.',
+    },
+    fds: {
+      cause: "The user's event fds are used up.",
+      remedy: 'Open fewer events, threads or cpus, or revoke grants.',
+    },
+    'ring-bytes': { cause: "The user's ring bytes are used up.", remedy: 'Ask for smaller rings, or revoke grants.' },
+    connections: { cause: "The user's connections are used up.", remedy: 'Close connections.' },
+    'queued-bytes': {
+      cause: 'More bytes wait for the client than the broker keeps for it.',
+      remedy: 'Read replies as they come.',
+    },
+    'queued-requests': {
+      cause: 'More requests wait than the broker queues for a client.',
+      remedy: 'Wait for replies before the next request.',
+    },
+    'fds-in-flight': {
+      cause: 'Fds that were sent have not been received yet, and no more are sent before.',
+      remedy: 'Receive with recvmsg(2) and room for 253 fds.',
+    },
+    'message-bytes': { cause: 'The message is longer than a request may be.', remedy: 'Split the request.' },
+    'message-depth': {
+      cause: 'The message is nested deeper than a request may be.',
+      remedy: 'Send what docs/protocol.md describes.',
+    },
+    'message-fds': {
+      cause: 'The message carries more fds than a request may.',
+      remedy: 'Attach only fds that the request mentions.',
+    },
+    tracked: {
+      cause: 'The broker already keeps all the grants or rings that it can, over all users.',
+      remedy: 'Try again later.',
+    },
+  },
+  RateLimited: {
+    requests: {
+      cause: 'The user sends more requests a second than the broker answers.',
+      remedy: 'Wait and try again; put several events and targets into one request.',
+    },
+    connections: {
+      cause: 'The user connects more often than the broker accepts.',
+      remedy: 'Keep one connection open and use it again.',
+    },
+  },
+  KernelRefused: KERNEL_ERRORS,
+  NoSuchGrant: {
+    unknown: {
+      cause: "There is no such grant, or it is not the caller's: the answer is the same on purpose.",
+      remedy: 'List your grants with ListGrants (`perfbroker grants`).',
+    },
+    ended: { cause: 'The grant has ended: revoked, its lease over, or its target gone.', remedy: 'Open a new one.' },
+  },
+  UnexpectedFds: {
+    method: {
+      cause: 'This method takes no fds; those that came were closed.',
+      remedy: 'Attach fds to Open and Explain only.',
+    },
+    unused: {
+      cause: 'An fd came along that no target mentions; all of them were closed.',
+      remedy: 'Attach exactly the fds that the targets index.',
+    },
+    repeated: { cause: 'Two targets mention the same fd.', remedy: 'Attach one fd per target.' },
+  },
+  AuditFailed: {
+    write: {
+      cause: 'The decision could not be written to the audit log, and nothing is handed over without a record.',
+      remedy: 'The administrator has to look at the audit file: disk full, rotated away, or its permissions.',
+    },
+  },
+  Unavailable: {
+    'shutting-down': { cause: 'The broker is shutting down.', remedy: 'Try again when it is back.' },
+    'opener-busy': { cause: 'The opener has more work queued than it may.', remedy: 'Try again in a moment.' },
+    'opener-gone': {
+      cause: 'The opener has ended; the daemon ends with it.',
+      remedy: "Try again; the administrator finds the reason in the daemon's log.",
+    },
+    'not-supported': {
+      cause: 'This kernel lacks what the request needs.',
+      remedy: 'Use a newer kernel, or ask for less.',
+    },
+    internal: { cause: 'A fault in the broker.', remedy: "Report it with the daemon's log of that moment." },
+  },
+} as const;
+
+export type ErrorTable = typeof table;
+export type ErrorCode<Name extends ErrorName> = keyof ErrorTable[Name] & string;
+
+export const ERROR_TABLE: Readonly<Record<ErrorName, Readonly<Record<string, ErrorText>>>> = table;
+
+export interface ErrorOverrides {
+  /** Positive. */
+  readonly errno?: number;
+  readonly cause?: string;
+  readonly remedy?: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** A {@link BrokerError} with cause and remedy from the table. `message` says what, in this very case. */
+export function brokerError<Name extends ErrorName>(
+  name: Name,
+  code: ErrorCode<Name>,
+  message: string,
+  overrides: ErrorOverrides = {},
+): BrokerError {
+  // Widened on purpose: inside, Name and code are not correlated any more.
+  const text = ERROR_TABLE[name][code];
+  if (text === undefined) throw new TypeError(`${name} has no code ${code}`);
+  return new BrokerError(name, code, message, { cause: text.cause, remedy: text.remedy, ...overrides });
+}
