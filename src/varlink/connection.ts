@@ -1,0 +1,302 @@
+import { native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../native.js';
+import { closeFds } from './close_fds.js';
+import { encodeFrame, FrameReader, ProtocolError, type Frame } from './framing.js';
+import { parseJsonObject } from './json.js';
+import { SendQueue } from './send_queue.js';
+
+export interface ConnectionLimits {
+  /** Bytes of one incoming message. */
+  readonly messageBytes: number;
+  /** Fds of one incoming message. */
+  readonly maxFdsPerMessage: number;
+  /** Arrays and objects within each other in an incoming message. */
+  readonly depth: number;
+  /** Bytes that may wait for a peer that does not read. */
+  readonly queuedBytes: number;
+  /** Fds that may wait for a peer that does not read. */
+  readonly queuedFds: number;
+  /** Time from the first byte of a message to its last, while this side reads. Default 10 s. */
+  readonly messageMs?: number;
+  /** Time without any progress while something waits for the peer. Default 30 s. */
+  readonly stallMs?: number;
+}
+
+/** One message; whoever gets it owns its fds. */
+export interface Message {
+  readonly value: Record<string, unknown>;
+  readonly fds: Fd[];
+}
+
+export interface CloseReason {
+  /**
+   * eof: the peer closed or vanished; error: an errno that should not occur; protocol: the peer sent what is not
+   * Varlink, or too much, or too slowly; backpressure: the peer does not read; closed: `close()`.
+   */
+  readonly kind: 'eof' | 'error' | 'protocol' | 'backpressure' | 'closed';
+  readonly detail: string;
+}
+
+export interface ConnectionOptions {
+  /** A connected AF_UNIX stream socket, non-blocking. The connection owns it from now on. */
+  readonly socket: Fd;
+  readonly limits: ConnectionLimits;
+  readonly onMessage: (message: Message) => void;
+  /** Once; the socket and every undelivered fd are closed by then. */
+  readonly onClose: (reason: CloseReason) => void;
+}
+
+/** SCM_MAX_FD (include/net/scm.h). */
+const MAX_FDS_PER_SEND = 253;
+const DEFAULT_MESSAGE_MS = 10_000;
+const DEFAULT_STALL_MS = 30_000;
+/** A peer that has more for us than that waits for the next turn of the event loop, so that others get theirs. */
+const READS_PER_TURN = 16;
+const MESSAGES_PER_TURN = 16;
+const RETRY_MS = 50;
+
+/** One for all: it is read into and copied from without anything in between. */
+const scratch = new Uint8Array(64 * 1024);
+
+/**
+ * Varlink messages with fds over one socket. Calls back on the event loop only, never from within the constructor;
+ * `close` and a `send` that fails call `onClose` at once. Nothing wakes up while nothing is under way: timers exist
+ * only while a message is half received or waits to be sent.
+ */
+export class Connection {
+  readonly #socket: Fd;
+  readonly #limits: ConnectionLimits;
+  readonly #onMessage: (message: Message) => void;
+  readonly #onClose: (reason: CloseReason) => void;
+  readonly #poller: Poller;
+  readonly #reader: FrameReader;
+  readonly #queue = new SendQueue();
+  #interest = 0;
+  #paused = false;
+  #closed = false;
+  /** The peer will send no more; what waits for it still goes out. */
+  #ended: CloseReason | null = null;
+  #delivering = false;
+  #nextTurn: NodeJS.Immediate | null = null;
+  #messageTimer: NodeJS.Timeout | null = null;
+  #stallTimer: NodeJS.Timeout | null = null;
+  #retryTimer: NodeJS.Timeout | null = null;
+
+  constructor({ socket, limits, onMessage, onClose }: ConnectionOptions) {
+    this.#socket = socket;
+    this.#limits = limits;
+    this.#onMessage = onMessage;
+    this.#onClose = onClose;
+    this.#reader = new FrameReader(limits);
+    this.#poller = native.createPoller(socket, (status, events) => this.#onReady(status, events));
+    this.#updateInterest();
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * Sends one message. Consumes `fds` in every case: they are closed once sent, or when they can not be.
+   * @returns false when the connection is closed, by this call (the peer is gone or lets too much wait) or before
+   * @throws TypeError, RangeError when the value is not JSON or there are more than 253 fds
+   */
+  send(value: object, fds: readonly Fd[] = []): boolean {
+    const bytes = this.#closed ? null : this.#encode(value, fds);
+    if (bytes === null) {
+      closeFds(fds);
+      return false;
+    }
+    const idle = this.#queue.empty;
+    this.#queue.push(bytes, fds);
+    if (idle) this.#flush();
+    if (this.#queue.bytes > this.#limits.queuedBytes || this.#queue.fds > this.#limits.queuedFds) {
+      this.#finish({
+        kind: 'backpressure',
+        detail: `${this.#queue.bytes} bytes and ${this.#queue.fds} fds wait for the peer`,
+      });
+    }
+    return !this.#closed;
+  }
+
+  /** Delivers nothing and reads nothing until `resume`; the kernel's socket buffer holds back the peer. */
+  pause(): void {
+    this.#paused = true;
+    if (this.#delivering) return; // whoever delivers looks at both afterwards
+    this.#updateTimer();
+    this.#updateInterest();
+  }
+
+  /** What is already buffered is delivered on a later turn of the event loop. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (this.#closed || this.#delivering) return;
+    if (this.#reader.buffered > 0) this.#deliverNextTurn();
+    this.#updateInterest();
+  }
+
+  /** Drops what was not sent. Idempotent. */
+  close(): void {
+    this.#finish({ kind: 'closed', detail: 'closed by this side' });
+  }
+
+  #encode(value: object, fds: readonly Fd[]): Uint8Array {
+    try {
+      if (fds.length > MAX_FDS_PER_SEND)
+        throw new RangeError(`${fds.length} fds in one message; at most ${MAX_FDS_PER_SEND}`);
+      return encodeFrame(value);
+    } catch (error) {
+      closeFds(fds);
+      throw error;
+    }
+  }
+
+  #onReady(status: number, events: number): void {
+    // libuv reports POLLERR as a status and stops watching: a peer that closed with unread data in its buffer. What it
+    // had sent before can still be read.
+    if (status < 0) this.#read();
+    if (status < 0) return this.#finish({ kind: 'eof', detail: 'the peer closed without reading everything' });
+    if ((events & WRITABLE) !== 0) this.#flush();
+    if ((events & READABLE) !== 0) this.#read();
+    this.#updateInterest();
+  }
+
+  get #reading(): boolean {
+    return !this.#closed && !this.#paused && this.#ended === null && this.#nextTurn === null;
+  }
+
+  #read(): void {
+    for (let reads = 0; reads < READS_PER_TURN && this.#reading; reads++) {
+      const received = this.#receive();
+      if (received === null) return;
+      if (received.bytes === 0) return this.#end(received.fds);
+      this.#reader.push(scratch.subarray(0, received.bytes), received.fds);
+      this.#deliver();
+      // Likely all there was; when not, the poller says so.
+      if (received.bytes < scratch.length && received.fds.length === 0) return;
+    }
+  }
+
+  #receive(): { readonly bytes: number; readonly fds: readonly Fd[] } | null {
+    try {
+      return native.receiveMessage(this.#socket, scratch);
+    } catch (error) {
+      const { code, message } = error as NativeError;
+      if (code === 'ECONNRESET') this.#finish({ kind: 'eof', detail: 'the peer closed without reading everything' });
+      // MSG_CTRUNC: the fds did not fit, into the message or into this process.
+      else if (code === 'EMSGSIZE') this.#finish({ kind: 'protocol', detail: 'fds were truncated' });
+      else this.#finish({ kind: 'error', detail: message });
+      return null;
+    }
+  }
+
+  #end(fds: readonly Fd[]): void {
+    closeFds(fds);
+    const detail = this.#reader.buffered > 0 ? 'the peer closed in the middle of a message' : 'the peer closed';
+    this.#ended = { kind: 'eof', detail };
+    if (this.#queue.empty) this.#finish(this.#ended);
+  }
+
+  #deliver(): void {
+    this.#delivering = true;
+    for (let budget = MESSAGES_PER_TURN; !this.#closed && !this.#paused; budget--) {
+      if (budget === 0) {
+        this.#deliverNextTurn();
+        break;
+      }
+      const message = this.#nextMessage();
+      if (message === null) break;
+      this.#clearMessageTimer();
+      this.#onMessage(message);
+    }
+    this.#delivering = false;
+    this.#updateTimer();
+  }
+
+  #nextMessage(): Message | null {
+    let frame: Frame | null = null;
+    try {
+      frame = this.#reader.next();
+      return frame === null ? null : { value: parseJsonObject(frame.bytes, this.#limits.depth), fds: frame.fds };
+    } catch (error) {
+      closeFds(frame?.fds ?? []);
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#finish({ kind: 'protocol', detail: error.message });
+      return null;
+    }
+  }
+
+  #deliverNextTurn(): void {
+    this.#nextTurn ??= setImmediate(() => {
+      this.#nextTurn = null;
+      this.#deliver();
+      this.#updateInterest();
+    });
+  }
+
+  #flush(): void {
+    if (this.#closed) return;
+    const progress = this.#queue.flush(this.#socket, () => this.#stallTimer?.refresh());
+    if (typeof progress === 'object') {
+      const { code, message } = progress.error;
+      const gone = code === 'EPIPE' || code === 'ECONNRESET';
+      return this.#finish(gone ? { kind: 'eof', detail: 'the peer closed' } : { kind: 'error', detail: message });
+    }
+    if (progress === 'sent') {
+      if (this.#stallTimer !== null) clearTimeout(this.#stallTimer);
+      this.#stallTimer = null;
+      if (this.#ended !== null) return this.#finish(this.#ended);
+    } else {
+      this.#stallTimer ??= setTimeout(
+        () => this.#finish({ kind: 'backpressure', detail: 'the peer does not read' }),
+        this.#limits.stallMs ?? DEFAULT_STALL_MS,
+      );
+      if (progress === 'too-many-references') this.#retryLater();
+    }
+    this.#updateInterest();
+  }
+
+  /** The socket is writable and yet nothing can be sent: only time helps. */
+  #retryLater(): void {
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = null;
+      this.#flush();
+    }, RETRY_MS);
+  }
+
+  #updateInterest(): void {
+    if (this.#closed) return;
+    const wanted = (this.#reading ? READABLE : 0) | (!this.#queue.empty && this.#retryTimer === null ? WRITABLE : 0);
+    if (wanted === this.#interest) return;
+    this.#interest = wanted;
+    if (wanted === 0) this.#poller.stop();
+    else this.#poller.start(wanted);
+  }
+
+  #updateTimer(): void {
+    const partial = this.#reading && this.#reader.buffered > 0;
+    if (!partial) return this.#clearMessageTimer();
+    this.#messageTimer ??= setTimeout(
+      () => this.#finish({ kind: 'protocol', detail: 'a message was begun and not finished in time' }),
+      this.#limits.messageMs ?? DEFAULT_MESSAGE_MS,
+    );
+  }
+
+  #clearMessageTimer(): void {
+    if (this.#messageTimer !== null) clearTimeout(this.#messageTimer);
+    this.#messageTimer = null;
+  }
+
+  #finish(reason: CloseReason): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#poller.close(); // before the fd: its number may be another file's a moment later
+    this.#clearMessageTimer();
+    for (const timer of [this.#stallTimer, this.#retryTimer]) if (timer !== null) clearTimeout(timer);
+    if (this.#nextTurn !== null) clearImmediate(this.#nextTurn);
+    closeFds(this.#reader.takeFds());
+    this.#queue.clear();
+    native.close(this.#socket);
+    this.#onClose(reason);
+  }
+}

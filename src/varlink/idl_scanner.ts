@@ -1,0 +1,87 @@
+/** A definition that does not parse. `line` and `column` count from 1; columns are UTF-16 units. */
+export class IdlError extends Error {
+  override readonly name = 'IdlError';
+  readonly line: number;
+  readonly column: number;
+
+  constructor(problem: string, line: number, column: number) {
+    super(`line ${line}, column ${column}: ${problem}`);
+    this.line = line;
+    this.column = column;
+  }
+}
+
+export interface Token {
+  /** A word (names, keywords, dotted interface names), `->`, `[]`, one punctuation character, or '' at the end. */
+  readonly text: string;
+  readonly offset: number;
+}
+
+const BLANK = /[ \t\r\n]*/y;
+const COMMENT = /#([^\r\n]*)/y;
+const TOKEN = /->|[()[\],:?]|[A-Za-z][A-Za-z0-9_.-]*/y;
+
+/** Cuts a Varlink interface definition into tokens, one of lookahead, and keeps the comments that precede each. */
+export class IdlScanner {
+  readonly source: string;
+  #position = 0;
+  #token: Token = { text: '', offset: 0 };
+  #comment = '';
+
+  constructor(source: string) {
+    this.source = source;
+    this.advance();
+  }
+
+  /** The token that `advance` will leave behind. */
+  get token(): Token {
+    return this.#token;
+  }
+
+  /** The comment lines directly before the current token, without their `#`; a blank line ends a comment block. */
+  get comment(): string {
+    return this.#comment;
+  }
+
+  advance(): Token {
+    const previous = this.#token;
+    this.#skipBlanksAndComments();
+    const offset = this.#position;
+    const text = this.#match(TOKEN)?.[0] ?? '';
+    // A word such as "a-" followed by ">" is an arrow after a name: names end with a letter or a digit.
+    const trimmed = text === '->' ? text : text.replace(/[-_.]+$/, '');
+    this.#position = offset + trimmed.length;
+    if (trimmed === '' && offset < this.source.length) {
+      throw this.error(
+        `unexpected ${JSON.stringify(String.fromCodePoint(this.source.codePointAt(offset) ?? 0))}`,
+        offset,
+      );
+    }
+    this.#token = { text: trimmed, offset };
+    return previous;
+  }
+
+  error(problem: string, offset: number = this.#token.offset): IdlError {
+    const before = this.source.slice(0, offset).split('\n');
+    return new IdlError(problem, before.length, (before.at(-1)?.length ?? 0) + 1);
+  }
+
+  #match(pattern: RegExp): RegExpExecArray | null {
+    pattern.lastIndex = this.#position;
+    const match = pattern.exec(this.source);
+    if (match !== null) this.#position = pattern.lastIndex;
+    return match;
+  }
+
+  #skipBlanksAndComments(): void {
+    let lines: string[] = [];
+    for (;;) {
+      const blank = this.#match(BLANK)?.[0] ?? '';
+      if (blank.split('\n').length > 2) lines = [];
+      const comment = this.#match(COMMENT);
+      if (comment === null) break;
+      lines.push((comment[1] ?? '').replace(/^ /, '').trimEnd());
+    }
+    this.#comment = lines.join('\n');
+  }
+}

@@ -1,0 +1,95 @@
+import type { Fd } from '../native.js';
+import { closeFds } from './close_fds.js';
+import type { Connection } from './connection.js';
+import type { Interface, Method } from './idl.js';
+import { SERVICE_INTERFACE } from './service_interface.js';
+import { validateStruct } from './validate.js';
+
+/** An error as it goes over the wire. `name` is complete: `org.example.Thing.Broken`. */
+export interface ErrorReply {
+  readonly name: string;
+  readonly parameters: object;
+}
+
+/** How the call was made, and against which definition its answers are checked. */
+export interface ReplyMode {
+  readonly more: boolean;
+  readonly oneway: boolean;
+  /** Null when the call named no method of the service. */
+  readonly method: Method | null;
+  readonly definition: Interface;
+  readonly check: boolean;
+}
+
+/**
+ * Answers one call, once; before that, with `more`, any number of continued replies. Every method consumes the fds in
+ * every case and returns false when the connection is gone. A oneway call is answered by nothing.
+ */
+export class Replier {
+  readonly #connection: Connection;
+  readonly #mode: ReplyMode;
+  #done = false;
+
+  constructor(connection: Connection, mode: ReplyMode) {
+    this.#connection = connection;
+    this.#mode = mode;
+  }
+
+  /** True once `reply` or `error` was called. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** True while anybody is there to read the answer. */
+  get open(): boolean {
+    return !this.#connection.closed;
+  }
+
+  /** The last (or only) reply. At most 253 fds. */
+  reply(parameters: object, fds: readonly Fd[] = []): boolean {
+    this.#checkReply(parameters, fds, false);
+    this.#done = true;
+    return this.#send({ parameters }, fds);
+  }
+
+  /** A reply that more will follow; only for calls with `more`. */
+  continue(parameters: object, fds: readonly Fd[] = []): boolean {
+    this.#checkReply(parameters, fds, true);
+    return this.#send({ parameters, continues: true }, fds);
+  }
+
+  /** @param name complete, or a name of the method's own interface: `Broken` */
+  error(name: string, parameters: object): boolean {
+    const error = name.includes('.') ? name : `${this.#mode.definition.name}.${name}`;
+    if (this.#done) throw new Error('a call is answered once');
+    if (this.#mode.check) this.#checkError(error, parameters);
+    this.#done = true;
+    return this.#send({ error, parameters }, []);
+  }
+
+  #send(message: object, fds: readonly Fd[]): boolean {
+    if (!this.#mode.oneway) return this.#connection.send(message, fds);
+    closeFds(fds);
+    return this.open;
+  }
+
+  #checkReply(parameters: object, fds: readonly Fd[], continues: boolean): void {
+    try {
+      if (this.#done) throw new Error('a call is answered once');
+      if (continues && !this.#mode.more) throw new Error('the caller did not ask for more than one reply');
+      const { method, definition, check } = this.#mode;
+      if (check && method !== null) validateStruct(definition, method.output, parameters);
+    } catch (error) {
+      closeFds(fds);
+      throw error;
+    }
+  }
+
+  #checkError(name: string, parameters: object): void {
+    const dot = name.lastIndexOf('.');
+    const definition = [this.#mode.definition, SERVICE_INTERFACE].find((each) => each.name === name.slice(0, dot));
+    const error = definition?.errors[name.slice(dot + 1)];
+    if (definition === undefined || error === undefined) throw new Error(`error ${name} is not defined`);
+    validateStruct(definition, error.parameters, parameters);
+  }
+}

@@ -1,0 +1,207 @@
+/** The server side of Varlink: takes calls apart, checks them against the interface, runs one handler at a time. */
+import type { Fd } from '../native.js';
+import { Connection, type CloseReason, type ConnectionLimits, type Message } from './connection.js';
+import { FdBag } from './fd_bag.js';
+import type { Interface, Method } from './idl.js';
+import { Replier, type ErrorReply } from './replier.js';
+import { SERVICE_INTERFACE } from './service_interface.js';
+import { validateStruct, ValidationError } from './validate.js';
+
+export { FdBag } from './fd_bag.js';
+export { Replier, type ErrorReply } from './replier.js';
+
+/** One call, checked. */
+export interface Call<Context = unknown> {
+  /** Complete: `org.example.Thing.Do`. */
+  readonly method: string;
+  /** Exactly what the interface declares for the method. */
+  readonly parameters: Record<string, unknown>;
+  /** What the handler does not take is closed when it ends. */
+  readonly fds: FdBag;
+  readonly more: boolean;
+  readonly oneway: boolean;
+  /** What `serve` was given for this connection. */
+  readonly context: Context;
+}
+
+/** Answers through `reply`, exactly once. A ValidationError that it throws becomes InvalidParameter. */
+export type MethodHandler<Context = unknown> = (call: Call<Context>, reply: Replier) => Promise<void> | void;
+
+export interface ImplementedInterface<Context = unknown> {
+  readonly definition: Interface;
+  /** By method name without the interface. What is missing answers MethodNotImplemented. */
+  readonly handlers: Readonly<Record<string, MethodHandler<Context>>>;
+}
+
+export interface ServiceOptions<Context = unknown> {
+  readonly vendor: string;
+  readonly product: string;
+  readonly version: string;
+  readonly url: string;
+  readonly interfaces: readonly ImplementedInterface<Context>[];
+  /** What a handler threw, or that it did not answer. Returns what the caller is told: no stack, no internals. */
+  readonly internalError: (error: unknown, method: string) => ErrorReply;
+  /** Checks replies and errors against the interface; a mismatch counts as thrown by the handler. For tests. */
+  readonly checkReplies?: boolean;
+}
+
+export interface ServeOptions<Context> {
+  /** A connected socket; owned by the connection from now on. */
+  readonly socket: Fd;
+  readonly limits: ConnectionLimits;
+  readonly context: Context;
+  readonly onClose?: (reason: CloseReason) => void;
+  /** Called before each call is looked at; an error reply refuses it (for rate limits). */
+  readonly admit?: () => ErrorReply | null;
+}
+
+interface Implementation<Context> {
+  readonly definition: Interface;
+  readonly handlers: ReadonlyMap<string, MethodHandler<Context>>;
+}
+
+/** A call that names something which is there. */
+interface Dispatch<Context> {
+  readonly definition: Interface;
+  readonly method: Method;
+  readonly handler: MethodHandler<Context>;
+}
+
+export class Service<Context = unknown> {
+  readonly #options: ServiceOptions<Context>;
+  readonly #interfaces: ReadonlyMap<string, Implementation<Context>>;
+
+  constructor(options: ServiceOptions<Context>) {
+    this.#options = options;
+    const own: ImplementedInterface<Context> = {
+      definition: SERVICE_INTERFACE,
+      handlers: {
+        GetInfo: (_call, reply) => void reply.reply(this.#info()),
+        GetInterfaceDescription: ({ parameters }, reply) => this.#describe(String(parameters['interface']), reply),
+      },
+    };
+    this.#interfaces = new Map(
+      [own, ...options.interfaces].map((each) => [each.definition.name, implementation(each)]),
+    );
+  }
+
+  /** Answers the calls that come over a socket, one at a time and in order; nothing is read while one runs. */
+  serve({ socket, limits, context, onClose, admit }: ServeOptions<Context>): Connection {
+    const connection = new Connection({
+      socket,
+      limits,
+      onClose: (reason) => onClose?.(reason),
+      onMessage: (message) => this.#onMessage(connection, message, context, admit),
+    });
+    return connection;
+  }
+
+  #onMessage(connection: Connection, { value, fds }: Message, context: Context, admit?: () => ErrorReply | null): void {
+    connection.pause();
+    const bag = new FdBag(fds);
+    void this.#answer(connection, value, bag, context, admit).finally(() => {
+      bag.closeRest();
+      connection.resume();
+    });
+  }
+
+  async #answer(
+    connection: Connection,
+    value: Record<string, unknown>,
+    fds: FdBag,
+    context: Context,
+    admit?: () => ErrorReply | null,
+  ): Promise<void> {
+    const more = value['more'] === true;
+    const oneway = value['oneway'] === true;
+    const check = this.#options.checkReplies === true;
+    const found = admit?.() ?? this.#find(value);
+    if ('name' in found) {
+      // Not checked: a refusal may be an error of any interface.
+      const refusal = { more, oneway, check: false, method: null, definition: SERVICE_INTERFACE };
+      new Replier(connection, refusal).error(found.name, found.parameters);
+      return;
+    }
+    const { definition, method, handler } = found;
+    const name = `${definition.name}.${method.name}`;
+    const reply = new Replier(connection, { more, oneway, check, method, definition });
+    try {
+      const parameters = validateStruct(definition, method.input, value['parameters'] ?? {});
+      await handler({ method: name, parameters, fds, more, oneway, context }, reply);
+      if (!reply.done) throw new Error(`the handler of ${name} did not answer`);
+    } catch (error) {
+      this.#answerFailure(error, name, reply);
+    }
+  }
+
+  /** The handler for a message, or why there is none. */
+  #find(value: Record<string, unknown>): Dispatch<Context> | ErrorReply {
+    for (const key of Object.keys(value)) {
+      const wanted = Object.hasOwn(ENVELOPE, key) ? ENVELOPE[key as keyof typeof ENVELOPE] : null;
+      if (wanted === null) return invalid(key.slice(0, 64));
+      if (typeof value[key] !== wanted || value[key] === null) return invalid(key);
+    }
+    // Nothing can be upgraded to, and a call that wants no reply can not want several.
+    if (value['upgrade'] === true) return invalid('upgrade');
+    if (value['oneway'] === true && value['more'] === true) return invalid('more');
+    const full = value['method'];
+    if (typeof full !== 'string') return invalid('method');
+    const dot = full.lastIndexOf('.');
+    const implemented = this.#interfaces.get(full.slice(0, Math.max(dot, 0)));
+    if (implemented === undefined) {
+      return standardError('InterfaceNotFound', { interface: full.slice(0, Math.max(dot, 0)).slice(0, MAX_ECHO) });
+    }
+    const method = implemented.definition.methods[full.slice(dot + 1)];
+    if (method === undefined) return standardError('MethodNotFound', { method: full.slice(0, MAX_ECHO) });
+    const handler = implemented.handlers.get(method.name);
+    if (handler === undefined) return standardError('MethodNotImplemented', { method: full });
+    return { definition: implemented.definition, method, handler };
+  }
+
+  #answerFailure(error: unknown, method: string, reply: Replier): void {
+    if (error instanceof ValidationError && !reply.done) {
+      const { name, parameters } = invalid(error.path === '' ? 'parameters' : error.path);
+      reply.error(name, parameters);
+      return;
+    }
+    const told = this.#options.internalError(error, method);
+    if (!reply.done) reply.error(told.name, told.parameters);
+  }
+
+  #info(): object {
+    const { vendor, product, version, url } = this.#options;
+    return { vendor, product, version, url, interfaces: [...this.#interfaces.keys()] };
+  }
+
+  #describe(name: string, reply: Replier): void {
+    const found = this.#interfaces.get(name);
+    if (found !== undefined) reply.reply({ description: found.definition.description });
+    else reply.error(`${SERVICE_INTERFACE.name}.InterfaceNotFound`, { interface: name.slice(0, MAX_ECHO) });
+  }
+}
+
+/** Fields of a call, https://varlink.org/Method-Call. */
+const ENVELOPE = {
+  method: 'string',
+  parameters: 'object',
+  more: 'boolean',
+  oneway: 'boolean',
+  upgrade: 'boolean',
+} as const;
+/** Characters of a name that are told back. */
+const MAX_ECHO = 256;
+
+function implementation<Context>({ definition, handlers }: ImplementedInterface<Context>): Implementation<Context> {
+  for (const name of Object.keys(handlers)) {
+    if (definition.methods[name] === undefined) throw new Error(`${definition.name} has no method ${name}`);
+  }
+  return { definition, handlers: new Map(Object.entries(handlers)) };
+}
+
+function standardError(name: string, parameters: object): ErrorReply {
+  return { name: `${SERVICE_INTERFACE.name}.${name}`, parameters };
+}
+
+function invalid(parameter: string): ErrorReply {
+  return standardError('InvalidParameter', { parameter });
+}
