@@ -30,8 +30,13 @@ export interface EndedGrant {
   readonly disabled: number;
 }
 
+/** 96 random bits: nobody guesses another's. */
+export function newGrantId(): string {
+  return randomBytes(12).toString('hex');
+}
+
 export class Grant {
-  readonly id: string = randomBytes(12).toString('hex');
+  readonly id: string;
   readonly parts: GrantParts;
   readonly #startedMs: number = performance.now();
   readonly #watchers: Poller[] = [];
@@ -40,7 +45,8 @@ export class Grant {
   #ringsHeld = true;
 
   /** @param onDue called when the lease is over or the last target process has ended */
-  constructor(parts: GrantParts, onDue: (grant: Grant, reason: EndReason) => void) {
+  constructor(id: string, parts: GrantParts, onDue: (grant: Grant, reason: EndReason) => void) {
+    this.id = id;
     this.parts = parts;
     const processes = parts.targets.filter((target) => target.kind === 'process');
     this.#liveProcesses = processes.length === parts.targets.length ? processes.length : Infinity;
@@ -109,8 +115,8 @@ export class Grants {
     return this.#grants.size;
   }
 
-  add(parts: GrantParts): Grant {
-    const grant = new Grant(parts, (due, reason) => this.end(due, reason));
+  add(id: string, parts: GrantParts): Grant {
+    const grant = new Grant(id, parts, (due, reason) => this.end(due, reason));
     this.#grants.set(grant.id, grant);
     return grant;
   }

@@ -1,0 +1,84 @@
+/** What all connections share: the policy in force, grants, quotas, the opener and the audit log. */
+import { brokerError } from '../model/error_table.js';
+import type { BrokerError } from '../model/errors.js';
+import type { EventClass } from '../model/event.js';
+import { Quota, TokenBucket } from '../policy/quota.js';
+import type { Policy } from '../policy/types.js';
+import type { AuditLog, AuditRecord } from './audit.js';
+import { Grants, type Grant } from './grants.js';
+import type { Logger } from './logger.js';
+import type { Machine } from './machine.js';
+import type { OpenerClient } from './opener.js';
+import type { Subject } from '../model/subject.js';
+import type { Tracepoints } from './tracepoints.js';
+
+export interface BrokerParts {
+  readonly machine: Machine;
+  readonly tracepoints: Tracepoints;
+  readonly ceiling: readonly EventClass[];
+  readonly capability: string;
+  readonly opener: OpenerClient;
+  readonly audit: AuditLog;
+  readonly log: Logger;
+  readonly policy: Policy;
+}
+
+export class Broker {
+  readonly parts: BrokerParts;
+  readonly quota: Quota = new Quota();
+  readonly grants: Grants;
+  policy: Policy;
+  /** Set by SIGTERM: what runs is finished, what is new is refused. */
+  stopping = false;
+  #rates: TokenBucket;
+
+  constructor(parts: BrokerParts) {
+    this.parts = parts;
+    this.policy = parts.policy;
+    this.#rates = rateLimiter(parts.policy);
+    this.grants = new Grants((grant, reason, ended) => this.#recordEnd(grant, reason, ended.disabled));
+  }
+
+  /** Live grants go on under the terms they were given; new requests meet the new policy. */
+  replacePolicy(policy: Policy): void {
+    this.policy = policy;
+    this.#rates = rateLimiter(policy);
+  }
+
+  /** Every call passes here before it is looked at. Null lets it pass. */
+  admit(subject: Subject): BrokerError | null {
+    if (this.stopping) return brokerError('Unavailable', 'shutting-down', 'the broker is shutting down');
+    if (!this.#rates.take(subject.uid))
+      return brokerError('RateLimited', 'requests', `uid ${subject.uid} asks too often`);
+    return null;
+  }
+
+  /** @throws AuditFailed: nothing is handed over that could not be recorded */
+  record(subject: Subject, record: AuditRecord): void {
+    try {
+      this.parts.audit.write(subject, record);
+    } catch (error) {
+      this.parts.log.error(`the audit log can not be written: ${(error as Error).message}`);
+      throw brokerError('AuditFailed', 'write', 'the decision could not be recorded');
+    }
+  }
+
+  #recordEnd(grant: Grant, reason: string, disabled: number): void {
+    try {
+      this.record(grant.parts.subject, {
+        action: 'end',
+        verdict: 'allow',
+        grant: grant.id,
+        reason,
+        disabled,
+        seconds: grant.ageSeconds,
+      });
+    } catch {
+      // The grant is over either way; record() has told the log.
+    }
+  }
+}
+
+function rateLimiter(policy: Policy): TokenBucket {
+  return new TokenBucket({ ratePerSecond: policy.service.requestsPerSecond, burst: policy.service.burst });
+}

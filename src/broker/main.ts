@@ -1,0 +1,87 @@
+/**
+ * The broker: started by perfbrokerd, which has taken every privilege away before this runs. Decides by policy, has
+ * the opener open, hands over.
+ */
+import { loadPolicy } from '../policy/load.js';
+import type { Policy } from '../policy/types.js';
+import { AuditLog } from './audit.js';
+import { Broker } from './broker.js';
+import { createLogger, type Logger } from './logger.js';
+import { readMachine } from './machine.js';
+import { OpenerClient } from './opener.js';
+import { parseOptions, type BrokerOptions } from './options.js';
+import { unprivilegedProof } from './proof.js';
+import { Server } from './server.js';
+import { Tracepoints } from './tracepoints.js';
+
+/** Exit codes towards perfbrokerd. */
+const FAILED = 1;
+const PRIVILEGED = 5;
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  const log = createLogger(options.logLevel);
+  const excess = unprivilegedProof();
+  if (excess.length > 0) {
+    for (const { tid, what } of excess) log.error(`not serving: thread ${tid} of the broker has too much: ${what}`);
+    process.exit(PRIVILEGED);
+  }
+  const policy = loadOrExit(options, log);
+  const opener = new OpenerClient(options.opener, (reason) => {
+    log.error(`the opener is gone: ${reason}`);
+    process.exit(FAILED);
+  });
+  await opener.ready();
+  const broker = new Broker({
+    machine: readMachine(),
+    tracepoints: new Tracepoints(options.tracepoints),
+    ceiling: options.ceiling,
+    capability: options.capability,
+    opener,
+    audit: new AuditLog(options.audit),
+    log,
+    policy,
+  });
+  const server = new Server(broker, options.listener, process.env['PERFBROKER_CHECK_REPLIES'] === '1');
+  handleSignals(broker, server, options);
+  log.info(
+    `serving on ${options.socket} with ${options.capability}, ceiling ${options.ceiling.join(',')}, policy ${policy.sources.join(', ')}`,
+  );
+}
+
+function loadOrExit(options: BrokerOptions, log: Logger): Policy {
+  try {
+    const policy = loadPolicy(options.policy === undefined ? {} : { path: options.policy });
+    for (const warning of policy.warnings) log.warn(warning);
+    return policy;
+  } catch (error) {
+    log.error(`not serving: ${(error as Error).message}`);
+    process.exit(FAILED);
+  }
+}
+
+function handleSignals(broker: Broker, server: Server, options: BrokerOptions): void {
+  const { log, opener } = broker.parts;
+  process.on('SIGHUP', () => {
+    try {
+      const policy = loadPolicy(options.policy === undefined ? {} : { path: options.policy });
+      for (const warning of policy.warnings) log.warn(warning);
+      broker.replacePolicy(policy);
+      log.info(`policy reloaded: ${policy.sources.join(', ')}`);
+    } catch (error) {
+      log.error(`the policy stays as it was: ${(error as Error).message}`);
+    }
+  });
+  const stop = (): void => {
+    log.info('ending');
+    void server.stop().then(() => {
+      broker.grants.endAll('shutdown');
+      opener.close();
+      process.exit(0);
+    });
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}
+
+await main();

@@ -1,0 +1,199 @@
+/** Open: decide, reserve, have it opened, record, hand over. */
+import { BrokerError } from '../model/errors.js';
+import { brokerError } from '../model/error_table.js';
+import { eventName } from '../model/event_name.js';
+import { native, type Fd } from '../native.js';
+import { decide } from '../policy/decide.js';
+import type { Limits, Verdict } from '../policy/types.js';
+import type { OpenParameters } from '../varlink/broker_types.js';
+import type { Call, Replier } from '../varlink/service.js';
+import type { AuditRecord } from './audit.js';
+import type { Broker } from './broker.js';
+import type { ClientConnection } from './client_connection.js';
+import { denial } from './denial.js';
+import { newGrantId } from './grants.js';
+import { ignoreShutdown, openEvents, type OpenedEvents, type OpenedSlot } from './open_events.js';
+import { MAX_SLOTS } from './opener_protocol.js';
+import { vetRequest, type VettedRequest } from './request.js';
+import { releaseTargets, targetName } from './targets.js';
+
+/** Threads may be born between the count that was reserved and the scan that opens; so many more fds are let pass. */
+const SPARE_FDS = 64;
+
+export async function open(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
+  const client = call.context;
+  const parameters = call.parameters as unknown as OpenParameters;
+  const request = vetRequest(parameters, call.fds, client.peer, broker.parts);
+  try {
+    const verdict = decide(request.policy, broker.policy);
+    if (verdict.kind !== 'allow') {
+      const facts = { ...auditFacts(request), rule: verdict.rule };
+      broker.record(client.subject, { action: 'open', verdict: 'deny', ...facts, reasons: denialTexts(verdict) });
+      throw denial(verdict);
+    }
+    if (request.policy.fds > MAX_SLOTS && !call.more)
+      throw brokerError(
+        'InvalidTarget',
+        'too-many-threads',
+        `${request.policy.fds} fds do not fit one reply; call with "more"`,
+      );
+    const lease = leaseSeconds(parameters.leaseSeconds, verdict.limits);
+    await openAllowed(broker, client, request, verdict, lease, reply);
+  } catch (error) {
+    releaseTargets(request.targets);
+    throw error;
+  }
+}
+
+type Allowed = Verdict & { kind: 'allow' | 'ask' };
+
+/** What of an allowed request is not yet a grant: closed as a whole when a step on the way fails. */
+class Pending {
+  readonly slots: readonly OpenedSlot[];
+  readonly copies: Fd[] = [];
+  readonly releaseRings: () => void;
+
+  constructor(broker: Broker, uid: number, opened: OpenedEvents) {
+    this.slots = opened.slots;
+    this.releaseRings = () => {
+      for (const serial of opened.ringSerials) void broker.parts.opener.release(uid, serial).catch(ignoreShutdown);
+    };
+  }
+
+  /** The broker's own duplicates: with them a revoke can stop the events. */
+  duplicate(): void {
+    for (const slot of this.slots) this.copies.push(native.duplicate(slot.fd));
+  }
+
+  discard(): void {
+    for (const fd of this.copies) native.close(fd);
+    for (const slot of this.slots) native.close(slot.fd);
+    this.releaseRings();
+  }
+}
+
+async function openAllowed(
+  broker: Broker,
+  client: ClientConnection,
+  request: VettedRequest,
+  verdict: Allowed,
+  lease: number,
+  reply: Replier,
+): Promise<void> {
+  const { subject } = client;
+  const facts = { ...auditFacts(request), rule: verdict.rule };
+  const amounts = { grants: 1, fds: request.policy.fds, ringBytes: request.policy.ringBytes };
+  const reservation = broker.quota.reserve(subject.uid, amounts, verdict.limits);
+  if (!reservation.ok) {
+    broker.record(subject, { action: 'open', verdict: 'deny', ...facts, reasons: [reservation.text] });
+    throw brokerError('QuotaExceeded', reservation.code, reservation.text);
+  }
+  let pending: Pending | null = null;
+  try {
+    const opened = await openSlots(broker, client, request);
+    pending = new Pending(broker, subject.uid, opened);
+    if (opened.slots.length === 0)
+      throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
+    if (client.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has gone');
+    pending.duplicate();
+    const id = newGrantId();
+    broker.record(subject, {
+      action: 'open',
+      verdict: 'allow',
+      ...facts,
+      limits: verdict.limits,
+      fds: opened.slots.length,
+      lease,
+      grant: id,
+    });
+    broker.grants.add(id, {
+      subject,
+      owner: client,
+      targets: request.targets,
+      fds: pending.copies,
+      events: request.specs.length,
+      ringBytes: request.policy.ringBytes,
+      rule: verdict.rule,
+      leaseSeconds: lease,
+      releaseRings: pending.releaseRings,
+      releaseQuota: reservation.release,
+    });
+    sendSlots(id, opened, lease, reply);
+  } catch (error) {
+    pending?.discard();
+    reservation.release();
+    if (!(error instanceof BrokerError && error.error === 'AuditFailed'))
+      broker.record(subject, { action: 'open', verdict: 'error', ...facts, error: (error as Error).message });
+    throw error;
+  }
+}
+
+async function openSlots(broker: Broker, client: ClientConnection, request: VettedRequest): Promise<OpenedEvents> {
+  const { opener, machine, capability } = broker.parts;
+  // The job may wait behind others: with a duplicate, the number can not have become another client's meanwhile.
+  const connection = native.duplicate(client.socket);
+  try {
+    return await openEvents(opener, {
+      uid: client.subject.uid,
+      connection,
+      targets: request.targets,
+      events: request.fields,
+      leaders: request.specs.map((spec) => spec.leader),
+      inherit: request.specs.some((spec) => spec.inherit),
+      cpus: request.cpus,
+      ringPages: request.ringPages,
+      ringSlots: request.ringSlots,
+      kernel: { paranoid: machine.paranoid, capability },
+      maxFds: request.policy.fds + SPARE_FDS,
+    });
+  } finally {
+    native.close(connection);
+  }
+}
+
+/** Replies of at most 253 fds each; the fds are the connection's from here on. */
+function sendSlots(grant: string, { slots, unstable }: OpenedEvents, lease: number, reply: Replier): void {
+  for (let start = 0; start < slots.length; start += MAX_SLOTS) {
+    const part = slots.slice(start, start + MAX_SLOTS);
+    const parameters = {
+      grant,
+      slots: part.map(({ event, target, tid, cpu }, fd) => ({ fd, event, target, tid, cpu })),
+      unstable,
+      leaseSeconds: lease,
+    };
+    const fds = part.map((slot) => slot.fd);
+    if (start + MAX_SLOTS < slots.length) reply.continue(parameters, fds);
+    else reply.reply(parameters, fds);
+  }
+}
+
+/** The shorter of what was asked and what the rule allows; 0 is no end. */
+function leaseSeconds(asked: number | undefined, limits: Limits): number {
+  if (limits.leaseSeconds === 0) return asked ?? 0;
+  return asked === undefined || asked === 0 ? limits.leaseSeconds : Math.min(asked, limits.leaseSeconds);
+}
+
+function denialTexts(verdict: Verdict): string[] {
+  return verdict.kind === 'deny'
+    ? verdict.reasons.map((reason) => reason.text)
+    : ['the rule wants a human to be asked'];
+}
+
+function auditFacts(request: VettedRequest): Omit<AuditRecord, 'action' | 'verdict'> {
+  return {
+    targets: request.targets.map((target) =>
+      target.kind === 'process'
+        ? {
+            pid: target.process.pid,
+            startTime: String(target.process.startTime),
+            uid: target.process.uids[0],
+            executable: target.process.executable,
+            cgroup: target.process.cgroup,
+            ...(target.tid === null ? {} : { tid: target.tid }),
+          }
+        : { name: targetName(target) },
+    ),
+    events: request.specs.map(eventName),
+    ringBytes: request.policy.ringBytes,
+  };
+}

@@ -1,0 +1,127 @@
+/** One Open or Explain, from parameters to what policy decides on and the opener carries out. */
+import { brokerError } from '../model/error_table.js';
+import type { EventClass, EventSpec } from '../model/event.js';
+import { eventFields, type EventFields } from '../model/event_fields.js';
+import { eventFromJson } from '../model/event_json.js';
+import type { PolicyRequest } from '../policy/types.js';
+import type { OpenParameters } from '../varlink/broker_types.js';
+import type { FdBag } from '../varlink/service.js';
+import type { Machine } from './machine.js';
+import { countFds } from './open_events.js';
+import { MAX_EVENTS, MAX_PREMAP_BYTES } from './opener_protocol.js';
+import type { Peer } from './peer.js';
+import type { RingSlots } from './plan.js';
+import { describeTarget, pinTargets, releaseTargets, type PinnedTarget } from './targets.js';
+import type { Tracepoints } from './tracepoints.js';
+
+export interface RequestContext {
+  readonly machine: Machine;
+  readonly tracepoints: Tracepoints;
+  readonly ceiling: readonly EventClass[];
+}
+
+/** A vetted request. `targets` are held until {@link releaseTargets}. */
+export interface VettedRequest {
+  readonly targets: readonly PinnedTarget[];
+  readonly specs: readonly EventSpec[];
+  readonly fields: readonly EventFields[];
+  readonly cpus: readonly number[];
+  readonly ringPages: number;
+  readonly ringSlots: RingSlots;
+  readonly policy: PolicyRequest;
+}
+
+const PAGE = 4096;
+
+export function vetRequest(parameters: OpenParameters, fds: FdBag, peer: Peer, context: RequestContext): VettedRequest {
+  const wanted = parameters.targets.filter(
+    (target) => target.pidfd !== undefined || target.directory !== undefined,
+  ).length;
+  if (fds.count !== wanted)
+    throw brokerError('UnexpectedFds', 'unused', `${fds.count} fds came along; the targets mention ${wanted}`);
+  const specs = parseEvents(parameters.events);
+  const fields = specs.map((spec) => resolveEvent(spec, context));
+  const targets = pinTargets(parameters.targets, fds, peer);
+  try {
+    const cpus = pickCpus(parameters.cpus, targets, context.machine);
+    const rings = pickRings(parameters, specs, cpus);
+    const fdCount = countFds(targets, specs.length, cpus.length);
+    const ringCount = { none: 0, each: fdCount, cpu: cpus.length }[rings.ringSlots];
+    const policy: PolicyRequest = {
+      subject: peer.subject,
+      targets: targets.map(describeTarget),
+      events: specs,
+      ceiling: context.ceiling,
+      ringBytes: ringCount * rings.ringPages * PAGE,
+      fds: fdCount,
+      ...(parameters.leaseSeconds === undefined ? {} : { leaseSeconds: parameters.leaseSeconds }),
+    };
+    return { targets, specs, fields, cpus, ...rings, policy };
+  } catch (error) {
+    releaseTargets(targets);
+    throw error;
+  }
+}
+
+function parseEvents(events: OpenParameters['events']): EventSpec[] {
+  if (events.length === 0 || events.length > MAX_EVENTS)
+    throw brokerError('InvalidEvent', 'too-many-events', `the request names ${events.length} events`);
+  const specs = events.map((event) => eventFromJson(event));
+  for (const [index, { leader }] of specs.entries()) {
+    if (leader === undefined) continue;
+    const head = leader < index ? specs[leader] : undefined;
+    if (head === undefined || head.leader !== undefined)
+      throw brokerError('InvalidEvent', 'leader', `event ${index} names event ${leader} as its leader`);
+  }
+  return specs;
+}
+
+/** Names become the kernel's numbers here: tracepoint ids and PMU types. */
+function resolveEvent(spec: EventSpec, { machine, tracepoints }: RequestContext): EventFields {
+  const { source } = spec;
+  if (source.kind === 'tracepoint' && 'name' in source) {
+    const tracepointId = tracepoints.id(source.name);
+    if (tracepointId === null)
+      throw brokerError('InvalidEvent', 'unknown-tracepoint', `there is no tracepoint ${source.name} here`);
+    return eventFields(spec, { tracepointId });
+  }
+  if (source.kind === 'pmu') {
+    const { pmu } = source;
+    const [name, pmuType] = [...machine.pmus].find(([known, type]) => known === pmu || type === pmu) ?? [];
+    if (name === undefined || pmuType === undefined)
+      throw brokerError('InvalidEvent', 'unknown-pmu', `there is no PMU ${pmu} here`);
+    if (name === 'kprobe' || name === 'uprobe')
+      throw brokerError('InvalidEvent', 'forbidden-pmu', `the PMU ${name} takes pointers`);
+    return eventFields(spec, { pmuType });
+  }
+  return eventFields(spec);
+}
+
+function pickCpus(
+  asked: readonly number[] | undefined,
+  targets: readonly PinnedTarget[],
+  machine: Machine,
+): readonly number[] {
+  if (asked === undefined) return targets.every((target) => target.kind === 'process') ? [-1] : machine.onlineCpus;
+  const unique = new Set(asked);
+  if (asked.length === 0 || unique.size !== asked.length)
+    throw brokerError('InvalidTarget', 'bad-value', 'cpus is empty or names a cpu twice');
+  for (const cpu of asked)
+    if (!machine.onlineCpus.includes(cpu))
+      throw brokerError('InvalidTarget', 'no-such-cpu', `cpu ${cpu} is not online`);
+  return asked;
+}
+
+function pickRings(
+  { ringBytes = 0, ringSlots = ringBytes > 0 ? 'each' : 'none' }: OpenParameters,
+  specs: readonly EventSpec[],
+  cpus: readonly number[],
+): { ringPages: number; ringSlots: RingSlots } {
+  const pages = ringBytes / PAGE;
+  if (ringSlots === 'none' && ringBytes === 0) return { ringPages: 0, ringSlots };
+  if (ringSlots === 'none' || !Number.isInteger(Math.log2(pages)) || pages < 1 || ringBytes > MAX_PREMAP_BYTES)
+    throw brokerError('InvalidTarget', 'ring-size', `rings of ${ringBytes} bytes on ${ringSlots}`);
+  if (cpus[0] === -1 && specs.some((spec) => spec.inherit))
+    throw brokerError('InvalidTarget', 'cpus-needed', 'inherited events on any cpu have no ring');
+  return { ringPages: pages, ringSlots };
+}

@@ -1,0 +1,160 @@
+/** Accepts connections, counts them per user, and answers them with the Varlink service. */
+import { BrokerError } from '../model/errors.js';
+import { brokerError } from '../model/error_table.js';
+import { native, READABLE, type Fd, type Poller } from '../native.js';
+import { BROKER_INTERFACE } from '../varlink/broker_interface.js';
+import type { Connection, ConnectionLimits } from '../varlink/connection.js';
+import { Service, type ErrorReply } from '../varlink/service.js';
+import { ValidationError } from '../varlink/validate.js';
+import type { Broker } from './broker.js';
+import { ClientConnection } from './client_connection.js';
+import { brokerMethods } from './methods.js';
+import { vetPeer } from './peer.js';
+import { VERSION } from './version.js';
+
+/** What one connection may cost before its user's quotas count. */
+const CONNECTION_LIMITS: ConnectionLimits = {
+  messageBytes: 256 * 1024,
+  maxFdsPerMessage: 253,
+  depth: 16,
+  queuedBytes: 4 * 1024 * 1024,
+  queuedFds: 8192,
+};
+/** Connections of all users together; perfbrokerd's fd limit leaves room for them. */
+const MAX_CONNECTIONS = 2048;
+/** Connections taken from the backlog before others get their turn on the event loop. */
+const ACCEPTS_PER_TURN = 32;
+const RETRY_MS = 100;
+
+export class Server {
+  readonly #broker: Broker;
+  readonly #listener: Fd;
+  readonly #poller: Poller;
+  readonly #service: Service<ClientConnection>;
+  readonly #connections = new Map<ClientConnection, Connection>();
+  readonly #perUser = new Map<number, number>();
+  #onIdle: (() => void) | null = null;
+
+  constructor(broker: Broker, listener: Fd, checkReplies: boolean) {
+    this.#broker = broker;
+    this.#listener = listener;
+    this.#service = new Service<ClientConnection>({
+      vendor: 'perfbroker',
+      product: 'perfbroker',
+      version: VERSION,
+      url: 'https://varlink.org',
+      interfaces: [{ definition: BROKER_INTERFACE, handlers: brokerMethods(broker) }],
+      internalError: (error, method) => this.#errorReply(error, method),
+      checkReplies,
+    });
+    this.#poller = native.createPoller(listener, () => this.#acceptSome());
+    this.#poller.start(READABLE);
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Refuses what is new, lets running calls end, then closes every connection. */
+  async stop(): Promise<void> {
+    this.#poller.close();
+    this.#broker.stopping = true;
+    if (this.#service.running > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    for (const connection of [...this.#connections.values()]) connection.close();
+  }
+
+  #acceptSome(): void {
+    for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
+      let socket: Fd | null;
+      try {
+        socket = native.accept(this.#listener);
+      } catch (error) {
+        // Out of fds or memory: the backlog waits. Polling on would spin, so look again a little later.
+        this.#broker.parts.log.error(`accept: ${(error as Error).message}`);
+        this.#poller.stop();
+        setTimeout(() => this.#poller.start(READABLE), RETRY_MS);
+        return;
+      }
+      if (socket === null) return;
+      this.#greet(socket);
+    }
+  }
+
+  #greet(socket: Fd): void {
+    let client: ClientConnection;
+    try {
+      client = new ClientConnection(socket, vetPeer(socket));
+      this.#count(client);
+    } catch (error) {
+      // Whoever it is gets an answer to the call that it is about to make, and no more.
+      refuse(socket, this.#errorReply(error, 'connect'));
+      return;
+    }
+    const connection = this.#service.serve({
+      socket,
+      limits: CONNECTION_LIMITS,
+      context: client,
+      admit: () => {
+        const refusal = this.#broker.admit(client.subject);
+        return refusal === null ? null : errorReply(refusal);
+      },
+      onClose: ({ kind, detail }) => {
+        if (kind !== 'eof' && kind !== 'closed')
+          this.#broker.parts.log.info(
+            `connection of uid ${client.subject.uid} pid ${client.subject.pid} closed: ${kind}: ${detail}`,
+          );
+        this.#forget(client);
+      },
+    });
+    this.#connections.set(client, connection);
+  }
+
+  #count({ subject: { uid } }: ClientConnection): void {
+    const open = this.#perUser.get(uid) ?? 0;
+    const limit = this.#broker.policy.service.connectionsPerUser;
+    if (open >= limit || this.#connections.size >= MAX_CONNECTIONS)
+      throw brokerError(
+        'QuotaExceeded',
+        'connections',
+        `uid ${uid} has ${open} of ${limit} connections, all users ${this.#connections.size} of ${MAX_CONNECTIONS}`,
+      );
+    this.#perUser.set(uid, open + 1);
+  }
+
+  #forget(client: ClientConnection): void {
+    client.closed = true;
+    this.#connections.delete(client);
+    const { uid } = client.subject;
+    const open = (this.#perUser.get(uid) ?? 1) - 1;
+    if (open === 0) this.#perUser.delete(uid);
+    else this.#perUser.set(uid, open);
+    this.#broker.grants.endOwnedBy(client, 'connection');
+  }
+
+  #errorReply(error: unknown, method: string): ErrorReply {
+    if (error instanceof BrokerError) return errorReply(error);
+    if (error instanceof ValidationError)
+      return { name: 'org.varlink.service.InvalidParameter', parameters: { parameter: error.path } };
+    this.#broker.parts.log.error(
+      `${method}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    );
+    return errorReply(brokerError('Unavailable', 'internal', 'a fault in the broker; its log has the details'));
+  }
+}
+
+function errorReply(error: BrokerError): ErrorReply {
+  const { code, message, errno, cause_: cause, remedy, details } = error;
+  return {
+    name: `${BROKER_INTERFACE.name}.${error.error}`,
+    parameters: { code, message, errno, cause, remedy, ...details },
+  };
+}
+
+function refuse(socket: Fd, { name, parameters }: ErrorReply): void {
+  try {
+    native.sendMessage(socket, Buffer.from(`${JSON.stringify({ error: name, parameters })}\0`), []);
+  } catch {
+    // Gone already.
+  }
+  native.close(socket);
+}
