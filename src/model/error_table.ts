@@ -345,6 +345,23 @@ const table = {
       cause: 'This kernel lacks what the request needs.',
       remedy: 'Use a newer kernel, or ask for less.',
     },
+    'not-running': {
+      cause: 'Nothing listens on the socket of the broker.',
+      remedy:
+        'Start it: `sudo systemctl start perfbroker`, or `sudo perfbrokerd` in a terminal. PERFBROKER_SOCKET names another socket.',
+    },
+    'no-access': {
+      cause: 'The caller may not connect to the socket of the broker.',
+      remedy: 'Have the caller added to the group that owns the socket, or look at the modes of its directories.',
+    },
+    'connection-lost': {
+      cause: 'The connection to the broker ended; with it ended the grants that were opened over it.',
+      remedy: "Connect again; the administrator finds the reason in the daemon's log.",
+    },
+    'timed-out': {
+      cause: 'The broker did not answer in time; the client closed the connection.',
+      remedy: 'Try again, with a longer timeoutMs where the request is large.',
+    },
     internal: { cause: 'A fault in the broker.', remedy: "Report it with the daemon's log of that moment." },
   },
 } as const;
