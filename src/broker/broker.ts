@@ -31,6 +31,8 @@ export class Broker {
   /** Set by SIGTERM: what runs is finished, what is new is refused. */
   stopping = false;
   #rates: TokenBucket;
+  #running = 0;
+  #onIdle: (() => void) | null = null;
 
   constructor(parts: BrokerParts) {
     this.parts = parts;
@@ -51,6 +53,22 @@ export class Broker {
     if (!this.#rates.take(subject.uid))
       return brokerError('RateLimited', 'requests', `uid ${subject.uid} asks too often`);
     return null;
+  }
+
+  /** Counts a request as running until it has been answered. */
+  async run(request: () => Promise<void>): Promise<void> {
+    this.#running += 1;
+    try {
+      await request();
+    } finally {
+      this.#running -= 1;
+      if (this.#running === 0) this.#onIdle?.();
+    }
+  }
+
+  /** Resolves when no request is running; nobody starts new ones while `stopping`. */
+  idle(): Promise<void> {
+    return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => (this.#onIdle = resolve));
   }
 
   /** @throws AuditFailed: nothing is handed over that could not be recorded */

@@ -42,7 +42,7 @@ async function main(): Promise<void> {
     log,
     policy,
   });
-  const server = new Server(broker, options.listener, process.env['PERFBROKER_CHECK_REPLIES'] === '1');
+  const server = new Server(broker, options.listener);
   handleSignals(broker, server, options);
   log.info(
     `serving on ${options.socket} with ${options.capability}, ceiling ${options.ceiling.join(',')}, policy ${policy.sources.join(', ')}`,

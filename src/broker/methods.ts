@@ -19,7 +19,7 @@ type Handler = MethodHandler<ClientConnection>;
 export function brokerMethods(broker: Broker): Readonly<Record<string, Handler>> {
   return {
     Describe: withoutFds((call, reply) => reply.reply(describe(broker, call.context))),
-    Open: (call, reply) => open(broker, call, reply),
+    Open: (call, reply) => broker.run(() => open(broker, call, reply)),
     Explain: (call, reply) => explain(broker, call, reply),
     Mapped: withoutFds((call, reply) => {
       findGrant(broker, call).releaseRings();

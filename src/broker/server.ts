@@ -33,9 +33,8 @@ export class Server {
   readonly #service: Service<ClientConnection>;
   readonly #connections = new Map<ClientConnection, Connection>();
   readonly #perUser = new Map<number, number>();
-  #onIdle: (() => void) | null = null;
 
-  constructor(broker: Broker, listener: Fd, checkReplies: boolean) {
+  constructor(broker: Broker, listener: Fd) {
     this.#broker = broker;
     this.#listener = listener;
     this.#service = new Service<ClientConnection>({
@@ -45,7 +44,6 @@ export class Server {
       url: 'https://varlink.org',
       interfaces: [{ definition: BROKER_INTERFACE, handlers: brokerMethods(broker) }],
       internalError: (error, method) => this.#errorReply(error, method),
-      checkReplies,
     });
     this.#poller = native.createPoller(listener, () => this.#acceptSome());
     this.#poller.start(READABLE);
@@ -59,7 +57,7 @@ export class Server {
   async stop(): Promise<void> {
     this.#poller.close();
     this.#broker.stopping = true;
-    if (this.#service.running > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    await this.#broker.idle();
     for (const connection of [...this.#connections.values()]) connection.close();
   }
 
