@@ -83,13 +83,14 @@ export const FLAG_BITS: readonly (EventFlagName | 'disabled' | 'precise_ip' | { 
 ];
 
 /** Fields that must be zero: AUX areas, signals and what no source of the model uses. */
-export const UNSUPPORTED_FIELDS = [
-  { name: 'aux_watermark', offset: OFFSET.auxWatermark, bytes: 4 },
-  { name: '__reserved_2', offset: OFFSET.reserved2, bytes: 2 },
-  { name: 'aux_sample_size', offset: OFFSET.auxSampleSize, bytes: 4 },
-  { name: 'sig_data', offset: OFFSET.sigData, bytes: 8 },
-  { name: 'config4', offset: OFFSET.config4, bytes: 8 },
-] as const;
+export const UNSUPPORTED_FIELDS: readonly { readonly name: string; readonly offset: number; readonly bytes: number }[] =
+  [
+    { name: 'aux_watermark', offset: OFFSET.auxWatermark, bytes: 4 },
+    { name: '__reserved_2', offset: OFFSET.reserved2, bytes: 2 },
+    { name: 'aux_sample_size', offset: OFFSET.auxSampleSize, bytes: 4 },
+    { name: 'sig_data', offset: OFFSET.sigData, bytes: 8 },
+    { name: 'config4', offset: OFFSET.config4, bytes: 8 },
+  ];
 
 /** Bits of the word at 116: aux_action of Linux 6.13, __reserved_3 before. */
 export const AUX_ACTIONS = ['aux_start_paused', 'aux_pause', 'aux_resume'] as const;

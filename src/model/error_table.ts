@@ -4,7 +4,7 @@
  * document and interface definition together.
  */
 import { BrokerError, type ErrorName } from './errors.js';
-import { KERNEL_ERRORS } from './kernel_errors.js';
+import { KERNEL_ERRORS, type KernelErrorCode } from './kernel_errors.js';
 
 export interface ErrorText {
   /** Why, in one sentence. */
@@ -13,17 +13,17 @@ export interface ErrorText {
   readonly remedy: string;
 }
 
-const EXPLAIN = 'Run `perfbroker explain` with the same request to see each rule and why it did not apply.';
-const ASK_ADMINISTRATOR = 'Ask the administrator for a rule in /etc/perfbroker/policy.d.';
-const ACCESS_CAUSE = "The target is not the caller's own, as ptrace(2) defines read access with real credentials";
-
 const table = {
   PolicyDenied: {
     'no-rule': {
       cause: 'Policy: no rule matches the request, and what no rule allows is denied.',
-      remedy: `${EXPLAIN} ${ASK_ADMINISTRATOR}`,
+      remedy:
+        'Run `perfbroker explain` with the same request to see each rule and why it did not apply. Ask the administrator for a rule in /etc/perfbroker/policy.d.',
     },
-    denied: { cause: 'Policy: the first rule that matches says deny.', remedy: ASK_ADMINISTRATOR },
+    denied: {
+      cause: 'Policy: the first rule that matches says deny.',
+      remedy: 'Ask the administrator for a rule in /etc/perfbroker/policy.d.',
+    },
     subject: {
       cause: 'Policy: no rule names the caller (its user, groups or systemd unit).',
       remedy:
@@ -31,7 +31,7 @@ const table = {
     },
     target: {
       cause: 'Policy: no rule that names the caller covers this target.',
-      remedy: `Choose a target that runs as the caller. ${ASK_ADMINISTRATOR}`,
+      remedy: 'Choose a target that runs as the caller. Ask the administrator for a rule in /etc/perfbroker/policy.d.',
     },
     class: {
       cause: 'Policy: a rule matches, but it does not allow a class that the events need.',
@@ -47,27 +47,32 @@ const table = {
         'Ask for a lower frequency, a longer period, a smaller ring, less stack or a shorter lease; the reason names the limit.',
     },
     access: {
-      cause: `${ACCESS_CAUSE}.`,
+      cause: "The target is not the caller's own, as ptrace(2) defines read access with real credentials.",
       remedy: 'Run the collector as the same user as the target, or ask for a rule for other users.',
     },
     uid: {
-      cause: `${ACCESS_CAUSE}: a real, effective or saved uid of the target differs.`,
+      cause:
+        "The target is not the caller's own, as ptrace(2) defines read access with real credentials: a real, effective or saved uid of the target differs.",
       remedy: "Run the collector as the target's user, or ask for a rule for other users.",
     },
     gid: {
-      cause: `${ACCESS_CAUSE}: a real, effective or saved gid of the target differs.`,
+      cause:
+        "The target is not the caller's own, as ptrace(2) defines read access with real credentials: a real, effective or saved gid of the target differs.",
       remedy: "Run the collector with the target's primary group (newgrp(1)), or ask for a rule for other users.",
     },
     'not-dumpable': {
-      cause: `${ACCESS_CAUSE}: the target is not dumpable (it changed its ids, holds secrets, or its executable is unreadable).`,
+      cause:
+        "The target is not the caller's own, as ptrace(2) defines read access with real credentials: the target is not dumpable (it changed its ids, holds secrets, or its executable is unreadable).",
       remedy: 'Have the target call prctl(PR_SET_DUMPABLE, 1), or ask for a rule for other users.',
     },
     capabilities: {
-      cause: `${ACCESS_CAUSE}: the target's permitted capabilities are no subset of the caller's.`,
+      cause:
+        "The target is not the caller's own, as ptrace(2) defines read access with real credentials: the target's permitted capabilities are no subset of the caller's.",
       remedy: 'Start the target without the capabilities it does not need, or ask for a rule for other users.',
     },
     'user-namespace': {
-      cause: `${ACCESS_CAUSE}: caller and target are not both in the broker's user namespace.`,
+      cause:
+        "The target is not the caller's own, as ptrace(2) defines read access with real credentials: caller and target are not both in the broker's user namespace.",
       remedy: 'Run the collector outside of the container, or ask for a rule for other users.',
     },
     'authorization-needed': {
@@ -309,7 +314,6 @@ const table = {
       remedy: 'Keep one connection open and use it again.',
     },
   },
-  KernelRefused: KERNEL_ERRORS,
   NoSuchGrant: {
     unknown: {
       cause: "There is no such grant, or it is not the caller's: the answer is the same on purpose.",
@@ -366,10 +370,14 @@ const table = {
   },
 } as const;
 
-export type ErrorTable = typeof table;
-export type ErrorCode<Name extends ErrorName> = keyof ErrorTable[Name] & string;
+export type ErrorCode<Name extends ErrorName> = Name extends keyof typeof table
+  ? keyof (typeof table)[Name] & string
+  : KernelErrorCode;
 
-export const ERROR_TABLE: Readonly<Record<ErrorName, Readonly<Record<string, ErrorText>>>> = table;
+export const ERROR_TABLE: Readonly<Record<ErrorName, Readonly<Record<string, ErrorText>>>> = {
+  ...table,
+  KernelRefused: KERNEL_ERRORS,
+};
 
 export interface ErrorOverrides {
   /** Positive. */

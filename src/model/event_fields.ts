@@ -20,43 +20,48 @@ import {
   type SideRecord,
 } from './event.js';
 
-/** Bits of {@link EventFields.flags}; EventFlag in native/monitor/protocol.h. */
-export const EventFlag = {
-  inherit: 1n << 0n,
-  pinned: 1n << 1n,
-  exclusive: 1n << 2n,
-  excludeUser: 1n << 3n,
-  excludeKernel: 1n << 4n,
-  excludeHv: 1n << 5n,
-  excludeIdle: 1n << 6n,
-  excludeHost: 1n << 7n,
-  excludeGuest: 1n << 8n,
-  excludeCallchainKernel: 1n << 9n,
-  excludeCallchainUser: 1n << 10n,
-  mmap: 1n << 11n,
-  mmapData: 1n << 12n,
-  mmap2: 1n << 13n,
-  buildId: 1n << 14n,
-  comm: 1n << 15n,
-  commExec: 1n << 16n,
-  task: 1n << 17n,
-  contextSwitch: 1n << 18n,
-  namespaces: 1n << 19n,
-  ksymbol: 1n << 20n,
-  bpfEvent: 1n << 21n,
-  cgroup: 1n << 22n,
-  textPoke: 1n << 23n,
-  freq: 1n << 24n,
-  inheritStat: 1n << 25n,
-  inheritThread: 1n << 26n,
-  enableOnExec: 1n << 27n,
-  removeOnExec: 1n << 28n,
-  watermark: 1n << 29n,
-  sampleIdAll: 1n << 30n,
-  useClockid: 1n << 31n,
-  writeBackward: 1n << 32n,
-} as const;
-export type EventFlagName = keyof typeof EventFlag;
+/** Bits of {@link EventFields.flags}, lowest first: EventFlag in native/monitor/protocol.h. */
+export const EVENT_FLAGS = [
+  'inherit',
+  'pinned',
+  'exclusive',
+  'excludeUser',
+  'excludeKernel',
+  'excludeHv',
+  'excludeIdle',
+  'excludeHost',
+  'excludeGuest',
+  'excludeCallchainKernel',
+  'excludeCallchainUser',
+  'mmap',
+  'mmapData',
+  'mmap2',
+  'buildId',
+  'comm',
+  'commExec',
+  'task',
+  'contextSwitch',
+  'namespaces',
+  'ksymbol',
+  'bpfEvent',
+  'cgroup',
+  'textPoke',
+  'freq',
+  'inheritStat',
+  'inheritThread',
+  'enableOnExec',
+  'removeOnExec',
+  'watermark',
+  'sampleIdAll',
+  'useClockid',
+  'writeBackward',
+] as const;
+export type EventFlagName = (typeof EVENT_FLAGS)[number];
+
+/** The mask of each flag. */
+export const EventFlag: Readonly<Record<EventFlagName, bigint>> = Object.fromEntries(
+  EVENT_FLAGS.map((name, bit) => [name, 1n << BigInt(bit)]),
+) as Record<EventFlagName, bigint>;
 
 export interface EventFields {
   /** PERF_TYPE_* or a dynamic PMU's number. */
@@ -137,7 +142,7 @@ export const RECORD_FLAGS: Readonly<Record<SideRecord, EventFlagName>> = {
   text_poke: 'textPoke',
 };
 
-export const BOOLEAN_FLAGS = [
+export const BOOLEAN_FLAGS: readonly (EventFlagName & keyof EventSpec)[] = [
   'sampleIdAll',
   'inherit',
   'inheritStat',
@@ -147,7 +152,7 @@ export const BOOLEAN_FLAGS = [
   'enableOnExec',
   'removeOnExec',
   'writeBackward',
-] as const satisfies readonly EventFlagName[] as readonly (EventFlagName & keyof EventSpec)[];
+];
 
 /**
  * @throws BrokerError InvalidEvent `unknown-pmu` or `unknown-tracepoint` when a name is not resolved

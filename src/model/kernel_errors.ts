@@ -4,10 +4,6 @@
  */
 import type { EventSource } from './event.js';
 
-const PMU_MISSING =
-  'Missing PMU: no PMU of this machine offers the event (virtual machines often have no hardware PMU at all).';
-const USE_SOFTWARE = 'Use a software event such as cpu-clock; `perfbroker describe` lists the PMUs.';
-
 /** Codes of KernelRefused, with the general cause and remedy; {@link explainErrno} sharpens some. */
 export const KERNEL_ERRORS = {
   EPERM: {
@@ -20,8 +16,14 @@ export const KERNEL_ERRORS = {
       'Refused by right: the paranoid level asks for more than the opener holds, or an LSM (SELinux perf_event class) forbids it.',
     remedy: 'Check kernel.perf_event_paranoid, the daemon log for the capability that it kept, and the LSM audit log.',
   },
-  ENOENT: { cause: PMU_MISSING, remedy: USE_SOFTWARE },
-  ENODEV: { cause: PMU_MISSING, remedy: USE_SOFTWARE },
+  ENOENT: {
+    cause: 'Missing PMU: no PMU of this machine offers the event (virtual machines often have no hardware PMU at all).',
+    remedy: 'Use a software event such as cpu-clock; `perfbroker describe` lists the PMUs.',
+  },
+  ENODEV: {
+    cause: 'Missing PMU: no PMU of this machine offers the event (virtual machines often have no hardware PMU at all).',
+    remedy: 'Use a software event such as cpu-clock; `perfbroker describe` lists the PMUs.',
+  },
   EOPNOTSUPP: {
     cause:
       'Missing PMU feature: the PMU cannot do this (sampling interrupts, branch stacks, precise_ip, or exclusion).',

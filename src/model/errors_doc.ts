@@ -1,0 +1,58 @@
+/** docs/errors.md from the table; a test compares. `node dist/model/errors_doc.js > docs/errors.md` writes it. */
+import { argv, stdout } from 'node:process';
+import { pathToFileURL } from 'node:url';
+import { ERROR_TABLE } from './error_table.js';
+import { ERROR_NAMES, type ErrorName } from './errors.js';
+
+const INTRODUCTIONS: Readonly<Record<ErrorName, string>> = {
+  PolicyDenied:
+    'The policy does not allow the request. `reasons` lists every reason with its own code and the rule it comes from.',
+  CeilingExceeded:
+    'The daemon was started without this class of events (`--ceiling`); no policy can allow it. The code is the class.',
+  InvalidEvent: 'An event is not well formed. The message names the field or bit.',
+  InvalidTarget: 'A target, cpu or ring is not well formed, or cannot be observed. The message names the field.',
+  TargetGone: 'What was to be observed has ended.',
+  TargetChanged:
+    'The process behind the pid is not the one that was decided about any more. Whatever was opened has been closed. The code is the first thing that changed.',
+  QuotaExceeded: 'A bound of the caller, or of the broker as a whole, is reached.',
+  RateLimited: 'Too much in too short a time.',
+  KernelRefused:
+    "The kernel refused what policy had allowed. The code is the errno's name, `errno` its number; cause and remedy depend on the event.",
+  NoSuchGrant: 'The grant is not there, or not for the caller to touch.',
+  UnexpectedFds: 'Fds came along that the request does not explain. All fds of the message were closed.',
+  AuditFailed: 'Nothing is handed over that could not be recorded.',
+  Unavailable: 'The request may be in order; the broker cannot serve it now.',
+};
+
+/** The whole document. */
+export function errorsDocument(): string {
+  const sections = ERROR_NAMES.map((name) => {
+    const rows = Object.entries(ERROR_TABLE[name]).map(
+      ([code, { cause, remedy }]) => `| \`${code}\` | ${cell(cause)} | ${cell(remedy)} |`,
+    );
+    return [
+      `## ${name}`,
+      '',
+      INTRODUCTIONS[name],
+      '',
+      '| code | cause | what to do |',
+      '| --- | --- | --- |',
+      ...rows,
+    ].join('\n');
+  });
+  return `${HEAD}\n\n${sections.join('\n\n')}\n`;
+}
+
+const HEAD = `# Errors
+
+<!-- Generated from src/model/error_table.ts by \`node dist/model/errors_doc.js\`; a test compares. -->
+
+Every error of the broker is \`org.perfbroker.Broker.<name>\` and carries the same parameters: \`code\` (stable, one of the
+tables below), \`message\` (what, in this very case), \`errno\` (the kernel's, 0 when there was none), \`cause\` and \`remedy\`.
+Programs decide by name and code; message, cause and remedy are for people and may change.`;
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|');
+}
+
+if (argv[1] !== undefined && import.meta.url === pathToFileURL(argv[1]).href) stdout.write(errorsDocument());
