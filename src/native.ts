@@ -3,7 +3,8 @@
  * around one system call or one native object. Decisions live in TypeScript, never in the addon.
  *
  * Every function that fails throws a {@link NativeError}: `errno` is positive, `code` its name (`'EACCES'`),
- * `syscall` what was called. Every fd that comes back has FD_CLOEXEC and is owned by the caller.
+ * `syscall` what was called. Arguments are strict: what is not an integer in range, a Uint8Array, ... is a TypeError, and
+ * nothing was done. Every fd that comes back has FD_CLOEXEC and is owned by the caller.
  */
 import { createRequire } from 'node:module';
 
@@ -88,14 +89,43 @@ export interface Drain {
   /** Drains every ring a last time, then ends; `onEnd` follows. Idempotent. */
   stop(): void;
   stats(): DrainStats;
-  /** Unmaps; idempotent. Only after onEnd, or when never started. */
+  /** Unmaps; idempotent. Only after onEnd, or when never started: EBUSY in between. */
+  close(): void;
+}
+
+/** What {@link Ring.read} found. */
+export interface RingRead {
+  /** Bytes written into the buffer: whole records, in ring order. 0: nothing there now. */
+  readonly bytes: number;
+  /** Sum of the `lost` fields of the PERF_RECORD_LOST and PERF_RECORD_LOST_SAMPLES among them. */
+  readonly lost: bigint;
+  /** Every event of the ring has ended (POLLHUP), and nothing is left to read. */
+  readonly ended: boolean;
+}
+
+/** One ring for JavaScript to read; the natural choice up to some thousand records a second, a {@link Drain} beyond. */
+export interface Ring {
+  /**
+   * Readable (for a {@link Poller}) when the ring reached its watermark or an event ended. Belongs to the ring: close the
+   * poller before the ring. After readiness, and before waiting again, read until `bytes` is 0.
+   */
+  readonly pollFd: Fd;
+  /** Redirects `fd` into this ring (PERF_EVENT_IOC_SET_OUTPUT). The caller keeps `fd` open until close. */
+  addEvent(fd: Fd): void;
+  /**
+   * Copies whole records out and gives their room back to the kernel.
+   * EBADMSG when the ring holds what is no record (or was opened with write_backward).
+   * @param into at least 65,535 bytes, the longest record
+   */
+  read(into: Uint8Array): RingRead;
+  /** Unmaps; idempotent. */
   close(): void;
 }
 
 /** Rights and ids as /proc or getsockopt give them; see native/addon. */
 export interface NativeBinding {
   // sockets
-  /** socket + connect on AF_UNIX SOCK_STREAM, non-blocking afterwards, CLOEXEC. ENOENT, ECONNREFUSED, EACCES, ENAMETOOLONG. */
+  /** socket + connect on AF_UNIX SOCK_STREAM, non-blocking afterwards, CLOEXEC. ENOENT, ECONNREFUSED, EACCES, ENAMETOOLONG; EAGAIN when the backlog stays full for 5 s. */
   connectUnix(path: string): Fd;
   /** socket + bind + listen; non-blocking, CLOEXEC. */
   listenUnix(path: string, backlog: number): Fd;
@@ -125,12 +155,15 @@ export interface NativeBinding {
   perfReset(fd: Fd): void;
   perfId(fd: Fd): bigint;
   perfSetOutput(fd: Fd, target: Fd): void;
-  /** read(2) of a counting event into u64 words, as read_format lays them out. */
+  /** read(2) of a counting event into u64 words, as read_format lays them out. Empty: the event is in error state (a pinned one that did not fit). */
   perfRead(fd: Fd): BigUint64Array;
   /** perf_event_open(2) with exactly these attr bytes. For collectors that may, tests and benchmarks; the broker never calls it. */
   perfEventOpen(attr: Uint8Array, pid: number, cpu: number, groupFd: Fd, flags: number): Fd;
   createPoller(fd: Fd, onReady: (status: number, events: number) => void): Poller;
+  /** Records to `outputFd` (a file, pipe or socket open for writing; it is duplicated, so the offset is shared and closing is free). */
   createDrain(outputFd: Fd): Drain;
+  /** Maps a ring of `pages` data pages (a power of two) on `fd`, which the caller keeps open until close. EPERM: the memlock limit. */
+  createRing(fd: Fd, pages: number): Ring;
   // this process
   /** Monotonic clock, nanoseconds. clock: CLOCK_* number. */
   clockNanoseconds(clock: number): bigint;

@@ -39,6 +39,14 @@ inline int fd_argument(const Napi::CallbackInfo& info, size_t index, const char*
   return int32_argument(info, index, name, 0);
 }
 
+// Data pages of a ring: a power of two, up to 4 GiB of pages of 4 KiB.
+inline size_t pages_argument(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  constexpr int kMaxPages = 1 << 20;
+  const int pages = int32_argument(info, index, name, 1, kMaxPages);
+  if ((pages & (pages - 1)) != 0) throw argument_error(info.Env(), name, "a power of two");
+  return static_cast<size_t>(pages);
+}
+
 // The bytes themselves, not a copy: valid until JavaScript runs again.
 inline std::span<uint8_t> bytes_argument(const Napi::CallbackInfo& info, size_t index, const char* name,
                                         size_t at_least = 1) {

@@ -12,6 +12,8 @@ Napi::Object initialize(Napi::Env, Napi::Object exports) {
   export_fds(exports);
   export_perf(exports);
   export_poller(exports);
+  export_drain(exports);
+  export_ring(exports);
   return exports;
 }
 
