@@ -23,7 +23,7 @@ const MAX_DEPTH = 64;
  * @throws ValidationError naming the first field that is unknown, missing or of a wrong type
  */
 export function validate(definition: Interface, type: Type, value: unknown, path = ''): unknown {
-  return check(definition, type, value, path, 0);
+  return check({ definition, dropUnknown: false }, type, value, path, 0);
 }
 
 /** {@link validate} for the parameters of a method or an error. */
@@ -33,10 +33,20 @@ export function validateStruct(
   value: unknown,
   path = '',
 ): Record<string, unknown> {
-  return checkStruct(definition, struct, value, path, 0);
+  return checkStruct({ definition, dropUnknown: false }, struct, value, path, 0);
 }
 
-function check(definition: Interface, type: Type, value: unknown, path: string, depth: number): unknown {
+/** {@link validateStruct} for a client: fields that a newer service added are left out instead of refused. */
+export function acceptStruct(definition: Interface, struct: Struct, value: unknown): Record<string, unknown> {
+  return checkStruct({ definition, dropUnknown: true }, struct, value, '', 0);
+}
+
+interface Rules {
+  readonly definition: Interface;
+  readonly dropUnknown: boolean;
+}
+
+function check(rules: Rules, type: Type, value: unknown, path: string, depth: number): unknown {
   if (depth > MAX_DEPTH) throw new ValidationError(path, 'is nested too deeply');
   switch (type.kind) {
     case 'bool':
@@ -63,33 +73,33 @@ function check(definition: Interface, type: Type, value: unknown, path: string, 
         throw mismatch(path, `one of ${type.members.join(', ')}`, value);
       return value;
     case 'struct':
-      return checkStruct(definition, type, value, path, depth);
+      return checkStruct(rules, type, value, path, depth);
     case 'reference': {
-      const target = definition.types[type.name];
-      if (target === undefined) throw new Error(`type ${type.name} is not in ${definition.name}`);
-      return check(definition, target.type, value, path, depth);
+      const target = rules.definition.types[type.name];
+      if (target === undefined) throw new Error(`type ${type.name} is not in ${rules.definition.name}`);
+      return check(rules, target.type, value, path, depth);
     }
     case 'array':
       if (!Array.isArray(value)) throw mismatch(path, 'an array', value);
-      return value.map((element, index) => check(definition, type.element, element, `${path}[${index}]`, depth + 1));
+      return value.map((element, index) => check(rules, type.element, element, `${path}[${index}]`, depth + 1));
     case 'map':
       if (!isObject(value)) throw mismatch(path, 'an object', value);
       // fromEntries defines properties, so that even a key "__proto__" is only a key.
       return Object.fromEntries(
         Object.entries(value).map(([key, element]) => [
           key,
-          check(definition, type.element, element, member(path, key), depth + 1),
+          check(rules, type.element, element, member(path, key), depth + 1),
         ]),
       );
     case 'nullable':
-      return value === null || value === undefined ? null : check(definition, type.element, value, path, depth);
+      return value === null || value === undefined ? null : check(rules, type.element, value, path, depth);
   }
 }
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 function checkStruct(
-  definition: Interface,
+  rules: Rules,
   struct: Struct,
   value: unknown,
   path: string,
@@ -97,7 +107,7 @@ function checkStruct(
 ): Record<string, unknown> {
   if (!isObject(value)) throw mismatch(path, 'an object', value);
   for (const key of Object.keys(value)) {
-    if (!struct.fields.some((field) => field.name === key))
+    if (!rules.dropUnknown && !struct.fields.some((field) => field.name === key))
       throw new ValidationError(member(path, key), 'is not a known field');
   }
   const result: Record<string, unknown> = {};
@@ -105,7 +115,7 @@ function checkStruct(
     // hasOwn: a field named like something of Object.prototype must not be found there.
     const given: unknown = Object.hasOwn(value, name) ? value[name] : undefined;
     if (given === undefined && type.kind !== 'nullable') throw new ValidationError(member(path, name), 'is missing');
-    const checked = check(definition, type, given, member(path, name), depth + 1);
+    const checked = check(rules, type, given, member(path, name), depth + 1);
     if (checked !== null) result[name] = checked;
   }
   return result;

@@ -1,0 +1,32 @@
+import { native } from '../native.js';
+import { Channel } from './channel.js';
+import { Client } from './client.js';
+import { connectError } from './errors.js';
+
+export const DEFAULT_SOCKET = '/run/perfbroker/broker.sock';
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+export interface ConnectOptions {
+  /** Path of the broker's socket. Default: $PERFBROKER_SOCKET, else /run/perfbroker/broker.sock. */
+  readonly socket?: string;
+  /** Milliseconds until a call that is not answered fails and the connection is given up; 0: never. Default 30,000. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Connects to the broker. An idle client does not keep the process alive.
+ * @throws BrokerError Unavailable: `not-running`, `no-access`; other errnos as they are
+ */
+export function connect(options: ConnectOptions = {}): Promise<Client> {
+  const { socket = fromEnvironment() ?? DEFAULT_SOCKET, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  try {
+    return Promise.resolve(new Client(new Channel(native.connectUnix(socket)), timeoutMs));
+  } catch (error) {
+    return Promise.reject(connectError(error, socket) as Error);
+  }
+}
+
+function fromEnvironment(): string | undefined {
+  const path = process.env['PERFBROKER_SOCKET'];
+  return path === '' ? undefined : path;
+}

@@ -1,0 +1,66 @@
+import { brokerError } from '../model/error_table.js';
+import { BrokerError, ERROR_NAMES, type ErrorName } from '../model/errors.js';
+import type { NativeError } from '../native.js';
+import { BROKER_INTERFACE } from '../varlink/broker_interface.js';
+
+/** An error reply that is none of org.perfbroker.Broker's known ones: of org.varlink.service, or of a newer broker. */
+export class VarlinkError extends Error {
+  override readonly name = 'VarlinkError';
+  /** Complete: `org.varlink.service.InvalidParameter`. */
+  readonly error: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+
+  constructor(error: string, parameters: Readonly<Record<string, unknown>>) {
+    super(`${error} ${JSON.stringify(parameters)}`);
+    this.error = error;
+    this.parameters = parameters;
+  }
+}
+
+/** Rebuilds what the broker threw from its error reply. */
+export function errorFromReply(
+  error: string,
+  parameters: Readonly<Record<string, unknown>>,
+): BrokerError | VarlinkError {
+  const prefix = `${BROKER_INTERFACE.name}.`;
+  const name = error.startsWith(prefix) ? error.slice(prefix.length) : '';
+  const { code, message, errno, cause, remedy, ...details } = parameters;
+  if (!isErrorName(name) || typeof code !== 'string' || typeof message !== 'string')
+    return new VarlinkError(error, parameters);
+  return new BrokerError(name, code, message, {
+    errno: typeof errno === 'number' ? errno : 0,
+    cause: typeof cause === 'string' ? cause : '',
+    remedy: typeof remedy === 'string' ? remedy : '',
+    details,
+  });
+}
+
+function isErrorName(name: string): name is ErrorName {
+  return (ERROR_NAMES as readonly string[]).includes(name);
+}
+
+/** Why connect(2) failed, in words that help. */
+export function connectError(error: unknown, path: string): unknown {
+  const { code, errno } = error as NativeError;
+  switch (code) {
+    case 'ENOENT':
+      return brokerError(
+        'Unavailable',
+        'not-running',
+        `there is no socket ${path} (ENOENT): the broker is not running`,
+        { errno },
+      );
+    case 'ECONNREFUSED':
+      return brokerError(
+        'Unavailable',
+        'not-running',
+        `nobody listens on ${path} (ECONNREFUSED): the broker is not running`,
+        { errno },
+      );
+    case 'EACCES':
+    case 'EPERM':
+      return brokerError('Unavailable', 'no-access', `no permission to connect to ${path} (${code})`, { errno });
+    default:
+      return error;
+  }
+}

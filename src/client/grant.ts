@@ -1,0 +1,104 @@
+import { brokerError } from '../model/error_table.js';
+import { BrokerError } from '../model/errors.js';
+import type { Fd } from '../native.js';
+import type { OpenParameters, OpenReply } from '../varlink/broker_types.js';
+import { closeFds } from '../varlink/close_fds.js';
+import type { Reply } from './channel.js';
+import { OpenedEvent } from './opened_event.js';
+
+/** What a grant needs from the client that opened it. */
+export interface GrantHost {
+  /** Tells the broker. */
+  mapped(grant: string): Promise<void>;
+  revoke(grant: string): Promise<unknown>;
+  /** The grant is closed. */
+  forget(grant: Grant): void;
+}
+
+/** Events that the broker opened for this process. They live until `close`, and at the broker no longer than the client's connection. */
+export class Grant {
+  readonly id: string;
+  readonly events: readonly OpenedEvent[];
+  /** Threads were still being born when the attach gave up: some may be missing. */
+  readonly unstable: boolean;
+  /** Seconds until the broker ends the grant; 0: no end. */
+  readonly leaseSeconds: number;
+  readonly #host: GrantHost;
+  #closing: Promise<void> | null = null;
+
+  constructor(host: GrantHost, reply: Omit<OpenReply, 'slots'>, events: readonly OpenedEvent[]) {
+    this.#host = host;
+    this.id = reply.grant;
+    this.unstable = reply.unstable;
+    this.leaseSeconds = reply.leaseSeconds;
+    this.events = events;
+  }
+
+  /** The rings are mapped: the broker lets go of the mappings that it made in advance. */
+  mapped(): Promise<void> {
+    return this.#host.mapped(this.id);
+  }
+
+  /** Closes every event at once, before anything is awaited. Idempotent. */
+  closeEvents(): void {
+    for (const event of this.events) event.close();
+  }
+
+  /** Closes every event, then has the broker revoke the grant. Idempotent; a grant or broker that is gone is no error. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.closeEvents();
+    this.#host.forget(this);
+    try {
+      await this.#host.revoke(this.id);
+    } catch (error) {
+      const gone = error instanceof BrokerError && (error.error === 'NoSuchGrant' || error.error === 'Unavailable');
+      if (!gone) throw error;
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Takes the fds out of the replies to Open. Either every slot becomes an event and every fd that no slot mentions is
+ * closed, or all of them are closed.
+ * @throws BrokerError Unavailable when the replies contradict themselves
+ */
+export function grantFromReplies(host: GrantHost, request: OpenParameters, replies: readonly Reply[]): Grant {
+  const loose = new Set<Fd>(replies.flatMap((reply) => reply.fds));
+  const events: OpenedEvent[] = [];
+  try {
+    const last = replies.at(-1)?.parameters as unknown as OpenReply;
+    let unstable = false;
+    for (const reply of replies) {
+      const { grant, slots, ...rest } = reply.parameters as unknown as OpenReply;
+      if (grant !== last.grant) throw unexpected('two grants in one answer');
+      unstable ||= rest.unstable;
+      for (const { fd: index, ...slot } of slots) {
+        const fd = reply.fds[index];
+        if (fd === undefined || !loose.has(fd)) throw unexpected(`slot with fd ${index}, which is absent or taken`);
+        if (request.events[slot.event] === undefined || request.targets[slot.target] === undefined)
+          throw unexpected('slot of an event or target that was not asked for');
+        loose.delete(fd);
+        events.push(new OpenedEvent(fd, slot));
+      }
+    }
+    return new Grant(host, { grant: last.grant, leaseSeconds: last.leaseSeconds, unstable }, events);
+  } catch (error) {
+    for (const event of events) event.close();
+    throw error;
+  } finally {
+    closeFds(loose);
+  }
+}
+
+function unexpected(what: string): BrokerError {
+  return brokerError('Unavailable', 'internal', `the broker answered Open with a ${what}`);
+}

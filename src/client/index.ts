@@ -1,0 +1,27 @@
+/**
+ * perfbroker's client library: perf events for a process that may not open them itself.
+ *
+ * ```ts
+ * await using client = await connect();
+ * await using grant = await client.open({ targets: [{ pid }], events: [spec] });
+ * for (const event of grant.events) event.enable();
+ * ```
+ */
+export { connect, DEFAULT_SOCKET, type ConnectOptions } from './connect.js';
+export type { Client } from './client.js';
+export type { Grant } from './grant.js';
+export type { OpenedEvent } from './opened_event.js';
+export type { OpenRequest, RawEvent, TargetSelector, ThreadSelector } from './request.js';
+export { VarlinkError } from './errors.js';
+export { BrokerError, ERROR_NAMES, type ErrorName } from '../model/errors.js';
+export type { EventSource, EventSpec, Sampling } from '../model/event.js';
+export type {
+  Caller,
+  Decision,
+  DescribeReply,
+  Grant as GrantRecord,
+  Limits,
+  Pmu,
+  Reason,
+  RevokeReply,
+} from '../varlink/broker_types.js';
