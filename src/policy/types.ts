@@ -19,6 +19,15 @@ export interface Limits {
   readonly stackBytes: number;
 }
 
+/** What holds before any request is looked at; each for one uid. */
+export interface ServiceLimits {
+  readonly requestsPerSecond: number;
+  /** Requests at once, after a quiet time. */
+  readonly burst: number;
+  /** Connections at a time. */
+  readonly connections: number;
+}
+
 export type RuleVerdict = 'allow' | 'deny' | 'ask';
 
 export interface RuleSubjects {
@@ -58,6 +67,9 @@ export interface Policy {
   readonly sources: readonly string[];
   /** First match wins. */
   readonly rules: readonly Rule[];
+  readonly service: ServiceLimits;
+  /** What an administrator should know and what keeps nothing from working; to be logged when the policy comes into force. */
+  readonly warnings: readonly string[];
 }
 
 /** What a subject asks for, after parsing and vetting. */
@@ -74,8 +86,24 @@ export interface PolicyRequest {
 
 export type Reason =
   | { readonly code: 'ceiling'; readonly class: EventClass; readonly text: string }
-  | { readonly code: 'no-rule' | 'denied' | 'subject' | 'target' | 'class' | 'mode' | 'limit' | 'access'; readonly rule?: string; readonly text: string };
+  | {
+      readonly code: 'no-rule' | 'denied' | 'subject' | 'target' | 'class' | 'mode' | 'limit' | 'access';
+      readonly rule?: string;
+      readonly text: string;
+    };
 
 export type Verdict =
-  | { readonly kind: 'allow' | 'ask'; readonly rule: string; readonly where: string; readonly limits: Limits; readonly classes: readonly EventClass[] }
-  | { readonly kind: 'deny'; readonly rule?: string; readonly where?: string; readonly reasons: readonly Reason[]; readonly classes: readonly EventClass[] };
+  | {
+      readonly kind: 'allow' | 'ask';
+      readonly rule: string;
+      readonly where: string;
+      readonly limits: Limits;
+      readonly classes: readonly EventClass[];
+    }
+  | {
+      readonly kind: 'deny';
+      readonly rule?: string;
+      readonly where?: string;
+      readonly reasons: readonly Reason[];
+      readonly classes: readonly EventClass[];
+    };

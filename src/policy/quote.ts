@@ -1,0 +1,13 @@
+/**
+ * Text that another process chose (a command name, a path), for a message that ends on a terminal or in a log: in double
+ * quotes, with every control, format and line-separating character escaped, and never longer than 200 characters.
+ */
+export function quote(text: string): string {
+  const short = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+  const escaped = short.replace(/[\p{C}\p{Zl}\p{Zp}"\\]/gu, (character) =>
+    character === '"' || character === '\\'
+      ? `\\${character}`
+      : `\\u{${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}}`,
+  );
+  return `"${escaped}"`;
+}

@@ -1,0 +1,69 @@
+export interface TokenBucketOptions {
+  /** Tokens that come back in a second. */
+  readonly ratePerSecond: number;
+  /** Most tokens that a key can have saved up. */
+  readonly burst: number;
+  /** Monotonic, milliseconds. */
+  readonly now?: () => number;
+  /** Keys that are remembered at most; past it the one that was used longest ago is forgotten. */
+  readonly maximumKeys?: number;
+}
+
+interface Bucket {
+  readonly tokens: number;
+  readonly at: number;
+}
+
+/**
+ * A rate limit for each key (uid). A key that has been quiet for long enough to be full again is forgotten: there is no
+ * timer, each call looks at the two that were used longest ago.
+ */
+export class TokenBucket {
+  private readonly ratePerMillisecond: number;
+  private readonly burst: number;
+  private readonly now: () => number;
+  private readonly maximumKeys: number;
+  /** In the order of last use. */
+  private readonly buckets = new Map<number, Bucket>();
+
+  constructor({ ratePerSecond, burst, now = () => performance.now(), maximumKeys = 16_384 }: TokenBucketOptions) {
+    if (!(ratePerSecond > 0) || !(burst >= 1) || !(maximumKeys >= 1))
+      throw new RangeError('token bucket: out of range');
+    this.ratePerMillisecond = ratePerSecond / 1000;
+    this.burst = burst;
+    this.now = now;
+    this.maximumKeys = maximumKeys;
+  }
+
+  /** Takes a token of `key`. @returns false when there is none */
+  take(key: number): boolean {
+    const now = this.now();
+    const tokens = this.tokensAt(this.buckets.get(key), now);
+    // Deleted first: a Map keeps the order of insertion.
+    this.buckets.delete(key);
+    this.buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, at: now });
+    this.forget(now);
+    return tokens >= 1;
+  }
+
+  /** Keys that are remembered. */
+  get size(): number {
+    return this.buckets.size;
+  }
+
+  private tokensAt(bucket: Bucket | undefined, now: number): number {
+    if (bucket === undefined) return this.burst;
+    const elapsed = Math.max(0, now - bucket.at);
+    return Math.min(this.burst, bucket.tokens + elapsed * this.ratePerMillisecond);
+  }
+
+  private forget(now: number): void {
+    let looked = 0;
+    for (const [key, bucket] of this.buckets) {
+      const full = this.tokensAt(bucket, now) >= this.burst;
+      if (!full && this.buckets.size <= this.maximumKeys) return;
+      this.buckets.delete(key);
+      if (++looked === 2) return;
+    }
+  }
+}
