@@ -1,0 +1,205 @@
+import { hostname, release } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { sampleIdBytes, viewAttr } from '../formats/attr_view.js';
+import { createOutputFile } from '../formats/output_file.js';
+import { PerfDataWriter } from '../formats/perfdata_writer.js';
+import type { EventSpec } from '../model/event.js';
+import type { Drain, DrainStats, NativeError } from '../native.js';
+import { native } from '../native.js';
+import { onlineCpus, possibleCpuCount } from './cpus.js';
+import type { CollectorTarget, EventGrant, EventOpener, GrantedEvent } from './event_opener.js';
+import { readKernelSymbols } from './kallsyms.js';
+import { describeEvents, machineName } from './stored_events.js';
+import { Synthesizer } from './synthesize.js';
+import type { Workload } from './workload.js';
+
+/** What to record, and until when. */
+export interface RecordingPlan {
+  readonly targets: readonly CollectorTarget[];
+  /** With sampling, as {@link recordingEvents} makes them. */
+  readonly events: readonly EventSpec[];
+  /** Display names, one for each event. */
+  readonly names: readonly string[];
+  readonly cpus: readonly number[];
+  /** Bytes of one cpu's ring; a power of two of pages. */
+  readonly ringBytes: number;
+  readonly output: string;
+  readonly version: string;
+  readonly commandLine: readonly string[];
+  /** A command that waits at its gate; the recording ends with it. It need not be a target. */
+  readonly workload?: Workload;
+  readonly durationMs?: number;
+  /** Ends the recording; the file is completed. */
+  readonly interrupt: AbortSignal;
+  /** Called once, when recording has begun. */
+  readonly onBegin?: (progress: () => DrainStats) => void;
+}
+
+export type RecordingEnd = 'duration' | 'command' | 'targets' | 'interrupt' | 'write-error';
+
+export interface RecordingSummary {
+  readonly end: RecordingEnd;
+  readonly samples: bigint;
+  /** Records that found no room in a ring, whether or not a LOST record came to say so. */
+  readonly lost: bigint;
+  /** Times the kernel stopped an event for exceeding the sample rate. */
+  readonly throttled: bigint;
+  /** Of records in the file. */
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly fds: number;
+  /** Threads were born faster than they could be attached to. */
+  readonly unstable: boolean;
+  /** Why writing stopped; the file holds what was written before. */
+  readonly error?: NativeError;
+}
+
+const PAGE_BYTES = 4096;
+
+/**
+ * Records to a perf.data file. The file is complete whenever this resolves, also after an interrupt and, as far as the
+ * disk allows, after a write error.
+ * @throws what the opener throws when events are refused (nothing is written then), or the system's errors.
+ */
+export async function record(opener: EventOpener, plan: RecordingPlan): Promise<RecordingSummary> {
+  const { targets, events, cpus, ringBytes } = plan;
+  const grant = await opener.open({ targets, events, cpus, ringBytes, ringSlots: 'cpu' });
+  try {
+    const description = describeEvents(events, plan.names, grant);
+    const writer = new PerfDataWriter(createOutputFile(plan.output), description.events);
+    try {
+      const { tracingData } = description;
+      const finish = (intact: boolean): number =>
+        writer.finish(
+          {
+            hostname: hostname(),
+            osRelease: release(),
+            version: plan.version,
+            arch: machineName(),
+            cpusOnline: onlineCpus().length,
+            cpusAvailable: possibleCpuCount(),
+            commandLine: plan.commandLine,
+            ...(tracingData === undefined ? {} : { tracingData }),
+          },
+          intact,
+        );
+      const [first] = description.events;
+      const trailer = first === undefined ? 0 : sampleIdBytes(viewAttr(first.attr).sampleType);
+      return await run(plan, grant, writer, new Synthesizer(trailer, (records) => writer.write(records)), finish);
+    } finally {
+      writer.close();
+    }
+  } finally {
+    await grant.close();
+  }
+}
+
+async function run(
+  plan: RecordingPlan,
+  grant: EventGrant,
+  writer: PerfDataWriter,
+  synthesizer: Synthesizer,
+  finish: (intact: boolean) => number,
+): Promise<RecordingSummary> {
+  const drain = native.createDrain(writer.fd);
+  try {
+    mapRings(drain, grant.events, plan.ringBytes / PAGE_BYTES);
+    await grant.mapped();
+    const onExec = plan.events.every((event) => event.enableOnExec);
+    if (!onExec) for (const event of grant.events) event.enable();
+    // After enabling: what is mapped in between is seen twice, and nothing is missed. The rings hold it meanwhile.
+    synthesizeExisting(plan, grant, synthesizer);
+    const began = process.hrtime.bigint();
+    const drained = new Promise<{ error: NativeError | null; stats: DrainStats }>((resolve) => {
+      drain.start((error, stats) => {
+        resolve({ error, stats });
+      });
+    });
+    plan.workload?.release();
+    plan.onBegin?.(() => drain.stats());
+    const end = await ended(plan, drained);
+    const seconds = Number(process.hrtime.bigint() - began) / 1e9;
+    for (const event of grant.events) event.disable();
+    drain.stop();
+    const { error, stats } = await drained;
+    const lost = lostOf(plan.events, grant.events, stats);
+    if (error === null && lost > stats.lost) synthesizer.lost(lost - stats.lost);
+    const bytes = finish(error === null);
+    return {
+      end: error === null ? end : 'write-error',
+      samples: stats.samples,
+      lost,
+      throttled: stats.throttled,
+      bytes,
+      seconds,
+      fds: grant.events.length,
+      unstable: grant.unstable === true,
+      ...(error === null ? {} : { error }),
+    };
+  } finally {
+    drain.close();
+  }
+}
+
+/** The first event of each cpu owns its ring, as the broker mapped it in advance; the others write there too. */
+function mapRings(drain: Drain, events: readonly GrantedEvent[], pages: number): void {
+  const rings = new Map<number, number>();
+  for (const { cpu, fd } of events) {
+    const ring = rings.get(cpu);
+    if (ring === undefined) rings.set(cpu, drain.addRing(fd, pages));
+    else drain.addEvent(fd, ring);
+  }
+}
+
+function synthesizeExisting(plan: RecordingPlan, grant: EventGrant, synthesizer: Synthesizer): void {
+  if (plan.events.some((event) => !event.exclude.includes('kernel'))) {
+    const kernel = readKernelSymbols();
+    if (kernel !== undefined) synthesizer.kernel(kernel);
+  }
+  if (plan.targets.some((target) => !('pid' in target))) synthesizer.allProcesses();
+  for (const [index, target] of plan.targets.entries()) {
+    if (!('pid' in target) || target.pid === plan.workload?.pid) continue;
+    const tids = [...new Set(grant.events.filter((event) => event.target === index).map((event) => event.tid))];
+    tids.sort((a, b) => a - b);
+    const [leader] = tids;
+    // Where the broker's word for the process differs from ours, it lives in another pid namespace.
+    const foreign = target.tid === undefined && leader !== undefined && leader > 0 && !tids.includes(target.pid);
+    synthesizer.process(foreign ? { pid: target.pid, recorded: { pid: leader, tids } } : { pid: target.pid });
+  }
+}
+
+async function ended(plan: RecordingPlan, drained: Promise<{ error: NativeError | null }>): Promise<RecordingEnd> {
+  const timer = new AbortController();
+  const ends: Promise<RecordingEnd>[] = [
+    // A command that is a target takes its events with it; its exit is what counts, and follows at once.
+    drained.then(async ({ error }) => {
+      if (error === null && plan.workload !== undefined) await plan.workload.exited;
+      return error === null ? 'targets' : 'write-error';
+    }),
+    new Promise((resolve) => {
+      if (plan.interrupt.aborted) resolve('interrupt');
+      plan.interrupt.addEventListener('abort', () => {
+        resolve('interrupt');
+      });
+    }),
+  ];
+  if (plan.workload !== undefined) ends.push(plan.workload.exited.then(() => 'command'));
+  if (plan.durationMs !== undefined) {
+    ends.push(delay(plan.durationMs, 'duration' as const, { signal: timer.signal }));
+  }
+  try {
+    return await Promise.race(ends);
+  } finally {
+    for (const end of ends) end.catch(() => undefined);
+    timer.abort();
+  }
+}
+
+/** PERF_FORMAT_LOST counts what a LOST record had no occasion to tell; words are value, id, lost. */
+function lostOf(specs: readonly EventSpec[], events: readonly GrantedEvent[], stats: DrainStats): bigint {
+  let lost = 0n;
+  for (const event of events) {
+    if (specs[event.event]?.readFormat.includes('lost') === true) lost += event.read()[2] ?? 0n;
+  }
+  return lost > stats.lost ? lost : stats.lost;
+}

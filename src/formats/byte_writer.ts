@@ -1,0 +1,72 @@
+/** Little-endian bytes that grow as they are written. */
+export class ByteWriter {
+  #bytes: Buffer;
+  #length = 0;
+
+  constructor(capacity = 256) {
+    this.#bytes = Buffer.alloc(capacity);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  u16(value: number): this {
+    this.#bytes.writeUInt16LE(value, this.#grow(2));
+    return this;
+  }
+
+  u32(value: number): this {
+    this.#bytes.writeUInt32LE(value >>> 0, this.#grow(4));
+    return this;
+  }
+
+  u64(value: bigint | number): this {
+    this.#bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), this.#grow(8));
+    return this;
+  }
+
+  raw(bytes: Uint8Array): this {
+    this.#bytes.set(bytes, this.#grow(bytes.length));
+    return this;
+  }
+
+  /** Text, a NUL, and NULs up to a multiple of `alignment` counted from the text's start. */
+  text(value: string, alignment: number): this {
+    const bytes = Buffer.from(value, 'utf8');
+    this.raw(bytes);
+    return this.zeros(alignment - (bytes.length % alignment));
+  }
+
+  zeros(count: number): this {
+    const start = this.#grow(count);
+    this.#bytes.fill(0, start, start + count);
+    return this;
+  }
+
+  /** Overwrites a u16 that was written before, as record sizes are known last. */
+  patchU16(offset: number, value: number): void {
+    this.#bytes.writeUInt16LE(value, offset);
+  }
+
+  /** What was written so far: a view that is valid until the next write. */
+  get bytes(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  clear(): void {
+    this.#length = 0;
+  }
+
+  #grow(count: number): number {
+    const start = this.#length;
+    const need = start + count;
+    if (need > this.#bytes.length) {
+      const larger = Buffer.alloc(Math.max(need, this.#bytes.length * 2));
+      larger.set(this.#bytes.subarray(0, start));
+      this.#bytes = larger;
+    }
+    this.#length = need;
+    return start;
+  }
+}

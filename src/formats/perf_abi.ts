@@ -1,0 +1,94 @@
+/**
+ * Numbers of include/uapi/linux/perf_event.h and of tools/perf/Documentation/perf.data-file-format.txt that
+ * perf.data files are made of.
+ */
+
+/** PERF_RECORD_*; from 64 on perf's own (tools/lib/perf/include/perf/event.h). */
+export const RecordType = {
+  MMAP: 1,
+  LOST: 2,
+  COMM: 3,
+  EXIT: 4,
+  THROTTLE: 5,
+  UNTHROTTLE: 6,
+  FORK: 7,
+  SAMPLE: 9,
+  MMAP2: 10,
+  LOST_SAMPLES: 13,
+  FINISHED_ROUND: 68,
+  AUXTRACE: 71,
+  COMPRESSED: 81,
+  COMPRESSED2: 83,
+} as const;
+
+/** PERF_RECORD_MISC_* */
+export const RecordMisc = {
+  CPUMODE_MASK: 7,
+  KERNEL: 1,
+  USER: 2,
+  COMM_EXEC: 1 << 13,
+  MMAP_BUILD_ID: 1 << 14,
+} as const;
+
+/** PERF_SAMPLE_*, as bit masks. */
+export const SampleBit = {
+  IP: 1n << 0n,
+  TID: 1n << 1n,
+  TIME: 1n << 2n,
+  ADDR: 1n << 3n,
+  READ: 1n << 4n,
+  CALLCHAIN: 1n << 5n,
+  ID: 1n << 6n,
+  CPU: 1n << 7n,
+  PERIOD: 1n << 8n,
+  STREAM_ID: 1n << 9n,
+  RAW: 1n << 10n,
+  BRANCH_STACK: 1n << 11n,
+  REGS_USER: 1n << 12n,
+  STACK_USER: 1n << 13n,
+  IDENTIFIER: 1n << 16n,
+} as const;
+
+/** PERF_FORMAT_*, as bit masks. */
+export const ReadBit = {
+  TOTAL_TIME_ENABLED: 1n << 0n,
+  TOTAL_TIME_RUNNING: 1n << 1n,
+  ID: 1n << 2n,
+  GROUP: 1n << 3n,
+  LOST: 1n << 4n,
+} as const;
+
+/** PERF_SAMPLE_BRANCH_HW_INDEX: the branch stack starts with one more word. */
+export const BRANCH_HW_INDEX: bigint = 1n << 17n;
+
+/** Entries of a call chain from here on are PERF_CONTEXT_* marks (PERF_CONTEXT_MAX is -4095), not addresses. */
+export const CONTEXT_MAX: bigint = 0xffff_ffff_ffff_f001n;
+/** PERF_CONTEXT_KERNEL, -128: the addresses that follow are the kernel's. */
+export const CONTEXT_KERNEL: bigint = 0xffff_ffff_ffff_ff80n;
+/** PERF_CONTEXT_USER, -512. */
+export const CONTEXT_USER: bigint = 0xffff_ffff_ffff_fe00n;
+
+/** HEADER_*: bits of the feature map, and so the order of the feature sections. */
+export const Feature = {
+  TRACING_DATA: 1,
+  HOSTNAME: 3,
+  OSRELEASE: 4,
+  VERSION: 5,
+  ARCH: 6,
+  NRCPUS: 7,
+  CMDLINE: 11,
+  EVENT_DESC: 12,
+  GROUP_DESC: 17,
+  SAMPLE_TIME: 21,
+} as const;
+
+/** "PERFILE2" read as a little-endian number. */
+export const MAGIC: bigint = 0x32454c4946524550n;
+/** Bytes of struct perf_file_header. */
+export const FILE_HEADER_BYTES = 104;
+/** Bytes of struct perf_file_section. */
+export const SECTION_BYTES = 16;
+/** Strings of feature sections are padded to this (NAME_ALIGN). */
+export const NAME_ALIGN = 64;
+/** Bytes of struct perf_event_header; also the smallest record. */
+export const RECORD_HEADER_BYTES = 8;
