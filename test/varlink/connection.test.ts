@@ -1,0 +1,339 @@
+import test from 'ava';
+import { native } from '#dist/native.js';
+import { LIMITS, Observed, openFds, someFd, turns } from './helpers.js';
+
+// The fds of this process are counted: one test at a time.
+
+test.serial('a message and its fds arrive together', async (t) => {
+  const before = openFds();
+  const observed = new Observed();
+  observed.write('{"a":1}\0', [someFd(), someFd()]);
+  const [message] = await observed.received(1);
+  t.deepEqual(message?.value, { a: 1 });
+  t.is(message?.fds.length, 2);
+  observed.end();
+  t.deepEqual(observed.reason, { kind: 'closed', detail: 'closed by this side' });
+  t.deepEqual(openFds(), before);
+});
+
+test.serial('pipelined messages keep their order and their fds', async (t) => {
+  const before = openFds();
+  const observed = new Observed();
+  for (let index = 0; index < 100; index++) {
+    observed.write(`{"index":${index}}\0`, index % 3 === 0 ? [someFd()] : []);
+  }
+  const messages = await observed.received(100);
+  t.deepEqual(
+    messages.map(({ value, fds }) => [value['index'], fds.length]),
+    Array.from({ length: 100 }, (_, index) => [index, index % 3 === 0 ? 1 : 0]),
+  );
+  observed.end();
+  t.deepEqual(openFds(), before);
+});
+
+test.serial('a message that comes in pieces is put together, with the fds of a piece', async (t) => {
+  const before = openFds();
+  const observed = new Observed();
+  for (const piece of ['{"te', 'xt":"', 'ä'.repeat(20_000), '"}']) {
+    observed.write(piece, piece === 'xt":"' ? [someFd()] : []);
+    await turns();
+  }
+  t.is(observed.messages.length, 0);
+  observed.write('\0');
+  const [message] = await observed.received(1);
+  t.is((message?.value['text'] as string).length, 20_000);
+  t.is(message?.fds.length, 1);
+  observed.end();
+  t.deepEqual(openFds(), before);
+});
+
+const refused = test.macro({
+  exec: async (t, detail: RegExp, write: (observed: Observed) => void) => {
+    const before = openFds();
+    const observed = new Observed({ messageMs: 50 });
+    write(observed);
+    const reason = await observed.closed();
+    t.is(reason.kind, 'protocol');
+    t.regex(reason.detail, detail);
+    t.is(observed.messages.length, 0);
+    observed.end();
+    t.deepEqual(openFds(), before, 'a socket or an fd is left');
+  },
+  title: (name) => `${name} closes the connection and every fd`,
+});
+
+test.serial('garbage', refused, /not JSON/, (peer) => peer.write('\x16\x03\x01\x02\0', [someFd()]));
+test.serial('an empty message', refused, /empty/, (peer) => peer.write('\0', [someFd()]));
+test.serial('a message that is no object', refused, /not a JSON object/, (peer) => peer.write('[]\0', [someFd()]));
+test.serial('invalid UTF-8', refused, /UTF-8/, (peer) => peer.write(Uint8Array.of(0x22, 0xff, 0x22, 0), [someFd()]));
+test.serial('a deeply nested message', refused, /nested deeper/, (peer) => {
+  peer.write(`${'['.repeat(60_000)}\0`, [someFd()]);
+});
+test.serial('a message that is too long', refused, /more than 65536 bytes/, (peer) => {
+  peer.write(`"${'x'.repeat(LIMITS.messageBytes)}`, [someFd()]);
+});
+test.serial('a message with too many fds', refused, /more than 4 fds/, (peer) => {
+  peer.write('{}\0', Array.from({ length: 5 }, someFd));
+});
+test.serial('a message with 253 fds', refused, /more than 4 fds/, (peer) => {
+  peer.write('{}\0', Array.from({ length: 253 }, someFd));
+});
+test.serial('a partial message whose pieces carry too many fds', refused, /more than 4 fds/, (peer) => {
+  for (let piece = 0; piece < 5; piece++) peer.write('{', [someFd()]);
+});
+test.serial('a message that is begun and not finished in time', refused, /not finished in time/, (peer) => {
+  peer.write('{"slow":', [someFd()]);
+});
+
+test.serial('a slow sender can not buy time by sending a byte now and then', async (t) => {
+  const observed = new Observed({ messageMs: 100 });
+  const started = Date.now();
+  const drip = setInterval(() => observed.reason ?? observed.write(' '), 10);
+  t.is((await observed.closed()).kind, 'protocol');
+  clearInterval(drip);
+  t.true(Date.now() - started < 1000);
+  observed.end();
+});
+
+test.serial('a peer that leaves in the middle of a message ends the connection, its fds are closed', async (t) => {
+  const before = openFds();
+  const observed = new Observed();
+  observed.write('{"half":', [someFd()]);
+  native.shutdown(observed.peer);
+  t.deepEqual(await observed.closed(), { kind: 'eof', detail: 'the peer closed in the middle of a message' });
+  observed.end();
+  t.deepEqual(openFds(), before);
+});
+
+test.serial('while paused nothing is read, and the peer is held back by the kernel', async (t) => {
+  const before = openFds();
+  const observed = new Observed();
+  observed.connection.pause();
+  const message = `{"pad":"${'x'.repeat(1000)}"}\0`;
+  let written = 0;
+  while (observed.write(message) !== null) written++;
+  await turns(20);
+  t.is(observed.messages.length, 0);
+  t.true(written > 10 && written * message.length < 1 << 20);
+  observed.connection.resume();
+  await observed.received(written);
+  t.is(observed.messages.length, written);
+  observed.end();
+  t.deepEqual(openFds(), before);
+});
+
+test.serial('a pause from within onMessage stops the very next message', async (t) => {
+  const [socket, peer] = native.socketPair('stream');
+  const { Connection } = await import('#dist/varlink/connection.js');
+  const seen: unknown[] = [];
+  const connection = new Connection({
+    socket,
+    limits: LIMITS,
+    onMessage: ({ value }) => {
+      seen.push(value['n']);
+      connection.pause();
+    },
+    onClose: () => undefined,
+  });
+  native.sendMessage(peer, Buffer.from('{"n":1}\0{"n":2}\0{"n":3}\0'), []);
+  await turns();
+  t.deepEqual(seen, [1]);
+  connection.resume();
+  await turns();
+  t.deepEqual(seen, [1, 2]);
+  connection.resume();
+  await turns();
+  t.deepEqual(seen, [1, 2, 3]);
+  connection.close();
+  native.close(peer);
+});
+
+test.serial('one peer with many messages does not keep the event loop from others', async (t) => {
+  const observed = new Observed();
+  observed.write('{}\0'.repeat(10_000));
+  await observed.received(1);
+  await turns(2);
+  t.true(observed.messages.length < 200, `${observed.messages.length} messages in about two turns`);
+  await observed.received(10_000);
+  t.is(observed.messages.length, 10_000);
+  observed.end();
+});
+
+/** Reads frames and fds from the bare end until `count` frames came. */
+async function readFrames(peer: number, count: number): Promise<{ bytes: number; fds: number }[]> {
+  const into = new Uint8Array(1 << 16);
+  const frames = [{ bytes: 0, fds: 0 }];
+  while (frames.length <= count) {
+    const received = native.receiveMessage(peer, into);
+    if (received === null) {
+      await turns(1);
+      continue;
+    }
+    if (received.bytes === 0) break;
+    for (const byte of into.subarray(0, received.bytes)) {
+      const last = frames.at(-1);
+      if (byte === 0) frames.push({ bytes: 0, fds: 0 });
+      else if (last !== undefined) last.bytes++;
+    }
+    // Each of our messages is one send: a read with fds ends within or at the end of theirs.
+    const owner = into[received.bytes - 1] === 0 ? frames.at(-2) : frames.at(-1);
+    if (owner !== undefined) owner.fds += received.fds.length;
+    for (const fd of received.fds) native.close(fd);
+  }
+  return frames.slice(0, count);
+}
+
+test.serial('replies larger than the socket buffer arrive whole, each with its own fds', async (t) => {
+  const before = openFds();
+  const observed = new Observed({ queuedBytes: 8 << 20 });
+  const pad = 'x'.repeat(500_000);
+  for (let index = 1; index <= 5; index++) {
+    t.true(observed.connection.send({ pad }, Array.from({ length: index }, someFd)));
+    t.true(observed.connection.send({ small: index }, [someFd()]));
+  }
+  const frames = await readFrames(observed.peer, 10);
+  t.deepEqual(
+    frames.map(({ fds }) => fds),
+    [1, 1, 2, 1, 3, 1, 4, 1, 5, 1],
+  );
+  t.deepEqual(
+    frames.filter((_, index) => index % 2 === 0).map(({ bytes }) => bytes),
+    Array.from({ length: 5 }, () => pad.length + 10),
+  );
+  observed.end();
+  t.deepEqual(openFds(), before);
+});
+
+test.serial('a peer that never reads is dropped when too many bytes wait, with every fd', (t) => {
+  const before = openFds();
+  const observed = new Observed({ queuedBytes: 300_000 });
+  let sent = 0;
+  while (observed.connection.send({ pad: 'x'.repeat(10_000) }, [someFd()])) sent++;
+  t.is(observed.reason?.kind, 'backpressure');
+  t.true(sent > 30 && sent < 100);
+  t.false(observed.connection.send({}, [someFd()]), 'a closed connection consumes fds, too');
+  observed.end();
+  t.deepEqual(openFds(), before);
+});
+
+test.serial('a peer that never reads is dropped when too many fds wait', (t) => {
+  const before = openFds();
+  const observed = new Observed({ queuedFds: 10 });
+  let sent = 0;
+  while (observed.connection.send({}, [someFd()])) sent++;
+  t.is(observed.reason?.kind, 'backpressure');
+  t.true(sent > 10);
+  observed.end();
+  t.deepEqual(openFds(), before);
+});
+
+test.serial('a peer that never reads is dropped after a time', async (t) => {
+  const observed = new Observed({ stallMs: 50 });
+  for (let count = 0; count < 50; count++) observed.connection.send({ pad: 'x'.repeat(10_000) });
+  t.deepEqual(await observed.closed(), { kind: 'backpressure', detail: 'the peer does not read' });
+  observed.end();
+});
+
+test.serial('what waits still goes out to a peer that has only stopped sending', async (t) => {
+  const { spawnSync } = await import('node:child_process');
+  const python = spawnSync('python3', ['--version']);
+  if (python.error !== undefined) {
+    t.log('skipped: no python3');
+    return t.pass();
+  }
+  const before = openFds();
+  const [socket, peer] = native.socketPair('stream');
+  const { Connection } = await import('#dist/varlink/connection.js');
+  const { spawn } = await import('node:child_process');
+  const ended = new Promise<string>((resolve) => {
+    const connection = new Connection({
+      socket,
+      limits: { ...LIMITS, queuedBytes: 8 << 20 },
+      onMessage: () => connection.send({ pad: 'x'.repeat(2_000_000) }),
+      onClose: ({ kind }) => resolve(kind),
+    });
+  });
+  const script = `
+import socket
+peer = socket.socket(fileno=3)
+peer.setblocking(True)
+peer.sendall(b'{}\\0')
+peer.shutdown(socket.SHUT_WR)
+total = 0
+while True:
+    data = peer.recv(65536)
+    if not data: break
+    total += len(data)
+print(total)`;
+  const child = spawn('python3', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit', peer] });
+  let output = '';
+  child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const exited = new Promise((resolve) => child.on('close', resolve));
+  native.close(peer);
+  t.is(await ended, 'eof');
+  await exited;
+  t.is(output.trim(), String(2_000_000 + '{"pad":""}'.length + 1));
+  t.deepEqual(openFds(), before);
+});
+
+test.serial('what a peer sent before it vanished without reading is still delivered', async (t) => {
+  const observed = new Observed();
+  observed.connection.pause();
+  observed.connection.send({ unread: true });
+  observed.write('{"last":"word"}\0');
+  const { peer } = observed;
+  native.close(peer);
+  observed.connection.resume();
+  t.is((await observed.closed()).kind, 'eof');
+  t.deepEqual(
+    observed.messages.map(({ value }) => value),
+    [{ last: 'word' }],
+  );
+});
+
+test.serial('sending to a peer that has gone ends the connection and closes the fds', (t) => {
+  const before = openFds();
+  const observed = new Observed();
+  native.shutdown(observed.peer);
+  t.false(observed.connection.send({}, [someFd()]));
+  t.is(observed.reason?.kind, 'eof');
+  observed.end();
+  t.deepEqual(openFds(), before);
+});
+
+test.serial('a value that is not JSON, or too many fds, throw and close the fds', (t) => {
+  const before = openFds();
+  const observed = new Observed();
+  t.throws(() => observed.connection.send({ big: 1n }, [someFd()]), { instanceOf: TypeError });
+  t.throws(() => observed.connection.send({}, Array.from({ length: 254 }, someFd)), { instanceOf: RangeError });
+  t.is(observed.reason, null);
+  observed.end();
+  t.deepEqual(openFds(), before);
+});
+
+test.serial('closing twice closes once, and takes the undelivered fds along', async (t) => {
+  const before = openFds();
+  const observed = new Observed();
+  observed.connection.pause();
+  observed.write('{}\0', [someFd()]);
+  observed.connection.resume();
+  observed.connection.pause();
+  await turns();
+  observed.connection.close();
+  observed.connection.close();
+  observed.end();
+  t.deepEqual(openFds(), before);
+});
+
+test.serial('1,000 connections that come, send half a message with an fd, and go leave nothing behind', async (t) => {
+  const before = openFds();
+  for (let round = 0; round < 100; round++) {
+    const ten = Array.from({ length: 10 }, () => new Observed());
+    for (const observed of ten) {
+      observed.write('{"half', [someFd()]);
+      native.close(observed.peer);
+    }
+    for (const observed of ten) t.is((await observed.closed()).kind, 'eof');
+  }
+  t.deepEqual(openFds(), before);
+});

@@ -1,0 +1,87 @@
+import { readdirSync, readlinkSync } from 'node:fs';
+import { Connection, type CloseReason, type ConnectionLimits, type Message } from '#dist/varlink/connection.js';
+import { native, type Fd } from '#dist/native.js';
+
+export const LIMITS: ConnectionLimits = {
+  messageBytes: 64 * 1024,
+  maxFdsPerMessage: 4,
+  depth: 16,
+  queuedBytes: 1 << 20,
+  queuedFds: 64,
+};
+
+/** What the open fds of this process refer to, by number: equal before and after means that nothing leaked. */
+export function openFds(): readonly string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [`${fd} ${readlinkSync(`/proc/self/fd/${fd}`)}`];
+    } catch {
+      return []; // the directory that is being read
+    }
+  });
+}
+
+/** An fd that is good for nothing but being counted. */
+export function someFd(): Fd {
+  return native.pidfdOpen(process.pid);
+}
+
+/** A connection, with what happened to it in the order it happened, and the other end as a bare socket. */
+export class Observed {
+  readonly messages: Message[] = [];
+  readonly connection: Connection;
+  readonly peer: Fd;
+  reason: CloseReason | null = null;
+  #wake: () => void = () => undefined;
+
+  constructor(limits: Partial<ConnectionLimits> = {}) {
+    const [socket, peer] = native.socketPair('stream');
+    this.peer = peer;
+    this.connection = new Connection({
+      socket,
+      limits: { ...LIMITS, ...limits },
+      onMessage: (message) => {
+        this.messages.push(message);
+        this.#wake();
+      },
+      onClose: (reason) => {
+        this.reason = reason;
+        this.#wake();
+      },
+    });
+  }
+
+  write(text: string | Uint8Array, fds: readonly Fd[] = []): number | null {
+    const bytes = typeof text === 'string' ? Buffer.from(text) : text;
+    const sent = native.sendMessage(this.peer, bytes, fds);
+    for (const fd of fds) native.close(fd);
+    return sent;
+  }
+
+  /** Until `count` messages came, or the connection closed. */
+  async received(count: number): Promise<readonly Message[]> {
+    while (this.messages.length < count && this.reason === null) await this.#change();
+    return this.messages;
+  }
+
+  async closed(): Promise<CloseReason> {
+    while (this.reason === null) await this.#change();
+    return this.reason;
+  }
+
+  /** Everything that this test opened. */
+  end(): void {
+    this.connection.close();
+    native.close(this.peer);
+    for (const fd of this.messages.flatMap((message) => message.fds)) native.close(fd);
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+}
+
+/** Lets the event loop turn a few times. */
+export async function turns(count = 5): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
