@@ -43,9 +43,10 @@ function assertRoundTrip(t: ExecutionContext, bytes: Buffer): void {
   t.deepEqual(again, expected, bytes.toString('hex'));
 }
 
-const record = ['record', '-o', '/dev/null'];
+// The thread that collects BPF programs makes perf wait a second before it ends: in one run only.
+const record = ['record', '-o', '/dev/null', '--no-bpf-event'];
 for (const [what, args, atLeast] of [
-  ['perf record', [...record, '-e', 'cpu-clock', '-F', '99', '--', 'true'], 2],
+  ['perf record', ['record', '-o', '/dev/null', '-e', 'cpu-clock', '-F', '99', '--', 'true'], 2],
   ['perf record -g', [...record, '-e', 'page-faults:u', '-c', '1', '-g', '--', 'true'], 2],
   [
     'perf record of two events with stacks',
@@ -125,7 +126,6 @@ function openErrnos(attrs: readonly Uint8Array[]): readonly number[] {
 }
 
 perfTest('the kernel opens what a collector asks for', (t) => {
-  const tracepointId = Number(readTracepointId() ?? 1);
   const events = parseEvents('cpu-clock,task-clock:u,page-faults,cs,dummy,mem:0x1000/8:rw:u');
   const stack = { bytes: 8192, registers: 0xff0fffn };
   const requests = [
@@ -142,20 +142,18 @@ perfTest('the kernel opens what a collector asks for', (t) => {
     ...(process.arch === 'x64' ? withSampling(events, { sampling: { period: 1000n }, stack }) : []),
   ];
   t.deepEqual(
-    openErrnos(requests.map((spec) => encodeAttr(spec, { tracepointId }, { disabled: true }))),
+    openErrnos(requests.map((spec) => encodeAttr(spec, {}, { disabled: true }))),
     requests.map(() => 0),
   );
 });
 
-perfTest('the kernel opens a tracepoint by the id of its name', (t) => {
-  const id = readTracepointId();
-  if (id === undefined) {
-    t.pass('no tracefs');
-    return;
-  }
-  const [spec] = withSampling(parseEvents('sched:sched_switch'), { sampling: { period: 1n } });
-  t.truthy(spec);
-  if (spec !== undefined) t.deepEqual(openErrnos([encodeAttr(spec, { tracepointId: Number(id) })]), [0]);
+const tracepointId = readTracepointId();
+if (tracepointId === undefined) process.stderr.write('perf_attrs: tracepoint test skipped, no tracefs is mounted\n');
+(tracepointId === undefined ? test.skip : perfTest)('the kernel opens a tracepoint by the id of its name', (t) => {
+  const attrs = withSampling(parseEvents('sched:sched_switch'), { sampling: { period: 1n } }).map((spec) =>
+    encodeAttr(spec, { tracepointId: Number(tracepointId) }),
+  );
+  t.deepEqual(openErrnos(attrs), [0]);
 });
 
 function readTracepointId(): string | undefined {
