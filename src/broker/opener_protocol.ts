@@ -9,7 +9,7 @@ import type { ProcessIdentity } from '../model/target.js';
 export const PROTOCOL_VERSION = 1;
 export const MAX_EVENTS = 16;
 export const MAX_SLOTS = 253;
-export const MAX_PREMAP_BYTES = 256 * 1024 * 1024;
+export const MAX_PREMAP_BYTES = 0x1000_0000;
 export const NO_LEADER = 0xffff;
 
 export const REQUEST_OPEN = 1;
@@ -57,8 +57,8 @@ export const LAYOUT = {
     ring_pages: 24,
     expected: 32,
     events: 80,
-    slots: 80 + 16 * 112,
-    premap: 80 + 16 * 112 + 253 * 12,
+    slots: 1872,
+    premap: 4908,
   },
   identity: { size: 48, start_time: 0, uid: 8, gid: 20, permitted: 32, dumpable: 40 },
   event: {

@@ -109,7 +109,7 @@ export class Server {
 
   #count({ subject: { uid } }: ClientConnection): void {
     const open = this.#perUser.get(uid) ?? 0;
-    const limit = this.#broker.policy.service.connectionsPerUser;
+    const limit = this.#broker.policy.service.connections;
     if (open >= limit || this.#connections.size >= MAX_CONNECTIONS)
       throw brokerError(
         'QuotaExceeded',

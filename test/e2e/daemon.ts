@@ -1,0 +1,133 @@
+/** A real perfbrokerd on a private socket. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export const ROOT: string = new URL('../../../', import.meta.url).pathname;
+export const PERFBROKERD: string = join(ROOT, 'dist/bin/perfbrokerd');
+
+/** Everyone counts and samples own processes, user side; administrators everything. */
+export const OPEN_POLICY = `
+[[rule]]
+name = "administrators"
+verdict = "allow"
+subjects = { administrator = true }
+targets = { any_user = true, system = true, any_cgroup = true }
+classes = "all"
+
+[[rule]]
+name = "own"
+verdict = "allow"
+subjects = { everyone = true }
+targets = { same_user = true }
+classes = ["user", "raw", "breakpoint"]
+limits = { frequency = 4000, ring = "16 MiB", fds = 1024, grants = 32 }
+`;
+
+export interface Daemon {
+  readonly directory: string;
+  readonly socket: string;
+  readonly policyFile: string;
+  readonly child: ChildProcess;
+  /** Pids of the parts, by what they are. */
+  readonly parts: { readonly monitor: number; readonly opener: number; readonly broker: number };
+  readonly exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  log(): string;
+  audit(): Record<string, unknown>[];
+  /** Resolves when `pattern` stands in the log after the first `from` characters. */
+  logged(pattern: RegExp, from?: number): Promise<void>;
+  stop(): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+}
+
+export interface DaemonOptions {
+  readonly policy?: string;
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly audit?: string;
+}
+
+export async function startDaemon({ policy = OPEN_POLICY, args = [], env = {}, audit }: DaemonOptions = {}): Promise<Daemon> {
+  const directory = mkdtempSync(join(tmpdir(), 'perfbroker-test-'));
+  chmodSync(directory, 0o755);
+  const socket = join(directory, 'broker.sock');
+  const policyFile = join(directory, 'policy.toml');
+  const auditFile = audit ?? join(directory, 'audit.log');
+  writeFileSync(policyFile, policy);
+  const child = spawn(PERFBROKERD, ['--policy', policyFile, '--socket', socket, '--audit', auditFile, ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+  });
+  let log = '';
+  const waiters = new Set<() => void>();
+  child.stderr.on('data', (chunk: Buffer) => {
+    log += chunk.toString();
+    for (const waiter of waiters) waiter();
+  });
+  const exit = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
+    child.once('close', (code, signal) => {
+      resolve({ code, signal });
+      for (const waiter of waiters) waiter();
+    }),
+  );
+  const logged = (pattern: RegExp, from = 0): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (pattern.test(log.slice(from))) resolve();
+        else if (child.exitCode !== null || child.signalCode !== null) reject(new Error(`perfbrokerd ended (${child.exitCode ?? child.signalCode}): ${log}`));
+        else return;
+        waiters.delete(look);
+      };
+      waiters.add(look);
+      look();
+    });
+  const stop = async (): Promise<{ code: number | null; signal: NodeJS.Signals | null }> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+    const ended = await exit;
+    rmSync(directory, { recursive: true, force: true });
+    return ended;
+  };
+  try {
+    await logged(/serving on/);
+  } catch (error) {
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  }
+  const monitor = child.pid!;
+  const children = childrenOf(monitor);
+  const broker = children.find((pid) => commandLine(pid).includes('broker/main.js'))!;
+  const opener = children.find((pid) => pid !== broker)!;
+  return {
+    directory,
+    socket,
+    policyFile,
+    child,
+    parts: { monitor, opener, broker },
+    exit,
+    log: () => log,
+    audit: () =>
+      readFileSync(auditFile, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as Record<string, unknown>),
+    logged,
+    stop,
+  };
+}
+
+export function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ').filter(Boolean).map(Number);
+}
+
+export function commandLine(pid: number): string {
+  return readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
+}
+
+export function openFds(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** Name of the reason why privileged tests can not run here, or null. */
+export function noPrivilege(): string | null {
+  return process.getuid?.() === 0 ? null : 'needs root';
+}

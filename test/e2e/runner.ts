@@ -1,0 +1,21 @@
+/** The other end of as_user.ts: evaluates the body that comes on standard input, prints what it returns. */
+import { readFileSync } from 'node:fs';
+
+const { tree, body, args } = JSON.parse(readFileSync(0, 'utf8')) as { tree: string; body: string; args: unknown[] };
+const load = (path: string): Promise<unknown> => import(`${tree}/dist/${path}`);
+const world = {
+  client: await load('client/index.js'),
+  native: ((await load('native.js')) as { native: unknown }).native,
+  syntax: await load('model/event_syntax.js'),
+};
+// The text comes from the test that started this process.
+const run = new Function(`return (${body})`)() as (world: object, ...args: unknown[]) => Promise<unknown>;
+const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? value.toString() : value);
+try {
+  const ok = await run(world, ...args);
+  process.stdout.write(JSON.stringify({ ok: ok ?? null }, plain));
+} catch (error) {
+  const { message, name, code, stack } = error as Error & { code?: unknown };
+  process.stdout.write(JSON.stringify({ error: { ...(error as object), message, name, code, stack } }, plain));
+}
+process.exit(0);
