@@ -17,7 +17,7 @@ export function scaled({ value, enabled, running }: Count): number {
 
 export interface CountingPlan {
   readonly targets: readonly CollectorTarget[];
-  /** As {@link countingEvents} makes them: read_format is total_time_enabled and total_time_running. */
+  /** As {@link withCounting} makes them: read_format is total_time_enabled and total_time_running. */
   readonly events: readonly EventSpec[];
   /** Absent: any cpu (processes), every cpu (system and cgroups). */
   readonly cpus?: readonly number[];
@@ -39,7 +39,7 @@ export class Counters {
   }
 
   get unstable(): boolean {
-    return this.#grant.unstable === true;
+    return this.#grant.unstable;
   }
 
   enable(): void {

@@ -14,7 +14,8 @@ export function parseCpuList(text: string): readonly number[] {
     const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part.trim());
     const first = Number(match?.[1]);
     const last = Number(match?.[2] ?? match?.[1]);
-    if (match === null || last < first || last >= MOST_CPUS) throw new RangeError(`'${part}' is no cpu or range of cpus`);
+    if (match === null || last < first || last >= MOST_CPUS)
+      throw new RangeError(`'${part}' is no cpu or range of cpus`);
     for (let cpu = first; cpu <= last; cpu++) cpus.add(cpu);
   }
   return [...cpus].sort((a, b) => a - b);

@@ -95,7 +95,7 @@ class BoundedFile {
     if (offset + length > this.#bytes)
       throw new FormatError(`${what}: ${length} bytes at ${offset}, the file has ${this.#bytes}`);
     const bytes = Buffer.alloc(length);
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const count = readSync(this.#fd, bytes, done, length - done, offset + done);
       if (count === 0) throw new FormatError(`${what}: the file was cut short while it was read`);
       done += count;

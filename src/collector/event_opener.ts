@@ -10,7 +10,8 @@ export interface EventOpener {
 
 /** What is observed. Numbers are read in this process's pid namespace. */
 export type CollectorTarget =
-  | { readonly pid: number; readonly threads?: 'all' | 'leader'; readonly tid?: number }
+  | { readonly pid: number; readonly threads?: 'all' | 'leader' }
+  | { readonly pid: number; readonly tid: number }
   | { readonly system: true }
   | { readonly cgroup: string };
 
@@ -44,7 +45,9 @@ export interface EventGrant {
   readonly id: string;
   readonly events: readonly GrantedEvent[];
   /** Threads were still being born when the attach gave up: some may be missing. */
-  readonly unstable?: boolean;
+  readonly unstable: boolean;
+  /** Seconds until the broker ends the grant; 0: no end. */
+  readonly leaseSeconds: number;
   /** The rings are mapped: the broker lets go of its own mappings. */
   mapped(): Promise<void>;
   /** Idempotent; closes every fd. */

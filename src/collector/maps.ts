@@ -22,7 +22,8 @@ export function parseMaps(text: string): readonly Mapping[] {
   for (const line of text.split('\n')) {
     const match = LINE.exec(line);
     if (match === null) continue;
-    const [, start = '', end = '', r, w, x, sharing, offset = '', major = '', minor = '', inode = '', path = ''] = match;
+    const [, start = '', end = '', r, w, x, sharing, offset = '', major = '', minor = '', inode = '', path = ''] =
+      match;
     mappings.push({
       start: BigInt(`0x${start}`),
       end: BigInt(`0x${end}`),

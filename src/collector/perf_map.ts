@@ -11,7 +11,7 @@ const MOST_BYTES = 256 << 20;
  * the process's user or root owns.
  * @param owner uid of the process that is named, undefined when it is gone: then this process's own.
  */
-export function readPerfMap(path: string, owner = process.getuid?.()): SymbolTable | undefined {
+export function readPerfMap(path: string, owner: number | undefined = process.getuid?.()): SymbolTable | undefined {
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY);

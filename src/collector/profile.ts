@@ -73,7 +73,11 @@ class FrameCache {
   at(pid: number, address: bigint, kernel: boolean, time: bigint): KeyedFrame {
     const range = kernel ? undefined : this.#spaces.rangeAt(pid, address, time);
     // What was mapped is part of the key: an address names something else after an exec or a remapping.
-    const where = kernel ? 'k' : range === undefined ? `${pid}` : `${pid} ${range.start} ${range.pageOffset} ${range.path}`;
+    const where = kernel
+      ? 'k'
+      : range === undefined
+        ? `${pid}`
+        : `${pid} ${range.start} ${range.pageOffset} ${range.path}`;
     const key = `${address} ${where}`;
     const known = this.#byAddress.get(key);
     if (known !== undefined) return known;

@@ -35,7 +35,8 @@ export interface RecordingPlan {
   readonly onBegin?: (progress: () => DrainStats) => void;
 }
 
-export type RecordingEnd = 'duration' | 'command' | 'targets' | 'interrupt' | 'write-error';
+/** lease: the broker ended the grant, and switched the events off. */
+export type RecordingEnd = 'duration' | 'command' | 'targets' | 'interrupt' | 'lease' | 'write-error';
 
 export interface RecordingSummary {
   readonly end: RecordingEnd;
@@ -55,6 +56,8 @@ export interface RecordingSummary {
 }
 
 const PAGE_BYTES = 4096;
+/** Timers of node hold 31 bits: 24 days. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Records to a perf.data file. The file is complete whenever this resolves, also after an interrupt and, as far as the
@@ -117,7 +120,7 @@ async function run(
     });
     plan.workload?.release();
     plan.onBegin?.(() => drain.stats());
-    const end = await ended(plan, drained);
+    const end = await ended(plan, grant.leaseSeconds, drained);
     const seconds = Number(process.hrtime.bigint() - began) / 1e9;
     for (const event of grant.events) event.disable();
     drain.stop();
@@ -133,7 +136,7 @@ async function run(
       bytes,
       seconds,
       fds: grant.events.length,
-      unstable: grant.unstable === true,
+      unstable: grant.unstable,
       ...(error === null ? {} : { error }),
     };
   } finally {
@@ -163,43 +166,57 @@ function synthesizeExisting(plan: RecordingPlan, grant: EventGrant, synthesizer:
     tids.sort((a, b) => a - b);
     const [leader] = tids;
     // Where the broker's word for the process differs from ours, it lives in another pid namespace.
-    const foreign = target.tid === undefined && leader !== undefined && leader > 0 && !tids.includes(target.pid);
+    const foreign = !('tid' in target) && leader !== undefined && leader > 0 && !tids.includes(target.pid);
     synthesizer.process(foreign ? { pid: target.pid, recorded: { pid: leader, tids } } : { pid: target.pid });
   }
 }
 
-async function ended(plan: RecordingPlan, drained: Promise<{ error: NativeError | null }>): Promise<RecordingEnd> {
-  const timer = new AbortController();
+async function ended(
+  plan: RecordingPlan,
+  leaseSeconds: number,
+  drained: Promise<{ error: NativeError | null }>,
+): Promise<RecordingEnd> {
+  const { workload, interrupt, durationMs } = plan;
+  const observed =
+    workload !== undefined && plan.targets.some((target) => 'pid' in target && target.pid === workload.pid);
+  const timers = new AbortController();
+  const after = (ms: number, end: RecordingEnd): Promise<RecordingEnd> => delay(ms, end, { signal: timers.signal });
   const ends: Promise<RecordingEnd>[] = [
-    // A command that is a target takes its events with it; its exit is what counts, and follows at once.
     drained.then(async ({ error }) => {
-      if (error === null && plan.workload !== undefined) await plan.workload.exited;
-      return error === null ? 'targets' : 'write-error';
+      if (error !== null) return 'write-error';
+      // The events of an observed command end with it, a moment before its exit is known.
+      if (observed) await workload.exited;
+      return observed ? 'command' : 'targets';
     }),
-    new Promise((resolve) => {
-      if (plan.interrupt.aborted) resolve('interrupt');
-      plan.interrupt.addEventListener('abort', () => {
-        resolve('interrupt');
-      });
-    }),
+    aborted(interrupt),
   ];
-  if (plan.workload !== undefined) ends.push(plan.workload.exited.then(() => 'command'));
-  if (plan.durationMs !== undefined) {
-    ends.push(delay(plan.durationMs, 'duration' as const, { signal: timer.signal }));
-  }
+  if (workload !== undefined) ends.push(workload.exited.then(() => 'command'));
+  if (durationMs !== undefined) ends.push(after(durationMs, 'duration'));
+  if (leaseSeconds > 0) ends.push(after(Math.min(leaseSeconds * 1000, LONGEST_TIMER_MS), 'lease'));
   try {
     return await Promise.race(ends);
   } finally {
     for (const end of ends) end.catch(() => undefined);
-    timer.abort();
+    timers.abort();
   }
 }
 
-/** PERF_FORMAT_LOST counts what a LOST record had no occasion to tell; words are value, id, lost. */
+function aborted(signal: AbortSignal): Promise<RecordingEnd> {
+  return new Promise((resolve) => {
+    const onAbort = (): void => {
+      resolve('interrupt');
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** PERF_FORMAT_LOST counts what a LOST record had no occasion to tell; words are value, id, lost (groups: other words). */
 function lostOf(specs: readonly EventSpec[], events: readonly GrantedEvent[], stats: DrainStats): bigint {
   let lost = 0n;
   for (const event of events) {
-    if (specs[event.event]?.readFormat.includes('lost') === true) lost += event.read()[2] ?? 0n;
+    const format = specs[event.event]?.readFormat ?? [];
+    if (format.includes('lost') && !format.includes('group')) lost += event.read()[2] ?? 0n;
   }
   return lost > stats.lost ? lost : stats.lost;
 }

@@ -52,4 +52,3 @@ export function machineName(): string {
   const names: Partial<Record<NodeJS.Architecture, string>> = { x64: 'x86_64', arm64: 'aarch64' };
   return names[process.arch] ?? process.arch;
 }
-

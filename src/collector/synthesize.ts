@@ -45,7 +45,8 @@ export class Synthesizer {
     const recordedPid = recorded?.pid ?? pid;
     for (const [index, tid] of tids.entries()) {
       // Threads are numbered in the order of their birth in every namespace, so that lists of one length correspond.
-      const recordedTid = recorded === undefined ? tid : recorded.tids.length === tids.length ? recorded.tids[index] : undefined;
+      const recordedTid =
+        recorded === undefined ? tid : recorded.tids.length === tids.length ? recorded.tids[index] : undefined;
       const comm = readOptional(`/proc/${pid}/task/${tid}/comm`);
       if (recordedTid !== undefined && comm !== undefined) this.#comm(writer, recordedPid, recordedTid, comm);
     }
@@ -54,7 +55,10 @@ export class Synthesizer {
       if ((mapping.protection & PROT_EXEC) === 0) continue;
       this.#record(writer, RecordType.MMAP2, RecordMisc.USER, () => {
         writer.u32(recordedPid).u32(recordedPid);
-        writer.u64(mapping.start).u64(mapping.end - mapping.start).u64(mapping.offset);
+        writer
+          .u64(mapping.start)
+          .u64(mapping.end - mapping.start)
+          .u64(mapping.offset);
         writer.u32(mapping.major).u32(mapping.minor).u64(mapping.inode).u64(0);
         writer.u32(mapping.protection).u32(mapping.shared ? MAP_SHARED : MAP_PRIVATE);
         writer.text(cut(mapping.path === '' ? '//anon' : mapping.path, MOST_PATH_BYTES), 8);
@@ -74,7 +78,10 @@ export class Synthesizer {
     const writer = new ByteWriter();
     this.#record(writer, RecordType.MMAP, RecordMisc.KERNEL, () => {
       writer.u32(0xffff_ffff).u32(0);
-      writer.u64(symbols.text).u64(0xffff_ffff_ffff_ffffn - symbols.text).u64(symbols.text);
+      writer
+        .u64(symbols.text)
+        .u64(0xffff_ffff_ffff_ffffn - symbols.text)
+        .u64(symbols.text);
       writer.text('[kernel.kallsyms]_text', 8);
     });
     this.#sink(writer.bytes);
@@ -89,7 +96,10 @@ export class Synthesizer {
 
   #comm(writer: ByteWriter, pid: number, tid: number, comm: Buffer): void {
     this.#record(writer, RecordType.COMM, 0, () => {
-      writer.u32(pid).u32(tid).text(cut(comm.toString('utf8').replace(/\n$/, ''), MOST_COMM_BYTES), 8);
+      writer
+        .u32(pid)
+        .u32(tid)
+        .text(cut(comm.toString('utf8').replace(/\n$/, ''), MOST_COMM_BYTES), 8);
     });
   }
 

@@ -41,7 +41,9 @@ function commonFormat(name: string, id: number): string {
     ['unsigned char common_preempt_count', 3, 1, 0],
     ['int common_pid', 4, 4, 1],
   ];
-  const lines = fields.map(([text, at, size, sign]) => `\tfield:${text};\toffset:${at};\tsize:${size};\tsigned:${sign};`);
+  const lines = fields.map(
+    ([text, at, size, sign]) => `\tfield:${text};\toffset:${at};\tsize:${size};\tsigned:${sign};`,
+  );
   return `name: ${name}\nID: ${id}\nformat:\n${lines.join('\n')}\n\nprint fmt: ""\n`;
 }
 

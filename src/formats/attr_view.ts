@@ -50,13 +50,6 @@ export function resizeAttr(bytes: Uint8Array, size: number): Uint8Array {
 
 /** Bytes of the sample_id trailer that sample_id_all appends to every record that is no sample. */
 export function sampleIdBytes(sampleType: bigint): number {
-  const parts = [
-    SampleBit.TID,
-    SampleBit.TIME,
-    SampleBit.ID,
-    SampleBit.STREAM_ID,
-    SampleBit.CPU,
-    SampleBit.IDENTIFIER,
-  ];
+  const parts = [SampleBit.TID, SampleBit.TIME, SampleBit.ID, SampleBit.STREAM_ID, SampleBit.CPU, SampleBit.IDENTIFIER];
   return 8 * parts.filter((part) => (sampleType & part) !== 0n).length;
 }

@@ -26,40 +26,40 @@ export const RecordMisc = {
   CPUMODE_MASK: 7,
   KERNEL: 1,
   USER: 2,
-  COMM_EXEC: 1 << 13,
-  MMAP_BUILD_ID: 1 << 14,
+  COMM_EXEC: 0x2000,
+  MMAP_BUILD_ID: 0x4000,
 } as const;
 
 /** PERF_SAMPLE_*, as bit masks. */
 export const SampleBit = {
-  IP: 1n << 0n,
-  TID: 1n << 1n,
-  TIME: 1n << 2n,
-  ADDR: 1n << 3n,
-  READ: 1n << 4n,
-  CALLCHAIN: 1n << 5n,
-  ID: 1n << 6n,
-  CPU: 1n << 7n,
-  PERIOD: 1n << 8n,
-  STREAM_ID: 1n << 9n,
-  RAW: 1n << 10n,
-  BRANCH_STACK: 1n << 11n,
-  REGS_USER: 1n << 12n,
-  STACK_USER: 1n << 13n,
-  IDENTIFIER: 1n << 16n,
+  IP: 0x1n,
+  TID: 0x2n,
+  TIME: 0x4n,
+  ADDR: 0x8n,
+  READ: 0x10n,
+  CALLCHAIN: 0x20n,
+  ID: 0x40n,
+  CPU: 0x80n,
+  PERIOD: 0x100n,
+  STREAM_ID: 0x200n,
+  RAW: 0x400n,
+  BRANCH_STACK: 0x800n,
+  REGS_USER: 0x1000n,
+  STACK_USER: 0x2000n,
+  IDENTIFIER: 0x10000n,
 } as const;
 
 /** PERF_FORMAT_*, as bit masks. */
 export const ReadBit = {
-  TOTAL_TIME_ENABLED: 1n << 0n,
-  TOTAL_TIME_RUNNING: 1n << 1n,
-  ID: 1n << 2n,
-  GROUP: 1n << 3n,
-  LOST: 1n << 4n,
+  TOTAL_TIME_ENABLED: 0x1n,
+  TOTAL_TIME_RUNNING: 0x2n,
+  ID: 0x4n,
+  GROUP: 0x8n,
+  LOST: 0x10n,
 } as const;
 
 /** PERF_SAMPLE_BRANCH_HW_INDEX: the branch stack starts with one more word. */
-export const BRANCH_HW_INDEX: bigint = 1n << 17n;
+export const BRANCH_HW_INDEX: bigint = 0x20000n;
 
 /** Entries of a call chain from here on are PERF_CONTEXT_* marks (PERF_CONTEXT_MAX is -4095), not addresses. */
 export const CONTEXT_MAX: bigint = 0xffff_ffff_ffff_f001n;

@@ -88,13 +88,7 @@ export interface OtherRecord {
 }
 
 export type PerfRecord =
-  | SampleRecord
-  | MmapRecord
-  | CommRecord
-  | TaskRecord
-  | LostRecord
-  | ThrottleRecord
-  | OtherRecord;
+  SampleRecord | MmapRecord | CommRecord | TaskRecord | LostRecord | ThrottleRecord | OtherRecord;
 
 /** @throws FormatError when the body is shorter than its own counts say. */
 export function decodeRecord(record: RawRecord, attr: AttrView): PerfRecord {
@@ -267,4 +261,3 @@ export function identifierOf(record: RawRecord): bigint | undefined {
   const offset = record.type === RecordType.SAMPLE ? 0 : body.length - 8;
   return new DataView(body.buffer, body.byteOffset, body.byteLength).getBigUint64(offset, true);
 }
-

@@ -66,7 +66,8 @@ export class PerfDataReader {
       const header = this.#section(0, FILE_HEADER_BYTES, stat.size, 'header');
       const reader = new ByteReader(header, 'header');
       if (reader.u64() !== MAGIC) throw new FormatError('not a perf.data file (no PERFILE2 at its start)');
-      if (reader.size() !== FILE_HEADER_BYTES) throw new FormatError('a perf.data file in pipe mode or of an old version');
+      if (reader.size() !== FILE_HEADER_BYTES)
+        throw new FormatError('a perf.data file in pipe mode or of an old version');
       const entryBytes = reader.size();
       const attrs = { offset: reader.size(), size: reader.size() };
       const data = { offset: reader.size(), size: reader.size() };
@@ -168,7 +169,10 @@ export class PerfDataReader {
     const bits = Array.from({ length: FEATURE_BITS }, (_, bit) => bit).filter(
       (bit) => (((bitmap[bit >> 3] ?? 0) >> (bit & 7)) & 1) === 1,
     );
-    const table = new ByteReader(this.#section(start, bits.length * SECTION_BYTES, fileBytes, 'feature table'), 'feature table');
+    const table = new ByteReader(
+      this.#section(start, bits.length * SECTION_BYTES, fileBytes, 'feature table'),
+      'feature table',
+    );
     const sections: FeatureSection[] = [];
     for (const bit of bits) {
       const [offset, size] = [table.size(), table.size()];
@@ -183,7 +187,7 @@ export class PerfDataReader {
     if (offset + size > fileBytes)
       throw new FormatError(`${what}: ${size} bytes at ${offset}, the file has ${fileBytes}`);
     const bytes = Buffer.alloc(size);
-    for (let done = 0; done < size; ) {
+    for (let done = 0; done < size;) {
       const count = readSync(this.#fd, bytes, done, size - done, offset + done);
       if (count === 0) throw new FormatError(`${what}: the file was cut short while it was read`);
       done += count;

@@ -34,7 +34,10 @@ export class PerfDataWriter {
     const ids = new ByteWriter();
     const attrs = new ByteWriter();
     for (const event of this.#events) {
-      attrs.raw(event.attr).u64(FILE_HEADER_BYTES + ids.length).u64(8 * event.ids.length);
+      attrs
+        .raw(event.attr)
+        .u64(FILE_HEADER_BYTES + ids.length)
+        .u64(8 * event.ids.length);
       for (const id of event.ids) ids.u64(id);
     }
     this.#attrs = {

@@ -1,0 +1,26 @@
+import type { Command } from 'commander';
+import { checkPolicyFile } from '../../policy/check.js';
+import { ExitCode, printable } from '../failure.js';
+
+const HELP = `
+Needs no broker, and no privilege. The exit code is 0 when the broker would take the file.
+
+Example:
+  perfbroker policy check /etc/perfbroker/policy.toml`;
+
+export function define(command: Command): void {
+  command
+    .command('check')
+    .description('check a policy file and its drop-ins with the code that the broker runs')
+    .argument('<FILE>', 'the policy')
+    .addHelpText('after', HELP)
+    .action((file: string) => {
+      const { ok, sources, summary, errors, warnings } = checkPolicyFile(file);
+      const print = (lines: readonly string[], before = ''): string =>
+        lines.map((line) => `${printable(before + line)}\n`).join('');
+      process.stdout.write(print(summary));
+      process.stderr.write(print(warnings, 'warning: ') + print(errors, 'error: '));
+      process.stdout.write(ok ? `${sources.join(', ')}: good\n` : '');
+      process.exitCode = ok ? ExitCode.ok : ExitCode.failed;
+    });
+}

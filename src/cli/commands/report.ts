@@ -1,0 +1,72 @@
+import type { Command } from 'commander';
+import { readProfile } from '../../collector/profile.js';
+import { hottestFunctions } from '../../collector/top.js';
+import { FormatError } from '../../formats/format_error.js';
+import { PerfDataReader } from '../../formats/perfdata_reader.js';
+import { parseWhole } from '../arguments.js';
+import { ExitCode, Failure, printable } from '../failure.js';
+import { grouped, table } from '../text.js';
+
+const HELP = `
+One table for each event: the share of samples in the function itself, the share with the function anywhere on the
+stack (with call graphs), the samples, the object and the function. Names come from the files as they are now, from
+/usr/lib/debug by build-id, and from /tmp/perf-PID.map. perf report reads the same file, and knows much more.
+
+Examples:
+  perfbroker report
+  perfbroker report --limit 10 profile.data`;
+
+export function define(command: Command): void {
+  command
+    .argument('[FILE]', 'a perf.data file', 'perf.data')
+    .option('-n, --limit <N>', 'print so many functions of each event', '40')
+    .addHelpText('after', HELP)
+    .action((file: string) => {
+      const limit = parseWhole(command.opts<{ limit: string }>().limit, '--limit', 1, 1_000_000);
+      report(file, limit);
+    });
+}
+
+function report(file: string, limit: number): void {
+  try {
+    const reader = new PerfDataReader(file);
+    try {
+      const profile = readProfile(reader);
+      const texts = reader.events.map((event, index) =>
+        eventTable(event.name, hottestFunctions(profile, index), limit),
+      );
+      const lost = profile.lost > 0n ? `${grouped(profile.lost)} records were lost.\n` : '';
+      const cut = reader.finished ? '' : 'The recording was cut off: what follows is what was written until then.\n';
+      process.stdout.write(printable(`${cut}${lost}${texts.join('\n')}`));
+    } finally {
+      reader.close();
+    }
+  } catch (error) {
+    if (error instanceof FormatError)
+      throw new Failure(
+        `${file}: ${error.message}`,
+        'The file is no perf.data file that can be read here, or it was damaged.',
+        'Record again; files of perf itself are read unless they were compressed (-z) or written to a pipe.',
+        ExitCode.failed,
+      );
+    throw error;
+  }
+}
+
+function eventTable(name: string, functions: ReturnType<typeof hottestFunctions>, limit: number): string {
+  const samples = functions.reduce((sum, each) => sum + each.self, 0);
+  const stacks = functions.some((each) => each.total !== each.self);
+  const share = (part: number): string => `${((100 * part) / samples).toFixed(2)}%`;
+  const header = ['self', ...(stacks ? ['total'] : []), 'samples', 'object', 'function'];
+  const rows = functions
+    .slice(0, limit)
+    .map((each) => [
+      share(each.self),
+      ...(stacks ? [share(each.total)] : []),
+      grouped(each.self),
+      each.object,
+      each.name,
+    ]);
+  const rest = functions.length > limit ? `… and ${grouped(functions.length - limit)} more functions\n` : '';
+  return `${name}: ${grouped(samples)} samples\n${table([header, ...rows], stacks ? [0, 1, 2] : [0, 1])}${rest}`;
+}

@@ -1,0 +1,228 @@
+import { closeSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Command } from 'commander';
+import type { Client } from '../../client/index.js';
+import type { Count } from '../../collector/counting.js';
+import { Counters, difference } from '../../collector/counting.js';
+import { whenProcessesEnd } from '../../collector/processes_end.js';
+import type { Workload } from '../../collector/workload.js';
+import { createOutputFile } from '../../formats/output_file.js';
+import { writeFully } from '../../formats/write_fully.js';
+import { BrokerError } from '../../model/errors.js';
+import type { EventSpec } from '../../model/event.js';
+import { eventName, withCounting } from '../../model/event_syntax.js';
+import { parseSeconds, parseWhole } from '../arguments.js';
+import { withBroker } from '../broker.js';
+import { collectEvents, eventsFrom } from '../event_option.js';
+import { ExitCode, UsageError } from '../failure.js';
+import { watchInterrupts } from '../interrupts.js';
+import type { Selection, SelectorOptions } from '../selectors.js';
+import { addSelectors, selectionOf } from '../selectors.js';
+import { startWorkload } from '../start_workload.js';
+import type { CountedEvent } from '../stat_table.js';
+import { intervalLines, jsonLines, statTable } from '../stat_table.js';
+
+interface StatOptions extends SelectorOptions {
+  readonly socket?: string;
+  readonly event?: string;
+  readonly intervalPrint?: string;
+  readonly duration?: string;
+  readonly json?: true;
+  readonly output?: string;
+}
+
+const SOFTWARE = 'task-clock,context-switches,cpu-migrations,page-faults';
+const HARDWARE = 'cycles,instructions,branches,branch-misses';
+
+const HELP = `
+Without -e: ${SOFTWARE}, and where there is a
+cpu PMU ${HARDWARE}; of the user side alone (:u) when policy allows no more.
+Counts are scaled by the time that an event was on the counter. The table goes to standard error, as perf's does.
+With -o it goes to a file.
+
+Examples:
+  perfbroker stat -- make                            counts of a command and its children
+  perfbroker stat -p 1234 --duration 5               five seconds of a process
+  perfbroker stat -e page-faults:u -I 1000 -p 1234   every second
+  perfbroker stat --json -- ./program                one JSON object a line, keys as perf stat -j`;
+
+export function define(command: Command): void {
+  addSelectors(command)
+    .argument('[CMD...]', 'command to run and count; with -p, -t, -a or --cgroup it only sets the time')
+    .option('-e, --event <EVENTS>', 'events', collectEvents)
+    .option('-I, --interval-print <MS>', 'print what was counted every so many milliseconds')
+    .option('--duration <S>', 'end after so many seconds')
+    .option('-j, --json', 'print JSON')
+    .option('-o, --output <FILE>', 'print to a file')
+    .passThroughOptions()
+    .addHelpText('after', HELP)
+    .action(async (words: string[]) => {
+      process.exitCode = await run(words, command.optsWithGlobals<StatOptions>());
+    });
+}
+
+async function run(words: readonly string[], options: StatOptions): Promise<number> {
+  const selection = selectionOf(options);
+  const asked = options.event === undefined ? undefined : eventsFrom(options.event);
+  const intervalMs =
+    options.intervalPrint === undefined
+      ? undefined
+      : parseWhole(options.intervalPrint, '--interval-print', 10, 86_400_000);
+  const durationMs = options.duration === undefined ? undefined : parseSeconds(options.duration, '--duration');
+  if (words.length === 0 && selection.targets.length === 0)
+    throw new UsageError('nothing to count: name a CMD, or processes with --pid');
+  const fd = options.output === undefined ? undefined : createOutputFile(options.output);
+  const print = (text: string): void => {
+    if (fd === undefined) process.stderr.write(text);
+    else writeFully(fd, Buffer.from(text));
+  };
+  const interrupts = watchInterrupts();
+  try {
+    return await withBroker(options.socket, async (client) => {
+      const workload = words.length > 0 ? await startWorkload(words) : undefined;
+      try {
+        const { counters, events } = await openCounters(client, selection, workload, asked);
+        try {
+          await count(
+            counters,
+            events,
+            { selection, workload, intervalMs, durationMs, interrupt: interrupts.signal },
+            {
+              json: options.json === true,
+              title: titleOf(words, options),
+              print,
+            },
+          );
+        } finally {
+          await counters.close();
+        }
+        workload?.terminate();
+        return workload === undefined ? ExitCode.ok : await workload.exited;
+      } finally {
+        workload?.terminate();
+      }
+    });
+  } finally {
+    interrupts.dispose();
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** The default events include the kernel's side where policy allows it, as perf's do; where it does not, the user's alone. */
+async function openCounters(
+  client: Client,
+  selection: Selection,
+  workload: Workload | undefined,
+  asked: readonly EventSpec[] | undefined,
+): Promise<{ counters: Counters; events: readonly EventSpec[] }> {
+  const observed = workload !== undefined && selection.targets.length === 0;
+  const open = async (bare: readonly EventSpec[]): Promise<{ counters: Counters; events: readonly EventSpec[] }> => {
+    const counters = await Counters.open(client, {
+      targets: observed ? [{ pid: workload.pid }] : selection.targets,
+      events: withCounting(bare, { inherit: selection.inherit, enableOnExec: observed }),
+      ...(selection.cpus === undefined ? {} : { cpus: selection.cpus }),
+    });
+    return { counters, events: bare };
+  };
+  if (asked !== undefined) return open(asked);
+  const hardware = (await client.describe()).pmus.some(({ name }) => name === 'cpu' || name.startsWith('cpu_'));
+  const events = eventsFrom(hardware ? `${SOFTWARE},${HARDWARE}` : SOFTWARE);
+  try {
+    return await open(events);
+  } catch (error) {
+    if (!(error instanceof BrokerError) || !['PolicyDenied', 'CeilingExceeded'].includes(error.error)) throw error;
+    return open(events.map((event) => ({ ...event, exclude: ['kernel', 'hv'] })));
+  }
+}
+
+interface CountingTime {
+  readonly selection: Selection;
+  readonly workload: Workload | undefined;
+  readonly intervalMs: number | undefined;
+  readonly durationMs: number | undefined;
+  readonly interrupt: AbortSignal;
+}
+
+interface Output {
+  readonly json: boolean;
+  readonly title: string;
+  readonly print: (text: string) => void;
+}
+
+async function count(
+  counters: Counters,
+  events: readonly EventSpec[],
+  time: CountingTime,
+  { json, title, print }: Output,
+): Promise<void> {
+  const names = events.map(eventName);
+  const named = (counts: readonly Count[]): readonly CountedEvent[] =>
+    counts.map((value, index) => ({ name: names[index] ?? '', count: value }));
+  const { workload, selection, intervalMs } = time;
+  // An observed command enables its events itself, when it is executed.
+  if (workload === undefined || selection.targets.length > 0) counters.enable();
+  const began = process.hrtime.bigint();
+  const elapsed = (): number => Number(process.hrtime.bigint() - began) / 1e9;
+  workload?.release();
+  const ends = new AbortController();
+  const over = ended(time, ends.signal);
+  let before: { readonly counts: readonly Count[]; readonly at: number } = { counts: [], at: 0 };
+  const interval = (): void => {
+    const [counts, at] = [counters.read(), elapsed()];
+    const part = named(difference(counts, before.counts));
+    print(json ? jsonLines(part, at - before.at, at) : intervalLines(part, at, at - before.at));
+    before = { counts, at };
+  };
+  const timer = intervalMs === undefined ? undefined : setInterval(interval, intervalMs);
+  try {
+    await over;
+  } finally {
+    clearInterval(timer);
+    ends.abort();
+  }
+  const seconds = elapsed();
+  counters.disable();
+  if (intervalMs !== undefined) interval();
+  else print(json ? jsonLines(named(counters.read()), seconds) : statTable(named(counters.read()), title, seconds));
+  if (json) return;
+  if (counters.unstable)
+    print(' Threads were being born faster than they could be attached to: some may be missing.\n\n');
+  if (names.some((name) => /^(context-switches|cpu-migrations):u$/.test(name)))
+    print(' context-switches and cpu-migrations happen in the kernel: of the user side alone (:u) they are 0.\n\n');
+}
+
+async function ended(
+  { selection, workload, durationMs, interrupt }: CountingTime,
+  dispose: AbortSignal,
+): Promise<void> {
+  const ends: Promise<unknown>[] = [
+    new Promise<void>((resolve) => {
+      if (interrupt.aborted) resolve();
+      interrupt.addEventListener(
+        'abort',
+        () => {
+          resolve();
+        },
+        { once: true, signal: dispose },
+      );
+    }),
+  ];
+  if (workload !== undefined) ends.push(workload.exited);
+  if (durationMs !== undefined) ends.push(delay(durationMs, undefined, { signal: dispose }));
+  const pids = selection.targets.flatMap((target) => ('pid' in target ? [target.pid] : []));
+  if (pids.length > 0) {
+    const watch = whenProcessesEnd(pids);
+    dispose.addEventListener('abort', watch.dispose, { once: true });
+    ends.push(watch.ended);
+  }
+  for (const end of ends) end.catch(() => undefined);
+  await Promise.race(ends);
+}
+
+function titleOf(words: readonly string[], options: StatOptions): string {
+  if (options.pid !== undefined) return `process id '${options.pid}'`;
+  if (options.tid !== undefined) return `thread id '${options.tid}'`;
+  if (options.cgroup !== undefined) return `cgroup '${options.cgroup}'`;
+  if (options.allCpus === true) return `'system wide'`;
+  return options.cpu === undefined ? `'${words.join(' ')}'` : `'CPU(s) ${options.cpu}'`;
+}

@@ -1,0 +1,31 @@
+import { sysfsPmus } from '../collector/pmu_sysfs.js';
+import { BrokerError } from '../model/errors.js';
+import type { EventSpec, Sampling } from '../model/event.js';
+import { parseEvents } from '../model/event_syntax.js';
+import { parseWhole } from './arguments.js';
+import { UsageError } from './failure.js';
+
+/** Several -e options are one list. */
+export function collectEvents(text: string, before: string | undefined): string {
+  return before === undefined ? text : `${before},${text}`;
+}
+
+/** @throws UsageError with the position of what can not be read. */
+export function eventsFrom(text: string): readonly EventSpec[] {
+  try {
+    return parseEvents(text, { pmus: sysfsPmus });
+  } catch (error) {
+    if (error instanceof BrokerError) throw new UsageError(`--event: ${error.message}`);
+    throw error;
+  }
+}
+
+/** -F or -c, and not both. @throws UsageError */
+export function samplingFrom(options: { readonly freq?: string; readonly count?: string }): Sampling | undefined {
+  if (options.freq !== undefined && options.count !== undefined)
+    throw new UsageError('--freq and --count exclude each other');
+  if (options.freq !== undefined) return { frequency: parseWhole(options.freq, '--freq', 1, 1_000_000) };
+  if (options.count !== undefined)
+    return { period: BigInt(parseWhole(options.count, '--count', 1, Number.MAX_SAFE_INTEGER)) };
+  return undefined;
+}

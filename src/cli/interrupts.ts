@@ -1,0 +1,25 @@
+/** 128 + SIGINT, as a shell reports it. */
+const INTERRUPTED = 130;
+
+/**
+ * The first SIGINT, SIGTERM or SIGHUP ends what runs in order, the second quits at once.
+ * @param onQuit is called before that, to remove what must not stay; it must not wait.
+ */
+export function watchInterrupts(onQuit: () => void = () => undefined): { signal: AbortSignal; dispose: () => void } {
+  const controller = new AbortController();
+  const onSignal = (): void => {
+    if (controller.signal.aborted) {
+      onQuit();
+      process.exit(INTERRUPTED);
+    }
+    controller.abort();
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  return {
+    signal: controller.signal,
+    dispose: () => {
+      for (const signal of signals) process.off(signal, onSignal);
+    },
+  };
+}

@@ -1,0 +1,96 @@
+import { Command, CommanderError } from 'commander';
+import { ExitCode, UsageError, describeFailure } from './failure.js';
+import { VERSION } from './version.js';
+
+/** A command's module; it is imported only when the command is used. */
+interface CommandModule {
+  /** Adds options, arguments and the action, which sets process.exitCode. */
+  define(command: Command): void;
+}
+
+const COMMANDS: Readonly<Record<string, { summary: string; alias?: string; load: () => Promise<CommandModule> }>> = {
+  record: { summary: 'sample processes into a perf.data or folded file', load: () => import('./commands/record.js') },
+  stat: { summary: 'count events of processes', load: () => import('./commands/stat.js') },
+  report: {
+    summary: 'print the hottest functions of a recorded file',
+    alias: 'top',
+    load: () => import('./commands/report.js'),
+  },
+  explain: { summary: 'ask what the policy says to a request, and why', load: () => import('./commands/explain.js') },
+  describe: { summary: 'what the broker offers on this machine', load: () => import('./commands/describe.js') },
+  grants: { summary: 'list grants', load: () => import('./commands/grants.js') },
+  revoke: { summary: 'end a grant', load: () => import('./commands/revoke.js') },
+  policy: { summary: 'check a policy file', load: () => import('./commands/policy.js') },
+};
+
+const EPILOGUE = `
+Exit codes: 0 done; 1 denied or failed; 2 usage; 3 the broker can not be reached; 125 CMD could not be started,
+126 not executed, 127 not found; else CMD's own, 128 + N when signal N ended it.
+
+Examples:
+  perfbroker record -g -p 1234 --duration 10
+  perfbroker record -o profile.folded -- ./program argument
+  perfbroker stat -- make
+  perfbroker explain -p 1234 -e cycles`;
+
+/**
+ * Runs the command line.
+ * @param args without the interpreter and the script
+ */
+export async function main(args: readonly string[]): Promise<void> {
+  // A reader that went away (`| head`) is no failure of ours, and nobody is there to be told.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      process.exit();
+    });
+  }
+  try {
+    await (await programFor(args)).parseAsync(args, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Its message was printed; help and version are no errors.
+      process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+      return;
+    }
+    const { text, exitCode } = describeFailure(error);
+    process.stderr.write(text);
+    if (error instanceof UsageError) process.stderr.write(`See perfbroker ${commandOf(args) ?? ''} --help.\n`);
+    process.exitCode = exitCode;
+  }
+}
+
+async function programFor(args: readonly string[]): Promise<Command> {
+  const program = new Command('perfbroker')
+    .description('perf events for processes that may not open them, through a broker that a policy rules')
+    .version(VERSION, '-V, --version', 'print the version')
+    .option('--socket <PATH>', 'socket of the broker ($PERFBROKER_SOCKET, /run/perfbroker/broker.sock)')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand('help [COMMAND]', 'print help on a command')
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => {
+        write(text.replace(/^error: /, 'perfbroker: '));
+      },
+    })
+    .showHelpAfterError('See --help.')
+    .addHelpText('after', EPILOGUE);
+  const chosen = commandOf(args);
+  for (const [name, { summary, alias, load }] of Object.entries(COMMANDS)) {
+    const command = program.command(name).description(summary);
+    if (alias !== undefined) command.alias(alias);
+    if (chosen === name || (alias !== undefined && chosen === alias)) (await load()).define(command);
+  }
+  return program;
+}
+
+/** The command that is named, before commander has parsed: only its module gets loaded. */
+function commandOf(args: readonly string[]): string | undefined {
+  for (let index = 0; index < args.length; index++) {
+    const arg = args[index] ?? '';
+    if (arg === '--socket') index++;
+    else if (!arg.startsWith('-') && arg !== 'help') return arg;
+  }
+  return undefined;
+}

@@ -1,0 +1,28 @@
+import type { DrainStats } from '../native.js';
+import { byteText, grouped } from './text.js';
+
+const EVERY_MS = 500;
+
+/** A line on the terminal that tells how far a recording is; nothing where stderr is no terminal. */
+export class Progress {
+  #timer: NodeJS.Timeout | undefined;
+
+  begin(stats: () => DrainStats): void {
+    if (!process.stderr.isTTY) return;
+    const began = Date.now();
+    this.#timer = setInterval(() => {
+      const { samples, lost, bytes } = stats();
+      const seconds = ((Date.now() - began) / 1000).toFixed(0);
+      const parts = [`${seconds} s`, `${grouped(samples)} samples`, `${grouped(lost)} lost`, byteText(Number(bytes))];
+      process.stderr.write(`\r\x1b[K${parts.join('  ')}  (Ctrl-C ends)`);
+    }, EVERY_MS);
+  }
+
+  /** Idempotent. */
+  end(): void {
+    if (this.#timer === undefined) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    process.stderr.write('\r\x1b[K');
+  }
+}

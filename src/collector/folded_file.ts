@@ -1,0 +1,44 @@
+import { closeSync } from 'node:fs';
+import { foldedLines } from '../formats/folded.js';
+import { createOutputFile } from '../formats/output_file.js';
+import { PerfDataReader } from '../formats/perfdata_reader.js';
+import { writeFully } from '../formats/write_fully.js';
+import type { FoldedStack } from '../formats/folded.js';
+import type { Profile } from './profile.js';
+import { readProfile } from './profile.js';
+
+const CHUNK_CHARACTERS = 1 << 16;
+
+/**
+ * Converts a recording to folded stacks: thread name, then frames from the outermost; with several events the event's name first.
+ * @throws FormatError, OutputFileError, or the system's error.
+ */
+export function writeFolded(data: string, output: string): void {
+  const reader = new PerfDataReader(data);
+  try {
+    const profile = readProfile(reader);
+    const names = reader.events.map((event) => event.name);
+    const fd = createOutputFile(output);
+    try {
+      let chunk = '';
+      for (const line of foldedLines(foldedStacks(profile, names))) {
+        chunk += line;
+        if (chunk.length < CHUNK_CHARACTERS) continue;
+        writeFully(fd, Buffer.from(chunk));
+        chunk = '';
+      }
+      writeFully(fd, Buffer.from(chunk));
+    } finally {
+      closeSync(fd);
+    }
+  } finally {
+    reader.close();
+  }
+}
+
+function* foldedStacks(profile: Profile, names: readonly string[]): Generator<FoldedStack, void, undefined> {
+  for (const { event, comm, frames, samples } of profile.stacks) {
+    const root = names.length > 1 ? [names[event] ?? `event ${event}`, comm] : [comm];
+    yield { frames: [...root, ...frames.map((frame) => frame.name)], count: samples };
+  }
+}
