@@ -21,7 +21,7 @@ export function readProcess(pid: number): ProcessFacts | null {
     const directory = `/proc/${pid}`;
     const status = statusFields(readFileSync(`${directory}/status`, 'latin1'));
     const stat = readFileSync(`${directory}/stat`, 'latin1');
-    const owner = statSync(directory);
+    const owner = statSync(`${directory}/status`);
     const uids = idTriple(status.get('Uid'));
     const gids = idTriple(status.get('Gid'));
     const cgroup = readCgroup(directory);
@@ -31,7 +31,8 @@ export function readProcess(pid: number): ProcessFacts | null {
       uids,
       gids,
       permitted: BigInt(`0x${required(status.get('CapPrm'))}`),
-      // /proc/PID belongs to the task's effective ids while it is dumpable, to root when it is not (proc(5)).
+      // The files in /proc/PID belong to the task's effective ids while it is dumpable, to root when it is not. The
+      // directory itself always belongs to the effective ids (task_dump_owner, fs/proc/base.c).
       dumpable: owner.uid === uids[1] && owner.gid === gids[1],
       sameUserNamespace: readFileSync(`${directory}/uid_map`, 'latin1') === ownUidMap(),
       executable: executableOf(directory, stat),
