@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { ExitCode, UsageError, describeFailure } from './failure.js';
 import { VERSION } from './version.js';
 
@@ -80,6 +80,8 @@ async function programFor(args: readonly string[]): Promise<Command> {
   for (const [name, { summary, alias, load }] of Object.entries(COMMANDS)) {
     const command = program.command(name).description(summary);
     if (alias !== undefined) command.alias(alias);
+    // It is taken on either side of the command's name; help shows it once.
+    command.addOption(new Option('--socket <PATH>').hideHelp());
     if (chosen === name || (alias !== undefined && chosen === alias)) (await load()).define(command);
   }
   return program;

@@ -157,7 +157,8 @@ function symbols(file: BoundedFile, table: SectionHeader, strings: SectionHeader
     const defined = entries.readUInt16LE(at + 6) !== 0;
     if ((type !== STT_FUNC && type !== STT_GNU_IFUNC) || !defined || start === 0n) continue;
     const nameAt = entries.readUInt32LE(at);
-    const name = textOf(names.subarray(nameAt, nameAt + MOST_NAME_BYTES));
+    // Versions are no part of the name: `clock_gettime@@GLIBC_2.17`.
+    const name = textOf(names.subarray(nameAt, nameAt + MOST_NAME_BYTES)).replace(/(?<=.)@.*/, '');
     decoded += name.length;
     if (decoded > MOST_DECODED_BYTES) throw new FormatError('the symbol names overlap beyond reason');
     if (name !== '') functions.push({ start, size: entries.readBigUInt64LE(at + 16), name });

@@ -12,22 +12,26 @@ export class ByteWriter {
   }
 
   u16(value: number): this {
-    this.#bytes.writeUInt16LE(value, this.#grow(2));
+    const at = this.#grow(2);
+    this.#bytes.writeUInt16LE(value, at);
     return this;
   }
 
   u32(value: number): this {
-    this.#bytes.writeUInt32LE(value >>> 0, this.#grow(4));
+    const at = this.#grow(4);
+    this.#bytes.writeUInt32LE(value >>> 0, at);
     return this;
   }
 
   u64(value: bigint | number): this {
-    this.#bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), this.#grow(8));
+    const at = this.#grow(8);
+    this.#bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), at);
     return this;
   }
 
   raw(bytes: Uint8Array): this {
-    this.#bytes.set(bytes, this.#grow(bytes.length));
+    const at = this.#grow(bytes.length);
+    this.#bytes.set(bytes, at);
     return this;
   }
 
@@ -58,6 +62,7 @@ export class ByteWriter {
     this.#length = 0;
   }
 
+  /** May replace the buffer: take its result before `this.#bytes` is looked at. */
   #grow(count: number): number {
     const start = this.#length;
     const need = start + count;
