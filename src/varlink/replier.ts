@@ -1,7 +1,7 @@
 import type { Fd } from '../native.js';
 import { closeFds } from './close_fds.js';
 import type { Connection } from './connection.js';
-import type { Interface, Method } from './idl.js';
+import type { Interface, Method, Struct } from './idl.js';
 import { SERVICE_INTERFACE } from './service_interface.js';
 import { validateStruct } from './validate.js';
 
@@ -78,7 +78,7 @@ export class Replier {
       if (this.#done) throw new Error('a call is answered once');
       if (continues && !this.#mode.more) throw new Error('the caller did not ask for more than one reply');
       const { method, definition, check } = this.#mode;
-      if (check && method !== null) validateStruct(definition, method.output, parameters);
+      if (check && method !== null) checkAnswer(definition, method.output, parameters);
     } catch (error) {
       closeFds(fds);
       throw error;
@@ -90,6 +90,15 @@ export class Replier {
     const definition = [this.#mode.definition, SERVICE_INTERFACE].find((each) => each.name === name.slice(0, dot));
     const error = definition?.errors[name.slice(dot + 1)];
     if (definition === undefined || error === undefined) throw new Error(`error ${name} is not defined`);
-    validateStruct(definition, error.parameters, parameters);
+    checkAnswer(definition, error.parameters, parameters);
+  }
+}
+
+/** As an error of ours: a ValidationError would be taken for a fault of the caller's parameters. */
+function checkAnswer(definition: Interface, struct: Struct, parameters: object): void {
+  try {
+    validateStruct(definition, struct, parameters);
+  } catch (error) {
+    throw new Error(`the answer does not fit ${definition.name}: ${(error as Error).message}`, { cause: error });
   }
 }

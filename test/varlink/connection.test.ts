@@ -1,5 +1,7 @@
+import { spawn, spawnSync } from 'node:child_process';
 import test from 'ava';
 import { native } from '#dist/native.js';
+import { Connection } from '#dist/varlink/connection.js';
 import { LIMITS, Observed, openFds, someFd, turns } from './helpers.js';
 
 // The fds of this process are counted: one test at a time.
@@ -124,7 +126,6 @@ test.serial('while paused nothing is read, and the peer is held back by the kern
 
 test.serial('a pause from within onMessage stops the very next message', async (t) => {
   const [socket, peer] = native.socketPair('stream');
-  const { Connection } = await import('#dist/varlink/connection.js');
   const seen: unknown[] = [];
   const connection = new Connection({
     socket,
@@ -235,16 +236,14 @@ test.serial('a peer that never reads is dropped after a time', async (t) => {
 });
 
 test.serial('what waits still goes out to a peer that has only stopped sending', async (t) => {
-  const { spawnSync } = await import('node:child_process');
   const python = spawnSync('python3', ['--version']);
   if (python.error !== undefined) {
     t.log('skipped: no python3');
-    return t.pass();
+    t.pass();
+    return;
   }
   const before = openFds();
   const [socket, peer] = native.socketPair('stream');
-  const { Connection } = await import('#dist/varlink/connection.js');
-  const { spawn } = await import('node:child_process');
   const ended = new Promise<string>((resolve) => {
     const connection = new Connection({
       socket,
@@ -313,16 +312,50 @@ test.serial('a value that is not JSON, or too many fds, throw and close the fds'
 
 test.serial('closing twice closes once, and takes the undelivered fds along', async (t) => {
   const before = openFds();
-  const observed = new Observed();
-  observed.connection.pause();
-  observed.write('{}\0', [someFd()]);
-  observed.connection.resume();
-  observed.connection.pause();
+  const [socket, peer] = native.socketPair('stream');
+  const reasons: string[] = [];
+  let delivered = 0;
+  const connection = new Connection({
+    socket,
+    limits: LIMITS,
+    onMessage: () => {
+      delivered++;
+      connection.pause();
+    },
+    onClose: ({ kind }) => reasons.push(kind),
+  });
+  const fd = someFd();
+  native.sendMessage(peer, Buffer.from('{}\0'), []);
+  native.sendMessage(peer, Buffer.from('{}\0'), [fd]);
+  native.close(fd);
   await turns();
-  observed.connection.close();
-  observed.connection.close();
-  observed.end();
+  t.is(delivered, 1);
+  t.is(openFds().length, before.length + 3, 'both sockets, and the fd of the message that was read but not delivered');
+  connection.close();
+  connection.close();
+  native.close(peer);
+  t.deepEqual(reasons, ['closed']);
   t.deepEqual(openFds(), before);
+});
+
+test.serial('no timer runs unless a message is half received or waits to be sent', async (t) => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const before = timers();
+  const observed = new Observed({ messageMs: 60_000, stallMs: 60_000, queuedBytes: 4 << 20 });
+  observed.write('{"whole":true}\0{"ha');
+  await observed.received(1);
+  await turns();
+  t.is(timers(), before + 1);
+  observed.write('lf":true}\0');
+  await observed.received(2);
+  await turns();
+  t.is(timers(), before);
+  observed.connection.send({ pad: 'x'.repeat(1_000_000) });
+  t.is(timers(), before + 1);
+  await readFrames(observed.peer, 1);
+  await turns();
+  t.is(timers(), before);
+  observed.end();
 });
 
 test.serial('1,000 connections that come, send half a message with an fd, and go leave nothing behind', async (t) => {
