@@ -10,11 +10,13 @@ export interface NameResolver {
 
 /** getpwnam(3) and getgrnam(3): whatever nsswitch.conf(5) names. */
 export const systemNames: NameResolver = {
-  user: (name) => lookUp(() => posix.getpwnam(name).uid),
-  group: (name) => lookUp(() => posix.getgrnam(name).gid),
+  user: (name) => lookUp(name, () => posix.getpwnam(name).uid),
+  group: (name) => lookUp(name, () => posix.getgrnam(name).gid),
 };
 
-function lookUp(call: () => number): number | undefined {
+function lookUp(name: string, call: () => number): number | undefined {
+  // C would read "root\0x" as root.
+  if (name.includes('\0')) return undefined;
   try {
     return call();
   } catch {

@@ -60,7 +60,7 @@ class Scanner {
       const start = this.at;
       if (this.peek() === '[') table = this.header();
       else this.keyValue(table);
-      if (this.at === start) return;
+      if (this.at <= start) return;
     }
   }
 
@@ -123,7 +123,7 @@ class Scanner {
       const start = this.at;
       if (this.peek() === ',') this.at++;
       else item();
-      if (this.at === start) return;
+      if (this.at <= start) return;
     }
   }
 

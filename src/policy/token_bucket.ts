@@ -38,10 +38,12 @@ export class TokenBucket {
   /** Takes a token of `key`. @returns false when there is none */
   take(key: number): boolean {
     const now = this.now();
-    const tokens = this.tokensAt(this.buckets.get(key), now);
+    const bucket = this.buckets.get(key);
+    const tokens = this.tokensAt(bucket, now);
     // Deleted first: a Map keeps the order of insertion.
     this.buckets.delete(key);
-    this.buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, at: now });
+    // A refused call leaves the bucket as it was, so that frequent callers lose nothing to rounding.
+    this.buckets.set(key, tokens < 1 && bucket !== undefined ? bucket : { tokens: tokens - 1, at: now });
     this.forget(now);
     return tokens >= 1;
   }

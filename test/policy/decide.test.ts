@@ -8,7 +8,21 @@ import { matchesSubject } from '#dist/policy/subjects.js';
 import { covers, touches } from '#dist/policy/targets.js';
 import type { Policy, PolicyRequest, Rule, Verdict } from '#dist/policy/types.js';
 import * as fixtures from './fixtures.js';
-import { administrator, cgroup, counter, event, foreign, kernelEvent, member, policyOf, process, request, subject, system, tracepoint } from './fixtures.js';
+import {
+  administrator,
+  cgroup,
+  counter,
+  event,
+  foreign,
+  kernelEvent,
+  member,
+  policyOf,
+  process,
+  request,
+  subject,
+  system,
+  tracepoint,
+} from './fixtures.js';
 
 /** `allow own`, `deny no-rule`, `deny secret denied,...` */
 function inShort(verdict: Verdict): string {
@@ -77,29 +91,139 @@ interface Row {
 const rows: Row[] = [
   { title: 'a member samples its own process', policy: OWN, asks: { subject: member }, gives: 'allow own' },
   { title: 'a stranger does not', policy: OWN, asks: {}, gives: 'deny no-rule,subject' },
-  { title: 'without rules nothing is allowed, to administrators neither', policy: '', asks: { subject: administrator }, gives: 'deny no-rule' },
-  { title: 'a member does not sample the kernel side', policy: OWN, asks: { subject: member, events: [kernelEvent] }, gives: 'deny class' },
-  { title: 'one event too many spoils the request', policy: OWN, asks: { subject: member, events: [event(), tracepoint] }, gives: 'deny class' },
-  { title: 'one target too many spoils the request', policy: OWN, asks: { subject: member, targets: [process(), foreign()] }, gives: 'deny access,class' },
-  { title: 'a process with a capability more than the client is none of its own', policy: OWN, asks: { subject: member, targets: [process({ permitted: 1n })] }, gives: 'deny access,class' },
-  { title: 'the whole system needs a rule for it', policy: OWN, asks: { subject: member, targets: [system] }, gives: 'deny target,class' },
-  { title: 'two rules do not add up: one must cover the whole request', policy: OWN + COUNTING, asks: { subject: member, targets: [foreign()], events: [counter(), event()] }, gives: 'deny mode,access,class' },
-  { title: 'a rule for counting allows counting', policy: OWN + COUNTING, asks: { subject: member, targets: [foreign()], events: [counter()] }, gives: 'allow count' },
-  { title: 'a counting event with side records is no counting one', policy: COUNTING, asks: { subject: member, targets: [foreign()], events: [{ ...counter(), records: ['mmap2'] }] }, gives: 'deny mode' },
+  {
+    title: 'without rules nothing is allowed, to administrators neither',
+    policy: '',
+    asks: { subject: administrator },
+    gives: 'deny no-rule',
+  },
+  {
+    title: 'a member does not sample the kernel side',
+    policy: OWN,
+    asks: { subject: member, events: [kernelEvent] },
+    gives: 'deny class',
+  },
+  {
+    title: 'one event too many spoils the request',
+    policy: OWN,
+    asks: { subject: member, events: [event(), tracepoint] },
+    gives: 'deny class',
+  },
+  {
+    title: 'one target too many spoils the request',
+    policy: OWN,
+    asks: { subject: member, targets: [process(), foreign()] },
+    gives: 'deny access,class',
+  },
+  {
+    title: 'a process with a capability more than the client is none of its own',
+    policy: OWN,
+    asks: { subject: member, targets: [process({ permitted: 1n })] },
+    gives: 'deny access,class',
+  },
+  {
+    title: 'the whole system needs a rule for it',
+    policy: OWN,
+    asks: { subject: member, targets: [system] },
+    gives: 'deny target,class',
+  },
+  {
+    title: 'two rules do not add up: one must cover the whole request',
+    policy: OWN + COUNTING,
+    asks: { subject: member, targets: [foreign()], events: [counter(), event()] },
+    gives: 'deny mode,access,class',
+  },
+  {
+    title: 'a rule for counting allows counting',
+    policy: OWN + COUNTING,
+    asks: { subject: member, targets: [foreign()], events: [counter()] },
+    gives: 'allow count',
+  },
+  {
+    title: 'a counting event with side records is no counting one',
+    policy: COUNTING,
+    asks: { subject: member, targets: [foreign()], events: [{ ...counter(), records: ['mmap2'] }] },
+    gives: 'deny mode',
+  },
   { title: 'the first rule that matches decides', policy: ASK + OWN, asks: { subject: member }, gives: 'ask ask' },
-  { title: 'a rule that does not match is passed over', policy: OWN + ASK, asks: { subject: member, events: [kernelEvent] }, gives: 'ask ask' },
-  { title: 'a deny rule before an allow rule wins', policy: SECRET + ALL, asks: { targets: [secret] }, gives: 'deny secret denied' },
-  { title: 'an allow rule before a deny rule wins', policy: ALL + SECRET, asks: { targets: [secret] }, gives: 'allow all' },
-  { title: 'what the deny rule does not name goes on to the next rule', policy: SECRET + ALL, asks: { targets: [process()] }, gives: 'allow all' },
-  { title: 'a denied target is not smuggled in beside others', policy: SECRET + ALL, asks: { targets: [process(), secret, foreign()] }, gives: 'deny secret denied' },
-  { title: 'a denied process is not reached through the whole system', policy: SECRET + ALL, asks: { targets: [system] }, gives: 'deny secret denied' },
-  { title: 'a denied process is not reached through a cgroup', policy: SECRET + ALL, asks: { targets: [cgroup('/')] }, gives: 'deny secret denied' },
-  { title: 'a process whose executable is not known may be the denied one', policy: SECRET + ALL, asks: { targets: [process({ executable: '[innocent]' })] }, gives: 'deny secret denied' },
-  { title: 'a deny rule for a class and a mode catches one event of both', policy: NO_KERNEL_SAMPLES + ALL, asks: { events: [counter(), kernelEvent] }, gives: 'deny no-kernel denied' },
-  { title: 'a deny rule for a class and a mode lets pass an event of each', policy: NO_KERNEL_SAMPLES + ALL, asks: { events: [event(), { ...counter(), exclude: [] }] }, gives: 'allow all' },
-  { title: 'the ceiling comes before the rules', policy: ALL, asks: { events: [kernelEvent, tracepoint], ceiling: ['user', 'other-users'] }, gives: 'deny ceiling,ceiling' },
-  { title: 'the ceiling binds administrators', policy: ALL, asks: { subject: administrator, targets: [foreign()], ceiling: ['user'] }, gives: 'deny ceiling' },
-  { title: 'an administrator needs class other-users for the processes of others', policy: ALL.replace('"all"\n', '"x"\n').replace('classes = "all"', 'classes = ["user"]'), asks: { subject: administrator, targets: [foreign()] }, gives: 'deny class' },
+  {
+    title: 'a rule that does not match is passed over',
+    policy: OWN + ASK,
+    asks: { subject: member, events: [kernelEvent] },
+    gives: 'ask ask',
+  },
+  {
+    title: 'a deny rule before an allow rule wins',
+    policy: SECRET + ALL,
+    asks: { targets: [secret] },
+    gives: 'deny secret denied',
+  },
+  {
+    title: 'an allow rule before a deny rule wins',
+    policy: ALL + SECRET,
+    asks: { targets: [secret] },
+    gives: 'allow all',
+  },
+  {
+    title: 'what the deny rule does not name goes on to the next rule',
+    policy: SECRET + ALL,
+    asks: { targets: [process()] },
+    gives: 'allow all',
+  },
+  {
+    title: 'a denied target is not smuggled in beside others',
+    policy: SECRET + ALL,
+    asks: { targets: [process(), secret, foreign()] },
+    gives: 'deny secret denied',
+  },
+  {
+    title: 'a denied process is not reached through the whole system',
+    policy: SECRET + ALL,
+    asks: { targets: [system] },
+    gives: 'deny secret denied',
+  },
+  {
+    title: 'a denied process is not reached through a cgroup',
+    policy: SECRET + ALL,
+    asks: { targets: [cgroup('/')] },
+    gives: 'deny secret denied',
+  },
+  {
+    title: 'a process whose executable is not known may be the denied one',
+    policy: SECRET + ALL,
+    asks: { targets: [process({ executable: '[innocent]' })] },
+    gives: 'deny secret denied',
+  },
+  {
+    title: 'a deny rule for a class and a mode catches one event of both',
+    policy: NO_KERNEL_SAMPLES + ALL,
+    asks: { events: [counter(), kernelEvent] },
+    gives: 'deny no-kernel denied',
+  },
+  {
+    title: 'a deny rule for a class and a mode lets pass an event of each',
+    policy: NO_KERNEL_SAMPLES + ALL,
+    asks: { events: [event(), { ...counter(), exclude: [] }] },
+    gives: 'allow all',
+  },
+  {
+    title: 'the ceiling comes before the rules',
+    policy: ALL,
+    asks: { events: [kernelEvent, tracepoint], ceiling: ['user', 'other-users'] },
+    gives: 'deny ceiling,ceiling',
+  },
+  {
+    title: 'the ceiling binds administrators',
+    policy: ALL,
+    asks: { subject: administrator, targets: [foreign()], ceiling: ['user'] },
+    gives: 'deny ceiling',
+  },
+  {
+    title: 'an administrator needs class other-users for the processes of others',
+    policy: ALL.replace('"all"\n', '"x"\n').replace('classes = "all"', 'classes = ["user"]'),
+    asks: { subject: administrator, targets: [foreign()] },
+    gives: 'deny class',
+  },
   { title: 'a request without events is denied', policy: ALL, asks: { events: [] }, gives: 'deny class' },
   { title: 'a request without targets is denied', policy: ALL, asks: { targets: [] }, gives: 'deny target' },
 ];
@@ -111,14 +235,38 @@ for (const each of rows) test(each.title, row, each);
 const LIMITED = `${OWN}limits = { frequency = 1000, min_period = 10, ring = "1 MiB", fds = 8, lease = "1 min", stack = 1024 }\n${ALL}`;
 const limits: [string, Partial<PolicyRequest>, RegExp | 'allow'][] = [
   ['the highest frequency is allowed', { events: [event({ sampling: { frequency: 1000 } })] }, 'allow'],
-  ['one Hz more is not', { events: [event({ sampling: { frequency: 1001 } })] }, /frequency: event 0 asks for 1001 Hz, 1000 allowed/],
+  [
+    'one Hz more is not',
+    { events: [event({ sampling: { frequency: 1001 } })] },
+    /frequency: event 0 asks for 1001 Hz, 1000 allowed/,
+  ],
   ['no number is no frequency', { events: [event({ sampling: { frequency: NaN } })] }, /frequency/],
   ['a cpu-clock period is a frequency', { events: [event({ sampling: { period: 1_000_000n } })] }, 'allow'],
-  ['a shorter cpu-clock period is too much', { events: [event(), event({ sampling: { period: 999_999n } })] }, /frequency: event 1 asks for period 999999, at least 1000000 allowed/],
-  ['cycles are held to the clock of the processor', { events: [event({ source: { kind: 'hardware', name: 'cpu-cycles' }, sampling: { period: 999_999n } })] }, /frequency/],
-  ['page faults have no clock', { events: [event({ source: { kind: 'software', name: 'page-faults' }, sampling: { period: 10n } })] }, 'allow'],
-  ['page faults are held to the least period', { events: [event({ source: { kind: 'software', name: 'page-faults' }, sampling: { period: 9n } })] }, /min_period: event 0 asks for period 9, at least 10 allowed/],
-  ['a period of nothing is too short', { events: [event({ source: { kind: 'software', name: 'page-faults' }, sampling: { period: 0n } })] }, /min_period/],
+  [
+    'a shorter cpu-clock period is too much',
+    { events: [event(), event({ sampling: { period: 999_999n } })] },
+    /frequency: event 1 asks for period 999999, at least 1000000 allowed/,
+  ],
+  [
+    'cycles are held to the clock of the processor',
+    { events: [event({ source: { kind: 'hardware', name: 'cpu-cycles' }, sampling: { period: 999_999n } })] },
+    /frequency/,
+  ],
+  [
+    'page faults have no clock',
+    { events: [event({ source: { kind: 'software', name: 'page-faults' }, sampling: { period: 10n } })] },
+    'allow',
+  ],
+  [
+    'page faults are held to the least period',
+    { events: [event({ source: { kind: 'software', name: 'page-faults' }, sampling: { period: 9n } })] },
+    /min_period: event 0 asks for period 9, at least 10 allowed/,
+  ],
+  [
+    'a period of nothing is too short',
+    { events: [event({ source: { kind: 'software', name: 'page-faults' }, sampling: { period: 0n } })] },
+    /min_period/,
+  ],
   ['stack up to the limit is allowed', { events: [event({ stackUser: 1024 })] }, 'allow'],
   ['more stack is not', { events: [event({ stackUser: 1032 })] }, /stack: event 0 asks for 1032 B, 1 KiB allowed/],
   ['a ring up to the limit is allowed', { ringBytes: 2 ** 20 }, 'allow'],
@@ -137,7 +285,10 @@ for (const [title, asks, gives] of limits) {
     t.is(verdict.rule, 'own');
     if (gives === 'allow') return t.is(verdict.kind, 'allow');
     if (verdict.kind !== 'deny') return t.fail(verdict.kind);
-    t.deepEqual(verdict.reasons.map(({ code }) => code), ['limit']);
+    t.deepEqual(
+      verdict.reasons.map(({ code }) => code),
+      ['limit'],
+    );
     return t.regex(verdict.reasons[0]?.text ?? '', gives);
   });
 }
@@ -149,7 +300,10 @@ test('a lease without end is allowed where the rule has none either', (t) => {
 });
 
 test('every limit that is exceeded is a reason', (t) => {
-  const verdict = decide(request({ subject: member, fds: 10 ** 7, ringBytes: 10 ** 12, leaseSeconds: 0 }), policyOf(OWN));
+  const verdict = decide(
+    request({ subject: member, fds: 10 ** 7, ringBytes: 10 ** 12, leaseSeconds: 0 }),
+    policyOf(OWN),
+  );
   t.is(inShort(verdict), 'deny own limit,limit,limit');
 });
 
@@ -170,7 +324,10 @@ test('an allow verdict carries the rule, its place, its limits and the classes',
 
 test('reasons against a rule that speaks of the subject come before rules for others, the nearest rule first', (t) => {
   const far = COUNTING.replace('any_user', 'same_user');
-  const verdict = decide(request({ subject: member, targets: [foreign()], events: [kernelEvent] }), policyOf(far + OWN.replace('perfbroker', 'ops') + ASK));
+  const verdict = decide(
+    request({ subject: member, targets: [foreign()], events: [kernelEvent] }),
+    policyOf(far + OWN.replace('perfbroker', 'ops') + ASK),
+  );
   if (verdict.kind !== 'deny') return t.fail(verdict.kind);
   t.deepEqual(
     verdict.reasons.map(({ code, text }) => `${code}: ${text}`),
@@ -198,8 +355,17 @@ test('a request of a thousand targets is not answered with a thousand reasons', 
 test('a name that a process chose can not put control characters into a reason', (t) => {
   const targets = [foreign({ executable: '[\u001b[2J\u202e"\n]' })];
   const verdict = decide(request({ subject: member, targets }), policyOf(OWN));
-  t.notRegex(JSON.stringify(verdict, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)).replaceAll('\\\\', ''), /\\n|\\u00|\u202e/);
-  t.regex(verdict.kind === 'deny' ? (verdict.reasons[0]?.text ?? '') : '', /"\[\\u\{001b\}\[2J\\u\{202e\}\\"\\u\{000a\}\]"/);
+  t.notRegex(
+    JSON.stringify(verdict, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)).replaceAll(
+      '\\\\',
+      '',
+    ),
+    /\\n|\\u00|\u202e/,
+  );
+  t.regex(
+    verdict.kind === 'deny' ? (verdict.reasons[0]?.text ?? '') : '',
+    /"\[\\u\{001b\}\[2J\\u\{202e\}\\"\\u\{000a\}\]"/,
+  );
 });
 
 // ---- properties: random policies and requests ----
@@ -276,7 +442,11 @@ const requests: fc.Arbitrary<PolicyRequest> = fc
   .map((random) => request(random as Partial<PolicyRequest>));
 
 /** Checks a statement about random verdicts; `relevant` makes sure that it was not about nothing. */
-function always(t: ExecutionContext, atLeast: number, statement: (request: PolicyRequest, policy: Policy, verdict: Verdict) => boolean | undefined): void {
+function always(
+  t: ExecutionContext,
+  atLeast: number,
+  statement: (request: PolicyRequest, policy: Policy, verdict: Verdict) => boolean | undefined,
+): void {
   let relevant = 0;
   fc.assert(
     fc.property(requests, policies, (asked, policy) => {
@@ -315,7 +485,10 @@ test('whatever is allowed, every part of it alone is allowed or asked about too,
       asked.events.every((spec) => {
         const part = decide({ ...asked, targets: [target], events: [spec] }, policy);
         // Never a deny rule: one that catches the part would have caught the whole.
-        return part.kind !== 'deny' || (policy.rules.findIndex(({ name }) => name === part.rule) < index && part.reasons[0]?.code === 'limit');
+        return (
+          part.kind !== 'deny' ||
+          (policy.rules.findIndex(({ name }) => name === part.rule) < index && part.reasons[0]?.code === 'limit')
+        );
       }),
     );
   });
@@ -326,20 +499,28 @@ test('taking away a rule that does not deny never allows what another one denied
     if (verdict.kind !== 'deny' || verdict.reasons[0]?.code !== 'denied') return undefined;
     return policy.rules
       .filter(({ verdict: kind }) => kind !== 'deny')
-      .every(({ name }) => decide(asked, { ...policy, rules: policy.rules.filter((rule) => rule.name !== name) }).kind === 'deny');
+      .every(
+        ({ name }) =>
+          decide(asked, { ...policy, rules: policy.rules.filter((rule) => rule.name !== name) }).kind === 'deny',
+      );
   });
 });
 
 test('what no rule matched stays denied when any rule is taken away', (t) => {
   always(t, 500, (asked, policy, verdict) => {
     if (verdict.kind !== 'deny' || verdict.rule !== undefined) return undefined;
-    return policy.rules.every(({ name }) => decide(asked, { ...policy, rules: policy.rules.filter((rule) => rule.name !== name) }).kind === 'deny');
+    return policy.rules.every(
+      ({ name }) =>
+        decide(asked, { ...policy, rules: policy.rules.filter((rule) => rule.name !== name) }).kind === 'deny',
+    );
   });
 });
 
 test('a deny rule in front of everything denies whatever it touches', (t) => {
   always(t, 500, (asked, policy) => {
-    const denies: Rule[] = policy.rules.slice(0, 1).map((rule) => ({ ...rule, verdict: 'deny', classes: EVENT_CLASSES, counting: true, sampling: true }));
+    const denies: Rule[] = policy.rules
+      .slice(0, 1)
+      .map((rule) => ({ ...rule, verdict: 'deny', classes: EVENT_CLASSES, counting: true, sampling: true }));
     const [deny] = denies;
     if (deny === undefined || !matchesSubject(deny.subjects, asked.subject)) return undefined;
     if (!asked.targets.some((target) => touches(deny.targets, target, asked.subject))) return undefined;

@@ -8,8 +8,18 @@ import type { Policy, PolicyRequest } from '#dist/policy/types.js';
 import { EVENT_CLASSES } from '#dist/model/event.js';
 
 export const names: NameResolver = {
-  user: (name) => new Map([['root', 0], ['alice', 1000], ['bob', 1001]]).get(name),
-  group: (name) => new Map([['root', 0], ['perfbroker', 990], ['ops', 991]]).get(name),
+  user: (name) =>
+    new Map([
+      ['root', 0],
+      ['alice', 1000],
+      ['bob', 1001],
+    ]).get(name),
+  group: (name) =>
+    new Map([
+      ['root', 0],
+      ['perfbroker', 990],
+      ['ops', 991],
+    ]).get(name),
 };
 
 export function policyOf(...texts: string[]): Policy {

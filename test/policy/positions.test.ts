@@ -53,7 +53,13 @@ test('every key of any document has a place whose line holds the key or opens it
   const leaf = fc.oneof(fc.integer({ min: -9, max: 9 }), fc.boolean(), fc.string(), fc.double({ noNaN: true }));
   const { table } = fc.letrec<{ table: Record<string, unknown>; value: unknown }>((tie) => ({
     table: fc.dictionary(key, tie('value'), { maxKeys: 4, noNullPrototype: true }),
-    value: fc.oneof({ maxDepth: 3, withCrossShrink: true }, leaf, tie('table'), fc.array(tie('table'), { maxLength: 3 }), fc.array(leaf, { maxLength: 3 })),
+    value: fc.oneof(
+      { maxDepth: 3, withCrossShrink: true },
+      leaf,
+      tie('table'),
+      fc.array(tie('table'), { maxLength: 3 }),
+      fc.array(leaf, { maxLength: 3 }),
+    ),
   }));
   let checked = 0;
   fc.assert(
@@ -72,7 +78,8 @@ test('every key of any document has a place whose line holds the key or opens it
         const line = lines[(place?.line ?? 0) - 1]?.slice((place?.column ?? 0) - 1) ?? '';
         const name = path.at(-1);
         // A quoted key is written with escapes; the others as they are.
-        if (typeof name === 'string' && /^[A-Za-z0-9_-]+$/.test(name)) t.regex(line, new RegExp(`^"?${name}"? =`), text);
+        if (typeof name === 'string' && /^[A-Za-z0-9_-]+$/.test(name))
+          t.regex(line, new RegExp(`^"?${name}"? =`), text);
         checked++;
       }
     }),

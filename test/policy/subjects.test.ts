@@ -23,7 +23,10 @@ const rows: [string, Partial<RuleSubjects>, Subject, boolean][] = [
   [
     'a unit that a user made below its own manager is not the one of the system',
     { units: ['profiler.service'] },
-    subject({ cgroup: '/user.slice/user-1000.slice/user@1000.service/app.slice/profiler.service', unit: 'profiler.service' }),
+    subject({
+      cgroup: '/user.slice/user-1000.slice/user@1000.service/app.slice/profiler.service',
+      unit: 'profiler.service',
+    }),
     false,
   ],
   ['a subject of no known unit matches none', { units: ['p*'] }, subject({ cgroup: '' }), false],
