@@ -114,8 +114,8 @@ export class Channel {
         fds,
       });
       if (value['continues'] === true && call.more) return;
-      const { replies } = call;
-      this.#settle(call).resolve([...replies.splice(0)]);
+      const replies = call.replies.splice(0);
+      this.#settle(call).resolve(replies);
     } catch (error) {
       closeFds(fds);
       this.#fail(
@@ -134,6 +134,7 @@ export class Channel {
     this.#pending.splice(this.#pending.indexOf(call), 1);
     if (call.timer !== null) clearTimeout(call.timer);
     if (this.#pending.length === 0) this.#connection.pause();
+    closeFds(call.replies.splice(0).flatMap((reply) => reply.fds));
     return call;
   }
 
