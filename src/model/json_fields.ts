@@ -89,7 +89,8 @@ export class JsonFields {
   /** @throws BrokerError when the object holds a field that was not read */
   end(): void {
     for (const key of Object.keys(this.#object)) {
-      if (!this.#read.has(key)) refuse('unknown-field', `${this.#path} has no field ${quoted(key)} (in this form)`);
+      if (this.has(key) && !this.#read.has(key))
+        refuse('unknown-field', `${this.#path} has no field ${quoted(key)} (in this form)`);
     }
   }
 
