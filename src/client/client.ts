@@ -1,6 +1,6 @@
 import type { Decision, DescribeReply, Grant as GrantRecord, RevokeReply } from '../varlink/broker_types.js';
 import type { CallOptions, Channel } from './channel.js';
-import { Grant, grantFromReplies, type GrantHost } from './grant.js';
+import { grantFromReplies, type Grant, type GrantHost } from './grant.js';
 import { encodeRequest, type OpenRequest } from './request.js';
 
 /** A connection to the broker. Every method throws BrokerError (or VarlinkError) when the broker says no or is gone. */
@@ -15,9 +15,9 @@ export class Client {
     this.#channel = channel;
     this.#timeoutMs = timeoutMs;
     this.#host = {
-      mapped: async (grant) => void (await this.#call('Mapped', { grant })),
+      mapped: (grant) => this.#call('Mapped', { grant }),
       revoke: (grant) => this.revoke(grant),
-      forget: (grant) => void this.#grants.delete(grant),
+      forget: (grant) => this.#grants.delete(grant),
     };
   }
 

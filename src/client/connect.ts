@@ -22,7 +22,7 @@ export function connect(options: ConnectOptions = {}): Promise<Client> {
   try {
     return Promise.resolve(new Client(new Channel(native.connectUnix(socket)), timeoutMs));
   } catch (error) {
-    return Promise.reject(connectError(error, socket) as Error);
+    return Promise.reject(connectError(error, socket));
   }
 }
 

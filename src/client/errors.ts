@@ -40,7 +40,7 @@ function isErrorName(name: string): name is ErrorName {
 }
 
 /** Why connect(2) failed, in words that help. */
-export function connectError(error: unknown, path: string): unknown {
+export function connectError(error: unknown, path: string): Error {
   const { code, errno } = error as NativeError;
   switch (code) {
     case 'ENOENT':
@@ -61,6 +61,6 @@ export function connectError(error: unknown, path: string): unknown {
     case 'EPERM':
       return brokerError('Unavailable', 'no-access', `no permission to connect to ${path} (${code})`, { errno });
     default:
-      return error;
+      return error as Error;
   }
 }

@@ -9,10 +9,10 @@ import { OpenedEvent } from './opened_event.js';
 /** What a grant needs from the client that opened it. */
 export interface GrantHost {
   /** Tells the broker. */
-  mapped(grant: string): Promise<void>;
+  mapped(grant: string): Promise<unknown>;
   revoke(grant: string): Promise<unknown>;
   /** The grant is closed. */
-  forget(grant: Grant): void;
+  forget(grant: Grant): unknown;
 }
 
 /** Events that the broker opened for this process. They live until `close`, and at the broker no longer than the client's connection. */
@@ -35,8 +35,8 @@ export class Grant {
   }
 
   /** The rings are mapped: the broker lets go of the mappings that it made in advance. */
-  mapped(): Promise<void> {
-    return this.#host.mapped(this.id);
+  async mapped(): Promise<void> {
+    await this.#host.mapped(this.id);
   }
 
   /** Closes every event at once, before anything is awaited. Idempotent. */

@@ -66,11 +66,11 @@ export function parseInterface(source: string): Interface {
   return new Parser(source).parse();
 }
 
-type Members = {
+interface Members {
   types: Record<string, TypeDefinition>;
   methods: Record<string, Method>;
   errors: Record<string, ErrorDefinition>;
-};
+}
 
 class Parser {
   readonly #scanner: IdlScanner;
