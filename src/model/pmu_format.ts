@@ -100,7 +100,11 @@ function applyTerm(
   }
   const raw = value === undefined ? RAW_TERM.exec(name)?.[1] : undefined;
   if (!FILE_NAME.test(name)) fail(at, `${JSON.stringify(name.slice(0, 64))} is no term`);
-  const format = parseFormat(reader?.read(`${pmu}/format/${name}`) ?? '');
+  const formatText = reader?.read(`${pmu}/format/${name}`);
+  const format =
+    formatText === undefined
+      ? undefined
+      : (parseFormat(formatText) ?? fail(at, `the format of ${name} is not understood`));
   if (format !== undefined) {
     const number = value === undefined ? 1n : numberOf(term, fail);
     words.set(
