@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { cgroupPath } from '../collector/cgroups.js';
 import type { CollectorTarget } from '../collector/event_opener.js';
 import { onlineCpus, parseCpuList } from '../collector/cpus.js';
 import { parsePids } from './arguments.js';
@@ -20,7 +21,7 @@ export function addSelectors(command: Command): Command {
     .option('-t, --tid <TID,...>', 'observe these threads alone')
     .option('-a, --all-cpus', 'observe everything on every cpu (system-wide)')
     .option('-C, --cpu <CPUS>', 'only on these cpus, e.g. 0-3,8')
-    .option('--cgroup <PATH>', 'observe a cgroup: a path under /sys/fs/cgroup, or one below it');
+    .option('--cgroup <PATH>', 'observe a cgroup: its directory, or a path as in /proc/PID/cgroup');
 }
 
 export interface Selection {
@@ -74,8 +75,4 @@ function processOf(tid: number): number {
     // Gone, or hidden: the broker's answer says it better.
     return tid;
   }
-}
-
-function cgroupPath(path: string): string {
-  return path.startsWith('/sys/fs/cgroup') ? path : `/sys/fs/cgroup/${path.replace(/^\/+/, '')}`;
 }

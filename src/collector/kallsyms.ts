@@ -1,37 +1,53 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import type { NamedRange } from './symbol_table.js';
 import { SymbolTable } from './symbol_table.js';
 
-/** Text of the kernel and its modules, from /proc/kallsyms. */
-export interface KernelSymbols {
-  readonly table: SymbolTable;
-  /** Address of `_text` (or `_stext`). */
-  readonly text: bigint;
-}
+/** Enough for the symbols before `_text`: on x86-64 those of per-cpu data. */
+const HEAD_BYTES = 1 << 16;
 
 /**
- * /proc/kallsyms, or undefined when it can not be read or shows zeros (kptr_restrict; CAP_SYSLOG).
+ * Where the kernel's text begins: the address of `_text` (or `_stext`). Undefined when /proc/kallsyms can not be read or
+ * shows zeros. Only its head is read: making all of it takes the kernel a tenth of a second.
  */
-export function readKernelSymbols(path = '/proc/kallsyms'): KernelSymbols | undefined {
-  let content: string;
+export function kernelTextAddress(path: string = '/proc/kallsyms'): bigint | undefined {
   try {
-    content = readFileSync(path, 'latin1');
+    const fd = openSync(path, 'r');
+    try {
+      const head = Buffer.alloc(HEAD_BYTES);
+      let length = 0;
+      // A read of /proc gives a page or so at a time.
+      for (let count = -1; count !== 0 && length < head.length; length += count) {
+        count = readSync(fd, head, length, head.length - length, null);
+      }
+      return textAddressIn(head.toString('latin1', 0, length));
+    } finally {
+      closeSync(fd);
+    }
   } catch {
     return undefined;
   }
-  return parseKernelSymbols(content);
 }
 
-export function parseKernelSymbols(content: string): KernelSymbols | undefined {
-  const ranges: NamedRange[] = [];
-  let text: bigint | undefined;
-  for (const match of content.matchAll(/^([0-9a-f]{1,16}) ([tTwW]) (\S+)/gm)) {
-    const start = BigInt(`0x${match[1] ?? '0'}`);
-    if (start === 0n) continue;
-    const name = match[3] ?? '';
-    if (name === '_text' || (name === '_stext' && text === undefined)) text = start;
-    // No sizes here: a function goes on to the next one.
-    ranges.push({ start, size: 0n, name });
+export function textAddressIn(content: string): bigint | undefined {
+  const address = /^([0-9a-f]{1,16}) [tT] _s?text$/m.exec(content)?.[1];
+  return address === undefined || /^0+$/.test(address) ? undefined : BigInt(`0x${address}`);
+}
+
+/** Functions of the kernel and its modules; undefined when /proc/kallsyms can not be read or shows zeros (kptr_restrict). */
+export function readKernelSymbols(path: string = '/proc/kallsyms'): SymbolTable | undefined {
+  try {
+    return parseKernelSymbols(readFileSync(path, 'latin1'));
+  } catch {
+    return undefined;
   }
-  return text === undefined ? undefined : { table: new SymbolTable(ranges), text };
+}
+
+export function parseKernelSymbols(content: string): SymbolTable | undefined {
+  const ranges: NamedRange[] = [];
+  for (const match of content.matchAll(/^([0-9a-f]{1,16}) [tTwW] (\S+)/gm)) {
+    const start = BigInt(`0x${match[1] ?? '0'}`);
+    // No sizes here: a function goes on to the next one.
+    if (start !== 0n) ranges.push({ start, size: 0n, name: match[2] ?? '' });
+  }
+  return ranges.length === 0 ? undefined : new SymbolTable(ranges);
 }

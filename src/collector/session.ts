@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { hostname, release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { sampleIdBytes, viewAttr } from '../formats/attr_view.js';
@@ -8,7 +9,7 @@ import type { Drain, DrainStats, NativeError } from '../native.js';
 import { native } from '../native.js';
 import { onlineCpus, possibleCpuCount } from './cpus.js';
 import type { CollectorTarget, EventGrant, EventOpener, GrantedEvent } from './event_opener.js';
-import { readKernelSymbols } from './kallsyms.js';
+import { kernelTextAddress } from './kallsyms.js';
 import { describeEvents, machineName } from './stored_events.js';
 import { Synthesizer } from './synthesize.js';
 import type { Workload } from './workload.js';
@@ -70,6 +71,7 @@ export async function record(opener: EventOpener, plan: RecordingPlan): Promise<
   try {
     const description = describeEvents(events, plan.names, grant);
     const writer = new PerfDataWriter(createOutputFile(plan.output), description.events);
+    let begun = false;
     try {
       const { tracingData } = description;
       const finish = (intact: boolean): number =>
@@ -88,9 +90,16 @@ export async function record(opener: EventOpener, plan: RecordingPlan): Promise<
         );
       const [first] = description.events;
       const trailer = first === undefined ? 0 : sampleIdBytes(viewAttr(first.attr).sampleType);
-      return await run(plan, grant, writer, new Synthesizer(trailer, (records) => writer.write(records)), finish);
+      const synthesizer = new Synthesizer(trailer, (records) => writer.write(records));
+      const onBegin = (progress: () => DrainStats): void => {
+        begun = true;
+        plan.onBegin?.(progress);
+      };
+      return await run({ ...plan, onBegin }, grant, writer, synthesizer, finish);
     } finally {
       writer.close();
+      // A file without a single record helps nobody.
+      if (!begun) rmSync(plan.output, { force: true });
     }
   } finally {
     await grant.close();
@@ -156,8 +165,8 @@ function mapRings(drain: Drain, events: readonly GrantedEvent[], pages: number):
 
 function synthesizeExisting(plan: RecordingPlan, grant: EventGrant, synthesizer: Synthesizer): void {
   if (plan.events.some((event) => !event.exclude.includes('kernel'))) {
-    const kernel = readKernelSymbols();
-    if (kernel !== undefined) synthesizer.kernel(kernel);
+    const text = kernelTextAddress();
+    if (text !== undefined) synthesizer.kernel(text);
   }
   if (plan.targets.some((target) => !('pid' in target))) synthesizer.allProcesses();
   for (const [index, target] of plan.targets.entries()) {

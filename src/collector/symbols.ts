@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { MappedRange } from './address_spaces.js';
-import type { KernelSymbols } from './kallsyms.js';
 import { readKernelSymbols } from './kallsyms.js';
 import { readPerfMap } from './perf_map.js';
 import type { SymbolFile } from './symbol_file.js';
@@ -20,14 +19,14 @@ export interface Frame {
 export class Symbolizer {
   readonly #files = new Map<string, SymbolFile | undefined>();
   readonly #jits = new Map<number, SymbolTable | undefined>();
-  #kernel: KernelSymbols | undefined | null = null;
+  #kernel: SymbolTable | undefined | null = null;
 
   /** @param range what was mapped there; undefined when nobody knows. */
   user(pid: number, address: bigint, range: MappedRange | undefined): Frame {
     if (range === undefined) return this.#jitted(pid, address) ?? { name: '[unknown]', object: '[unknown]' };
     const { path } = range;
     // Memory without a file, or a JIT's own (memfd, /dev/zero): only its perf map can tell.
-    if (!path.startsWith('/') || path.startsWith('/memfd:') || path.startsWith('/dev/'))
+    if (!path.startsWith('/') || /^\/(\/anon|memfd:|dev\/)/.test(path))
       return this.#jitted(pid, address) ?? { name: bracketed(path), object: bracketed(path) };
     const object = basename(path).replace(/ \(deleted\)$/, '');
     const name = this.#file(pid, range)?.find(address - range.start + range.pageOffset);
@@ -36,7 +35,7 @@ export class Symbolizer {
 
   kernel(address: bigint): Frame {
     if (this.#kernel === null) this.#kernel = readKernelSymbols();
-    return { name: this.#kernel?.table.find(address) ?? '[kernel]', object: '[kernel]' };
+    return { name: this.#kernel?.find(address) ?? '[kernel]', object: '[kernel]' };
   }
 
   #file(pid: number, range: MappedRange): SymbolFile | undefined {
@@ -63,7 +62,7 @@ export class Symbolizer {
 
 function bracketed(path: string): string {
   if (path.startsWith('[')) return path;
-  return path === '' || path.startsWith('//anon') ? '[anon]' : `[${basename(path)}]`;
+  return path === '' || path === '//anon' ? '[anon]' : `[${basename(path)}]`;
 }
 
 /** In a container a process knows itself, and names its map, by the innermost of its pids. */

@@ -1,7 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { ByteWriter } from '../formats/byte_writer.js';
 import { RecordMisc, RecordType } from '../formats/perf_abi.js';
-import type { KernelSymbols } from './kallsyms.js';
 import { parseMaps } from './maps.js';
 
 /** A process that runs already when a recording begins. */
@@ -73,15 +72,18 @@ export class Synthesizer {
     return numericEntries('/proc').filter((pid) => this.process({ pid })).length;
   }
 
-  /** Where the kernel's text lies, for perf, which names kernel frames from kallsyms itself. */
-  kernel(symbols: KernelSymbols): void {
+  /**
+   * Where the kernel's text lies, for perf, which names kernel frames from kallsyms itself.
+   * @param text address of `_text`
+   */
+  kernel(text: bigint): void {
     const writer = new ByteWriter();
     this.#record(writer, RecordType.MMAP, RecordMisc.KERNEL, () => {
       writer.u32(0xffff_ffff).u32(0);
       writer
-        .u64(symbols.text)
-        .u64(0xffff_ffff_ffff_ffffn - symbols.text)
-        .u64(symbols.text);
+        .u64(text)
+        .u64(0xffff_ffff_ffff_ffffn - text)
+        .u64(text);
       writer.text('[kernel.kallsyms]_text', 8);
     });
     this.#sink(writer.bytes);

@@ -12,6 +12,12 @@ export interface TracepointFormat {
 
 const TRACEFS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 const PAGE_BYTES = 4096;
+/** Layout of the kernel's own ring pages (tracefs events/header_page). perf does not use it, but wants it to be there. */
+const HEADER_PAGE = `\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;
+\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;
+\tfield: int overwrite;\toffset:8;\tsize:1;\tsigned:1;
+\tfield: char data;\toffset:16;\tsize:4080;\tsigned:1;
+`;
 
 /**
  * The format of a tracepoint. tracefs is closed to users as a rule: then a format is made up that knows the common
@@ -19,9 +25,13 @@ const PAGE_BYTES = 4096;
  * this one it shows when and where they were hit, without their arguments.
  * @param name `system:event`
  */
-export function tracepointFormat(name: string, madeUpId: number): TracepointFormat {
+export function tracepointFormat(
+  name: string,
+  madeUpId: number,
+  roots: readonly string[] = TRACEFS,
+): TracepointFormat {
   const [system = '', event = ''] = name.split(':');
-  for (const root of TRACEFS) {
+  for (const root of roots) {
     if (system.includes('/') || event.includes('/')) break;
     try {
       const format = readFileSync(`${root}/events/${system}/${event}/format`, 'utf8');
@@ -52,7 +62,8 @@ export function encodeTracingData(formats: readonly TracepointFormat[]): Uint8Ar
   const writer = new ByteWriter(4096);
   writer.raw(Buffer.from('\x17\x08\x44tracing0.6\0', 'latin1'));
   writer.raw(Uint8Array.of(0, 8)).u32(PAGE_BYTES); // little-endian, bytes of a long
-  writer.text('header_page', 1).u64(0).text('header_event', 1).u64(0).u32(0);
+  writer.text('header_page', 1).u64(HEADER_PAGE.length).raw(Buffer.from(HEADER_PAGE));
+  writer.text('header_event', 1).u64(0).u32(0);
   const systems = new Map<string, Map<string, TracepointFormat>>();
   for (const each of formats) {
     const events = systems.get(each.system) ?? new Map<string, TracepointFormat>();

@@ -1,4 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { decodeAttr } from '../model/attr.js';
+import { BrokerError } from '../model/errors.js';
+import { eventName } from '../model/event_name.js';
 import type { AttrView } from './attr_view.js';
 import { viewAttr } from './attr_view.js';
 import { ByteReader } from './byte_reader.js';
@@ -160,7 +163,11 @@ export class PerfDataReader {
       idBytes += size;
       if (size % 8 !== 0 || idBytes > MOST_ID_BYTES) throw new FormatError(`ids of ${size} bytes`);
       const ids = new ByteReader(this.#section(offset, size, fileBytes, 'ids'), 'ids');
-      return { name: names[index] ?? `event ${index}`, attr, ids: Array.from({ length: size / 8 }, () => ids.u64()) };
+      return {
+        name: names[index] ?? nameOf(attr, index),
+        attr,
+        ids: Array.from({ length: size / 8 }, () => ids.u64()),
+      };
     });
   }
 
@@ -193,6 +200,17 @@ export class PerfDataReader {
       done += count;
     }
     return bytes;
+  }
+}
+
+/** What the attr says, where the file has no names: those of raw events and tracepoints are numbers then. */
+function nameOf(attr: AttrView, index: number): string {
+  try {
+    return eventName(decodeAttr(attr.bytes));
+  } catch (error) {
+    // Bits that this project does not know.
+    if (error instanceof BrokerError) return `event ${index}`;
+    throw error;
   }
 }
 

@@ -1,0 +1,26 @@
+import { readFileSync } from 'node:fs';
+
+/**
+ * Where the cgroup file system is mounted that perf events follow: version 1's perf_event hierarchy where there is one,
+ * else version 2 (cgroups(7)).
+ */
+export function cgroupRoot(mounts: string = readMounts()): string {
+  const entries = mounts.split('\n').map((line) => line.split(' '));
+  const first = entries.find(([, , type, options]) => type === 'cgroup' && options?.split(',').includes('perf_event'));
+  return (first ?? entries.find(([, , type]) => type === 'cgroup2'))?.[1] ?? '/sys/fs/cgroup';
+}
+
+/** A path under the mount, or one as /proc/PID/cgroup writes it. */
+export function cgroupPath(path: string, root: string = cgroupRoot()): string {
+  return path.startsWith('/sys/fs/cgroup/') || path.startsWith(`${root}/`)
+    ? path
+    : `${root}/${path.replace(/^\/+/, '')}`;
+}
+
+function readMounts(): string {
+  try {
+    return readFileSync('/proc/self/mounts', 'utf8');
+  } catch {
+    return '';
+  }
+}
