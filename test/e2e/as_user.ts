@@ -70,13 +70,23 @@ export function startAs<Arguments extends readonly unknown[], Result>(
 ): UserProcess<Result> {
   const tree = readableTree();
   const runner = join(tree, 'build/test/e2e/runner.js');
-  const child = spawn('sh', ['-c', `${options.ulimit === undefined ? '' : `ulimit ${options.ulimit}; `}exec "$@"`, 'sh', process.execPath, runner], {
-    uid: options.uid,
-    gid: options.gid ?? options.uid,
-    cwd: '/',
-    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', PERFBROKER_SOCKET: options.socket },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    'sh',
+    [
+      '-c',
+      `${options.ulimit === undefined ? '' : `ulimit ${options.ulimit}; `}exec "$@"`,
+      'sh',
+      process.execPath,
+      runner,
+    ],
+    {
+      uid: options.uid,
+      gid: options.gid ?? options.uid,
+      cwd: '/',
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', PERFBROKER_SOCKET: options.socket },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
+  );
   let output = '';
   let errors = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));

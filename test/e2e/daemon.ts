@@ -47,7 +47,12 @@ export interface DaemonOptions {
   readonly audit?: string;
 }
 
-export async function startDaemon({ policy = OPEN_POLICY, args = [], env = {}, audit }: DaemonOptions = {}): Promise<Daemon> {
+export async function startDaemon({
+  policy = OPEN_POLICY,
+  args = [],
+  env = {},
+  audit,
+}: DaemonOptions = {}): Promise<Daemon> {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-test-'));
   chmodSync(directory, 0o755);
   const socket = join(directory, 'broker.sock');
@@ -74,7 +79,8 @@ export async function startDaemon({ policy = OPEN_POLICY, args = [], env = {}, a
     new Promise((resolve, reject) => {
       const look = (): void => {
         if (pattern.test(log.slice(from))) resolve();
-        else if (child.exitCode !== null || child.signalCode !== null) reject(new Error(`perfbrokerd ended (${child.exitCode ?? child.signalCode}): ${log}`));
+        else if (child.exitCode !== null || child.signalCode !== null)
+          reject(new Error(`perfbrokerd ended (${child.exitCode ?? child.signalCode}): ${log}`));
         else return;
         waiters.delete(look);
       };
@@ -130,4 +136,10 @@ export function openFds(pid: number): number {
 /** Name of the reason why privileged tests can not run here, or null. */
 export function noPrivilege(): string | null {
   return process.getuid?.() === 0 ? null : 'needs root';
+}
+
+/** What can not be shown on this machine says so. */
+export function skip(t: { log(text: string): void; pass(text: string): void }, reason: string): void {
+  t.log(`skipped: ${reason}`);
+  t.pass(reason);
 }

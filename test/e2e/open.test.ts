@@ -10,10 +10,10 @@ if (reason !== null) console.log(`skipped: ${reason}`);
 const privileged = reason === null ? test.serial : test.serial.skip;
 
 let daemon: Daemon;
-privileged.before(async () => {
-  daemon = await startDaemon();
+test.serial.before(async () => {
+  if (reason === null) daemon = await startDaemon();
 });
-privileged.after.always(async () => {
+test.after.always(async () => {
   await daemon?.stop();
 });
 
@@ -79,7 +79,14 @@ privileged('every thread and every cpu get their own fd, more than one message h
     { uid: ALICE, socket: daemon.socket },
     async ({ client, syntax }, count) => {
       const { spawn } = await import('node:child_process');
-      const child = spawn('python3', ['-c', `import threading,time,sys\nfor i in range(${count - 1}): threading.Thread(target=time.sleep,args=(60,),daemon=True).start()\nprint("ready",flush=True)\ntime.sleep(60)`], { stdio: ['ignore', 'pipe', 'ignore'] });
+      const child = spawn(
+        'python3',
+        [
+          '-c',
+          `import threading,time,sys\nfor i in range(${count - 1}): threading.Thread(target=time.sleep,args=(60,),daemon=True).start()\nprint("ready",flush=True)\ntime.sleep(60)`,
+        ],
+        { stdio: ['ignore', 'pipe', 'ignore'] },
+      );
       await new Promise((resolve) => child.stdout.once('data', resolve));
       const connection = await client.connect();
       const { onlineCpus } = await connection.describe();
@@ -104,7 +111,9 @@ privileged('every thread and every cpu get their own fd, more than one message h
 privileged('a group is opened with its leader and reads as one', async (t) => {
   const words = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
     const connection = await client.connect();
-    const events = syntax.parseEvents('{task-clock:u,page-faults:u}').map((event) => ({ ...event, readFormat: ['group'] as const }));
+    const events = syntax
+      .parseEvents('{task-clock:u,page-faults:u}')
+      .map((event) => ({ ...event, readFormat: ['group'] as const }));
     const grant = await connection.open({ targets: [{ pid: process.pid, threads: 'leader' }], events });
     const leader = grant.events.find((event) => event.event === 0)!;
     leader.enable();
@@ -166,7 +175,10 @@ privileged('ListGrants shows own grants only, Revoke stops the events and says w
 privileged("nobody sees or revokes another user's grant, an administrator does both", async (t) => {
   const holder = runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
     const connection = await client.connect();
-    const grant = await connection.open({ targets: [{ pid: process.pid }], events: syntax.parseEvents('task-clock:u') });
+    const grant = await connection.open({
+      targets: [{ pid: process.pid }],
+      events: syntax.parseEvents('task-clock:u'),
+    });
     await new Promise((resolve) => setTimeout(resolve, 3000));
     await connection.close();
     return grant.id;
@@ -177,16 +189,27 @@ privileged("nobody sees or revokes another user's grant, an administrator does b
       return (await connection.listGrants({ all: true })).map(({ id, uid }) => ({ id, uid }));
     });
   let id: string | undefined;
-  for (let tries = 0; id === undefined && tries < 20; tries++) id = (await administrator()).find(({ uid }) => uid === ALICE)?.id;
+  for (let tries = 0; id === undefined && tries < 20; tries++)
+    id = (await administrator()).find(({ uid }) => uid === ALICE)?.id;
   t.truthy(id);
   const bob = (grant: string): Promise<unknown> =>
-    runAs({ uid: BOB, socket: daemon.socket }, async ({ client }, grantId) => (await client.connect()).revoke(grantId), grant);
+    runAs(
+      { uid: BOB, socket: daemon.socket },
+      async ({ client }, grantId) => (await client.connect()).revoke(grantId),
+      grant,
+    );
   await t.throwsAsync(bob(id!), { message: /no such grant/ });
   await t.throwsAsync(
-    runAs({ uid: BOB, socket: daemon.socket }, async ({ client }) => (await client.connect()).listGrants({ all: true })),
+    runAs({ uid: BOB, socket: daemon.socket }, async ({ client }) =>
+      (await client.connect()).listGrants({ all: true }),
+    ),
     { message: /administrator/ },
   );
-  const revoked = await runAs({ uid: 0, socket: daemon.socket }, async ({ client }, grant) => (await client.connect()).revoke(grant), id!);
+  const revoked = await runAs(
+    { uid: 0, socket: daemon.socket },
+    async ({ client }, grant) => (await client.connect()).revoke(grant),
+    id!,
+  );
   t.true(revoked.fds >= 1);
   await holder;
 });
@@ -198,13 +221,22 @@ privileged('a lease ends the grant and disables its events', async (t) => {
     { uid: ALICE, socket: daemon.socket },
     async ({ client, syntax }, pid) => {
       const connection = await client.connect();
-      const grant = await connection.open({ targets: [{ pid }], events: syntax.parseEvents('task-clock:u'), leaseSeconds: 1 });
+      const grant = await connection.open({
+        targets: [{ pid }],
+        events: syntax.parseEvents('task-clock:u'),
+        leaseSeconds: 1,
+      });
       const event = grant.events[0]!;
       event.enable();
       await new Promise((resolve) => setTimeout(resolve, 1300));
       const first = event.read()[0]!;
       await new Promise((resolve) => setTimeout(resolve, 100));
-      return { lease: grant.leaseSeconds, counted: Number(first), still: Number(event.read()[0]! - first), grants: await connection.listGrants() };
+      return {
+        lease: grant.leaseSeconds,
+        counted: Number(first),
+        still: Number(event.read()[0]! - first),
+        grants: await connection.listGrants(),
+      };
     },
     victim.pid,
   );
@@ -257,10 +289,16 @@ privileged('a tracepoint is opened by name, a cgroup by its directory', async (t
   const result = await runAs({ uid: 0, socket: open.socket }, async ({ client, syntax }) => {
     const connection = await client.connect();
     const { tracepoints } = await connection.describe();
-    const byName = tracepoints === 0 ? null : await connection.open({ targets: [{ system: true }], events: syntax.parseEvents('sched:sched_switch') });
+    const byName =
+      tracepoints === 0
+        ? null
+        : await connection.open({ targets: [{ system: true }], events: syntax.parseEvents('sched:sched_switch') });
     const { existsSync } = await import('node:fs');
     const root = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find((path) => existsSync(`${path}/cgroup.controllers`));
-    const byCgroup = root === undefined ? null : await connection.open({ targets: [{ cgroup: root }], events: syntax.parseEvents('cpu-clock') });
+    const byCgroup =
+      root === undefined
+        ? null
+        : await connection.open({ targets: [{ cgroup: root }], events: syntax.parseEvents('cpu-clock') });
     const slots = [byName?.events.length ?? null, byCgroup?.events.length ?? null];
     await connection.close();
     return slots;
@@ -277,7 +315,9 @@ privileged('the audit log tells each decision: who, what, verdict, rule', async 
     await connection.open({ targets: [{ pid: process.pid }], events: syntax.parseEvents('page-faults:u') });
     await connection.close();
   });
-  const lines = daemon.audit().filter((line) => line['action'] === 'open' && JSON.stringify(line['events']).includes('page-faults'));
+  const lines = daemon
+    .audit()
+    .filter((line) => line['action'] === 'open' && JSON.stringify(line['events']).includes('page-faults'));
   const last = lines.at(-1)!;
   t.like(last, { verdict: 'allow', rule: 'own' });
   t.like(last['subject'], { uid: ALICE });

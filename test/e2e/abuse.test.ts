@@ -1,0 +1,330 @@
+/** Hostile and broken clients against a real daemon: it says no, closes what they sent, and serves the next one. */
+import { readFileSync } from 'node:fs';
+import { connect as connectSocket, type Socket } from 'node:net';
+import test from 'ava';
+import { ALICE, BOB, runAs } from './as_user.js';
+import { noPrivilege, openFds, OPEN_POLICY, startDaemon, type Daemon } from './daemon.js';
+
+const reason = noPrivilege();
+if (reason !== null) console.log(`skipped: ${reason}`);
+const privileged = reason === null ? test.serial : test.serial.skip;
+
+let daemon: Daemon;
+test.serial.before(async () => {
+  if (reason === null)
+    daemon = await startDaemon({
+      policy: `${OPEN_POLICY}\n[service]\nrequests_per_second = 10000\nburst = 20000\nconnections = 100\n`,
+    });
+});
+test.serial.after.always(async () => {
+  await daemon?.stop();
+});
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The daemon still answers others, and as many fds are open in the broker as before. */
+async function unharmed(fds: number): Promise<string | null> {
+  const uid = await runAs(
+    { uid: BOB, socket: daemon.socket },
+    async ({ client }) => (await (await client.connect()).describe()).caller.uid,
+  );
+  for (let tries = 0; tries < 40; tries++) {
+    if (openFds(daemon.parts.broker) <= fds) return uid === BOB ? null : `it takes BOB for ${uid}`;
+    await sleep(50);
+  }
+  return `${openFds(daemon.parts.broker)} fds are open in the broker, ${fds} before`;
+}
+
+function raw(): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectSocket(daemon.socket, () => resolve(socket));
+    socket.once('error', reject);
+  });
+}
+
+/** What comes back until the daemon closes, or until `ms` have passed. */
+function readAll(socket: Socket, ms = 3000): Promise<{ text: string; closed: boolean }> {
+  return new Promise((resolve) => {
+    let text = '';
+    const timer = setTimeout(() => resolve({ text, closed: false }), ms);
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    socket.on('error', () => undefined);
+    socket.once('close', () => {
+      clearTimeout(timer);
+      resolve({ text, closed: true });
+    });
+  });
+}
+
+privileged('garbage, an oversized message and a deeply nested one each end that connection and no other', async (t) => {
+  const before = openFds(daemon.parts.broker);
+  const messages = [
+    'not json\0',
+    `{"method":"${'x'.repeat(400_000)}`,
+    `{"method":${'['.repeat(100_000)}\0`,
+    '[]\0',
+    '\0',
+    '"x"\0',
+    '{"method":1}\0{',
+  ];
+  for (const message of messages) {
+    const socket = await raw();
+    const answer = readAll(socket);
+    socket.write(message);
+    const { text, closed } = await answer;
+    t.true(closed || text.includes('"error"'), `${message.slice(0, 20)}: ${text.slice(0, 200)}`);
+    t.false(text.includes('    at '), 'no stack travels to a client');
+    socket.destroy();
+  }
+  t.is(await unharmed(before), null);
+});
+
+privileged('unknown methods, interfaces, parameters and prototype tricks are errors with names', async (t) => {
+  const calls: [object, RegExp][] = [
+    [{ method: 'org.perfbroker.Broker.Nothing' }, /MethodNotFound/],
+    [{ method: 'org.example.Other.Do' }, /InterfaceNotFound/],
+    [{ method: 'org.perfbroker.Broker.Revoke', parameters: { grant: 'x', more: 1 } }, /InvalidParameter/],
+    [{ method: 'org.perfbroker.Broker.Revoke', parameters: { grant: 17 } }, /InvalidParameter/],
+    [
+      {
+        method: 'org.perfbroker.Broker.Open',
+        parameters: JSON.parse('{"targets":[{"kind":"process","pid":1,"__proto__":{"pid":2}}],"events":[]}') as object,
+      },
+      /InvalidParameter/,
+    ],
+    [{ method: 'org.perfbroker.Broker.Open', parameters: { targets: [], events: [] } }, /InvalidEvent|InvalidTarget/],
+    [
+      {
+        method: 'org.perfbroker.Broker.Open',
+        parameters: {
+          targets: [{ kind: 'process', pid: -1 }],
+          events: [{ source: { kind: 'software', name: 'task-clock' } }],
+        },
+      },
+      /InvalidTarget/,
+    ],
+    [
+      {
+        method: 'org.perfbroker.Broker.Open',
+        parameters: {
+          targets: [{ kind: 'process', pidfd: 0 }],
+          events: [{ source: { kind: 'software', name: 'task-clock' } }],
+        },
+      },
+      /UnexpectedFds|InvalidParameter/,
+    ],
+    [{ method: 'org.perfbroker.Broker.constructor' }, /MethodNotFound/],
+  ];
+  for (const [call, expected] of calls) {
+    const socket = await raw();
+    const answer = readAll(socket, 400);
+    socket.write(`${JSON.stringify(call)}\0`);
+    t.regex((await answer).text, expected, JSON.stringify(call));
+    socket.destroy();
+  }
+});
+
+privileged(
+  'fds sent to methods that want none, or more than the targets mention, are refused and closed',
+  async (t) => {
+    const before = openFds(daemon.parts.broker);
+    const answers = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ native }) => {
+      const { openSync } = await import('node:fs');
+      const path = process.env['PERFBROKER_SOCKET']!;
+      const ask = async (message: object, count: number): Promise<string> => {
+        const socket = native.connectUnix(path);
+        const fds = Array.from({ length: count }, () => openSync('/dev/null', 'r'));
+        native.sendMessage(socket, Buffer.from(`${JSON.stringify(message)}\0`), fds);
+        const into = new Uint8Array(65536);
+        for (let tries = 0; tries < 100; tries++) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          const got = native.receiveMessage(socket, into);
+          if (got !== null) return got.bytes === 0 ? 'closed' : Buffer.from(into.subarray(0, got.bytes)).toString();
+        }
+        return 'silence';
+      };
+      const open = {
+        method: 'org.perfbroker.Broker.Open',
+        parameters: {
+          targets: [{ kind: 'process', pidfd: 0 }],
+          events: [{ source: { kind: 'software', name: 'task-clock' } }],
+        },
+      };
+      return [
+        await ask({ method: 'org.perfbroker.Broker.Describe' }, 3),
+        await ask({ method: 'org.perfbroker.Broker.ListGrants' }, 253),
+        await ask(open, 5),
+        await ask(open, 1),
+        await ask(
+          {
+            method: 'org.perfbroker.Broker.Open',
+            parameters: { ...open.parameters, targets: [{ kind: 'cgroup', directory: 0 }] },
+          },
+          1,
+        ),
+        await ask({ method: 'org.varlink.service.GetInfo' }, 9),
+      ];
+    });
+    t.regex(answers[0]!, /UnexpectedFds/);
+    t.regex(answers[1]!, /UnexpectedFds/);
+    t.regex(answers[2]!, /UnexpectedFds/);
+    t.regex(answers[3]!, /InvalidTarget.*not-a-pidfd/);
+    t.regex(answers[4]!, /InvalidTarget.*not-a-cgroup/);
+    t.is(await unharmed(before), null);
+  },
+);
+
+privileged(
+  'a client that pipelines calls and never reads is held back, then dropped, and costs others nothing',
+  async (t) => {
+    const before = openFds(daemon.parts.broker);
+    const socket = await raw();
+    socket.pause();
+    const call = `${JSON.stringify({ method: 'org.perfbroker.Broker.Describe' })}\0`;
+    let writable = true;
+    for (let i = 0; i < 20_000 && writable; i++) writable = socket.write(call.repeat(10)) || i < 50;
+    const started = Date.now();
+    const uid = await runAs(
+      { uid: BOB, socket: daemon.socket },
+      async ({ client }) => (await (await client.connect()).describe()).caller.uid,
+    );
+    t.is(uid, BOB);
+    t.true(Date.now() - started < 10_000);
+    const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${daemon.parts.broker}/status`, 'latin1'))?.[1]);
+    t.true(resident < 150_000, `${resident} KiB resident`);
+    socket.destroy();
+    t.is(await unharmed(before), null);
+  },
+);
+
+privileged('a client that takes no grant off its socket gets no more than its queue allows', async (t) => {
+  const before = openFds(daemon.parts.broker);
+  const outcome = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ native }) => {
+    const socket = native.connectUnix(process.env['PERFBROKER_SOCKET']!);
+    const call = Buffer.from(
+      `${JSON.stringify({ method: 'org.perfbroker.Broker.Open', parameters: { targets: [{ kind: 'process', pid: process.pid, threads: 'leader' }], events: [{ source: { kind: 'software', name: 'task-clock' }, exclude: ['kernel'] }] } })}\0`,
+    );
+    let sent = 0;
+    for (let i = 0; i < 500; i++) {
+      try {
+        if (native.sendMessage(socket, call, []) !== null) sent += 1;
+        else await new Promise((resolve) => setTimeout(resolve, 5));
+      } catch {
+        break;
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return sent;
+  });
+  t.true(outcome > 10);
+  t.is(await unharmed(before), null);
+});
+
+privileged('connections of one user end at the quota, others still get in', async (t) => {
+  const before = openFds(daemon.parts.broker);
+  const result = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ client }) => {
+    const connections = [];
+    let refused = '';
+    for (let i = 0; i < 110; i++) {
+      const connection = await client.connect();
+      try {
+        await connection.describe();
+        connections.push(connection);
+      } catch (error) {
+        refused = `${(error as { error: string }).error} ${(error as { code: string }).code}`;
+      }
+    }
+    return { open: connections.length, refused };
+  });
+  t.is(result.open, 100);
+  t.is(result.refused, 'QuotaExceeded connections');
+  t.is(await unharmed(before), null);
+});
+
+privileged('1,000 clients that connect, open and vanish leave no fd, no grant and no memory behind', async (t) => {
+  const flood = (count: number): Promise<number> =>
+    runAs(
+      { uid: ALICE, socket: daemon.socket },
+      async ({ native }, clients) => {
+        const into = new Uint8Array(65536);
+        const call = Buffer.from(
+          `${JSON.stringify({ method: 'org.perfbroker.Broker.Open', parameters: { targets: [{ kind: 'process', pid: process.pid, threads: 'leader' }], events: [{ source: { kind: 'software', name: 'task-clock' }, exclude: ['kernel'] }] } })}\0`,
+        );
+        let opened = 0;
+        for (let i = 0; i < clients; i++) {
+          const socket = native.connectUnix(process.env['PERFBROKER_SOCKET']!);
+          native.sendMessage(socket, call, []);
+          // A third vanishes at once, a third while its request runs, a third with the fds in hand.
+          if (i % 3 === 1) await new Promise((resolve) => setImmediate(resolve));
+          for (let tries = 0; i % 3 === 2 && tries < 500; tries++) {
+            const got = native.receiveMessage(socket, into);
+            if (got !== null) {
+              opened += got.fds.length;
+              for (const fd of got.fds) native.close(fd);
+              break;
+            }
+            await new Promise((resolve) => setTimeout(resolve, 1));
+          }
+          native.close(socket);
+          if (i % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        return opened;
+      },
+      count,
+    );
+  await flood(100);
+  await sleep(300);
+  const before = openFds(daemon.parts.broker);
+  const openerBefore = openFds(daemon.parts.opener);
+  const resident = (): number =>
+    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${daemon.parts.broker}/status`, 'latin1'))?.[1]);
+  const memoryBefore = resident();
+  const opened = await flood(1000);
+  t.true(opened > 300, `${opened} opened`);
+  t.is(await unharmed(before), null);
+  t.is(openFds(daemon.parts.opener), openerBefore);
+  t.true(resident() - memoryBefore < 40_000, `${memoryBefore} KiB became ${resident()} KiB`);
+  const grants = await runAs(
+    { uid: 0, socket: daemon.socket },
+    async ({ client }) => (await (await client.connect()).listGrants({ all: true })).length,
+  );
+  t.is(grants, 0);
+});
+
+privileged('a user over the request rate is told so, and others are not', async (t) => {
+  const slow = await startDaemon({ policy: `${OPEN_POLICY}\n[service]\nrequests_per_second = 5\nburst = 5\n` });
+  t.teardown(() => slow.stop());
+  const refused = await runAs({ uid: ALICE, socket: slow.socket }, async ({ client }) => {
+    const connection = await client.connect();
+    let count = 0;
+    for (let i = 0; i < 30; i++)
+      await connection.describe().catch((error: { error: string }) => (count += error.error === 'RateLimited' ? 1 : 0));
+    return count;
+  });
+  t.true(refused >= 15, `${refused} of 30 refused`);
+  const uid = await runAs(
+    { uid: BOB, socket: slow.socket },
+    async ({ client }) => (await (await client.connect()).describe()).caller.uid,
+  );
+  t.is(uid, BOB);
+});
+
+privileged('a collector that runs out of fds gets an error and no half grant', async (t) => {
+  const before = openFds(daemon.parts.broker);
+  const outcome = await runAs({ uid: ALICE, socket: daemon.socket, ulimit: '-n 40' }, async ({ client, syntax }) => {
+    const { readdirSync } = await import('node:fs');
+    const connection = await client.connect();
+    const open = readdirSync('/proc/self/fd').length;
+    try {
+      await connection.open({
+        targets: Array.from({ length: 30 }, () => ({ pid: process.pid, threads: 'leader' as const })),
+        events: syntax.parseEvents('task-clock:u'),
+      });
+      return 'opened';
+    } catch (error) {
+      return `${(error as Error).name} left ${readdirSync('/proc/self/fd').length - open}`;
+    }
+  });
+  t.regex(outcome, /left (-\d+|0|1)$/);
+  t.is(await unharmed(before), null);
+});

@@ -1,0 +1,301 @@
+/** The daemon from start to end: what it needs, what its parts hold, what happens when one of them dies. */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { ALICE, runAs } from './as_user.js';
+import { childrenOf, noPrivilege, skip, OPEN_POLICY, PERFBROKERD, startDaemon } from './daemon.js';
+import { startBusy } from './target.js';
+
+const reason = noPrivilege();
+if (reason !== null) console.log(`skipped: ${reason}`);
+const privileged = reason === null ? test : test.skip;
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Fields of the status of every thread. */
+function threads(pid: number): Map<string, string>[] {
+  return readdirSync(`/proc/${pid}/task`).map((tid) => {
+    const lines = readFileSync(`/proc/${pid}/task/${tid}/status`, 'latin1').split('\n');
+    return new Map(lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]));
+  });
+}
+
+const CAPABILITY_SETS = ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'];
+
+privileged(
+  'the opener holds one capability and CAP_IPC_LOCK, broker and monitor hold none, in every thread',
+  async (t) => {
+    const daemon = await startDaemon();
+    t.teardown(() => daemon.stop());
+    const capability = /with (CAP_\w+)/.exec(daemon.log())![1]!;
+    const allowed = (1n << 14n) | (1n << (capability === 'CAP_PERFMON' ? 38n : 21n));
+    for (const [part, pid] of Object.entries(daemon.parts)) {
+      for (const thread of threads(pid)) {
+        const sets = CAPABILITY_SETS.map((name) => BigInt(`0x${thread.get(name)}`));
+        const all = sets.reduce((sum, set) => sum | set, 0n);
+        t.is(all & ~(part === 'opener' ? allowed : 0n), 0n, `${part} has too much`);
+        if (part === 'opener') t.is(BigInt(`0x${thread.get('CapEff')}`) & allowed, allowed);
+        t.is(thread.get('NoNewPrivs'), '1', part);
+        t.is(thread.get('Seccomp'), '2', part);
+        t.false(thread.get('Uid')!.split(/\s+/).includes('0'), part);
+        t.false(thread.get('Gid')!.split(/\s+/).includes('0'), part);
+        t.is(thread.get('Groups')!, '', part);
+      }
+    }
+    const uid = (pid: number): string => threads(pid)[0]!.get('Uid')!;
+    t.not(uid(daemon.parts.opener), uid(daemon.parts.broker), 'opener and broker are different users');
+  },
+);
+
+privileged(
+  'the broker may neither bind nor trace nor open events, and a prlimit core of 0 holds for the opener',
+  async (t) => {
+    const daemon = await startDaemon();
+    t.teardown(() => daemon.stop());
+    const limits = readFileSync(`/proc/${daemon.parts.opener}/limits`, 'latin1');
+    t.regex(limits, /Max core file size\s+0\s+0/);
+    const environment = readFileSync(`/proc/${daemon.parts.broker}/environ`, 'latin1').split('\0').filter(Boolean);
+    for (const entry of environment) t.regex(entry, /^(PATH|LANG|HOME)=/);
+  },
+);
+
+for (const part of ['monitor', 'opener', 'broker'] as const) {
+  privileged(`kill -9 of the ${part} ends every part, with an exit code that is not 0`, async (t) => {
+    const daemon = await startDaemon();
+    t.teardown(() => daemon.stop());
+    const { parts } = daemon;
+    process.kill(parts[part], 'SIGKILL');
+    const { code, signal } = await daemon.exit;
+    if (part === 'monitor') t.is(signal, 'SIGKILL');
+    else {
+      t.is(code, 6);
+      t.regex(daemon.log(), new RegExp(`${part}.*killed by signal 9`));
+    }
+    for (let tries = 0; tries < 50 && Object.values(parts).some((pid) => existsSync(`/proc/${pid}`)); tries++)
+      await sleep(100);
+    for (const [name, pid] of Object.entries(parts)) t.false(existsSync(`/proc/${pid}`), `${name} is still there`);
+  });
+}
+
+privileged('SIGTERM ends in order: the exit code is 0 and nothing stays', async (t) => {
+  const daemon = await startDaemon();
+  const { parts } = daemon;
+  const { code } = await daemon.stop();
+  t.is(code, 0, daemon.log());
+  for (const pid of Object.values(parts)) t.false(existsSync(`/proc/${pid}`));
+});
+
+privileged(
+  'SIGHUP loads a changed policy; a broken one leaves the old in force and says where it is broken',
+  async (t) => {
+    const daemon = await startDaemon();
+    t.teardown(() => daemon.stop());
+    const ask = (): Promise<string> =>
+      runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
+        const connection = await client.connect();
+        const decision = await connection.explain({
+          targets: [{ pid: process.pid }],
+          events: syntax.parseEvents('task-clock:u'),
+        });
+        return `${decision.verdict} ${decision.rule ?? ''}`;
+      });
+    t.is(await ask(), 'allow own');
+    let from = daemon.log().length;
+    writeFileSync(
+      daemon.policyFile,
+      OPEN_POLICY.replace('verdict = "allow"\nsubjects = { everyone', 'verdict = "alow"\nsubjects = { everyone'),
+    );
+    daemon.child.kill('SIGHUP');
+    await daemon.logged(/stays as it was/, from);
+    t.regex(daemon.log(), /policy\.toml:\d+/);
+    t.is(await ask(), 'allow own');
+    from = daemon.log().length;
+    writeFileSync(daemon.policyFile, OPEN_POLICY.replace('name = "own"', 'name = "renamed"'));
+    daemon.child.kill('SIGHUP');
+    await daemon.logged(/reloaded/, from);
+    t.is(await ask(), 'allow renamed');
+  },
+);
+
+privileged('a policy that others may write is refused at start', async (t) => {
+  const probe = await startDaemon();
+  t.teardown(() => probe.stop());
+  const file = join(probe.directory, 'writable.toml');
+  writeFileSync(file, OPEN_POLICY);
+  spawnSync('chmod', ['0666', file]);
+  const run = spawnSync(PERFBROKERD, ['--policy', file, '--socket', join(probe.directory, 'other.sock')], {
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  t.not(run.status, 0);
+  t.regex(run.stderr, /writ/);
+});
+
+privileged('a live socket is refused, a stale one is replaced, a plain file is left alone', async (t) => {
+  const daemon = await startDaemon();
+  const { socket, directory } = daemon;
+  const second = spawnSync(PERFBROKERD, ['--policy', daemon.policyFile, '--socket', socket], {
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  t.is(second.status, 4, second.stderr);
+  const file = join(directory, 'plain');
+  writeFileSync(file, 'precious');
+  const third = spawnSync(PERFBROKERD, ['--policy', daemon.policyFile, '--socket', file], {
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  t.is(third.status, 4);
+  t.is(readFileSync(file, 'utf8'), 'precious');
+  process.kill(daemon.parts.monitor, 'SIGKILL');
+  await daemon.exit;
+  t.true(existsSync(socket), 'a stale socket stays behind');
+  const fourth = spawn(PERFBROKERD, ['--policy', daemon.policyFile, '--socket', socket], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const serving = await new Promise<boolean>((resolve) => {
+    let log = '';
+    fourth.stderr.on('data', (chunk: Buffer) => {
+      log += chunk.toString();
+      if (log.includes('serving on')) resolve(true);
+    });
+    fourth.once('close', () => resolve(false));
+  });
+  t.true(serving);
+  fourth.kill('SIGTERM');
+  await new Promise((resolve) => fourth.once('close', resolve));
+  await daemon.stop();
+});
+
+privileged('a socket passed with LISTEN_FDS is adopted', async (t) => {
+  const probe = await startDaemon();
+  t.teardown(() => probe.stop());
+  const path = join(probe.directory, 'adopted.sock');
+  const program = `import os,socket,sys
+s=socket.socket(socket.AF_UNIX,socket.SOCK_STREAM); s.bind(sys.argv[1]); s.listen(16); os.chmod(sys.argv[1],0o666)
+os.dup2(s.fileno(),3); os.set_inheritable(3,True)
+os.environ['LISTEN_FDS']='1'; os.environ['LISTEN_PID']=str(os.getpid())
+os.execv(sys.argv[2],[sys.argv[2],'--policy',sys.argv[3]])`;
+  const child = spawn('python3', ['-c', program, path, PERFBROKERD, probe.policyFile], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let log = '';
+  await new Promise<void>((resolve) => {
+    child.stderr.on('data', (chunk: Buffer) => {
+      log += chunk.toString();
+      if (log.includes('serving on')) resolve();
+    });
+    child.once('close', () => resolve());
+  });
+  t.regex(log, /serving on/);
+  const uid = await runAs(
+    { uid: ALICE, socket: path },
+    async ({ client }) => (await (await client.connect()).describe()).caller.uid,
+  );
+  t.is(uid, ALICE);
+  child.kill('SIGTERM');
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  t.is(code, 0, log);
+});
+
+privileged('without the capability it refuses to start and says what is missing and how to grant it', (t) => {
+  const run = spawnSync(
+    'setpriv',
+    ['--reuid=60125', '--regid=60125', '--clear-groups', PERFBROKERD, '--socket', '/tmp/never.sock'],
+    { encoding: 'utf8', timeout: 20_000 },
+  );
+  if (/failed to execute/.test(run.stderr)) return skip(t, 'the checkout is closed to other users');
+  t.is(run.status, 3, run.stderr);
+  t.regex(run.stderr, /CAP_PERFMON/);
+  t.regex(run.stderr, /perf_event_paranoid/);
+});
+
+privileged(
+  'started by an unprivileged user who holds CAP_PERFMON or CAP_SYS_ADMIN it serves under that uid',
+  async (t) => {
+    const probe = await startDaemon();
+    t.teardown(() => probe.stop());
+    const capability = /with CAP_(\w+)/.exec(probe.log())![1]!.toLowerCase();
+    const directory = join(probe.directory, 'mine');
+    spawnSync('install', ['-d', '-o', '60125', '-g', '60125', directory]);
+    const socket = join(directory, 'broker.sock');
+    const child = spawn(
+      'setpriv',
+      [
+        '--reuid=60125',
+        '--regid=60125',
+        '--clear-groups',
+        `--inh-caps=+${capability}`,
+        `--ambient-caps=+${capability}`,
+        PERFBROKERD,
+        '--policy',
+        probe.policyFile,
+        '--socket',
+        socket,
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    let log = '';
+    await new Promise<void>((resolve) => {
+      child.stderr.on('data', (chunk: Buffer) => {
+        log += chunk.toString();
+        if (log.includes('serving on')) resolve();
+      });
+      child.once('close', () => resolve());
+    });
+    if (/Permission denied/.test(log) && !/serving/.test(log)) return skip(t, 'the checkout is closed to other users');
+    t.regex(log, /serving on/);
+    for (const pid of childrenOf(child.pid!)) t.regex(threads(pid)[0]!.get('Uid')!, /^60125\s/);
+    const victim = await startBusy(ALICE);
+    t.teardown(() => victim.end());
+    const opened = await runAs(
+      { uid: ALICE, socket },
+      async ({ client, syntax }, pid) =>
+        (
+          await (
+            await client.connect()
+          ).open({ targets: [{ pid, threads: 'leader' }], events: syntax.parseEvents('task-clock:u') })
+        ).events.length,
+      victim.pid,
+    );
+    t.is(opened, 1);
+    child.kill('SIGTERM');
+    await new Promise((resolve) => child.once('close', resolve));
+  },
+);
+
+privileged('an audit log on a full disk refuses every grant and keeps the service alive', async (t) => {
+  const daemon = await startDaemon({ audit: '/dev/full' });
+  t.teardown(() => daemon.stop());
+  const ask = (): Promise<string> =>
+    runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
+      const connection = await client.connect();
+      try {
+        await connection.open({ targets: [{ pid: process.pid }], events: syntax.parseEvents('task-clock:u') });
+        return 'opened';
+      } catch (error) {
+        return `${(error as { error: string }).error} ${(await connection.listGrants()).length}`;
+      }
+    });
+  t.is(await ask(), 'AuditFailed 0');
+  t.is(await ask(), 'AuditFailed 0');
+});
+
+privileged('a usage error is exit code 2, --help and --version are 0', (t) => {
+  t.is(spawnSync(PERFBROKERD, ['--nonsense']).status, 2);
+  t.is(spawnSync(PERFBROKERD, ['--ceiling', 'everything']).status, 2);
+  const help = spawnSync(PERFBROKERD, ['--help'], { encoding: 'utf8' });
+  t.is(help.status, 0);
+  t.regex(help.stdout, /--ceiling/);
+  t.is(spawnSync(PERFBROKERD, ['--version']).status, 0);
+});
+
+privileged('root is refused as the user of a part', (t) => {
+  const run = spawnSync(PERFBROKERD, ['--user', 'root', '--socket', '/tmp/never.sock'], {
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  t.not(run.status, 0);
+  t.false(existsSync('/tmp/never.sock'));
+});
