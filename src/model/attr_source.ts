@@ -10,7 +10,7 @@ import {
   type U64,
 } from './event.js';
 import { BREAKPOINT_TYPES, PERF_TYPE } from './event_fields.js';
-import { MAX_BREAKPOINT_LENGTH, MAX_U32, refuse } from './event_rules.js';
+import { MAX_BREAKPOINT_LENGTH, MAX_PMU_TYPE, MAX_U32, refuse } from './event_rules.js';
 
 /**
  * @param attr of the newest size
@@ -94,6 +94,7 @@ function configs(attr: DataView, config: bigint): { config: U64; config1?: U64; 
 /** config[63:32] of hardware and cache events on hybrid machines. */
 function hybridPmu(config: bigint): { pmu?: number } {
   const pmu = Number(config >> 32n);
+  if (pmu > MAX_PMU_TYPE) refuse('bad-value', `PMU ${pmu} in config is above 2^31-1`);
   return pmu === 0 ? {} : { pmu };
 }
 

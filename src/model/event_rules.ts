@@ -10,6 +10,8 @@ import { FIRST_DYNAMIC_TYPE } from './event_fields.js';
 export const MAX_EVENTS = 16; // kMaxEvents in native/monitor/protocol.h
 export const MAX_U64: bigint = (1n << 64n) - 1n;
 export const MAX_U32 = 0xffff_ffff;
+/** A PMU's number is an int in the kernel. */
+export const MAX_PMU_TYPE = 0x7fff_ffff;
 /** The kernel refuses periods with the top bit set. */
 export const MAX_PERIOD: bigint = (1n << 63n) - 1n;
 /** sample_stack_user is kept below USHRT_MAX, and a multiple of 8. */
@@ -62,7 +64,7 @@ function checkSource(source: EventSource): void {
 
 function checkPmu(pmu: string | number): void {
   if (typeof pmu === 'number') {
-    if (pmu < FIRST_DYNAMIC_TYPE || pmu > MAX_U32)
+    if (pmu < FIRST_DYNAMIC_TYPE || pmu > MAX_PMU_TYPE)
       refuse('bad-value', `pmuType ${pmu} is not the number of a dynamic PMU (${FIRST_DYNAMIC_TYPE} and up)`);
     return;
   }

@@ -8,7 +8,7 @@ import {
   type EventSource,
   type U64,
 } from './event.js';
-import { MAX_BREAKPOINT_LENGTH, MAX_U32, refuse } from './event_rules.js';
+import { MAX_BREAKPOINT_LENGTH, MAX_PMU_TYPE, MAX_U32, refuse } from './event_rules.js';
 import { FIRST_DYNAMIC_TYPE } from './event_fields.js';
 import { JsonFields } from './json_fields.js';
 
@@ -66,7 +66,7 @@ function readSource(kind: EventSource['kind'], fields: JsonFields, path: string)
     }
     case 'pmu': {
       const name = fields.string('pmu');
-      const type = fields.integer('pmuType', FIRST_DYNAMIC_TYPE, MAX_U32);
+      const type = fields.integer('pmuType', FIRST_DYNAMIC_TYPE, MAX_PMU_TYPE);
       if (name !== undefined && type !== undefined) refuse('conflict', `${path} has both pmu and pmuType`);
       return { kind, pmu: fields.required('pmu', type ?? name), ...readConfigs(fields) };
     }
@@ -81,7 +81,7 @@ function readSource(kind: EventSource['kind'], fields: JsonFields, path: string)
 }
 
 function hybridPmu(fields: JsonFields): { pmu?: number } {
-  const pmu = fields.integer('pmuType', 1, MAX_U32);
+  const pmu = fields.integer('pmuType', 1, MAX_PMU_TYPE);
   return pmu === undefined ? {} : { pmu };
 }
 

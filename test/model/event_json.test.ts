@@ -203,7 +203,7 @@ test(
   refuses,
   { source: { kind: 'pmu', pmuType: 1, config: '1' } },
   'bad-value',
-  'event.source.pmuType 1 is not 6 to 4294967295',
+  'event.source.pmuType 1 is not 6 to 2147483647',
 );
 test(
   refuses,
