@@ -138,6 +138,8 @@ export interface NativeBinding {
   sendMessage(socket: Fd, data: Uint8Array, fds: readonly Fd[]): number | null;
   /** One recvmsg with MSG_CMSG_CLOEXEC | MSG_DONTWAIT. null on EAGAIN. */
   receiveMessage(socket: Fd, into: Uint8Array): Received | null;
+  /** SIOCOUTQ: kernel memory, bytes, of what was sent on a stream socket and not yet read; 0 exactly when the peer has read all of it. */
+  unreadBytes(socket: Fd): number;
   /** SO_SNDBUF / SO_RCVBUF etc. are left alone. shutdown(SHUT_RDWR); errors are ignored. */
   shutdown(socket: Fd): void;
   // fds

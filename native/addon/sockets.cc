@@ -1,5 +1,7 @@
 // AF_UNIX sockets with fd passing. Node's net.Socket can not pass fds.
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -191,6 +193,13 @@ Napi::Value receive_bytes(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value unread_bytes(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  int amount = 0;
+  if (::ioctl(fd_argument(info, 0, "socket"), SIOCOUTQ, &amount) != 0) throw system_error(env, errno, "ioctl");
+  return Napi::Number::New(env, amount);
+}
+
 Napi::Value shutdown_socket(const Napi::CallbackInfo& info) {
   ::shutdown(fd_argument(info, 0, "socket"), SHUT_RDWR);
   return info.Env().Undefined();
@@ -206,6 +215,7 @@ void export_sockets(Napi::Object exports) {
   set_function(exports, "peerCredentials", peer_credentials);
   set_function(exports, "sendMessage", send_bytes);
   set_function(exports, "receiveMessage", receive_bytes);
+  set_function(exports, "unreadBytes", unread_bytes);
   set_function(exports, "shutdown", shutdown_socket);
 }
 

@@ -57,6 +57,8 @@ export function connectError(error: unknown, path: string): Error {
         `nobody listens on ${path} (ECONNREFUSED): the broker is not running`,
         { errno },
       );
+    case 'EAGAIN':
+      return brokerError('Unavailable', 'timed-out', `${path} accepts no connection: its backlog is full`, { errno });
     case 'EACCES':
     case 'EPERM':
       return brokerError('Unavailable', 'no-access', `no permission to connect to ${path} (${code})`, { errno });

@@ -15,6 +15,8 @@ export interface ConnectionLimits {
   readonly queuedBytes: number;
   /** Fds that may wait for a peer that does not read. */
   readonly queuedFds: number;
+  /** Fds that may lie in the socket, sent and not read; more wait in the queue. Default 1,024. */
+  readonly unreadFds?: number;
   /** Time from the first byte of a message to its last, while this side reads. Default 10 s. */
   readonly messageMs?: number;
   /** Time without any progress while something waits for the peer. Default 30 s. */
@@ -49,10 +51,11 @@ export interface ConnectionOptions {
 const MAX_FDS_PER_SEND = 253;
 const DEFAULT_MESSAGE_MS = 10_000;
 const DEFAULT_STALL_MS = 30_000;
+const DEFAULT_UNREAD_FDS = 1024;
 /** A peer that has more for us than that waits for the next turn of the event loop, so that others get theirs. */
 const READS_PER_TURN = 16;
 const MESSAGES_PER_TURN = 16;
-const RETRY_MS = 50;
+const RETRY_MS = 10;
 
 /** One for all: it is read into and copied from without anything in between. */
 const scratch = new Uint8Array(64 * 1024);
@@ -69,7 +72,7 @@ export class Connection {
   readonly #onClose: (reason: CloseReason) => void;
   readonly #poller: Poller;
   readonly #reader: FrameReader;
-  readonly #queue = new SendQueue();
+  readonly #queue: SendQueue;
   #interest = 0;
   #paused = false;
   #closed = false;
@@ -87,6 +90,7 @@ export class Connection {
     this.#onMessage = onMessage;
     this.#onClose = onClose;
     this.#reader = new FrameReader(limits);
+    this.#queue = new SendQueue(limits.unreadFds ?? DEFAULT_UNREAD_FDS);
     this.#poller = native.createPoller(socket, (status, events) => this.#onReady(status, events));
     this.#updateInterest();
   }
@@ -251,7 +255,7 @@ export class Connection {
         () => this.#finish({ kind: 'backpressure', detail: 'the peer does not read' }),
         this.#limits.stallMs ?? DEFAULT_STALL_MS,
       );
-      if (progress === 'too-many-references') this.#retryLater();
+      if (progress === 'fds-in-flight') this.#retryLater();
     }
     this.#updateInterest();
   }

@@ -6,18 +6,28 @@ interface Outgoing {
   fds: readonly Fd[];
 }
 
-/** What an attempt to send came to. `'busy'`: try again when the socket is writable. `'too-many-references'`: try again later. */
-export type SendProgress = 'sent' | 'busy' | 'too-many-references' | { readonly error: NativeError };
+/** What an attempt to send came to. `'busy'`: try again when the socket is writable. `'fds-in-flight'`: try again later. */
+export type SendProgress = 'sent' | 'busy' | 'fds-in-flight' | { readonly error: NativeError };
 
 /**
  * Messages on their way out, in order, each with the fds that it owns. One sendmsg(2) never holds more than one
  * message, so that the fds of a message are the only ones in it (see framing.ts); they go with its first byte, and are
  * closed here as soon as the kernel has taken them.
+ *
+ * The kernel counts fds in flight against the *sender's* user, over all sockets (unix(7), ETOOMANYREFS): a peer that
+ * lets them lie would use up everybody's. So no more than `unreadFds` are sent to a peer that has not read what it got.
  */
 export class SendQueue {
   readonly #messages: Outgoing[] = [];
+  readonly #unreadFds: number;
   #bytes = 0;
   #fds = 0;
+  /** Fds sent since the peer was last seen to have read everything. */
+  #unread = 0;
+
+  constructor(unreadFds: number) {
+    this.#unreadFds = unreadFds;
+  }
 
   get empty(): boolean {
     return this.#messages.length === 0;
@@ -43,11 +53,12 @@ export class SendQueue {
    */
   flush(socket: Fd, onProgress: () => void): SendProgress {
     for (let head = this.#messages[0]; head !== undefined; head = this.#messages[0]) {
-      const sent = attempt(socket, head);
+      const sent = this.#mayFly(socket, head.fds.length) ? attempt(socket, head) : 'fds-in-flight';
       if (typeof sent !== 'number') return sent;
       onProgress();
       this.#bytes -= sent;
       this.#fds -= head.fds.length;
+      this.#unread += head.fds.length;
       const { fds } = head;
       head.fds = [];
       head.rest = head.rest.subarray(sent);
@@ -55,6 +66,14 @@ export class SendQueue {
       closeFds(fds);
     }
     return 'sent';
+  }
+
+  #mayFly(socket: Fd, fds: number): boolean {
+    if (fds === 0 || this.#unread === 0 || this.#unread + fds <= this.#unreadFds) return true;
+    // A socket that has failed meanwhile says so when it is sent to.
+    if (native.unreadBytes(socket) > 0) return false;
+    this.#unread = 0;
+    return true;
   }
 
   /** Forgets every message and closes the fds that were not sent. */
@@ -69,8 +88,8 @@ function attempt(socket: Fd, { rest, fds }: Outgoing): number | Exclude<SendProg
   try {
     return native.sendMessage(socket, rest, fds) ?? 'busy';
   } catch (error) {
-    // unix(7): more fds in flight than RLIMIT_NOFILE, counted over all sockets of this user. It passes.
-    if ((error as NativeError).code === 'ETOOMANYREFS') return 'too-many-references';
+    // More than RLIMIT_NOFILE of them in flight. It passes.
+    if ((error as NativeError).code === 'ETOOMANYREFS') return 'fds-in-flight';
     return { error: error as NativeError };
   }
 }

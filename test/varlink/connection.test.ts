@@ -228,6 +228,45 @@ test.serial('a peer that never reads is dropped when too many fds wait', (t) => 
   t.deepEqual(openFds(), before);
 });
 
+test.serial('a peer has no more unread fds in its socket than the limit, the rest follows as it reads', async (t) => {
+  const before = openFds();
+  const observed = new Observed({ unreadFds: 10 });
+  for (let index = 0; index < 12; index++) observed.connection.send({ index }, [someFd(), someFd(), someFd()]);
+  const into = new Uint8Array(1 << 16);
+  const readAll = (): number => {
+    let fds = 0;
+    for (
+      let got = native.receiveMessage(observed.peer, into);
+      got !== null;
+      got = native.receiveMessage(observed.peer, into)
+    ) {
+      fds += got.fds.length;
+      for (const fd of got.fds) native.close(fd);
+    }
+    return fds;
+  };
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const passes = [];
+  for (let pass = 0; pass < 4; pass++) {
+    passes.push(readAll());
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  t.deepEqual(passes, [9, 9, 9, 9]);
+  observed.end();
+  t.deepEqual(openFds(), before);
+});
+
+test.serial('a message with more fds than may lie unread is still sent to a peer that has read everything', (t) => {
+  const before = openFds();
+  const observed = new Observed({ unreadFds: 1 });
+  observed.connection.send({}, [someFd(), someFd()]);
+  const received = native.receiveMessage(observed.peer, new Uint8Array(10));
+  t.is(received?.fds.length, 2);
+  for (const fd of received?.fds ?? []) native.close(fd);
+  observed.end();
+  t.deepEqual(openFds(), before);
+});
+
 test.serial('a peer that never reads is dropped after a time', async (t) => {
   const observed = new Observed({ stallMs: 50 });
   for (let count = 0; count < 50; count++) observed.connection.send({ pad: 'x'.repeat(10_000) });
