@@ -40,7 +40,7 @@ export function errorsDocument(): string {
       ...rows,
     ].join('\n');
   });
-  return `${HEAD}\n\n${sections.join('\n\n')}\n`;
+  return `${HEAD}\n\n<!-- prettier-ignore-start -->\n\n${sections.join('\n\n')}\n\n<!-- prettier-ignore-end -->\n`;
 }
 
 const HEAD = `# Errors

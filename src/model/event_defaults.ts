@@ -59,14 +59,17 @@ export interface SamplingOptions extends CountingOptions {
 
 /** For perf stat's kind of use: read(2) gives value, time enabled and time running. */
 export function withCounting(events: readonly EventSpec[], options: CountingOptions = {}): readonly EventSpec[] {
-  return events.map((event) => {
-    const { sampling: _sampling, ...counted } = event;
-    return {
-      ...counted,
-      readFormat: inOrder<ReadFormat>([...event.readFormat, 'total_time_enabled', 'total_time_running'], READ_FORMATS),
-      ...followed(options),
-    };
-  });
+  return events.map((event) => ({
+    ...withoutSampling(event),
+    readFormat: inOrder<ReadFormat>([...event.readFormat, 'total_time_enabled', 'total_time_running'], READ_FORMATS),
+    ...followed(options),
+  }));
+}
+
+function withoutSampling(event: EventSpec): EventSpec {
+  const counted: { -readonly [Key in keyof EventSpec]: EventSpec[Key] } = { ...event };
+  delete counted.sampling;
+  return counted;
 }
 
 /**

@@ -185,7 +185,7 @@ function flagBits(spec: EventSpec): bigint {
   const names: EventFlagName[] = [];
   for (const name of spec.exclude) names.push(EXCLUSION_FLAGS[name]);
   for (const name of spec.records) names.push(RECORD_FLAGS[name]);
-  for (const name of BOOLEAN_FLAGS) if (spec[name] === true) names.push(name);
+  for (const name of BOOLEAN_FLAGS) if (spec[name]) names.push(name);
   if (spec.sampling !== undefined && 'frequency' in spec.sampling) names.push('freq');
   if (spec.wakeup !== undefined && 'bytes' in spec.wakeup) names.push('watermark');
   if (spec.clock !== undefined) names.push('useClockid');

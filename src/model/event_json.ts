@@ -154,8 +154,8 @@ function readWakeup(json: unknown, path: string): EventSpec['wakeup'] {
 
 /** The typed form; what is false, empty or absent is left out. */
 export function eventToJson(spec: EventSpec): EventJson {
-  const list = <Key extends string>(key: Key, names: readonly string[]): { [key in Key]?: readonly string[] } =>
-    (names.length === 0 ? {} : { [key]: names }) as { [key in Key]?: readonly string[] };
+  const list = <Key extends string>(key: Key, names: readonly string[]): Partial<Record<Key, readonly string[]>> =>
+    (names.length === 0 ? {} : { [key]: names }) as Partial<Record<Key, readonly string[]>>;
   return {
     source: sourceToJson(spec.source),
     ...list('exclude', spec.exclude),

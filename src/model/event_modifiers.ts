@@ -30,7 +30,7 @@ export function applyModifiers(
   const seen = new Set<string>();
   const changes: { preciseIp?: number; pinned?: boolean; exclusive?: boolean } = {};
   let isRead = spec.sampleType.includes('read');
-  for (const [index, letter] of [...letters].entries()) {
+  for (const [index, letter] of letters.split('').entries()) {
     if (letter !== 'p' && seen.has(letter)) fail(index, `modifier ${letter} is given twice`);
     seen.add(letter);
     const level = LEVELS[letter];

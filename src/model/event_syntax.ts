@@ -100,7 +100,7 @@ class EventParser {
     const [, address, length, letters = 'rw', modifiers = ''] = BREAKPOINT.exec(text) ?? [];
     if (address === undefined)
       this.#fail(start, `${quoted(text)} is not of the form mem:ADDRESS[/LENGTH][:rwx][:MODIFIERS]`);
-    const access = (['r', 'w', 'rw', 'x'] as const).find((name) => name === [...letters].sort().join(''));
+    const access = (['r', 'w', 'rw', 'x'] as const).find((name) => name === letters.split('').sort().join(''));
     if (access === undefined) this.#fail(start, `access ${quoted(letters)} is none of r, w, rw, x`);
     const usual = access === 'x' ? CODE_BREAKPOINT_LENGTH : DATA_BREAKPOINT_LENGTH;
     const source: EventSource = {

@@ -53,7 +53,7 @@ export class JsonFields {
     const isText = typeof value === 'string' && U64_TEXT.test(value);
     const isNumber = typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
     if (!isText && !isNumber) this.#refuse(name, 'is not a 64-bit number: a decimal or 0x-prefixed string');
-    const number = BigInt(value as string | number);
+    const number = BigInt(value);
     if (number > MAX_U64) this.#refuse(name, 'is above 2^64-1');
     return number;
   }

@@ -16,7 +16,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
 /** Levenshtein distance, row by row. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (const [line, letter] of [...a].entries()) {
+  for (const [line, letter] of a.split('').entries()) {
     const next = [line + 1];
     for (let column = 0; column < b.length; column++) {
       const [diagonal = 0, above = 0] = row.slice(column, column + 2);

@@ -41,12 +41,12 @@ export const resolvedSource: fc.Arbitrary<EventSource> = fc.oneof(
   fc.constantFrom(...SOFTWARE_EVENTS).map((name): EventSource => ({ kind: 'software', name })),
   fc
     .tuple(fc.constantFrom(...HARDWARE_EVENTS), hybrid)
-    .map(([name, pmu]) => ({ kind: 'hardware', name, ...pmu }) as EventSource),
+    .map(([name, pmu]): EventSource => ({ kind: 'hardware', name, ...pmu })),
   fc
     .tuple(fc.constantFrom(...CACHES), fc.constantFrom(...CACHE_OPERATIONS), fc.constantFrom(...CACHE_RESULTS), hybrid)
-    .map(([cache, operation, result, pmu]) => ({ kind: 'cache', cache, operation, result, ...pmu }) as EventSource),
-  configs.map((words) => ({ kind: 'raw', ...words }) as EventSource),
-  fc.tuple(dynamicPmu, configs).map(([pmu, words]) => ({ kind: 'pmu', pmu, ...words }) as EventSource),
+    .map(([cache, operation, result, pmu]): EventSource => ({ kind: 'cache', cache, operation, result, ...pmu })),
+  configs.map((words): EventSource => ({ kind: 'raw', ...words })),
+  fc.tuple(dynamicPmu, configs).map(([pmu, words]): EventSource => ({ kind: 'pmu', pmu, ...words })),
   u32.map((id): EventSource => ({ kind: 'tracepoint', id })),
   fc
     .record({
@@ -54,7 +54,7 @@ export const resolvedSource: fc.Arbitrary<EventSource> = fc.oneof(
       address: fc.bigInt({ min: 0n, max: (1n << 64n) - 9n }),
       length: fc.integer({ min: 1, max: 8 }),
     })
-    .map((fields) => ({ kind: 'breakpoint', ...fields }) as EventSource),
+    .map((fields): EventSource => ({ kind: 'breakpoint', ...fields })),
 );
 
 /** What a name stands for is not in the bytes: for the JSON form only. */
@@ -64,7 +64,7 @@ export const namedSource: fc.Arbitrary<EventSource> = fc.oneof(
     .map((name): EventSource => ({ kind: 'tracepoint', name })),
   fc
     .tuple(fc.constantFrom('cpu', 'uncore_imc_0', 'armv8_pmuv3', 'msr'), configs)
-    .map(([pmu, words]) => ({ kind: 'pmu', pmu, ...words }) as EventSource),
+    .map(([pmu, words]): EventSource => ({ kind: 'pmu', pmu, ...words })),
 );
 
 const flags = fc.record({

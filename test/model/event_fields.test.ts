@@ -12,7 +12,7 @@ const PROTOCOL = readFileSync('native/monitor/protocol.h', 'utf8');
 /** Names and bit numbers of `enum NAME` in protocol.h, without the mask of all. */
 function enumerators(name: string): readonly (readonly [string, number])[] {
   const body = new RegExp(`enum ${name}[^{]*\\{([^}]*)\\}`).exec(PROTOCOL)?.[1] ?? '';
-  return [...body.matchAll(/^\s*k(\w+) = 1u(?:ll)? << (\d+),/gm)].map(
+  return [...body.matchAll(/\bk(\w+) = 1u(?:ll)? << (\d+),/g)].map(
     ([, flag = '', bit]) => [flag, Number(bit)] as const,
   );
 }

@@ -28,7 +28,7 @@ const IDENTITY = {
   cgroup: '/',
 } as const;
 
-const specs = fc.sample(eventSpec(fc.oneof(resolvedSource, namedSource)), { numRuns: 2000, seed: 20 });
+const specs = fc.sample(eventSpec(fc.oneof(resolvedSource, namedSource)), { numRuns: 800, seed: 20 });
 
 function checked(): readonly { readonly wrong: string; readonly classes: number; readonly attr: Buffer }[] {
   const tools = compileTools({ cxx: 'check_requests', with: ['monitor/check.cc', 'core/perf_event.cc'] });
