@@ -75,7 +75,7 @@ function rowOf(event: CountedEvent, events: readonly CountedEvent[], seconds: nu
   const { name, count } = event;
   const value = scaled(count);
   const running = count.enabled === 0n ? 0 : (100 * Number(count.running)) / Number(count.enabled);
-  if (Number.isNaN(value) || count.running === 0n) {
+  if (Number.isNaN(value)) {
     // Enabled and never on the counter, or never enabled because the task did not run: nothing was measured.
     return { value: '<not counted>', unit: '', running: count.enabled === 0n ? 100 : running };
   }

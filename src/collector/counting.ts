@@ -11,8 +11,8 @@ export interface Count {
 
 /** What the event would have counted had it been on the counter all the time. NaN when it never was. */
 export function scaled({ value, enabled, running }: Count): number {
-  if (running === enabled) return Number(value);
-  return running === 0n ? NaN : Number(value) * (Number(enabled) / Number(running));
+  if (running === 0n) return NaN;
+  return running === enabled ? Number(value) : Number(value) * (Number(enabled) / Number(running));
 }
 
 export interface CountingPlan {

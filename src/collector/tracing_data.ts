@@ -25,11 +25,7 @@ const HEADER_PAGE = `\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;
  * this one it shows when and where they were hit, without their arguments.
  * @param name `system:event`
  */
-export function tracepointFormat(
-  name: string,
-  madeUpId: number,
-  roots: readonly string[] = TRACEFS,
-): TracepointFormat {
+export function tracepointFormat(name: string, madeUpId: number, roots: readonly string[] = TRACEFS): TracepointFormat {
   const [system = '', event = ''] = name.split(':');
   for (const root of roots) {
     if (system.includes('/') || event.includes('/')) break;
@@ -44,6 +40,7 @@ export function tracepointFormat(
   return { system, name: event, id: madeUpId, format: commonFormat(event, madeUpId) };
 }
 
+/** libtraceevent wants at least one field beside the common ones. */
 function commonFormat(name: string, id: number): string {
   const fields: readonly [string, number, number, number][] = [
     ['unsigned short common_type', 0, 2, 0],
@@ -54,7 +51,7 @@ function commonFormat(name: string, id: number): string {
   const lines = fields.map(
     ([text, at, size, sign]) => `\tfield:${text};\toffset:${at};\tsize:${size};\tsigned:${sign};`,
   );
-  return `name: ${name}\nID: ${id}\nformat:\n${lines.join('\n')}\n\nprint fmt: ""\n`;
+  return `name: ${name}\nID: ${id}\nformat:\n${lines.join('\n')}\n\n\tfield:char unknown;\toffset:8;\tsize:1;\tsigned:0;\n\nprint fmt: ""\n`;
 }
 
 /** The HEADER_TRACING_DATA section: the header of trace-cmd's file format, version 0.6 (trace-cmd.dat.v6(5)). */

@@ -1,0 +1,139 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import test from 'ava';
+
+const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), 'perfbroker-cli-'));
+test.after.always(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', cwd: directory });
+}
+
+/** Runs many command lines in one process, since every start of node takes its time. They must not reach a broker. */
+const RUNNER = `
+const { main } = await import(process.argv[1]);
+const results = [];
+for (const stream of [process.stdout, process.stderr]) stream.setMaxListeners(0);
+const write = process.stdout.write;
+for (const args of JSON.parse(process.argv[2])) {
+  const result = { status: 0, stdout: '', stderr: '' };
+  process.exitCode = 0;
+  for (const name of ['stdout', 'stderr']) process[name].write = (text) => ((result[name] += text), true);
+  await main(args);
+  result.status = process.exitCode;
+  results.push(result);
+}
+process.exitCode = 0;
+write.call(process.stdout, JSON.stringify(results));
+`;
+
+function runMany(lines: readonly (readonly string[])[]): readonly ReturnType<typeof run>[] {
+  const program = new URL('program.js', pathToFileURL(MAIN)).href;
+  const args = ['--input-type=module', '-e', RUNNER, program, JSON.stringify(lines)];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: directory });
+  if (stdout === '') throw new Error(stderr);
+  return JSON.parse(stdout) as readonly ReturnType<typeof run>[];
+}
+
+const MISUSES: readonly (readonly [line: string, message: RegExp])[] = [
+  ['recrod', /unknown command/],
+  ['record --bogus', /unknown option/],
+  ['record', /nothing to record/],
+  ['record -p 12x', /pid: '12x'/],
+  ['record -p 1 -a', /exclude each other/],
+  ['record -p 1 -F 10 -c 5', /--freq and --count/],
+  ['record -p 1 -e page-fualts', /position 1.*page-faults/],
+  ['record -p 1 -m 3', /power of two/],
+  ['record -p 1 -C 8000', /not online/],
+  ['record -p 1 -o -', /standard output/],
+  ['record -p 1 --duration soon', /--duration/],
+  ['stat', /nothing to count/],
+  ['stat -p 1 -I 1', /--interval-print/],
+  ['revoke', /missing required argument/],
+  ['report --limit x', /--limit/],
+];
+
+test('a command line that makes no sense is exit code 2 and a message that names the place', (t) => {
+  const results = runMany(MISUSES.map(([line]) => line.split(' ')));
+  for (const [index, [line, message]] of MISUSES.entries()) {
+    const result = results[index];
+    t.is(result?.status, 2, line);
+    t.is(result?.stdout, '', line);
+    t.regex(result?.stderr ?? '', /^perfbroker: /, line);
+    t.regex(result?.stderr ?? '', message, line);
+  }
+});
+
+test('--help of every command tells the use and gives an example', (t) => {
+  const names = ['record', 'stat', 'report', 'explain', 'describe', 'grants', 'revoke', 'policy check'];
+  const results = runMany(names.map((name) => [...name.split(' '), '--help']));
+  for (const [index, name] of names.entries()) {
+    t.is(results[index]?.status, 0);
+    t.regex(results[index]?.stdout ?? '', new RegExp(`^Usage: perfbroker ${name}`));
+    t.regex(results[index]?.stdout ?? '', new RegExp(`Examples?:\n  perfbroker ${name}`));
+  }
+  const [help, overview] = runMany([['help', 'record'], ['--help']]);
+  t.regex(help?.stdout ?? '', /--call-graph/);
+  t.regex(overview?.stdout ?? '', /Exit codes: 0 done; 1 denied/);
+});
+
+test('--version prints the package version', (t) => {
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  t.is(run('--version').stdout, `${version}\n`);
+});
+
+test('a broker that is not there is exit code 3, with cause and remedy, and CMD never runs', (t) => {
+  const marker = join(directory, 'marker');
+  for (const args of [['describe'], ['record', '--', 'touch', marker], ['explain'], ['grants']]) {
+    const { status, stderr } = run('--socket', join(directory, 'absent.sock'), ...args);
+    t.is(status, 3, stderr);
+    t.regex(stderr, /^perfbroker: there is no socket .*\n {2}cause: .*\n {2}what to do: /);
+  }
+  t.throws(() => readFileSync(marker), { code: 'ENOENT' });
+  t.throws(() => readFileSync(join(directory, 'perf.data')), { code: 'ENOENT' });
+});
+
+test('the socket is taken on either side of the command', (t) => {
+  const socket = join(directory, 'absent.sock');
+  t.true(run('describe', '--socket', socket).stderr.includes(socket));
+});
+
+test('report of what is no recording is an error in words', (t) => {
+  const path = join(directory, 'text');
+  writeFileSync(path, 'x'.repeat(500));
+  const { status, stderr } = run('report', path);
+  t.is(status, 1);
+  t.regex(stderr, /^perfbroker: .*: not a perf\.data file.*\n {2}cause: .*\n {2}what to do: /);
+  t.is(run('report', join(directory, 'absent')).status, 1);
+});
+
+test('policy check tells a good file from a bad one', (t) => {
+  const path = join(directory, 'policy.toml');
+  writeFileSync(
+    path,
+    '[[rule]]\nname = "own"\nverdict = "allow"\nsubjects = { everyone = true }\ntargets = { same_user = true }\nclasses = ["user"]\n',
+    { mode: 0o644 },
+  );
+  const good = run('policy', 'check', path);
+  t.is(good.status, process.getuid?.() === 0 ? 0 : 1, good.stderr);
+  t.regex(good.stdout, /own/);
+  writeFileSync(path, '[[rule]]\nnmae = "own"\n');
+  const bad = run('policy', 'check', path);
+  t.is(bad.status, 1);
+  t.regex(bad.stderr, /error: .*nmae/);
+});
+
+test('a reader that goes away is no error', (t) => {
+  const command = `"${process.execPath}" "${MAIN}" --help | head -c 1; echo "\${PIPESTATUS[0]}"`;
+  const { stdout, stderr } = spawnSync('bash', ['-c', command], { encoding: 'utf8' });
+  t.regex(stdout, /0\n$/);
+  t.is(stderr, '');
+});

@@ -1,0 +1,218 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import test from 'ava';
+import { Synthesizer } from '#dist/collector/synthesize.js';
+import { encodeTracingData, tracepointFormat } from '#dist/collector/tracing_data.js';
+import { sampleIdBytes, viewAttr } from '#dist/formats/attr_view.js';
+import { ByteWriter } from '#dist/formats/byte_writer.js';
+import { FormatError } from '#dist/formats/format_error.js';
+import { createOutputFile } from '#dist/formats/output_file.js';
+import type { RecordingInfo } from '#dist/formats/perfdata_features.js';
+import { PerfDataReader } from '#dist/formats/perfdata_reader.js';
+import { PerfDataWriter } from '#dist/formats/perfdata_writer.js';
+import { encodeAttr } from '#dist/model/attr.js';
+import { parseEvents, withSampling } from '#dist/model/event_syntax.js';
+
+const directory = mkdtempSync(join(tmpdir(), 'perfbroker-perfdata-'));
+test.after.always(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+const perf = spawnSync('perf', ['--version']).status === 0;
+
+const INFO: RecordingInfo = {
+  hostname: 'host.example',
+  osRelease: '6.1.0',
+  version: 'test',
+  arch: 'x86_64',
+  cpusOnline: 2,
+  cpusAvailable: 4,
+  commandLine: ['perfbroker', 'record', 'a b'],
+};
+
+function attrsOf(events: string): readonly Uint8Array[] {
+  const specs = withSampling(parseEvents(events), { sampling: { frequency: 99 }, callchain: true });
+  return specs.map((spec) => encodeAttr(spec, { tracepointId: 300 }));
+}
+
+function sampleRecord(id: bigint, ip: bigint, chain: readonly bigint[]): Uint8Array {
+  const writer = new ByteWriter().u32(9).u16(2).u16(0);
+  writer.u64(id).u64(ip).u32(100).u32(101).u64(5000).u32(1).u32(0).u64(77).u64(chain.length);
+  for (const word of chain) writer.u64(word);
+  writer.patchU16(6, writer.length);
+  return Uint8Array.from(writer.bytes);
+}
+
+/** A file with two events, a synthesised process (this one) and two samples. */
+function writeFile(name: string, finish = true): string {
+  const path = join(directory, name);
+  const [first = new Uint8Array(128), second = new Uint8Array(128)] = attrsOf('cpu-clock:u,page-faults:u');
+  const writer = new PerfDataWriter(createOutputFile(path), [
+    { name: 'cpu-clock:u', attr: first, ids: [11n, 12n] },
+    { name: 'page-faults:u', attr: second, ids: [21n, 22n] },
+  ]);
+  new Synthesizer(sampleIdBytes(viewAttr(first).sampleType), (records) => {
+    writer.write(records);
+  }).process({ pid: process.pid, recorded: { pid: 100, tids: [] } });
+  writer.write(sampleRecord(12n, 0x1000n, [0xfffffffffffffe00n, 0x1000n, 0x2000n]));
+  writer.write(sampleRecord(21n, 0x3000n, [0xfffffffffffffe00n, 0x3000n]));
+  if (finish) writer.finish(INFO, true);
+  writer.close();
+  return path;
+}
+
+test('what was written is read back: events, names, ids, features, records of each event', (t) => {
+  const reader = new PerfDataReader(writeFile('round.data'));
+  t.true(reader.finished);
+  t.deepEqual(
+    reader.events.map(({ name, ids }) => ({ name, ids })),
+    [
+      { name: 'cpu-clock:u', ids: [11n, 12n] },
+      { name: 'page-faults:u', ids: [21n, 22n] },
+    ],
+  );
+  t.like(reader.info, INFO);
+  const all = [...reader.records()];
+  const maps = all.flatMap(({ record }) => (record.kind === 'mmap' ? [record] : []));
+  t.true(maps.some(({ path, pid }) => path === process.execPath && pid === 100));
+  t.true(maps.every(({ protection = 0, time }) => (protection & 4) === 4 && time === 0n));
+  const samples = all.filter(({ record }) => record.kind === 'sample');
+  t.deepEqual(
+    samples.map(({ event }) => event),
+    [0, 1],
+  );
+  t.like(samples[0]?.record, {
+    id: 12n,
+    ip: 0x1000n,
+    pid: 100,
+    tid: 101,
+    time: 5000n,
+    cpu: 1,
+    period: 77n,
+    callchain: [0xfffffffffffffe00n, 0x1000n, 0x2000n],
+  });
+  reader.close();
+});
+
+test('perf evlist, perf script and perf report take the file as one of their own', (t) => {
+  if (!perf) {
+    t.log('skipped: perf is missing');
+    t.false(perf);
+    return;
+  }
+  const path = writeFile('perf.data');
+  const run = (...args: string[]): string => execFileSync('perf', [...args, '-i', path], { encoding: 'utf8' });
+  t.is(run('evlist'), 'cpu-clock:u\npage-faults:u\n');
+  t.regex(run('script', '-F', 'pid,tid,time,event,ip'), /100\/101 +0\.000005:\s+page-faults:u:\s+3000/);
+  const header = run('report', '--header-only', '--stdio');
+  for (const text of ['hostname : host.example', 'nrcpus avail : 4', 'arch : x86_64', 'perfbroker record a b'])
+    t.true(header.includes(text), text);
+});
+
+test('a tracepoint whose format can not be read is still one that perf shows', (t) => {
+  if (!perf) {
+    t.log('skipped: perf is missing');
+    t.false(perf);
+    return;
+  }
+  const format = tracepointFormat('sched:sched_switch', 300, []);
+  const path = join(directory, 'tracepoint.data');
+  const [attr = new Uint8Array(128)] = attrsOf('sched:sched_switch');
+  const writer = new PerfDataWriter(createOutputFile(path), [{ name: 'sched:sched_switch', attr, ids: [5n] }]);
+  const record = new ByteWriter().u32(9).u16(1).u16(0);
+  record.u64(5n).u64(0x1000n).u32(100).u32(101).u64(5000).u32(1).u32(0).u64(1).u64(0);
+  record.u32(12).u16(300).u16(0).u32(100).u32(0);
+  record.patchU16(6, record.length);
+  writer.write(record.bytes);
+  writer.finish({ ...INFO, tracingData: encodeTracingData([format]) }, true);
+  writer.close();
+  const { stdout, stderr } = spawnSync('perf', ['script', '-i', path], { encoding: 'utf8' });
+  t.regex(stdout, /sched:sched_switch:/);
+  t.is(stderr, '');
+});
+
+test('an unfinished file is read up to its last whole record', (t) => {
+  const path = writeFile('unfinished.data', false);
+  const size = readFileSync(path).length;
+  truncateSync(path, size - 5);
+  const reader = new PerfDataReader(path);
+  t.false(reader.finished);
+  t.is(reader.events[0]?.name, 'cpu-clock:u', 'named by its attr');
+  t.is([...reader.records()].filter(({ record }) => record.kind === 'sample').length, 1);
+  reader.close();
+});
+
+test('a file that perf recorded is read: software events with call graphs', (t) => {
+  const path = join(directory, 'perfs-own.data');
+  const args = ['record', '-q', '-g', '-e', 'cpu-clock,page-faults', '-o', path, '--', 'ls', '-R', '/usr/lib/python3'];
+  const run = perf ? spawnSync('perf', args, { stdio: 'ignore' }) : undefined;
+  if (run?.status !== 0) {
+    t.log('skipped: perf is missing, or may not record here');
+    t.not(run?.status, 0);
+    return;
+  }
+  const reader = new PerfDataReader(path);
+  t.deepEqual(
+    reader.events.map((event) => event.name),
+    ['cpu-clock', 'page-faults'],
+  );
+  const records = [...reader.records()];
+  const samples = records.flatMap(({ event, record }) => (record.kind === 'sample' ? [{ event, record }] : []));
+  t.deepEqual([...new Set(samples.map(({ event }) => event))].sort(), [0, 1]);
+  t.true(samples.every(({ record }) => (record.callchain?.length ?? 0) > 0));
+  t.true(records.some(({ record }) => record.kind === 'comm' && record.comm === 'ls' && record.exec));
+  reader.close();
+});
+
+/** Reads everything; only a FormatError may come of it. */
+function readAll(t: ExecutionContext, path: string): 'read' | 'refused' {
+  try {
+    const reader = new PerfDataReader(path);
+    try {
+      for (const { record } of reader.records()) if (record.kind === 'sample' && record.pid === -7) t.log(record.pid);
+    } finally {
+      reader.close();
+    }
+    return 'read';
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    return 'refused';
+  }
+}
+
+test('a file cut short anywhere is refused with a FormatError', (t) => {
+  const whole = readFileSync(writeFile('whole.data'));
+  const path = join(directory, 'cut.data');
+  const outcomes = { read: 0, refused: 0 };
+  for (let length = 0; length < whole.length; length += 13) {
+    writeFileSync(path, whole.subarray(0, length));
+    outcomes[readAll(t, path)]++;
+  }
+  t.deepEqual(outcomes.read, 0, 'the feature sections come last, so that no cut goes unseen');
+});
+
+test('huge counts, sizes and offsets anywhere in the file are refused or harmless', (t) => {
+  const whole = readFileSync(writeFile('whole2.data'));
+  const path = join(directory, 'hostile.data');
+  const outcomes = { read: 0, refused: 0 };
+  for (let at = 8; at + 8 <= Math.min(whole.length, 2400); at += 8)
+    for (const value of [0xffff_ffff_ffff_ffffn, 0x7fff_ffff_ffff_ffffn, 0x1_0000_0000n, 0n]) {
+      const bytes = Buffer.from(whole);
+      bytes.writeBigUInt64LE(value, at);
+      writeFileSync(path, bytes);
+      outcomes[readAll(t, path)]++;
+    }
+  t.true(outcomes.refused > 100, JSON.stringify(outcomes));
+});
+
+test('files that are none are refused by what they are', (t) => {
+  const path = join(directory, 'none.data');
+  writeFileSync(path, 'x'.repeat(200));
+  t.throws(() => new PerfDataReader(path), { instanceOf: FormatError, message: /not a perf.data file/ });
+  writeFileSync(path, '');
+  t.throws(() => new PerfDataReader(path), { instanceOf: FormatError });
+  t.throws(() => new PerfDataReader(directory), { instanceOf: FormatError, message: /not a regular file/ });
+  t.throws(() => new PerfDataReader(join(directory, 'absent')), { code: 'ENOENT' });
+});
