@@ -80,8 +80,3 @@ function isLeaseAllowed(asked: number, allowed: number): boolean {
 function isAtMost(asked: number, allowed: number): boolean {
   return asked >= 0 && asked <= allowed;
 }
-
-/** The lease, in seconds, that a request gets under a rule that allowed it: what it asked for, else the longest. 0: no end. */
-export function grantedLease(asked: number | undefined, { leaseSeconds }: Limits): number {
-  return asked ?? leaseSeconds;
-}

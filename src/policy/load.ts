@@ -16,7 +16,7 @@ const MAXIMUM_DROP_INS = 256;
 export interface LoadOptions {
   /** The main file; absent: DEFAULT_PATH. */
   readonly path?: string;
-  /** What to do when the main file does not exist. By default that is an error, but for DEFAULT_PATH. */
+  /** What to do when the main file does not exist. By default an error for a `path` that was named. */
   readonly missing?: 'error' | 'built-in default';
   /** Absent: beside the main file, `policy.d` for `policy.toml`. There need not be one. */
   readonly dropInDirectory?: string;
@@ -34,12 +34,12 @@ export function loadPolicy(options: LoadOptions = {}): Policy {
 
 /** All files of a policy, and with 'tell' why the broker would refuse them. */
 export function readSources(
-  { path = DEFAULT_PATH, missing, dropInDirectory }: LoadOptions,
+  options: LoadOptions,
   distrust: Distrust,
 ): { sources: readonly PolicySource[]; distrusted: readonly PolicyProblem[] } {
+  const { path = DEFAULT_PATH, missing = options.path === undefined ? BUILT_IN : 'error', dropInDirectory } = options;
   const main = readTrusted(path, path, distrust);
-  const mayBeMissing = missing === undefined ? path === DEFAULT_PATH : missing === BUILT_IN;
-  if (main === undefined && !mayBeMissing) {
+  if (main === undefined && missing === 'error') {
     throw new PolicyError({ file: path, message: 'there is no such file', remedy: 'Correct the path (--policy).' });
   }
   const dropIns = readDropIns(dropInDirectory ?? dropInDirectoryOf(path), distrust);

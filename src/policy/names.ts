@@ -3,9 +3,9 @@ import posix from 'posix';
 /** User and group names to numbers; injected, so that tests and other hosts' policies can be read anywhere. */
 export interface NameResolver {
   /** @returns undefined when there is no such user */
-  user(name: string): number | undefined;
+  readonly user: (name: string) => number | undefined;
   /** @returns undefined when there is no such group */
-  group(name: string): number | undefined;
+  readonly group: (name: string) => number | undefined;
 }
 
 /** getpwnam(3) and getgrnam(3): whatever nsswitch.conf(5) names. */

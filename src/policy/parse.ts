@@ -31,8 +31,9 @@ interface Document extends ReadContext {
   readonly source: PolicySource;
 }
 
-/** A rule before the defaults for its limits are known. */
-interface Draft extends Omit<Rule, 'limits'> {
+/** A rule before the defaults for its limits are known, and before it has its place. */
+interface Draft {
+  readonly rule: Omit<Rule, 'limits'>;
   readonly limits: Partial<Limits>;
   readonly before: string | undefined;
   readonly reader: TableReader;
@@ -63,10 +64,7 @@ export function parsePolicy(sources: readonly PolicySource[], names: NameResolve
   if (first !== undefined) throw new PolicyError(first, ...others);
   return deepFreeze({
     sources: sources.map(({ file }) => file),
-    rules: drafts.map(({ before: _before, reader: _reader, limits: own, ...rule }) => ({
-      ...rule,
-      limits: { ...limits, ...own },
-    })),
+    rules: drafts.map((draft) => ({ ...draft.rule, limits: { ...limits, ...draft.limits } })),
     service,
     warnings,
   });
@@ -142,10 +140,8 @@ function readRule(
   const ruleSubjects = subjects && readSubjects(subjects, names, lenientGroups === true ? warn : undefined);
   const ruleTargets = targets && readTargets(targets, names);
   if (name === undefined || verdict === undefined || !ruleSubjects || !ruleTargets) return undefined;
-  return {
+  const rule = {
     name,
-    before,
-    reader,
     where: `${file}:${reader.context.positions.find(reader.path)?.line ?? 0}`,
     verdict,
     subjects: ruleSubjects,
@@ -153,8 +149,8 @@ function readRule(
     classes,
     counting: modes.includes('counting'),
     sampling: modes.includes('sampling'),
-    limits,
   };
+  return { rule, limits, before, reader };
 }
 
 function readName(reader: TableReader, key: 'name' | 'before'): string | undefined {
@@ -207,11 +203,15 @@ function readRuleLimits(reader: TableReader, verdict: RuleVerdict | undefined): 
 
 /** Puts a rule behind the others, or where its `before` says. */
 function insert(drafts: Draft[], draft: Draft): void {
-  const { name, before, reader } = draft;
-  const known = drafts.map((other) => other.name);
-  const earlier = drafts.find((other) => other.name === name);
+  const { rule, before, reader } = draft;
+  const known = drafts.map((other) => other.rule.name);
+  const earlier = drafts.find((other) => other.rule.name === rule.name);
   if (earlier !== undefined) {
-    reader.problem(['name'], `"${name}" is taken by the rule at ${earlier.where}`, 'Give each rule a name of its own.');
+    reader.problem(
+      ['name'],
+      `"${rule.name}" is taken by the rule at ${earlier.rule.where}`,
+      'Give each rule a name of its own.',
+    );
   }
   const index = before === undefined ? drafts.length : known.indexOf(before);
   if (index < 0) {

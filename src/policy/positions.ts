@@ -148,7 +148,8 @@ class Scanner {
       if (quote === '"' || quote === "'") {
         this.string(quote);
         // Escapes are smol-toml's business.
-        keys.push(String(parse(`key = ${this.text.slice(start, this.at)}`)['key']));
+        const { key } = parse(`key = ${this.text.slice(start, this.at)}`);
+        if (typeof key === 'string') keys.push(key);
       } else {
         this.advance(/[A-Za-z0-9_-]*/y);
         keys.push(this.text.slice(start, this.at));

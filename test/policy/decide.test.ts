@@ -64,6 +64,14 @@ targets = { same_user = true }
 classes = ["kernel"]
 mode = ["sampling"]
 `;
+const NOT_OTHERS = `
+[[rule]]
+name = "not-others"
+verdict = "deny"
+subjects = { everyone = true }
+targets = { any_user = true }
+classes = ["other-users"]
+`;
 const ASK = `
 [[rule]]
 name = "ask"
@@ -204,6 +212,18 @@ const rows: Row[] = [
     title: 'a deny rule for a class and a mode lets pass an event of each',
     policy: NO_KERNEL_SAMPLES + ALL,
     asks: { events: [event(), { ...counter(), exclude: [] }] },
+    gives: 'allow all',
+  },
+  {
+    title: 'a deny rule for a class that a target needs catches that target',
+    policy: NOT_OTHERS + ALL,
+    asks: { targets: [process(), foreign()] },
+    gives: 'deny not-others denied',
+  },
+  {
+    title: 'a deny rule for a class that only other targets need lets pass the rest',
+    policy: NOT_OTHERS + ALL,
+    asks: { targets: [process(), system] },
     gives: 'allow all',
   },
   {
@@ -387,10 +407,10 @@ const rules: fc.Arbitrary<Rule> = fc
     counting: fc.boolean(),
     sampling: fc.boolean(),
   })
-  .map((random, ...rest) => ({
-    name: 'x',
-    where: `random${rest.length}`,
-    verdict: random.verdict as Rule['verdict'],
+  .map((random) => ({
+    name: 'random',
+    where: 'random:1',
+    verdict: random.verdict,
     subjects: { everyone: random.everyone, administrator: false, uids: random.uids, gids: random.gids, units: [] },
     targets: {
       sameUser: random.sameUser,

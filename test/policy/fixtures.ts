@@ -105,8 +105,11 @@ export function event(changes: Partial<EventSpec> = {}): EventSpec {
 
 /** task-clock, user side, counting. */
 export function counter(): EventSpec {
-  const { sampling: _sampling, ...rest } = event({ source: { kind: 'software', name: 'task-clock' } });
-  return rest;
+  const spec: { -readonly [Field in keyof EventSpec]: EventSpec[Field] } = event({
+    source: { kind: 'software', name: 'task-clock' },
+  });
+  delete spec.sampling;
+  return spec;
 }
 
 export const kernelEvent: EventSpec = event({ exclude: [] });

@@ -1,9 +1,9 @@
-import type { ExecutionContext } from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { PolicyError } from '#dist/policy/error.js';
-import { dropInDirectoryOf, loadPolicy } from '#dist/policy/load.js';
+import { DEFAULT_PATH, dropInDirectoryOf, loadPolicy } from '#dist/policy/load.js';
 import { MAXIMUM_BYTES } from '#dist/policy/trusted_file.js';
 import type { Policy } from '#dist/policy/types.js';
 import { directory, rootTest, rule, write } from './files.js';
@@ -14,7 +14,7 @@ function load(path: string, options: { dropInDirectory?: string; missing?: 'buil
 }
 
 function refusal(t: ExecutionContext, path: string): PolicyError {
-  return t.throws(() => load(path), { instanceOf: PolicyError }) as PolicyError;
+  return t.throws<PolicyError>(() => load(path), { instanceOf: PolicyError });
 }
 
 rootTest('a file is read with its drop-ins in the order of their names', (t) => {
@@ -62,6 +62,17 @@ rootTest('a file that does not exist is an error, unless the built-in default ma
   t.deepEqual(policy.sources, ['built-in default', join(root, 'policy.d/a.toml')]);
   t.is(policy.rules.at(-1)?.name, 'a');
 });
+
+if (existsSync(DEFAULT_PATH)) {
+  test.skip(`without a path the built-in default is in force (skipped: ${DEFAULT_PATH} exists here)`, (t) => {
+    t.pass();
+  });
+} else {
+  test('without a path the built-in default is in force, with the names of this machine', (t) => {
+    t.is(loadPolicy().sources[0], 'built-in default');
+    t.throws(() => loadPolicy({ path: DEFAULT_PATH }), { message: /there is no such file/ });
+  });
+}
 
 rootTest('a file that belongs to somebody else than root is refused', (t) => {
   const path = write(directory(t), 'policy.toml', rule('main'));
