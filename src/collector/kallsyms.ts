@@ -9,7 +9,7 @@ const HEAD_BYTES = 1 << 16;
  * Where the kernel's text begins: the address of `_text` (or `_stext`). Undefined when /proc/kallsyms can not be read or
  * shows zeros. Only its head is read: making all of it takes the kernel a tenth of a second.
  */
-export function kernelTextAddress(path: string = '/proc/kallsyms'): bigint | undefined {
+export function kernelTextAddress(path = '/proc/kallsyms'): bigint | undefined {
   try {
     const fd = openSync(path, 'r');
     try {
@@ -34,7 +34,7 @@ export function textAddressIn(content: string): bigint | undefined {
 }
 
 /** Functions of the kernel and its modules; undefined when /proc/kallsyms can not be read or shows zeros (kptr_restrict). */
-export function readKernelSymbols(path: string = '/proc/kallsyms'): SymbolTable | undefined {
+export function readKernelSymbols(path = '/proc/kallsyms'): SymbolTable | undefined {
   try {
     return parseKernelSymbols(readFileSync(path, 'latin1'));
   } catch {

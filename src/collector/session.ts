@@ -71,7 +71,7 @@ export async function record(opener: EventOpener, plan: RecordingPlan): Promise<
   try {
     const description = describeEvents(events, plan.names, grant);
     const writer = new PerfDataWriter(createOutputFile(plan.output), description.events);
-    let begun = false;
+    const state: { begun: boolean } = { begun: false };
     try {
       const { tracingData } = description;
       const finish = (intact: boolean): number =>
@@ -92,14 +92,14 @@ export async function record(opener: EventOpener, plan: RecordingPlan): Promise<
       const trailer = first === undefined ? 0 : sampleIdBytes(viewAttr(first.attr).sampleType);
       const synthesizer = new Synthesizer(trailer, (records) => writer.write(records));
       const onBegin = (progress: () => DrainStats): void => {
-        begun = true;
+        state.begun = true;
         plan.onBegin?.(progress);
       };
       return await run({ ...plan, onBegin }, grant, writer, synthesizer, finish);
     } finally {
       writer.close();
       // A file without a single record helps nobody.
-      if (!begun) rmSync(plan.output, { force: true });
+      if (!state.begun) rmSync(plan.output, { force: true });
     }
   } finally {
     await grant.close();

@@ -59,14 +59,14 @@ export const ReadBit = {
 } as const;
 
 /** PERF_SAMPLE_BRANCH_HW_INDEX: the branch stack starts with one more word. */
-export const BRANCH_HW_INDEX: bigint = 0x20000n;
+export const BRANCH_HW_INDEX = 0x20000n;
 
 /** Entries of a call chain from here on are PERF_CONTEXT_* marks (PERF_CONTEXT_MAX is -4095), not addresses. */
-export const CONTEXT_MAX: bigint = 0xffff_ffff_ffff_f001n;
+export const CONTEXT_MAX = 0xffff_ffff_ffff_f001n;
 /** PERF_CONTEXT_KERNEL, -128: the addresses that follow are the kernel's. */
-export const CONTEXT_KERNEL: bigint = 0xffff_ffff_ffff_ff80n;
+export const CONTEXT_KERNEL = 0xffff_ffff_ffff_ff80n;
 /** PERF_CONTEXT_USER, -512. */
-export const CONTEXT_USER: bigint = 0xffff_ffff_ffff_fe00n;
+export const CONTEXT_USER = 0xffff_ffff_ffff_fe00n;
 
 /** HEADER_*: bits of the feature map, and so the order of the feature sections. */
 export const Feature = {
@@ -83,7 +83,7 @@ export const Feature = {
 } as const;
 
 /** "PERFILE2" read as a little-endian number. */
-export const MAGIC: bigint = 0x32454c4946524550n;
+export const MAGIC = 0x32454c4946524550n;
 /** Bytes of struct perf_file_header. */
 export const FILE_HEADER_BYTES = 104;
 /** Bytes of struct perf_file_section. */
