@@ -50,16 +50,24 @@ export class Grant {
     this.parts = parts;
     const processes = parts.targets.filter((target) => target.kind === 'process');
     this.#liveProcesses = processes.length === parts.targets.length ? processes.length : Infinity;
+    if (this.#liveProcesses !== Infinity) this.#watch(processes, onDue);
     if (parts.leaseSeconds > 0) this.#lease = setTimeout(() => onDue(this, 'lease'), parts.leaseSeconds * 1000);
-    if (this.#liveProcesses === Infinity) return;
-    for (const target of processes) {
-      const watcher = native.createPoller(target.fd, () => {
-        watcher.close();
-        this.#liveProcesses -= 1;
-        if (this.#liveProcesses === 0) onDue(this, 'target');
-      });
-      watcher.start(READABLE | DISCONNECT);
-      this.#watchers.push(watcher);
+  }
+
+  #watch(processes: readonly { readonly fd: Fd }[], onDue: (grant: Grant, reason: EndReason) => void): void {
+    try {
+      for (const { fd } of processes) {
+        const watcher = native.createPoller(fd, () => {
+          watcher.close();
+          this.#liveProcesses -= 1;
+          if (this.#liveProcesses === 0) onDue(this, 'target');
+        });
+        this.#watchers.push(watcher);
+        watcher.start(READABLE | DISCONNECT);
+      }
+    } catch (error) {
+      for (const watcher of this.#watchers) watcher.close();
+      throw error;
     }
   }
 
@@ -102,6 +110,9 @@ function disableEvent(fd: Fd): boolean {
     return false;
   }
 }
+
+/** Longest lease, seconds: what a timer of node's can hold. */
+export const MAX_LEASE_SECONDS = 2_147_483;
 
 export class Grants {
   readonly #grants = new Map<string, Grant>();

@@ -2,6 +2,7 @@
  * The broker: started by perfbrokerd, which has taken every privilege away before this runs. Decides by policy, has
  * the opener open, hands over.
  */
+import { formatProblem, PolicyError } from '../policy/error.js';
 import { loadPolicy } from '../policy/load.js';
 import type { Policy } from '../policy/types.js';
 import { AuditLog } from './audit.js';
@@ -55,9 +56,13 @@ function loadOrExit(options: BrokerOptions, log: Logger): Policy {
     for (const warning of policy.warnings) log.warn(warning);
     return policy;
   } catch (error) {
-    log.error(`not serving: ${(error as Error).message}`);
+    for (const problem of problemsOf(error)) log.error(`not serving: ${problem}`);
     process.exit(FAILED);
   }
+}
+
+function problemsOf(error: unknown): readonly string[] {
+  return error instanceof PolicyError ? error.problems.map(formatProblem) : [(error as Error).message];
 }
 
 function handleSignals(broker: Broker, server: Server, options: BrokerOptions): void {
@@ -69,7 +74,7 @@ function handleSignals(broker: Broker, server: Server, options: BrokerOptions): 
       broker.replacePolicy(policy);
       log.info(`policy reloaded: ${policy.sources.join(', ')}`);
     } catch (error) {
-      log.error(`the policy stays as it was: ${(error as Error).message}`);
+      for (const problem of problemsOf(error)) log.error(`the policy stays as it was: ${problem}`);
     }
   });
   const stop = (): void => {

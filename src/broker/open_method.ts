@@ -4,7 +4,7 @@ import { brokerError } from '../model/error_table.js';
 import { eventName } from '../model/event_name.js';
 import { native, type Fd } from '../native.js';
 import { decide } from '../policy/decide.js';
-import type { Limits, Verdict } from '../policy/types.js';
+import type { Verdict } from '../policy/types.js';
 import type { OpenParameters } from '../varlink/broker_types.js';
 import type { Call, Replier } from '../varlink/service.js';
 import type { AuditRecord } from './audit.js';
@@ -24,6 +24,7 @@ export async function open(broker: Broker, call: Call<ClientConnection>, reply: 
   const client = call.context;
   const parameters = call.parameters as unknown as OpenParameters;
   const request = vetRequest(parameters, call.fds, client.peer, broker.parts);
+  let granted: Granted;
   try {
     const verdict = decide(request.policy, broker.policy);
     if (verdict.kind !== 'allow') {
@@ -37,12 +38,22 @@ export async function open(broker: Broker, call: Call<ClientConnection>, reply: 
         'too-many-threads',
         `${request.policy.fds} fds do not fit one reply; call with "more"`,
       );
-    const lease = leaseSeconds(parameters.leaseSeconds, verdict.limits);
-    await openAllowed(broker, client, request, verdict, lease, reply);
+    // What is beyond the rule's limit was denied above.
+    const lease = parameters.leaseSeconds ?? verdict.limits.leaseSeconds;
+    granted = await grant(broker, client, request, verdict, lease, call.more ? Infinity : MAX_SLOTS);
   } catch (error) {
     releaseTargets(request.targets);
     throw error;
   }
+  sendSlots(granted, reply);
+}
+
+/** A live grant and the fds that are to be sent for it. */
+interface Granted {
+  readonly id: string;
+  readonly slots: readonly OpenedSlot[];
+  readonly unstable: boolean;
+  readonly lease: number;
 }
 
 type Allowed = Verdict & { kind: 'allow' | 'ask' };
@@ -72,14 +83,14 @@ class Pending {
   }
 }
 
-async function openAllowed(
+async function grant(
   broker: Broker,
   client: ClientConnection,
   request: VettedRequest,
   verdict: Allowed,
   lease: number,
-  reply: Replier,
-): Promise<void> {
+  maxFds: number,
+): Promise<Granted> {
   const { subject } = client;
   const facts = { ...auditFacts(request), rule: verdict.rule };
   const amounts = { grants: 1, fds: request.policy.fds, ringBytes: request.policy.ringBytes };
@@ -90,7 +101,7 @@ async function openAllowed(
   }
   let pending: Pending | null = null;
   try {
-    const opened = await openSlots(broker, client, request);
+    const opened = await openSlots(broker, client, request, maxFds);
     pending = new Pending(broker, subject.uid, opened);
     if (opened.slots.length === 0)
       throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
@@ -118,7 +129,7 @@ async function openAllowed(
       releaseRings: pending.releaseRings,
       releaseQuota: reservation.release,
     });
-    sendSlots(id, opened, lease, reply);
+    return { id, lease, ...opened };
   } catch (error) {
     pending?.discard();
     reservation.release();
@@ -128,7 +139,12 @@ async function openAllowed(
   }
 }
 
-async function openSlots(broker: Broker, client: ClientConnection, request: VettedRequest): Promise<OpenedEvents> {
+async function openSlots(
+  broker: Broker,
+  client: ClientConnection,
+  request: VettedRequest,
+  maxFds: number,
+): Promise<OpenedEvents> {
   const { opener, machine, capability } = broker.parts;
   // The job may wait behind others: with a duplicate, the number can not have become another client's meanwhile.
   const connection = native.duplicate(client.socket);
@@ -144,7 +160,7 @@ async function openSlots(broker: Broker, client: ClientConnection, request: Vett
       ringPages: request.ringPages,
       ringSlots: request.ringSlots,
       kernel: { paranoid: machine.paranoid, capability },
-      maxFds: request.policy.fds + SPARE_FDS,
+      maxFds: Math.min(request.policy.fds + SPARE_FDS, maxFds),
     });
   } finally {
     native.close(connection);
@@ -152,11 +168,11 @@ async function openSlots(broker: Broker, client: ClientConnection, request: Vett
 }
 
 /** Replies of at most 253 fds each; the fds are the connection's from here on. */
-function sendSlots(grant: string, { slots, unstable }: OpenedEvents, lease: number, reply: Replier): void {
+function sendSlots({ id, slots, unstable, lease }: Granted, reply: Replier): void {
   for (let start = 0; start < slots.length; start += MAX_SLOTS) {
     const part = slots.slice(start, start + MAX_SLOTS);
     const parameters = {
-      grant,
+      grant: id,
       slots: part.map(({ event, target, tid, cpu }, fd) => ({ fd, event, target, tid, cpu })),
       unstable,
       leaseSeconds: lease,
@@ -165,12 +181,6 @@ function sendSlots(grant: string, { slots, unstable }: OpenedEvents, lease: numb
     if (start + MAX_SLOTS < slots.length) reply.continue(parameters, fds);
     else reply.reply(parameters, fds);
   }
-}
-
-/** The shorter of what was asked and what the rule allows; 0 is no end. */
-function leaseSeconds(asked: number | undefined, limits: Limits): number {
-  if (limits.leaseSeconds === 0) return asked ?? 0;
-  return asked === undefined || asked === 0 ? limits.leaseSeconds : Math.min(asked, limits.leaseSeconds);
 }
 
 function denialTexts(verdict: Verdict): string[] {

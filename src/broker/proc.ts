@@ -4,6 +4,7 @@
  */
 import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import type { IdTriple, ProcessIdentity } from '../model/target.js';
+import { unitOfCgroup } from '../policy/cgroup.js';
 import { statusFields } from './proof.js';
 
 /** What is read of one process; more than policy sees. */
@@ -39,7 +40,7 @@ export function readProcess(pid: number): ProcessFacts | null {
       cgroup,
       namespacePids: required(status.get('NSpid')).split(/\s+/).map(Number),
       threadGroup: Number(required(status.get('Tgid'))),
-      unit: unitOf(cgroup),
+      unit: unitOfCgroup(cgroup),
     };
   } catch (error) {
     if (isGone(error)) return null;
@@ -69,14 +70,6 @@ export function pidOfPidfd(fd: number): number | 'gone' | 'foreign' | 'not-a-pid
   if (pid === undefined) return 'not-a-pidfd';
   const number = Number(pid);
   return number > 0 ? number : number < 0 ? 'gone' : 'foreign';
-}
-
-/** The last path component that names a systemd unit: `/user.slice/user-1000.slice/session-2.scope` is session-2.scope. */
-export function unitOf(cgroup: string): string | undefined {
-  return cgroup
-    .split('/')
-    .reverse()
-    .find((part) => /\.(service|scope|socket|mount)$/.test(part));
 }
 
 /** Field 22 of /proc/PID/stat. The command in field 2 may hold spaces and brackets: count from the last one. */

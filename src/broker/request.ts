@@ -2,13 +2,14 @@
 import { brokerError } from '../model/error_table.js';
 import type { EventClass, EventSpec } from '../model/event.js';
 import { eventFields, type EventFields } from '../model/event_fields.js';
-import { eventFromJson } from '../model/event_json.js';
+import { eventsFromJson } from '../model/event_json.js';
 import type { PolicyRequest } from '../policy/types.js';
 import type { OpenParameters } from '../varlink/broker_types.js';
 import type { FdBag } from '../varlink/service.js';
+import { MAX_LEASE_SECONDS } from './grants.js';
 import type { Machine } from './machine.js';
 import { countFds } from './open_events.js';
-import { MAX_EVENTS, MAX_PREMAP_BYTES } from './opener_protocol.js';
+import { MAX_PREMAP_BYTES } from './opener_protocol.js';
 import type { Peer } from './peer.js';
 import type { RingSlots } from './plan.js';
 import { describeTarget, pinTargets, releaseTargets, type PinnedTarget } from './targets.js';
@@ -39,7 +40,14 @@ export function vetRequest(parameters: OpenParameters, fds: FdBag, peer: Peer, c
   ).length;
   if (fds.count !== wanted)
     throw brokerError('UnexpectedFds', 'unused', `${fds.count} fds came along; the targets mention ${wanted}`);
-  const specs = parseEvents(parameters.events);
+  const { leaseSeconds = 0 } = parameters;
+  if (leaseSeconds < 0 || leaseSeconds > MAX_LEASE_SECONDS)
+    throw brokerError(
+      'InvalidTarget',
+      'bad-value',
+      `a lease of ${leaseSeconds} seconds; 0 to ${MAX_LEASE_SECONDS} are possible`,
+    );
+  const specs = eventsFromJson(parameters.events);
   const fields = specs.map((spec) => resolveEvent(spec, context));
   const targets = pinTargets(parameters.targets, fds, peer);
   try {
@@ -61,19 +69,6 @@ export function vetRequest(parameters: OpenParameters, fds: FdBag, peer: Peer, c
     releaseTargets(targets);
     throw error;
   }
-}
-
-function parseEvents(events: OpenParameters['events']): EventSpec[] {
-  if (events.length === 0 || events.length > MAX_EVENTS)
-    throw brokerError('InvalidEvent', 'too-many-events', `the request names ${events.length} events`);
-  const specs = events.map((event) => eventFromJson(event));
-  for (const [index, { leader }] of specs.entries()) {
-    if (leader === undefined) continue;
-    const head = leader < index ? specs[leader] : undefined;
-    if (head === undefined || head.leader !== undefined)
-      throw brokerError('InvalidEvent', 'leader', `event ${index} names event ${leader} as its leader`);
-  }
-  return specs;
 }
 
 /** Names become the kernel's numbers here: tracepoint ids and PMU types. */
