@@ -134,7 +134,7 @@ export interface NativeBinding {
   /** type: 'stream' | 'seqpacket'; both ends CLOEXEC and non-blocking. */
   socketPair(type: 'stream' | 'seqpacket'): readonly [Fd, Fd];
   peerCredentials(socket: Fd): PeerCredentials;
-  /** One sendmsg with MSG_NOSIGNAL | MSG_DONTWAIT. Fds go with the first byte; at most 253. null on EAGAIN (nothing was sent). ETOOMANYREFS, EPIPE throw. */
+  /** One sendmsg with MSG_NOSIGNAL | MSG_DONTWAIT. Fds go with the first byte; at most 253. null on EAGAIN (nothing was sent). ETOOMANYREFS, EPIPE and (once, when the peer left something unread) ECONNRESET throw. */
   sendMessage(socket: Fd, data: Uint8Array, fds: readonly Fd[]): number | null;
   /** One recvmsg with MSG_CMSG_CLOEXEC | MSG_DONTWAIT. null on EAGAIN. */
   receiveMessage(socket: Fd, into: Uint8Array): Received | null;

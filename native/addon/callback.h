@@ -3,7 +3,6 @@
 
 #include <napi.h>
 
-#include <initializer_list>
 #include <vector>
 
 namespace perfbroker::addon {
@@ -16,20 +15,25 @@ class Callback {
   Callback(Napi::Function function, const char* resource)
       : env_(function.Env()), function_(Napi::Persistent(function)), context_(function.Env(), resource) {}
 
-  // Needs an open HandleScope.
-  void call(std::initializer_list<napi_value> arguments) {
+  // `arguments(env)` makes the list of values to pass.
+  template <typename Arguments>
+  void call(Arguments arguments) {
     if (function_.IsEmpty()) return;
-    napi_env env = env_;
-    std::vector<napi_value> list(arguments);
+    Napi::HandleScope scope(env_);
+    std::vector<napi_value> list;
+    try {
+      list = arguments(env_);
+    } catch (const Napi::Error&) {
+      // While a worker is being terminated libuv still runs callbacks, and no value can be made any more.
+      return;
+    }
     napi_value result = nullptr;
-    napi_status status =
-        napi_make_callback(env, context_, env_.Global(), function_.Value(), list.size(), list.data(), &result);
+    const napi_status status =
+        napi_make_callback(env_, context_, env_.Global(), function_.Value(), list.size(), list.data(), &result);
     if (status != napi_pending_exception) return;
     napi_value exception = nullptr;
-    if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
+    if (napi_get_and_clear_last_exception(env_, &exception) == napi_ok) napi_fatal_exception(env_, exception);
   }
-
-  Napi::Env env() const { return env_; }
 
   // Lets go of the function, so that what it closes over can be collected.
   void reset() { function_.Reset(); }

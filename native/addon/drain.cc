@@ -72,13 +72,12 @@ class Drain : public std::enable_shared_from_this<Drain> {
     if (handle->data == nullptr) return;
     std::shared_ptr<Drain> drain = static_cast<Drain*>(handle->data)->shared_from_this();
     drain->finish();
-    Napi::Env env = drain->callback_->env();
-    Napi::HandleScope scope(env);
-    const std::optional<Error>& error = drain->loop_->error();
-    napi_value reason = error ? system_error(env, *error).Value() : env.Null();
     Callback callback = std::move(*drain->callback_);
     drain->callback_.reset();
-    callback.call({reason, stats_object(env, drain->loop_->stats())});
+    callback.call([&](Napi::Env env) -> std::vector<napi_value> {
+      const std::optional<Error>& error = drain->loop_->error();
+      return {error ? system_error(env, *error).Value() : env.Null(), stats_object(env, drain->loop_->stats())};
+    });
   }
 
   void on_environment_end() {

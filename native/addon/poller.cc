@@ -46,9 +46,9 @@ class Poller : public std::enable_shared_from_this<Poller> {
   static void on_ready(uv_poll_t* handle, int status, int events) {
     if (handle->data == nullptr) return;
     std::shared_ptr<Poller> poller = static_cast<Poller*>(handle->data)->shared_from_this();
-    Napi::Env env = poller->callback_.env();
-    Napi::HandleScope scope(env);
-    poller->callback_.call({Napi::Number::New(env, status), Napi::Number::New(env, events)});
+    poller->callback_.call([&](Napi::Env env) -> std::vector<napi_value> {
+      return {Napi::Number::New(env, status), Napi::Number::New(env, events)};
+    });
   }
 
   Callback callback_;
