@@ -1,20 +1,5 @@
 import js from '@eslint/js';
-import { createTypeScriptImportResolver } from 'eslint-import-resolver-typescript';
-import importX from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
-
-/** Who may import whom: docs/architecture in code. Each zone's `target` may not reach into `from`, but for `except`. */
-const inner = (target, except) => ({ target: `./src/${target}`, from: './src', except: [`./${target}`, ...except] });
-const zones = [
-  inner('model', []),
-  inner('policy', ['./model']),
-  inner('varlink', ['./native.ts', './model']),
-  inner('broker', ['./native.ts', './model', './policy', './varlink']),
-  inner('client', ['./native.ts', './model', './varlink']),
-  inner('collector', ['./native.ts', './model', './client', './formats']),
-  inner('formats', ['./model', './collector']),
-  inner('cli', ['./native.ts', './model', './policy', './client', './collector', './formats']),
-];
 
 export default tseslint.config(
   { ignores: ['dist/', 'build/', 'node_modules/', 'coverage/'] },
@@ -22,14 +7,10 @@ export default tseslint.config(
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
-    plugins: { 'import-x': importX },
     languageOptions: {
       parserOptions: { project: ['./tsconfig.json', './test/tsconfig.json'], tsconfigRootDir: import.meta.dirname },
     },
-    settings: { 'import-x/resolver-next': [createTypeScriptImportResolver({ project: ['tsconfig.json'] })] },
     rules: {
-      'import-x/no-cycle': 'error',
-      'import-x/no-restricted-paths': ['error', { zones }],
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
@@ -42,6 +23,6 @@ export default tseslint.config(
   },
   {
     files: ['test/**/*.ts', 'bench/**/*.ts', 'fuzz/**/*.ts'],
-    rules: { 'import-x/no-restricted-paths': 'off', '@typescript-eslint/no-non-null-assertion': 'off' },
+    rules: { '@typescript-eslint/no-non-null-assertion': 'off' },
   },
 );
