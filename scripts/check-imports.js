@@ -11,11 +11,12 @@ const allowed = {
   policy: ['model'],
   'native.ts': [],
   varlink: ['model', 'native.ts'],
-  broker: ['model', 'policy', 'varlink', 'native.ts'],
+  'version.ts': [],
+  broker: ['model', 'policy', 'varlink', 'native.ts', 'version.ts'],
   client: ['model', 'varlink', 'native.ts'],
   formats: ['model'],
   collector: ['model', 'client', 'formats', 'native.ts'],
-  cli: ['model', 'policy', 'client', 'collector', 'formats', 'native.ts'],
+  cli: ['model', 'policy', 'client', 'collector', 'formats', 'native.ts', 'version.ts'],
 };
 
 const files = readdirSync(root, { recursive: true }).filter((name) => name.endsWith('.ts'));

@@ -12,7 +12,7 @@ import type { Grant } from './grants.js';
 import { open } from './open_method.js';
 import { vetRequest } from './request.js';
 import { releaseTargets } from './targets.js';
-import { VERSION } from './version.js';
+import { VERSION } from '../version.js';
 
 type Handler = MethodHandler<ClientConnection>;
 

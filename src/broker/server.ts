@@ -10,7 +10,7 @@ import type { Broker } from './broker.js';
 import { ClientConnection } from './client_connection.js';
 import { brokerMethods } from './methods.js';
 import { vetPeer } from './peer.js';
-import { VERSION } from './version.js';
+import { VERSION } from '../version.js';
 
 /** What one connection may cost before its user's quotas count. */
 const CONNECTION_LIMITS: ConnectionLimits = {

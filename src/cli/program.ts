@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { ExitCode, UsageError, describeFailure } from './failure.js';
-import { VERSION } from './version.js';
+import { VERSION } from '../version.js';
 
 /** A command's module; it is imported only when the command is used. */
 interface CommandModule {

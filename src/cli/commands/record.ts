@@ -16,7 +16,7 @@ import { Progress } from '../progress.js';
 import type { SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
 import { byteText, grouped } from '../text.js';
-import { VERSION } from '../version.js';
+import { VERSION } from '../../version.js';
 import { startWorkload } from '../start_workload.js';
 
 interface RecordOptions extends SelectorOptions {
