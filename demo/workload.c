@@ -4,7 +4,7 @@
 
 #define NOINLINE __attribute__((noinline))
 
-static NOINLINE uint64_t spin(uint64_t rounds) {
+static inline __attribute__((always_inline)) uint64_t spin(uint64_t rounds) {
   volatile uint64_t x = 88172645463325252ull;
   for (uint64_t i = 0; i < rounds; i++) {
     uint64_t y = x;
