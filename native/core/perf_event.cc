@@ -1,13 +1,16 @@
 #include "core/perf_event.h"
 
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <cstring>
-
 namespace perfbroker {
 
 namespace {
+
+// struct perf_event_attr's word of single-bit fields, and which of its bits each EventFlag is, in EventFlag's order.
+constexpr size_t kFlagsOffset = 40;
+constexpr uint8_t kAttrBits[] = {1,  2,  3,  4,  5,  6,  7,  19, 20, 21, 22, 8,  17, 23, 34, 9,  24,
+                                 13, 26, 28, 29, 30, 32, 33, 10, 11, 35, 12, 36, 14, 18, 25, 27};
+constexpr unsigned kDisabledBit = 0, kPreciseIpShift = 15;
+static_assert(protocol::kAllEventFlags == (uint64_t{1} << sizeof kAttrBits) - 1);
+static_assert(offsetof(perf_event_attr, read_format) + 8 == kFlagsOffset);
 
 // Where config3 begins (Linux 6.3, PERF_ATTR_SIZE_VER8); the headers of older systems end before it.
 constexpr size_t kConfig3Offset = 128;
@@ -15,16 +18,18 @@ constexpr size_t kConfig3Offset = 128;
 }  // namespace
 
 Attr build_attr(const protocol::EventFields& f) {
-  using namespace protocol;
-  const auto bit = [&f](uint64_t flag) -> __u64 { return (f.flags & flag) != 0 ? 1 : 0; };
+  uint64_t flags = uint64_t{1} << kDisabledBit | uint64_t{f.precise_ip & 3u} << kPreciseIpShift;
+  const bool user_only = (f.flags & protocol::kExcludeKernel) != 0;
+  const uint64_t asked = f.flags | (user_only ? uint64_t{protocol::kExcludeCallchainKernel} : 0);
+  for (size_t i = 0; i < sizeof kAttrBits; i++) flags |= (asked >> i & 1) << kAttrBits[i];
 
   perf_event_attr a;
   memset(&a, 0, sizeof a);
   a.type = f.type;
   a.size = f.config3 != 0 ? kAttrSizeVer8 : kAttrSizeVer7;
   a.config = f.config;
-  a.config1 = f.config1;  // bp_addr
-  a.config2 = f.config2;  // bp_len
+  a.config1 = f.config1;              // bp_addr
+  a.config2 = f.config2;              // bp_len
   a.sample_period = f.sample_period;  // sample_freq
   a.sample_type = f.sample_type;
   a.read_format = f.read_format;
@@ -36,53 +41,16 @@ Attr build_attr(const protocol::EventFields& f) {
   a.bp_type = f.bp_type;
   a.clockid = f.clockid;
   a.sample_max_stack = f.sample_max_stack;
-  a.precise_ip = f.precise_ip & 3u;
-
-  a.disabled = 1;
-  a.inherit = bit(kInherit) & 1u;
-  a.pinned = bit(kPinned) & 1u;
-  a.exclusive = bit(kExclusive) & 1u;
-  a.exclude_user = bit(kExcludeUser) & 1u;
-  a.exclude_kernel = bit(kExcludeKernel) & 1u;
-  a.exclude_hv = bit(kExcludeHv) & 1u;
-  a.exclude_idle = bit(kExcludeIdle) & 1u;
-  a.exclude_host = bit(kExcludeHost) & 1u;
-  a.exclude_guest = bit(kExcludeGuest) & 1u;
-  a.exclude_callchain_kernel = bit(kExcludeCallchainKernel | kExcludeKernel) & 1u;
-  a.exclude_callchain_user = bit(kExcludeCallchainUser) & 1u;
-  a.mmap = bit(kMmap) & 1u;
-  a.mmap_data = bit(kMmapData) & 1u;
-  a.mmap2 = bit(kMmap2) & 1u;
-  a.build_id = bit(kBuildId) & 1u;
-  a.comm = bit(kComm) & 1u;
-  a.comm_exec = bit(kCommExec) & 1u;
-  a.task = bit(kTask) & 1u;
-  a.context_switch = bit(kContextSwitch) & 1u;
-  a.namespaces = bit(kNamespaces) & 1u;
-  a.ksymbol = bit(kKsymbol) & 1u;
-  a.bpf_event = bit(kBpfEvent) & 1u;
-  a.cgroup = bit(kCgroup) & 1u;
-  a.text_poke = bit(kTextPoke) & 1u;
-  a.freq = bit(kFreq) & 1u;
-  a.inherit_stat = bit(kInheritStat) & 1u;
-  a.inherit_thread = bit(kInheritThread) & 1u;
-  a.enable_on_exec = bit(kEnableOnExec) & 1u;
-  a.remove_on_exec = bit(kRemoveOnExec) & 1u;
-  a.watermark = bit(kWatermark) & 1u;
-  a.sample_id_all = bit(kSampleIdAll) & 1u;
-  a.use_clockid = bit(kUseClockid) & 1u;
-  a.write_backward = bit(kWriteBackward) & 1u;
 
   Attr attr{};
   memcpy(attr.bytes, &a, kAttrSizeVer7);
+  memcpy(attr.bytes + kFlagsOffset, &flags, sizeof flags);
   memcpy(attr.bytes + kConfig3Offset, &f.config3, sizeof f.config3);
   return attr;
 }
 
-Result<UniqueFd> open_event(const Attr& attr, pid_t pid, int cpu, int group, unsigned long flags) {
-  const long fd = syscall(SYS_perf_event_open, attr.bytes, pid, cpu, group, flags | PERF_FLAG_FD_CLOEXEC);
-  if (fd < 0) return last_error("perf_event_open");
-  return UniqueFd(static_cast<int>(fd));
+UniqueFd open_event(const Attr& attr, pid_t pid, int cpu, int group, unsigned long flags) {
+  return UniqueFd(static_cast<int>(syscall(SYS_perf_event_open, attr.bytes, pid, cpu, group, flags | PERF_FLAG_FD_CLOEXEC)));
 }
 
 }  // namespace perfbroker

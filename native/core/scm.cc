@@ -28,21 +28,16 @@ Result<Received> receive_message(int socket, void* data, size_t size, std::span<
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(0)) continue;
     const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (size_t i = 0; i < count; i++) {
-      int fd;
-      memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-      if (received.fd_count < fds.size()) {
-        fds[received.fd_count++].reset(fd);
-      } else {
-        close(fd);
-        overflow = true;
-      }
+      int number;
+      memcpy(&number, CMSG_DATA(c) + i * sizeof number, sizeof number);
+      UniqueFd fd(number);
+      overflow = overflow || received.fd_count == fds.size();
+      if (!overflow) fds[received.fd_count++] = std::move(fd);
     }
   }
-  if (overflow) {
-    for (size_t i = 0; i < received.fd_count; i++) fds[i].reset();
-    return Error{EMSGSIZE, "recvmsg"};
-  }
-  return received;
+  if (!overflow) return received;
+  for (UniqueFd& fd : fds) fd.reset();
+  return Error{EMSGSIZE, "recvmsg"};
 }
 
 Result<size_t> send_message(int socket, const void* data, size_t size, std::span<const int> fds, int flags) {

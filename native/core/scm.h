@@ -1,7 +1,6 @@
 // Messages with file descriptors over AF_UNIX sockets (SCM_RIGHTS, unix(7)).
 #pragma once
 
-#include <cstddef>
 #include <span>
 
 #include "core/result.h"

@@ -12,10 +12,7 @@ class UniqueFd {
   UniqueFd() = default;
   explicit UniqueFd(int fd) : fd_(fd) {}
   UniqueFd(UniqueFd&& other) noexcept : fd_(other.release()) {}
-  UniqueFd& operator=(UniqueFd&& other) noexcept {
-    if (this != &other) reset(other.release());
-    return *this;
-  }
+  UniqueFd& operator=(UniqueFd&& other) noexcept { return reset(other.release()), *this; }
   ~UniqueFd() { reset(); }
 
   int get() const { return fd_; }
@@ -23,8 +20,7 @@ class UniqueFd {
   int release() { return std::exchange(fd_, -1); }
   // close(2) errors are of no use here: on Linux the number is free again in every case but EBADF.
   void reset(int fd = -1) {
-    const int old = std::exchange(fd_, fd);
-    if (old >= 0) close(old);
+    if (const int old = std::exchange(fd_, fd); old >= 0) close(old);
   }
 
  private:

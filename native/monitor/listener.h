@@ -1,17 +1,60 @@
 // The listening socket: bound here, or passed by LISTEN_FDS (sd_listen_fds(3)).
 #pragma once
 
-#include "core/unique_fd.h"
 #include "monitor/client.h"
 #include "monitor/options.h"
 
 namespace perfbroker {
 
-struct Listener {
-  UniqueFd fd;  // non-blocking; empty: it failed, and has been reported
-  SocketAddress address{};
-};
+// `fd` is non-blocking; empty when it failed, which has been reported.
+struct Listener { UniqueFd fd; SocketAddress address{}; };
 
-Listener make_listener(const Options& options);
+// Removes a socket file that nobody serves any more. Null, or why the path can not be used: anything else stays.
+inline const char* clear_stale(const char* path, const SocketAddress& address) {
+  struct stat status;
+  if (lstat(path, &status) != 0) return errno == ENOENT ? nullptr : strerrordesc_np(errno);
+  if (!S_ISSOCK(status.st_mode)) return "exists and is no socket";
+  const UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const int connected = connect(probe.get(), reinterpret_cast<const sockaddr*>(&address.value), address.length);
+  if (connected == 0 || errno != ECONNREFUSED) return "another daemon serves this socket";
+  return unlink(path) == 0 ? nullptr : strerrordesc_np(errno);
+}
+
+inline const char* bind_listener(const Options& o, UniqueFd& fd) {
+  SocketAddress address{{AF_UNIX, {}}, static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + o.socket.size() + 1)};
+  if (o.socket.size() >= sizeof address.value.sun_path) return "a socket's path may have 107 bytes";
+  memcpy(address.value.sun_path, o.socket.data(), o.socket.size());
+  const char* path = o.socket.c_str();
+  const std::string directory = o.socket.substr(0, o.socket.rfind('/'));
+  if (!directory.empty() && mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) return strerrordesc_np(errno);
+  if (const char* wrong = clear_stale(path, address)) return wrong;
+  fd.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const mode_t old = umask(0777);  // nobody may connect until owner and mode are as they shall be
+  const int bound = bind(fd.get(), reinterpret_cast<sockaddr*>(&address.value), address.length);
+  umask(old);
+  const bool owned = bound == 0 && lchown(path, o.socket_ids.uid, o.socket_ids.gid) == 0 && chmod(path, o.mode) == 0;
+  return owned && listen(fd.get(), SOMAXCONN) == 0 ? nullptr : strerrordesc_np(errno);
+}
+
+inline const char* adopt_listener(UniqueFd& fd) {
+  constexpr int passed = 3;  // SD_LISTEN_FDS_START
+  const char* count = getenv("LISTEN_FDS");
+  if (count == nullptr || strcmp(count, "1") != 0 || !is_unix_stream(passed, true)) {
+    return "exactly one listening AF_UNIX stream socket is accepted";
+  }
+  fd.reset(passed);
+  return fcntl(passed, F_SETFD, FD_CLOEXEC) == 0 && fcntl(passed, F_SETFL, O_NONBLOCK) == 0 ? nullptr : "not usable";
+}
+
+inline Listener make_listener(const Options& o) {
+  Listener listener;
+  const char* pid = getenv("LISTEN_PID");
+  const bool passed = pid != nullptr && std::to_string(getpid()) == pid;
+  const char* wrong = passed ? adopt_listener(listener.fd) : bind_listener(o, listener.fd);
+  if (wrong == nullptr && !read_address(listener.fd.get(), listener.address)) wrong = "the socket has no name";
+  if (wrong == nullptr) return listener;
+  say("%s: %s", passed ? "LISTEN_FDS" : o.socket.c_str(), wrong);
+  return {};
+}
 
 }  // namespace perfbroker

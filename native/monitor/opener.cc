@@ -1,34 +1,24 @@
 #include "monitor/opener.h"
 
-#include <fcntl.h>
 #include <linux/magic.h>
-#include <linux/perf_event.h>
 #include <sys/statfs.h>
-#include <sys/stat.h>
-
-#include <algorithm>
-#include <cstdio>
-#include <cstring>
 
 #include "core/perf_event.h"
 #include "core/scm.h"
 #include "monitor/check.h"
-#include "monitor/process.h"
 #include "monitor/say.h"
 
 namespace perfbroker {
-
 namespace {
 
 using namespace protocol;
-
-constexpr size_t kMaxRequestFds = 2;
 
 // What one open request holds while it is served; all of it is closed with it.
 struct Opening {
   const OpenerConfig& config;
   const Request& request;
   Reply& reply;
+  int connection, target;       // the fds that came along; target is -1 when there is none
   UniqueFd events[kMaxSlots];
   UniqueFd threads[kMaxSlots];  // status file of the thread, at the first slot that names it
   uint16_t first[kMaxSlots];    // that slot
@@ -48,18 +38,8 @@ bool is_forbidden(const OpenerConfig& config, const EventFields& event) {
   // Generalised events name the PMU of a hybrid machine in the upper half of config.
   const bool generalised = event.type == PERF_TYPE_HARDWARE || event.type == PERF_TYPE_HW_CACHE;
   const auto type = generalised ? static_cast<uint32_t>(event.config >> 32) : event.type;
-  if (type < PERF_TYPE_MAX) return false;
-  return config.forbid_dynamic_types || std::ranges::find(config.forbidden_types, type) != config.forbidden_types.end();
-}
-
-uint32_t compare(const Identity& seen, const Identity& expected) {
-  uint32_t mismatch = 0;
-  if (seen.start_time != expected.start_time) mismatch |= kMismatchStartTime;
-  if (memcmp(seen.uid, expected.uid, sizeof seen.uid) != 0) mismatch |= kMismatchUid;
-  if (memcmp(seen.gid, expected.gid, sizeof seen.gid) != 0) mismatch |= kMismatchGid;
-  if (seen.permitted != expected.permitted) mismatch |= kMismatchCapabilities;
-  if (seen.dumpable != expected.dumpable) mismatch |= kMismatchDumpable;
-  return mismatch;
+  const auto names_it = [type](uint32_t listed) { return listed == type || listed == OpenerConfig::kEveryType; };
+  return type >= PERF_TYPE_MAX && std::ranges::any_of(config.forbidden_types, names_it);
 }
 
 bool is_cgroup_directory(int fd) {
@@ -69,96 +49,92 @@ bool is_cgroup_directory(int fd) {
          (system.f_type == CGROUP2_SUPER_MAGIC || system.f_type == CGROUP_SUPER_MAGIC);
 }
 
-// The target as the broker says it saw it; and the client's own right to read it, unless the ceiling goes further.
-Status check_process(Opening& o, int connection, int pidfd, Client& client, const Process& process) {
-  Result<Identity> identity = read_identity(process.directory.get());
-  if (!identity || !pidfd_alive(pidfd)) return Status::kTargetGone;
-  if (const uint32_t mismatch = compare(*identity, o.request.expected)) return fail(o, Status::kTargetChanged, mismatch);
-  if ((o.config.ceiling & kOtherUsers) != 0) return Status::kOpened;
+uint32_t compare(const Identity& seen, const Identity& expected) {
+  uint32_t mismatch = seen.start_time != expected.start_time ? uint32_t{kMismatchStartTime} : 0;
+  if (memcmp(seen.uid, expected.uid, sizeof seen.uid) != 0) mismatch |= kMismatchUid;
+  if (memcmp(seen.gid, expected.gid, sizeof seen.gid) != 0) mismatch |= kMismatchGid;
+  if (seen.permitted != expected.permitted) mismatch |= kMismatchCapabilities;
+  if (seen.dumpable != expected.dumpable) mismatch |= kMismatchDumpable;
+  return mismatch;
+}
 
-  if (!client.process_known) examine_client(connection, o.config.proc_dir, client);
-  const UniqueFd self(openat(o.config.proc_dir, "self", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  const bool own_namespace = self && same_user_namespace(process.directory.get(), self.get());
-  if (const uint32_t obstacles = same_user_obstacles(client, *identity, own_namespace)) {
-    return fail(o, Status::kNotSameUser, obstacles);
-  }
-  return Status::kOpened;
+// The target as the broker says it saw it; and the client's own right to read it, unless the ceiling goes further.
+Status check_process(Opening& o, Client& client, const Process& process) {
+  Identity identity;
+  if (!read_identity(process.directory.get(), identity) || !pidfd_alive(o.target)) return Status::kTargetGone;
+  if (const uint32_t mismatch = compare(identity, o.request.expected)) return fail(o, Status::kTargetChanged, mismatch);
+  if ((o.config.ceiling & kOtherUsers) != 0) return Status::kOpened;
+  if (!client.known) examine_client(o.connection, o.config.proc_dir, client);
+  const bool own_namespace = in_own_user_namespace(o.config.proc_dir, process.directory.get());
+  const uint32_t obstacles = same_user_obstacles(client, identity, own_namespace);
+  return obstacles == 0 ? Status::kOpened : fail(o, Status::kNotSameUser, obstacles);
 }
 
 // Pins every thread before anything is opened on its number. A number that a slot is opened on later is still that
 // thread's when the pinned file can be read after it. ESRCH stays with the slots of threads that have ended.
 Status pin_threads(Opening& o, const Process& process) {
-  const UniqueFd tasks(openat(process.directory.get(), "task", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  const UniqueFd tasks(openat(process.directory.get(), "task", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!tasks) return Status::kTargetGone;
   for (uint32_t i = 0; i < o.request.slot_count; i++) {
     const int tid = o.request.slots[i].tid;
     uint32_t first = i > 0 && o.request.slots[i - 1].tid == tid ? o.first[i - 1] : 0;
     while (o.request.slots[first].tid != tid) first++;
     o.first[i] = static_cast<uint16_t>(first);
-    if (first != i) {
-      o.reply.slot_errno[i] = o.reply.slot_errno[first];
-      continue;
-    }
     char path[32];
     snprintf(path, sizeof path, "%d/status", tid);
-    o.threads[i].reset(openat(tasks.get(), path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (o.threads[i]) continue;
-    if (errno != ENOENT && errno != ESRCH) return fail_slot(o, i, errno);
+    if (first == i) o.threads[i].reset(openat(tasks.get(), path, O_RDONLY | O_CLOEXEC));
+    if (o.threads[first]) continue;
+    if (first == i && errno != ENOENT && errno != ESRCH) return fail_slot(o, i, errno);
     o.reply.slot_errno[i] = ESRCH;
   }
   return Status::kOpened;
 }
 
-Status open_slots(Opening& o, int cgroup_dir) {
+// For a cgroup the number that goes to the kernel is that of the fd that was looked at here, never one of a message.
+Status open_slots(Opening& o) {
   const bool cgroup = o.request.target == TargetKind::kCgroup;
+  const unsigned long flags = cgroup ? PERF_FLAG_PID_CGROUP : 0;
   Attr attrs[kMaxEvents];
   for (uint32_t i = 0; i < o.request.event_count; i++) attrs[i] = build_attr(o.request.events[i]);
   for (uint32_t i = 0; i < o.request.slot_count; i++) {
-    if (o.reply.slot_errno[i] != 0) continue;
     const Slot& slot = o.request.slots[i];
-    int group = -1;
-    if (slot.leader != kNoLeader) {
-      group = o.events[slot.leader].get();
-      if (group < 0) {
-        o.reply.slot_errno[i] = ESRCH;  // the only error that a leader gets this far with
-        continue;
-      }
+    const int group = slot.leader == kNoLeader ? -1 : o.events[slot.leader].get();
+    if (o.reply.slot_errno[i] != 0) continue;
+    errno = ESRCH;  // the only error that a leader gets this far with
+    if (slot.leader == kNoLeader || group >= 0) {
+      o.events[i] = open_event(attrs[slot.event], cgroup ? o.target : slot.tid, slot.cpu, group, flags);
     }
-    Result<UniqueFd> event =
-        open_event(attrs[slot.event], cgroup ? cgroup_dir : slot.tid, slot.cpu, group, cgroup ? PERF_FLAG_PID_CGROUP : 0);
-    if (event) {
-      o.events[i] = std::move(*event);
-    } else if (event.error().number == ESRCH && o.request.target == TargetKind::kProcess) {
-      o.reply.slot_errno[i] = ESRCH;
-    } else {
-      return fail_slot(o, i, event.error().number);
-    }
+    if (o.events[i]) continue;
+    o.reply.slot_errno[i] = static_cast<uint16_t>(errno);
+    if (errno != ESRCH || o.request.target != TargetKind::kProcess) return Status::kOpenFailed;
   }
   return Status::kOpened;
 }
 
 // Every thread that was opened must, after the open, belong to the target and have the ids that were decided upon and
 // no more capabilities: a process's threads may differ in both.
+uint32_t compare_thread(const TaskStatus& seen, const Process& process, const Identity& expected) {
+  uint32_t mismatch = seen.tgid != process.pid ? uint32_t{kMismatchThread} : 0;
+  if (memcmp(seen.uid, expected.uid, sizeof expected.uid) != 0) mismatch |= kMismatchThread | kMismatchUid;
+  if (memcmp(seen.gid, expected.gid, sizeof expected.gid) != 0) mismatch |= kMismatchThread | kMismatchGid;
+  if ((seen.caps[kPermitted] & ~expected.permitted) != 0) mismatch |= kMismatchThread | kMismatchCapabilities;
+  return mismatch;
+}
+
 Status verify_threads(Opening& o, const Process& process) {
-  const Identity& expected = o.request.expected;
   for (uint32_t i = 0; i < o.request.slot_count; i++) {
-    if (o.first[i] != i) {
-      if (o.reply.slot_errno[i] == 0) o.reply.slot_errno[i] = o.threads[o.first[i]] ? 0 : ESRCH;
-    } else if (o.threads[i]) {
-      Result<TaskStatus> status = read_status(o.threads[i].get());
-      if (!status) {
-        if (status.error().number != ESRCH) return fail_slot(o, i, status.error().number);
-        o.threads[i].reset();
-        o.reply.slot_errno[i] = ESRCH;
-      } else {
-        uint32_t mismatch = status->tgid != process.pid ? uint32_t{kMismatchThread} : 0;
-        if (memcmp(status->uid, expected.uid, sizeof expected.uid) != 0) mismatch |= kMismatchThread | kMismatchUid;
-        if (memcmp(status->gid, expected.gid, sizeof expected.gid) != 0) mismatch |= kMismatchThread | kMismatchGid;
-        if ((status->permitted & ~expected.permitted) != 0) mismatch |= kMismatchThread | kMismatchCapabilities;
-        if (mismatch != 0) return fail(o, Status::kTargetChanged, mismatch);
-      }
+    UniqueFd& thread = o.threads[o.first[i]];
+    TaskStatus status;
+    if (o.first[i] == i && thread) {
+      const bool lives = read_status(thread.get(), status);
+      if (!lives && errno != ESRCH) return fail_slot(o, i, errno);
+      const uint32_t mismatch = lives ? compare_thread(status, process, o.request.expected) : 0;
+      if (mismatch != 0) return fail(o, Status::kTargetChanged, mismatch);
+      if (!lives) thread.reset();
     }
-    if (o.reply.slot_errno[i] != 0) o.events[i].reset();
+    if (thread) continue;
+    o.reply.slot_errno[i] = ESRCH;
+    o.events[i].reset();
   }
   return Status::kOpened;
 }
@@ -166,73 +142,58 @@ Status verify_threads(Opening& o, const Process& process) {
 Status map_rings(Opening& o, Rings& rings) {
   for (uint32_t i = 0; i < o.request.slot_count; i++) {
     if (o.request.premap[i] == 0 || !o.events[i]) continue;
-    if (const int error = rings.map(o.request.serial, o.events[i].get(), o.request.ring_pages)) {
-      return fail(o, Status::kMapFailed, static_cast<uint32_t>(error));
-    }
+    const int error = rings.map(o.request.serial, o.events[i].get(), o.request.ring_pages);
+    if (error != 0) return fail(o, Status::kMapFailed, static_cast<uint32_t>(error));
   }
   return Status::kOpened;
 }
 
-Status open_process_events(Opening& o, int connection, Client& client, int pidfd) {
-  Result<Process> process = open_process(o.config.proc_dir, pidfd);
-  if (!process) return process.error().number == ESRCH ? Status::kTargetGone : Status::kBadTarget;
-  Status status = check_process(o, connection, pidfd, client, *process);
-  if (status == Status::kOpened) status = pin_threads(o, *process);
-  if (status == Status::kOpened) status = open_slots(o, -1);
-  if (status == Status::kOpened) status = verify_threads(o, *process);
-  if (status == Status::kOpened) status = check_process(o, connection, pidfd, client, *process);
-  if (status != Status::kOpened) return status;
-  // Not one thread left of those that were asked for.
-  if (std::none_of(o.events, o.events + o.request.slot_count, [](const UniqueFd& e) { return bool(e); })) {
-    return Status::kOpenFailed;
-  }
-  return Status::kOpened;
+// Verify, open, verify again.
+Status open_process_events(Opening& o, Client& client) {
+  Process process;
+  if (!open_process(o.config.proc_dir, o.target, process)) return errno == ESRCH ? Status::kTargetGone : Status::kBadTarget;
+  Status status = check_process(o, client, process);
+  if (status == Status::kOpened) status = pin_threads(o, process);
+  if (status == Status::kOpened) status = open_slots(o);
+  if (status == Status::kOpened) status = verify_threads(o, process);
+  if (status == Status::kOpened) status = check_process(o, client, process);
+  // Not one thread left of those that were asked for?
+  const bool any = std::ranges::any_of(o.events, [](const UniqueFd& event) { return bool(event); });
+  return status == Status::kOpened && !any ? Status::kOpenFailed : status;
 }
 
-Status open_request(Opening& o, std::span<const UniqueFd> fds, Rings& rings) {
+Status open_request(Opening& o, Rings& rings) {
   Client client;
-  if (!identify_client(fds[0].get(), o.config.listener, client)) return Status::kBadClient;
+  if (!identify_client(o.connection, o.config.listener, client)) return Status::kBadClient;
   if (const uint32_t missing = classes_of(o.request) & ~o.config.ceiling) return fail(o, Status::kCeiling, missing);
-  for (uint32_t i = 0; i < o.request.event_count; i++) {
-    if (is_forbidden(o.config, o.request.events[i])) return fail(o, Status::kCeiling, kRaw);
+  for (const EventFields& event : std::span(o.request.events, o.request.event_count)) {
+    if (is_forbidden(o.config, event)) return fail(o, Status::kCeiling, kRaw);
   }
-  Status status = Status::kOpened;
-  switch (o.request.target) {
-    case TargetKind::kProcess: status = open_process_events(o, fds[0].get(), client, fds[1].get()); break;
-    case TargetKind::kCgroup:
-      // The number that goes to the kernel is that of the fd that was looked at here, never one out of a message.
-      status = is_cgroup_directory(fds[1].get()) ? open_slots(o, fds[1].get()) : Status::kBadTarget;
-      break;
-    case TargetKind::kSystem: status = open_slots(o, -1); break;
-  }
+  if (o.request.target == TargetKind::kCgroup && !is_cgroup_directory(o.target)) return Status::kBadTarget;
+  const Status status = o.request.target == TargetKind::kProcess ? open_process_events(o, client) : open_slots(o);
   return status == Status::kOpened ? map_rings(o, rings) : status;
 }
 
-bool reply_without_fds(const OpenerConfig& config, const Reply& reply) {
-  return bool(send_message(config.socket, &reply, sizeof reply, {}, 0));
+bool send_reply(const OpenerConfig& config, const Reply& reply, std::span<const int> fds) {
+  return bool(send_message(config.socket, &reply, sizeof reply, fds, 0));
 }
 
-bool serve_open(const OpenerConfig& config, const Request& request, std::span<const UniqueFd> fds, Rings& rings,
-                Reply& reply) {
-  Opening opening{config, request, reply, {}, {}, {}};
-  reply.slot_count = request.slot_count;
-  reply.status = open_request(opening, fds, rings);
+bool serve_open(Opening& o, Rings& rings) {
+  o.reply.slot_count = o.request.slot_count;
+  o.reply.status = open_request(o, rings);
   int handed[kMaxSlots];
-  if (reply.status == Status::kOpened) {
-    for (const UniqueFd& event : std::span(opening.events, request.slot_count)) {
-      if (event) handed[reply.fd_count++] = event.get();
-    }
+  for (const UniqueFd& event : o.events) {
+    if (event && o.reply.status == Status::kOpened) handed[o.reply.fd_count++] = event.get();
   }
-  // From here on the fds belong to whoever receives them; our own are closed with `opening`.
-  Result<size_t> sent = send_message(config.socket, &reply, sizeof reply, std::span(handed, reply.fd_count), 0);
-  if (sent && reply.status == Status::kOpened) return true;
-  rings.release(request.serial);
+  // From here on the fds belong to whoever receives them; our own are closed with the Opening.
+  const bool sent = send_reply(o.config, o.reply, std::span(handed, o.reply.fd_count));
+  const int error = errno;
+  if (!sent || o.reply.status != Status::kOpened) rings.release(o.request.serial);
   if (sent) return true;
   // ETOOMANYREFS, ENOMEM: the fds could not be put in flight, which is no reason to end.
-  reply.status = Status::kOpenFailed;
-  reply.fd_count = 0;
-  reply.slot_errno[0] = static_cast<uint16_t>(sent.error().number);
-  return reply_without_fds(config, reply);
+  o.reply.status = fail_slot(o, 0, error);
+  o.reply.fd_count = 0;
+  return send_reply(o.config, o.reply, {});
 }
 
 }  // namespace
@@ -240,52 +201,34 @@ bool serve_open(const OpenerConfig& config, const Request& request, std::span<co
 Served serve_one(const OpenerConfig& config, Rings& rings) {
   static Request request;
   static Reply reply;
-  UniqueFd fds[kMaxRequestFds];
+  UniqueFd fds[2];
   Result<Received> received = receive_message(config.socket, &request, sizeof request, fds, 0);
-  if (!received) {
-    if (received.error().number == ECONNRESET) return Served::kEnded;
-    say("the opener could not receive: %s", strerrordesc_np(received.error().number));
-    return Served::kMalformed;
+  if (received ? received->bytes == 0 : received.error().number == ECONNRESET) return Served::kEnded;
+  const char* malformed = "size or number of fds";
+  if (received && received->bytes == sizeof request && !received->truncated) {
+    malformed = find_malformation(request, received->fd_count);
   }
-  if (received->bytes == 0 && received->fd_count == 0) return Served::kEnded;
-  const char* malformed = received->bytes != sizeof request || received->truncated
-                              ? "size"
-                              : find_malformation(request, received->fd_count);
   if (malformed != nullptr) {
     say("the opener got a malformed request (%s): its broker is not to be trusted; ending", malformed);
     return Served::kMalformed;
   }
-
-  reply = {};
-  reply.version = kVersion;
-  reply.serial = request.serial;
-  bool replied = false;
-  if (request.type == RequestType::kRelease) {
-    rings.release(request.serial);
-    reply.status = Status::kReleased;
-    replied = reply_without_fds(config, reply);
+  reply = {kVersion, request.serial, Status::kReleased, 0, 0, 0, {}, 0};
+  bool replied;
+  if (request.type == RequestType::kOpen) {
+    Opening opening{config, request, reply, fds[0].get(), fds[1].get(), {}, {}, {}};
+    replied = serve_open(opening, rings);
   } else {
-    replied = serve_open(config, request, fds, rings, reply);
+    rings.release(request.serial);
+    replied = send_reply(config, reply, {});
   }
   return replied ? Served::kReplied : Served::kEnded;
 }
 
 int serve(const OpenerConfig& config) {
   static Rings rings;
-  for (;;) {
-    switch (serve_one(config, rings)) {
-      case Served::kReplied: continue;
-      case Served::kEnded: return 0;
-      case Served::kMalformed: return kMalformedExitCode;
-    }
-  }
-}
-
-bool announce(const OpenerConfig& config) {
-  Reply ready{};
-  ready.version = kVersion;
-  ready.status = Status::kReleased;
-  return reply_without_fds(config, ready);
+  Served served = send_reply(config, {kVersion, 0, Status::kReleased, 0, 0, 0, {}, 0}, {}) ? Served::kReplied : Served::kEnded;
+  while (served == Served::kReplied) served = serve_one(config, rings);
+  return served == Served::kEnded ? 0 : kMalformedExitCode;
 }
 
 }  // namespace perfbroker

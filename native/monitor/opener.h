@@ -2,10 +2,7 @@
 // can ask the kernel for, and keeps no state but the rings.
 #pragma once
 
-#include <span>
-
 #include "monitor/client.h"
-#include "monitor/protocol.h"
 #include "monitor/rings.h"
 
 namespace perfbroker {
@@ -17,8 +14,9 @@ struct OpenerConfig {
   int proc_dir = -1;  // /proc, O_PATH
   SocketAddress listener{};
   uint32_t ceiling = 0;                             // protocol::Ceiling bits
-  std::span<const uint32_t> forbidden_types = {};   // kprobe, uprobe: config1 is a pointer into the opener
-  bool forbid_dynamic_types = false;                // their numbers are not known: every dynamic PMU is refused
+  // Dynamic PMUs that are refused: kprobe and uprobe, whose config1 is a pointer into the opener.
+  static constexpr uint32_t kEveryType = ~0u;
+  std::span<const uint32_t> forbidden_types = {};
 };
 
 enum class Served { kReplied, kEnded, kMalformed };
@@ -26,10 +24,8 @@ enum class Served { kReplied, kEnded, kMalformed };
 // One request: receives it, serves it, replies. kEnded: the broker has closed its end.
 Served serve_one(const OpenerConfig& config, Rings& rings);
 
-// Serves until the end. Returns the process's exit code.
+// Announces itself with a reply of serial 0, which the broker waits for, and serves until the end. Returns the
+// process's exit code.
 int serve(const OpenerConfig& config);
-
-// "Ready": the reply with serial 0 that the broker waits for.
-bool announce(const OpenerConfig& config);
 
 }  // namespace perfbroker

@@ -1,14 +1,53 @@
 // The monitor's life after the start: it waits.
 #pragma once
 
-#include <span>
+#include <sys/signalfd.h>
 
 #include "monitor/parts.h"
 
 namespace perfbroker {
 
-// Until every part has ended. SIGTERM and SIGINT end in order, within a deadline; SIGHUP goes to the broker. When a part
-// dies unasked the others are ended. `signals`: a signalfd of these and SIGCHLD. Returns the daemon's exit code.
-int supervise(Part& opener, Part& broker, int signals);
+inline constexpr int kDeadlineMs = 5000;
+
+// Until every part has ended. SIGTERM and SIGINT end in order: the broker is told, and the opener ends by itself when the
+// broker has closed its side. SIGHUP goes to the broker. When a part dies unasked the others are ended. `signals`: a
+// signalfd of these and SIGCHLD. Returns the daemon's exit code.
+inline int supervise(std::span<Part> parts, Part& broker, int signals) {
+  bool ending = false;
+  ExitCode code = kOrdered;
+  const auto signal_part = [](const Part& part, int number) { if (part.pid > 0) kill(part.pid, number); };
+  const auto end = [&] { if (!std::exchange(ending, true)) signal_part(broker, SIGTERM); };
+  const auto on_death = [&](Part& part, int status) {
+    const pid_t pid = std::exchange(part.pid, -1);
+    if (ending && status == 0) return;
+    // Only the first death tells something: the others follow from it.
+    const bool killed = WIFSIGNALED(status);
+    if (code == kOrdered) {
+      say("the %s (pid %d) %s %d; ending", part.name, pid, killed ? "was killed by signal" : "exited with code",
+          killed ? WTERMSIG(status) : WEXITSTATUS(status));
+    }
+    code = kPartDied;
+    end();
+  };
+  while (std::ranges::any_of(parts, [](const Part& part) { return part.pid > 0; })) {
+    pollfd poller{signals, POLLIN, 0};
+    signalfd_siginfo info;
+    // Before the end nothing wakes this process but a signal.
+    if (poll(&poller, 1, ending ? kDeadlineMs : -1) == 0) {
+      if (code == kOrdered) say("not everything has ended within %d s; killing it", kDeadlineMs / 1000);
+      code = kPartDied;
+      for (const Part& part : parts) signal_part(part, SIGKILL);
+    } else if (read(signals, &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo == SIGHUP) signal_part(broker, SIGHUP);
+      if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) end();
+    }
+    int status = 0;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+      const auto found = std::ranges::find(parts, pid, &Part::pid);
+      if (found != parts.end()) on_death(*found, status);
+    }
+  }
+  return code;
+}
 
 }  // namespace perfbroker
