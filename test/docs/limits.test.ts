@@ -1,0 +1,88 @@
+/** Limits that docs/protocol.md names are those of the code. */
+import test from 'ava';
+import { DEFAULT_SOCKET } from '#dist/client/index.js';
+import { MAX_EVENTS, MAX_PREMAP_BYTES, MAX_SLOTS } from '#dist/broker/opener_protocol.js';
+import { MAX_TARGETS } from '#dist/broker/targets.js';
+import { read } from './documents.js';
+
+const protocol = read('docs/protocol.md').text;
+
+/** The value cell of a row of the table. */
+function documented(row: string): string {
+  const cell = protocol
+    .split('\n')
+    .map((line) => line.split('|').map((text) => text.trim()))
+    .find((cells) => cells[1] === row)?.[2];
+  if (cell === undefined) throw new Error(`docs/protocol.md has no row "${row}"`);
+  return cell;
+}
+
+/** "256 KiB", "8,192", "10 s", "64 fds" as a number of bytes, pieces or milliseconds. */
+function quantity(text: string): number {
+  const [, number = '', unit = ''] = /^([\d,]+)(?: (\w+))?$/.exec(text) ?? [];
+  const factor = { '': 1, fds: 1, KiB: 1024, MiB: 1024 ** 2, s: 1000 }[unit];
+  if (factor === undefined || number === '') throw new Error(`not understood: ${text}`);
+  return Number(number.replaceAll(',', '')) * factor;
+}
+
+/** A constant that its file keeps to itself. Products of numbers and shifts are understood. */
+function constant(path: string, name: string): number {
+  const [, value] = new RegExp(`\\b${name}\\s*[:=]\\s*([\\d_xul<* ]+)`).exec(read(path).text) ?? [];
+  if (value === undefined) throw new Error(`${path} has no ${name}`);
+  const [left = '', shift] = value.replaceAll('_', '').replace(/[ul]+/g, '').split('<<');
+  const product = left.split('*').reduce((all, factor) => all * Number(factor), 1);
+  return shift === undefined ? product : product * 2 ** Number(shift);
+}
+
+const SERVER = 'src/broker/server.ts';
+const CONNECTION = 'src/varlink/connection.ts';
+const rows: readonly [row: string, value: () => number][] = [
+  ['bytes of a message to the broker', () => constant(SERVER, 'messageBytes')],
+  ['nesting of a message', () => constant(SERVER, 'depth')],
+  ['fds of a message', () => constant(SERVER, 'maxFdsPerMessage')],
+  ["time from a message's first byte to its last", () => constant(CONNECTION, 'DEFAULT_MESSAGE_MS')],
+  ['bytes waiting for a client that does not read', () => constant(SERVER, 'queuedBytes')],
+  ['fds waiting for a client that does not read', () => constant(SERVER, 'queuedFds')],
+  ['fds sent to a client and not read', () => constant(CONNECTION, 'DEFAULT_UNREAD_FDS')],
+  ['time without progress for a client that does not read', () => constant(CONNECTION, 'DEFAULT_STALL_MS')],
+  ['connections of all users', () => constant(SERVER, 'MAX_CONNECTIONS')],
+  ['requests of one user waiting for the opener', () => constant('src/broker/opener.ts', 'MAX_WAITING_PER_USER')],
+  ['targets of a request', () => MAX_TARGETS],
+  ['events of a request', () => MAX_EVENTS],
+  ['fds of a reply', () => MAX_SLOTS],
+  ['rings mapped in advance, of all users', () => constant('native/monitor/protocol.h', 'kMaxRings')],
+  ['bytes mapped in advance, of all users', () => MAX_PREMAP_BYTES],
+  ['threads born between counting and attaching', () => constant('src/broker/open_method.ts', 'SPARE_FDS')],
+];
+
+for (const [row, value] of rows) {
+  test(`the documented limit of ${row} is the one in force`, (t) => {
+    t.is(quantity(documented(row)), value());
+  });
+}
+
+test('every row of the table of limits is compared', (t) => {
+  const table = protocol.slice(protocol.indexOf('Built in:')).split('\n\n')[1] ?? '';
+  const names = table
+    .split('\n')
+    .slice(2)
+    .map((line) => line.split('|')[1]?.trim());
+  t.deepEqual(
+    names,
+    rows.map(([row]) => row),
+  );
+});
+
+test('both sides of the socketpair know the same bytes of rings', (t) => {
+  t.is(constant('native/monitor/protocol.h', 'kMaxPremapBytes'), MAX_PREMAP_BYTES);
+});
+
+test('the documented socket is the default', (t) => {
+  t.true(protocol.includes(`The socket is \`${DEFAULT_SOCKET}\``));
+});
+
+test('the Python client takes less than 80 lines', (t) => {
+  const [client = ''] = /^```python\n(.*?)^```$/ms.exec(protocol)?.slice(1) ?? [];
+  const lines = client.trimEnd().split('\n').length;
+  t.true(lines > 40 && lines < 80, `${lines} lines`);
+});
