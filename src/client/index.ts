@@ -3,7 +3,7 @@
  *
  * ```ts
  * await using client = await connect();
- * await using grant = await client.open({ targets: [{ pid }], events: [spec] });
+ * await using grant = await client.open({ targets: [{ pid }], events: parseEvents('task-clock:u') });
  * for (const event of grant.events) event.enable();
  * ```
  */
@@ -12,9 +12,11 @@ export type { Client } from './client.js';
 export type { Grant } from './grant.js';
 export type { OpenedEvent } from './opened_event.js';
 export type { OpenRequest, RawEvent, TargetSelector, ThreadSelector } from './request.js';
+export { RingReader, type PerfRecord } from './ring.js';
 export { VarlinkError } from './errors.js';
 export { BrokerError, ERROR_NAMES, type ErrorName } from '../model/errors.js';
 export type { EventSource, EventSpec, Sampling } from '../model/event.js';
+export { parseEvents, type SyntaxOptions } from '../model/event_syntax.js';
 export type {
   Caller,
   Decision,
