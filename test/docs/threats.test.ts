@@ -4,9 +4,11 @@ import { read, relativeLinks } from './documents.js';
 
 const named = relativeLinks(read('SECURITY.md')).filter(({ file }) => file.endsWith('.test.ts'));
 
-/** Texts between quotes; what a template fills in may be anything. */
+/** Titles of the tests in a source; what a template fills in may be anything. */
 function titles(source: string): RegExp[] {
-  const literals = source.matchAll(/'((?:[^'\\\n]|\\.)+)'|"((?:[^"\\\n]|\\.)+)"|`((?:[^`\\\n]|\\.)+)`/g);
+  const literals = source.matchAll(
+    /\b(?:test|privileged)(?:\.\w+)?\(\s*(?:'((?:[^'\\\n]|\\.)+)'|"((?:[^"\\\n]|\\.)+)"|`((?:[^`\\\n]|\\.)+)`)/g,
+  );
   return [...literals].map(([, single, double, template]) => {
     const text = (single ?? double ?? template ?? '').replace(/\\(['"`])/g, '$1');
     const parts = template === undefined ? [text] : text.split(/\$\{[^}]*\}/);
