@@ -271,6 +271,24 @@ test.serial('a full disk ends the drain with ENOSPC', async (t) => {
   drain.close();
 });
 
+test.serial('a ring whose head is where it can not be ends the drain with EBADMSG', async (t) => {
+  // Written backwards, from the end: its head falls.
+  const WRITE_BACKWARD = 1n << 27n;
+  const fd = openSoftware({ config: CPU_CLOCK, period: 100_000, wakeupEvents: 1, bits: WRITE_BACKWARD }, process.pid);
+  closeLater(t, fd);
+  const output = outputFile(t);
+  const drain = createDrain(t, output.fd);
+  drain.addRing(fd, 8);
+  const end = ended(drain);
+  native.perfEnable(fd);
+  burn(20);
+  native.perfDisable(fd);
+  const { error, stats } = await end;
+  t.like(error, { code: 'EBADMSG' });
+  t.is(stats.bytes, 0n);
+  drain.close();
+});
+
 test.serial('a reader that goes away is EPIPE, not a signal', async (t) => {
   const [near, far] = native.socketPair('stream');
   closeLater(t, far);
