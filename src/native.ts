@@ -140,8 +140,10 @@ export interface NativeBinding {
   receiveMessage(socket: Fd, into: Uint8Array): Received | null;
   /** SIOCOUTQ: kernel memory, bytes, of what was sent on a stream socket and not yet read; 0 exactly when the peer has read all of it. */
   unreadBytes(socket: Fd): number;
-  /** SO_SNDBUF / SO_RCVBUF etc. are left alone. shutdown(SHUT_RDWR); errors are ignored. */
+  /** shutdown(SHUT_RDWR); errors are ignored. */
   shutdown(socket: Fd): void;
+  /** shutdown(SHUT_WR): the peer reads what is there, then the end of the stream. Errors are ignored. */
+  endWriting(socket: Fd): void;
   // fds
   /** close(2). EBADF throws: it is always a bug. */
   close(fd: Fd): void;

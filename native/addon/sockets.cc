@@ -205,6 +205,11 @@ Napi::Value shutdown_socket(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value end_writing(const Napi::CallbackInfo& info) {
+  ::shutdown(fd_argument(info, 0, "socket"), SHUT_WR);
+  return info.Env().Undefined();
+}
+
 }  // namespace
 
 void export_sockets(Napi::Object exports) {
@@ -217,6 +222,7 @@ void export_sockets(Napi::Object exports) {
   set_function(exports, "receiveMessage", receive_bytes);
   set_function(exports, "unreadBytes", unread_bytes);
   set_function(exports, "shutdown", shutdown_socket);
+  set_function(exports, "endWriting", end_writing);
 }
 
 }  // namespace perfbroker::addon

@@ -4,6 +4,7 @@ import { brokerError } from '../model/error_table.js';
 import { native, READABLE, type Fd, type Poller } from '../native.js';
 import { BROKER_INTERFACE } from '../varlink/broker_interface.js';
 import type { Connection, ConnectionLimits } from '../varlink/connection.js';
+import { FdsInFlight } from '../varlink/fds_in_flight.js';
 import { Service, type ErrorReply } from '../varlink/service.js';
 import { ValidationError } from '../varlink/validate.js';
 import type { Broker } from './broker.js';
@@ -22,9 +23,17 @@ const CONNECTION_LIMITS: ConnectionLimits = {
 };
 /** Connections of all users together; perfbrokerd's fd limit leaves room for them. */
 const MAX_CONNECTIONS = 2048;
+/** Fds that one user's connections may have been sent and not have read; the kernel counts all users' against us. */
+const MAX_FDS_IN_FLIGHT = 1024;
 /** Connections taken from the backlog before others get their turn on the event loop. */
 const ACCEPTS_PER_TURN = 32;
 const RETRY_MS = 100;
+
+/** What one user's connections have in common. */
+interface UserShare {
+  open: number;
+  readonly inFlight: FdsInFlight;
+}
 
 export class Server {
   readonly #broker: Broker;
@@ -32,7 +41,7 @@ export class Server {
   readonly #poller: Poller;
   readonly #service: Service<ClientConnection>;
   readonly #connections = new Map<ClientConnection, Connection>();
-  readonly #perUser = new Map<number, number>();
+  readonly #users = new Map<number, UserShare>();
 
   constructor(broker: Broker, listener: Fd) {
     this.#broker = broker;
@@ -80,9 +89,10 @@ export class Server {
 
   #greet(socket: Fd): void {
     let client: ClientConnection;
+    let share: UserShare;
     try {
       client = new ClientConnection(socket, vetPeer(socket));
-      this.#count(client);
+      share = this.#enter(client);
     } catch (error) {
       // Whoever it is gets an answer to the call that it is about to make, and no more.
       refuse(socket, this.#errorReply(error, 'connect'));
@@ -91,6 +101,7 @@ export class Server {
     const connection = this.#service.serve({
       socket,
       limits: CONNECTION_LIMITS,
+      inFlight: share.inFlight,
       context: client,
       admit: () => {
         const refusal = this.#broker.admit(client.subject);
@@ -101,14 +112,16 @@ export class Server {
           this.#broker.parts.log.info(
             `connection of uid ${client.subject.uid} pid ${client.subject.pid} closed: ${kind}: ${detail}`,
           );
-        this.#forget(client);
+        this.#leave(client, share);
       },
     });
     this.#connections.set(client, connection);
   }
 
-  #count({ subject: { uid } }: ClientConnection): void {
-    const open = this.#perUser.get(uid) ?? 0;
+  /** Takes a place among the user's connections. */
+  #enter({ subject: { uid } }: ClientConnection): UserShare {
+    const share = this.#users.get(uid) ?? { open: 0, inFlight: new FdsInFlight(MAX_FDS_IN_FLIGHT) };
+    const open = share.open + share.inFlight.lingering;
     const limit = this.#broker.policy.service.connections;
     if (open >= limit || this.#connections.size >= MAX_CONNECTIONS)
       throw brokerError(
@@ -116,16 +129,16 @@ export class Server {
         'connections',
         `uid ${uid} has ${open} of ${limit} connections, all users ${this.#connections.size} of ${MAX_CONNECTIONS}`,
       );
-    this.#perUser.set(uid, open + 1);
+    share.open += 1;
+    this.#users.set(uid, share);
+    return share;
   }
 
-  #forget(client: ClientConnection): void {
+  #leave(client: ClientConnection, share: UserShare): void {
     client.closed = true;
     this.#connections.delete(client);
-    const { uid } = client.subject;
-    const open = (this.#perUser.get(uid) ?? 1) - 1;
-    if (open === 0) this.#perUser.delete(uid);
-    else this.#perUser.set(uid, open);
+    share.open -= 1;
+    if (share.open === 0 && share.inFlight.lingering === 0) this.#users.delete(client.subject.uid);
     this.#broker.grants.endOwnedBy(client, 'connection');
   }
 
@@ -148,11 +161,22 @@ function errorReply(error: BrokerError): ErrorReply {
   };
 }
 
+/** Refused connections that are kept for a moment, so that the caller can send its call and read the answer. */
+const MAX_REFUSED = 64;
+const REFUSED_MS = 1000;
+let refused = 0;
+
 function refuse(socket: Fd, { name, parameters }: ErrorReply): void {
   try {
     native.sendMessage(socket, Buffer.from(`${JSON.stringify({ error: name, parameters })}\0`), []);
+    native.endWriting(socket);
   } catch {
     // Gone already.
   }
-  native.close(socket);
+  if (refused >= MAX_REFUSED) return native.close(socket);
+  refused += 1;
+  setTimeout(() => {
+    refused -= 1;
+    native.close(socket);
+  }, REFUSED_MS);
 }

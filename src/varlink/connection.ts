@@ -2,6 +2,7 @@ import { native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } fr
 import { closeFds } from './close_fds.js';
 import { encodeFrame, FrameReader, ProtocolError, type Frame } from './framing.js';
 import { parseJsonObject } from './json.js';
+import { FdsInFlight } from './fds_in_flight.js';
 import { SendQueue } from './send_queue.js';
 
 export interface ConnectionLimits {
@@ -42,6 +43,8 @@ export interface ConnectionOptions {
   /** A connected AF_UNIX stream socket, non-blocking. The connection owns it from now on. */
   readonly socket: Fd;
   readonly limits: ConnectionLimits;
+  /** Shared by the connections of one user; absent: one of its own, with `limits.unreadFds`. */
+  readonly inFlight?: FdsInFlight;
   readonly onMessage: (message: Message) => void;
   /** Once; the socket and every undelivered fd are closed by then. */
   readonly onClose: (reason: CloseReason) => void;
@@ -73,6 +76,7 @@ export class Connection {
   readonly #poller: Poller;
   readonly #reader: FrameReader;
   readonly #queue: SendQueue;
+  readonly #shared: FdsInFlight | undefined;
   #interest = 0;
   #paused = false;
   #closed = false;
@@ -84,13 +88,14 @@ export class Connection {
   #stallTimer: NodeJS.Timeout | null = null;
   #retryTimer: NodeJS.Timeout | null = null;
 
-  constructor({ socket, limits, onMessage, onClose }: ConnectionOptions) {
+  constructor({ socket, limits, inFlight, onMessage, onClose }: ConnectionOptions) {
     this.#socket = socket;
     this.#limits = limits;
     this.#onMessage = onMessage;
     this.#onClose = onClose;
     this.#reader = new FrameReader(limits);
-    this.#queue = new SendQueue(limits.unreadFds ?? DEFAULT_UNREAD_FDS);
+    this.#shared = inFlight;
+    this.#queue = new SendQueue(inFlight ?? new FdsInFlight(limits.unreadFds ?? DEFAULT_UNREAD_FDS));
     this.#poller = native.createPoller(socket, (status, events) => this.#onReady(status, events));
     this.#updateInterest();
   }
@@ -300,6 +305,8 @@ export class Connection {
     if (this.#nextTurn !== null) clearImmediate(this.#nextTurn);
     closeFds(this.#reader.takeFds());
     this.#queue.clear();
+    this.#shared?.closing(this.#socket);
+    native.endWriting(this.#socket); // a duplicate that lingers must not keep the peer waiting for our end
     native.close(this.#socket);
     this.#onClose(reason);
   }

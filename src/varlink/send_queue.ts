@@ -1,5 +1,6 @@
 import { native, type Fd, type NativeError } from '../native.js';
 import { closeFds } from './close_fds.js';
+import type { FdsInFlight } from './fds_in_flight.js';
 
 interface Outgoing {
   rest: Uint8Array;
@@ -13,20 +14,16 @@ export type SendProgress = 'sent' | 'busy' | 'fds-in-flight' | { readonly error:
  * Messages on their way out, in order, each with the fds that it owns. One sendmsg(2) never holds more than one
  * message, so that the fds of a message are the only ones in it (see framing.ts); they go with its first byte, and are
  * closed here as soon as the kernel has taken them.
- *
- * The kernel counts fds in flight against the *sender's* user, over all sockets (unix(7), ETOOMANYREFS): a peer that
- * lets them lie would use up everybody's. So no more than `unreadFds` are sent to a peer that has not read what it got.
  */
 export class SendQueue {
   readonly #messages: Outgoing[] = [];
-  readonly #unreadFds: number;
+  readonly #inFlight: FdsInFlight;
   #bytes = 0;
   #fds = 0;
-  /** Fds sent since the peer was last seen to have read everything. */
-  #unread = 0;
 
-  constructor(unreadFds: number) {
-    this.#unreadFds = unreadFds;
+  /** @param inFlight what has been sent and not read, here and over other connections of the peer's */
+  constructor(inFlight: FdsInFlight) {
+    this.#inFlight = inFlight;
   }
 
   get empty(): boolean {
@@ -53,12 +50,12 @@ export class SendQueue {
    */
   flush(socket: Fd, onProgress: () => void): SendProgress {
     for (let head = this.#messages[0]; head !== undefined; head = this.#messages[0]) {
-      const sent = this.#mayFly(socket, head.fds.length) ? attempt(socket, head) : 'fds-in-flight';
+      const sent = this.#inFlight.maySend(head.fds.length) ? attempt(socket, head) : 'fds-in-flight';
       if (typeof sent !== 'number') return sent;
       onProgress();
       this.#bytes -= sent;
       this.#fds -= head.fds.length;
-      this.#unread += head.fds.length;
+      this.#inFlight.sent(socket, head.fds.length);
       const { fds } = head;
       head.fds = [];
       head.rest = head.rest.subarray(sent);
@@ -66,14 +63,6 @@ export class SendQueue {
       closeFds(fds);
     }
     return 'sent';
-  }
-
-  #mayFly(socket: Fd, fds: number): boolean {
-    if (fds === 0 || this.#unread === 0 || this.#unread + fds <= this.#unreadFds) return true;
-    // A socket that has failed meanwhile says so when it is sent to.
-    if (native.unreadBytes(socket) > 0) return false;
-    this.#unread = 0;
-    return true;
   }
 
   /** Forgets every message and closes the fds that were not sent. */

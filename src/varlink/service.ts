@@ -2,6 +2,7 @@
 import type { Fd } from '../native.js';
 import { Connection, type CloseReason, type ConnectionLimits, type Message } from './connection.js';
 import { FdBag } from './fd_bag.js';
+import type { FdsInFlight } from './fds_in_flight.js';
 import type { Interface, Method } from './idl.js';
 import { Replier, type ErrorReply } from './replier.js';
 import { SERVICE_INTERFACE } from './service_interface.js';
@@ -49,6 +50,8 @@ export interface ServeOptions<Context> {
   /** A connected socket; owned by the connection from now on. */
   readonly socket: Fd;
   readonly limits: ConnectionLimits;
+  /** See {@link FdsInFlight}. */
+  readonly inFlight?: FdsInFlight;
   readonly context: Context;
   readonly onClose?: (reason: CloseReason) => void;
   /** Called before each call is looked at; an error reply refuses it (for rate limits). */
@@ -86,10 +89,11 @@ export class Service<Context = unknown> {
   }
 
   /** Answers the calls that come over a socket, one at a time and in order; nothing is read while one runs. */
-  serve({ socket, limits, context, onClose, admit }: ServeOptions<Context>): Connection {
+  serve({ socket, limits, inFlight, context, onClose, admit }: ServeOptions<Context>): Connection {
     const connection = new Connection({
       socket,
       limits,
+      ...(inFlight === undefined ? {} : { inFlight }),
       onClose: (reason) => onClose?.(reason),
       onMessage: (message) => this.#onMessage(connection, message, context, admit),
     });

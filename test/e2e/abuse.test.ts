@@ -328,3 +328,44 @@ privileged('a collector that runs out of fds gets an error and no half grant', a
   t.regex(outcome, /left (-\d+|0|1)$/);
   t.is(await unharmed(before), null);
 });
+
+privileged('fds that one user lets lie in closed connections can not use up what others are sent', async (t) => {
+  const before = openFds(daemon.parts.broker);
+  const hoarder = runAs({ uid: ALICE, socket: daemon.socket }, async ({ native }) => {
+    const target = { kind: 'process', pid: process.pid, threads: 'leader' };
+    const event = { source: { kind: 'software', name: 'task-clock' }, exclude: ['kernel'] };
+    const open = Buffer.from(
+      `${JSON.stringify({ method: 'org.perfbroker.Broker.Open', parameters: { targets: [target], events: Array.from({ length: 16 }, () => event) } })}\0`,
+    );
+    const sockets = [];
+    let refused = 0;
+    for (let i = 0; i < 400; i++) {
+      try {
+        const socket = native.connectUnix(process.env['PERFBROKER_SOCKET']!);
+        native.sendMessage(socket, open, []);
+        // Garbage after the call: the broker answers, then closes its end; the fds stay with ours, unread.
+        native.sendMessage(socket, Buffer.from('garbage\0'), []);
+        sockets.push(socket);
+      } catch {
+        refused += 1;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    return { sockets: sockets.length, refused };
+  });
+  await sleep(1500);
+  const uid = await runAs({ uid: BOB, socket: daemon.socket }, async ({ client, syntax }) => {
+    const connection = await client.connect();
+    const grant = await connection.open({
+      targets: [{ pid: process.pid, threads: 'leader' }],
+      events: syntax.parseEvents('task-clock:u'),
+    });
+    return grant.events.length;
+  });
+  t.is(uid, 1);
+  const held = openFds(daemon.parts.broker) - before;
+  t.true(held < 300, `${held} more fds in the broker while one user hoards`);
+  t.true((await hoarder).sockets > 100);
+  t.is(await unharmed(before), null);
+});

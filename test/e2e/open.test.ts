@@ -266,6 +266,8 @@ privileged('a grant ends when its target does, and its fds are closed', async (t
   );
   t.is(await grants, 'ended');
   await victim.end();
+  for (let tries = 0; tries < 40 && openFds(daemon.parts.broker) !== before; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 50));
   t.is(openFds(daemon.parts.broker), before);
 });
 

@@ -164,8 +164,8 @@ test.serial('sockets in the file system: listen, connect, accept and their error
   const into = new Uint8Array(2);
   t.is(native.receiveMessage(server, into)?.bytes, 1);
   t.is(into[0], 7);
-  native.shutdown(client);
-  native.shutdown(client);
+  native.endWriting(client);
+  native.endWriting(client);
   t.is(native.receiveMessage(server, into)?.bytes, 0);
 
   t.throws(() => native.listenUnix(path, 8), { code: 'EADDRINUSE' });

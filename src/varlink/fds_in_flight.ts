@@ -1,0 +1,71 @@
+import { native, type Fd } from '../native.js';
+
+/** While a closed connection's fds are unread; not otherwise. */
+const REFRESH_MS = 1000;
+
+/**
+ * Fds that were sent over some sockets and not yet read. The kernel counts them against the *sender's* user, over all
+ * its sockets (unix(7), ETOOMANYREFS), and goes on counting when the sender has closed its end: a user who lets them
+ * lie would use up everybody's. So all connections of one user share one of these, and a connection that is closed over
+ * unread fds leaves a duplicate of its socket here, which tells when they are gone.
+ */
+export class FdsInFlight {
+  readonly #limit: number;
+  /** Fds sent over each socket since it was last seen to be read empty. */
+  readonly #unread = new Map<Fd, number>();
+  readonly #lingering = new Set<Fd>();
+  #timer: NodeJS.Timeout | null = null;
+  #total = 0;
+
+  /** @param limit fds in flight at a time; a single message may go beyond it when nothing else is in flight */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Closed connections whose peer keeps unread fds in its socket. */
+  get lingering(): number {
+    this.#refresh();
+    return this.#lingering.size;
+  }
+
+  maySend(fds: number): boolean {
+    if (fds === 0 || this.#total === 0 || this.#total + fds <= this.#limit) return true;
+    this.#refresh();
+    return this.#total === 0 || this.#total + fds <= this.#limit;
+  }
+
+  sent(socket: Fd, fds: number): void {
+    if (fds === 0) return;
+    this.#unread.set(socket, (this.#unread.get(socket) ?? 0) + fds);
+    this.#total += fds;
+  }
+
+  /** The connection is about to close `socket`. */
+  closing(socket: Fd): void {
+    this.#refresh();
+    const unread = this.#unread.get(socket);
+    if (unread === undefined) return;
+    this.#drop(socket);
+    const duplicate = native.duplicate(socket);
+    this.#lingering.add(duplicate);
+    this.sent(duplicate, unread);
+    // No event says that a peer has read or gone which could not as well be made to come for ever.
+    this.#timer ??= setInterval(() => this.#refresh(), REFRESH_MS).unref();
+  }
+
+  #refresh(): void {
+    for (const socket of [...this.#unread.keys()]) {
+      if (native.unreadBytes(socket) > 0) continue;
+      this.#drop(socket);
+      if (this.#lingering.delete(socket)) native.close(socket);
+    }
+    if (this.#timer === null || this.#lingering.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  #drop(socket: Fd): void {
+    this.#total -= this.#unread.get(socket) ?? 0;
+    this.#unread.delete(socket);
+  }
+}
