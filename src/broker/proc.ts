@@ -65,7 +65,10 @@ export function readThreads(pid: number): readonly number[] | null {
  * @returns the pid; 'gone' when the process was reaped; 'foreign' when it lives outside our pid namespace; 'not-a-pidfd'
  */
 export function pidOfPidfd(fd: number): number | 'gone' | 'foreign' | 'not-a-pidfd' {
-  // A pidfd's fdinfo has a Pid line and nothing else does; nothing a client sends can fake the file system of fdinfo.
+  // The kernel's own names for it: a file system's paths begin with a slash. fdinfo alone would not do, as other kinds
+  // of fd put names there that a user chose.
+  const name = readlinkSync(`/proc/self/fd/${fd}`);
+  if (name !== 'anon_inode:[pidfd]' && !name.startsWith('pidfd:[')) return 'not-a-pidfd';
   const pid = /^Pid:\s+(-?\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
   if (pid === undefined) return 'not-a-pidfd';
   const number = Number(pid);
