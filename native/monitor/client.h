@@ -79,6 +79,15 @@ inline void examine_client(int connection, int proc_dir, Client& client) {
   client.known = pidfd_alive(pidfd.get());
 }
 
+// What is not as it was decided upon (protocol::Mismatch bits).
+inline uint32_t identity_mismatch(const protocol::Identity& seen, const protocol::Identity& expected) {
+  uint32_t mismatch = seen.start_time != expected.start_time ? uint32_t{protocol::kMismatchStartTime} : 0;
+  if (memcmp(seen.uid, expected.uid, sizeof seen.uid) != 0) mismatch |= protocol::kMismatchUid;
+  if (memcmp(seen.gid, expected.gid, sizeof seen.gid) != 0) mismatch |= protocol::kMismatchGid;
+  if (seen.permitted != expected.permitted) mismatch |= protocol::kMismatchCapabilities;
+  return seen.dumpable == expected.dumpable ? mismatch : mismatch | protocol::kMismatchDumpable;
+}
+
 // The obstacles (protocol::Mismatch bits) that the kernel's PTRACE_MODE_READ_REALCREDS check would find, ptrace(2).
 inline uint32_t same_user_obstacles(const Client& client, const protocol::Identity& target, bool target_in_own_namespace) {
   using namespace protocol;

@@ -5,6 +5,7 @@
 #include "monitor/kernel_tables.h"
 #include "monitor/supervise.h"
 #include "monitor/trial.h"
+#include "tracer/part.h"
 
 using namespace perfbroker;
 
@@ -21,7 +22,7 @@ void fix_standard_fds() {
 // What is opened with privilege and used without.
 struct Resources {
   Listener listener;
-  UniqueFd proc_dir, root, audit, tracepoints, opener_end, broker_end;
+  UniqueFd proc_dir, root, audit, tracepoints, opener_end, broker_end, tracer_end, tracer_broker_end;
   std::vector<uint32_t> pointer_pmus;
 };
 
@@ -50,20 +51,19 @@ int open_resources(const Options& o, Resources& r) {
   return r.listener.fd ? -1 : static_cast<int>(kSocket);
 }
 
-// Node through the working directory, which was chosen as root: no right on the directories above it is needed. A
-// small young generation and no optimising compiler: a fifth less memory, and less to attack, for a little time.
+// Node through the working directory, which was chosen as root: no right on the directories above it is needed.
 std::vector<std::string> broker_argv(const Options& o, const Resources& r, unsigned capability) {
   const char* name = r.listener.address.value.sun_path;
   const std::string socket(name, strnlen(name, r.listener.address.length - sizeof(sa_family_t)));
   std::vector<std::string> argv = {
-      o.node, "--max-semi-space-size=1", "--no-opt", "--disable-proto=delete", "--disallow-code-generation-from-strings",
-      "--preserve-symlinks", "--preserve-symlinks-main", "/proc/self/cwd/dist/broker/main.js",
-      "--socket", socket.empty() ? o.socket : socket, "--ceiling", o.ceiling,
-      "--capability", std::string("CAP_") + cap_name(capability), "--paranoid", std::to_string(read_paranoid_level()),
-      "--log-level", o.log_level};
+      o.node, "--disable-proto=delete", "--disallow-code-generation-from-strings", "--preserve-symlinks",
+      "--preserve-symlinks-main", "/proc/self/cwd/dist/broker/main.js", "--socket", socket.empty() ? o.socket : socket,
+      "--ceiling", o.ceiling, "--capability", std::string("CAP_") + cap_name(capability),
+      "--paranoid", std::to_string(read_paranoid_level()), "--log-level", o.log_level};
   if (!o.policy.empty()) argv.insert(argv.end(), {"--policy", o.policy});
   if (r.audit) argv.insert(argv.end(), {"--audit-fd", "5"});
   if (r.tracepoints) argv.insert(argv.end(), {"--tracepoints-fd", "6"});
+  if (r.tracer_broker_end) argv.insert(argv.end(), {"--tracer-fd", "7"});
   return argv;
 }
 
@@ -76,6 +76,7 @@ int start(const Options& o, Resources& r, unsigned capability, uint64_t held, bo
   const UniqueFd signals(signalfd(-1, &handled, SFD_CLOEXEC));
   int ends[2];
   if (!signals || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return kStartup;
+  if (!make_tracer_ends(o, held, r.tracer_end, r.tracer_broker_end)) return kNoCapability;
   r.opener_end.reset(ends[0]);
   r.broker_end.reset(ends[1]);
   fcntl(ends[1], F_SETFL, O_NONBLOCK);
@@ -87,15 +88,16 @@ int start(const Options& o, Resources& r, unsigned capability, uint64_t held, bo
   const Privileges broker_privileges{"broker", change_ids, seal, b, b, b, o.broker.gid, 0};
   // kill(2), and the parent-death signal with it, go by the sender's real and effective uid: with one of each part's the
   // monitor can end both without CAP_KILL. Real and saved are the opener's, so that the broker can not signal it.
-  const Privileges monitor_privileges{"monitor", change_ids, seal, w, b, w, o.broker.gid, 0};
+  const Privileges own{"monitor", change_ids, seal, w, b, w, o.broker.gid, 0};
 
   OpenerConfig config{r.opener_end.get(), r.proc_dir.get(), r.listener.address, o.classes, r.pointer_pmus};
-  const BrokerStart broker_start{{r.listener.fd.get(), r.broker_end.get(), r.audit.get(), r.tracepoints.get()}, r.root.get(),
-                                 r.proc_dir.get(), o.policy, broker_argv(o, r, capability)};
+  const BrokerStart broker_start{{r.listener.fd.get(), r.broker_end.get(), r.audit.get(), r.tracepoints.get(),
+                                  r.tracer_broker_end.get()}, r.root.get(), r.proc_dir.get(), o.policy, broker_argv(o, r, capability)};
   Part parts[] = {
       start_part("opener", [&](int channel, pid_t self) { run_opener(opener_privileges, config, channel, self); }),
-      start_part("broker", [&](int channel, pid_t self) { run_broker(broker_privileges, broker_start, channel, self); })};
-  for (const Part& part : parts) {
+      start_part("broker", [&](int channel, pid_t self) { run_broker(broker_privileges, broker_start, channel, self); }),
+      o.with_tracer != 0 ? start_tracer(o, {r.tracer_end.get(), config.proc_dir, config.listener}, change_ids, seal, w) : Part{}};
+  for (const Part& part : std::span(parts, 2 + o.with_tracer)) {
     const int code = receive_byte(part.channel.get());
     if (code < 0) say("the %s ended before it was ready", part.name);
     if (code != 0) return code > 0 ? code : static_cast<int>(kPartDied);
@@ -104,8 +106,7 @@ int start(const Options& o, Resources& r, unsigned capability, uint64_t held, bo
   const UniqueFd proc_dir = std::move(r.proc_dir);
   r = {};
   clearenv();
-  if (!drop_privileges(monitor_privileges) || install_monitor_filter() != 0) _exit(kProof);
-  if (!prove_privileges(monitor_privileges, proc_dir.get())) _exit(kProof);
+  if (!drop_privileges(own) || install_monitor_filter() != 0 || !prove_privileges(own, proc_dir.get())) _exit(kProof);
   if (!send_byte(parts[1].channel.get(), 0)) _exit(kPartDied);
   if (const int code = receive_byte(parts[1].channel.get()); code > 0) _exit(code);
   _exit(supervise(parts, parts[1], signals.get()));
@@ -133,7 +134,7 @@ int main(int argc, char** argv) {
   if (!change_ids) {
     say("%s: without CAP_SETUID and CAP_SETGID all parts run as uid %u", getuid() == 0 ? "refused" : "warning", getuid());
     if (getuid() == 0 || geteuid() == 0) return kStartup;
-    options.broker = options.opener = {getuid(), getgid()};
+    options.broker = options.opener = options.tracer = {getuid(), getgid()};
   }
   Resources resources;
   if (const int code = open_resources(options, resources); code >= 0) return code;

@@ -49,20 +49,11 @@ bool is_cgroup_directory(int fd) {
          (system.f_type == CGROUP2_SUPER_MAGIC || system.f_type == CGROUP_SUPER_MAGIC);
 }
 
-uint32_t compare(const Identity& seen, const Identity& expected) {
-  uint32_t mismatch = seen.start_time != expected.start_time ? uint32_t{kMismatchStartTime} : 0;
-  if (memcmp(seen.uid, expected.uid, sizeof seen.uid) != 0) mismatch |= kMismatchUid;
-  if (memcmp(seen.gid, expected.gid, sizeof seen.gid) != 0) mismatch |= kMismatchGid;
-  if (seen.permitted != expected.permitted) mismatch |= kMismatchCapabilities;
-  if (seen.dumpable != expected.dumpable) mismatch |= kMismatchDumpable;
-  return mismatch;
-}
-
 // The target as the broker says it saw it; and the client's own right to read it, unless the ceiling goes further.
 Status check_process(Opening& o, Client& client, const Process& process) {
   Identity identity;
   if (!read_identity(process.directory.get(), identity) || !pidfd_alive(o.target)) return Status::kTargetGone;
-  if (const uint32_t mismatch = compare(identity, o.request.expected)) return fail(o, Status::kTargetChanged, mismatch);
+  if (const uint32_t mismatch = identity_mismatch(identity, o.request.expected)) return fail(o, Status::kTargetChanged, mismatch);
   if ((o.config.ceiling & kOtherUsers) != 0) return Status::kOpened;
   if (!client.known) examine_client(o.connection, o.config.proc_dir, client);
   const bool own_namespace = in_own_user_namespace(o.config.proc_dir, process.directory.get());

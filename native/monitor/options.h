@@ -14,15 +14,15 @@ enum ExitCode : int { kOrdered = 0, kUsage = 2, kNoCapability = 3, kSocket = 4, 
 inline constexpr const char* kClassNames[] = {"user", "raw", "breakpoint", "tracepoint", "kernel", "other-users", "system-wide"};
 
 // The service users' ids where they have not been created.
-inline constexpr uid_t kFallbackBroker = 60910, kFallbackOpener = 60911;
+inline constexpr uid_t kFallbackBroker = 60910, kFallbackOpener = 60911, kFallbackTracer = 60912;
 
 struct Account { uid_t uid = static_cast<uid_t>(-1); gid_t gid = static_cast<gid_t>(-1); };  // -1: as it comes
 
 struct Options {
   std::string policy, socket, socket_owner, socket_group, socket_mode = "0666", ceiling = "user", audit, user, opener_user,
-      node = "node", log_level = "info";
-  Account broker, opener, socket_ids;  // what the texts above mean, from here on
-  uint32_t mode = 0, classes = 0;
+      tracer_user, node = "node", log_level = "info";
+  Account broker, opener, tracer, socket_ids;  // what the texts above mean, from here on
+  uint32_t mode = 0, classes = 0, with_tracer = 0;
 };
 
 inline bool parse_number(std::string_view text, uint32_t& value, int base = 10) {
@@ -77,6 +77,7 @@ inline const char* interpret(Options& o) {
   if (!o.socket_group.empty() && !find_group(o.socket_group, o.socket_ids.gid)) return "socket-group";
   if (!find_service_user(o.user, "perfbroker", kFallbackBroker, o.broker)) return "user";
   if (!find_service_user(o.opener_user, "perfbroker-opener", kFallbackOpener, o.opener)) return "opener-user";
+  if (!find_service_user(o.tracer_user, "perfbroker-tracer", kFallbackTracer, o.tracer)) return "tracer-user";
   constexpr const char* levels[] = {"error", "warn", "info", "debug"};
   if (std::ranges::find(levels, o.log_level) == std::end(levels)) return "log-level";
   if (const char* path = secure_getenv("PERFBROKER_SOCKET"); o.socket.empty() && path != nullptr) o.socket = path;
@@ -94,13 +95,14 @@ inline int parse_options(std::span<char*> arguments, Options& o) {
   const std::pair<const char*, std::string*> table[] = {
       {"policy", &o.policy}, {"socket", &o.socket}, {"socket-owner", &o.socket_owner}, {"socket-group", &o.socket_group},
       {"socket-mode", &o.socket_mode}, {"ceiling", &o.ceiling}, {"audit", &o.audit}, {"user", &o.user},
-      {"opener-user", &o.opener_user}, {"node", &o.node}, {"log-level", &o.log_level}};
+      {"opener-user", &o.opener_user}, {"tracer-user", &o.tracer_user}, {"node", &o.node}, {"log-level", &o.log_level}};
   for (size_t i = 0; i < arguments.size(); i++) {
     std::string name = arguments[i];
     if (name == "--help" || name == "--version") {
       fputs(name == "--help" ? help : "perfbrokerd 0.1.0\n", stdout);
       return kOrdered;
     }
+    if (name == "--with-tracer") { o.with_tracer = 1; continue; }
     const size_t equals = name.find('=');
     const auto* found = std::ranges::find_if(
         table, [&](const auto& option) { return name.substr(0, equals) == std::string("--") + option.first; });

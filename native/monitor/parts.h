@@ -10,7 +10,7 @@ namespace perfbroker {
 
 // A child. It sends one byte on its channel when its proof held (0), or the code to exit with; the broker then waits
 // for one byte before it executes node. End of file: it runs.
-struct Part { const char* name; pid_t pid; UniqueFd channel; };
+struct Part { const char* name = nullptr; pid_t pid = -1; UniqueFd channel = {}; };
 
 // The next byte on a channel; -1 is end of file.
 inline int receive_byte(int channel) {
@@ -79,7 +79,7 @@ inline void become(const Privileges& p, int channel, int proc_dir, pid_t monitor
 }
 
 struct BrokerStart {
-  int fds[4];          // listener, opener, audit, tracepoints; -1: none
+  int fds[5];          // listener, opener, audit, tracepoints, tracer; -1: none
   int root, proc_dir;  // directories: the install root, /proc
   const std::string& policy;
   std::vector<std::string> argv;
@@ -92,26 +92,26 @@ inline bool is_readable(const char* path) {
 }
 
 [[noreturn]] inline void run_broker(const Privileges& p, const BrokerStart& s, int channel, pid_t monitor) {
-  int fds[] = {s.fds[0], s.fds[1], s.fds[2], s.fds[3], channel, s.proc_dir};
+  int fds[] = {s.fds[0], s.fds[1], s.fds[2], s.fds[3], s.fds[4], channel, s.proc_dir};
   if (fchdir(s.root) != 0 || !arrange_fds(fds)) _exit(kStartup);
   for (const int fd : std::span(fds).subspan(std::size(s.fds))) fcntl(fd, F_SETFD, FD_CLOEXEC);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  become(p, fds[4], fds[5], monitor, install_broker_filter);
-  if (!is_readable("dist/broker/main.js") || !is_readable(s.policy.empty() ? "." : s.policy.c_str())) give_up(fds[4], kStartup);
+  become(p, fds[5], fds[6], monitor, install_broker_filter);
+  if (!is_readable("dist/broker/main.js") || !is_readable(s.policy.empty() ? "." : s.policy.c_str())) give_up(fds[5], kStartup);
   std::vector<const char*> argv;
   for (const std::string& argument : s.argv) argv.push_back(argument.c_str());
   argv.push_back(nullptr);
   const char* environment[] = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/", nullptr};
-  if (receive_byte(fds[4]) < 0) _exit(kPartDied);
+  if (receive_byte(fds[5]) < 0) _exit(kPartDied);
   // The search goes by the starter's PATH, which is still this process's.
   for (const char* node : {argv[0], "/usr/bin/node", "/usr/local/bin/node"}) {
     execvpe(node, const_cast<char* const*>(argv.data()), const_cast<char* const*>(environment));
     say("%s can not be executed by uid %u: %s", node, geteuid(), strerrordesc_np(errno));
     if (strchr(argv[0], '/') != nullptr) break;  // --node, and nothing else
   }
-  give_up(fds[4], kStartup);
+  give_up(fds[5], kStartup);
 }
 
 }  // namespace perfbroker

@@ -1,0 +1,27 @@
+// Taking capabilities from a live process in all its threads.
+#pragma once
+
+#include "tracer/attach.h"
+
+namespace perfbroker {
+
+struct Order {
+  uint64_t drop;  // capability bits
+  bool no_new_privs, dry_run;
+  uint32_t deadline;  // ms
+  protocol::Identity expected;
+};
+
+struct Outcome {
+  tracer_protocol::Status status;
+  uint32_t detail = 0;
+  pid_t tid = 0;
+  uint32_t stopped = 0;                               // microseconds
+  std::span<tracer_protocol::ThreadResult> results = {};  // static memory
+};
+
+// The handler of SIGALRM must be there and must not restart calls. Threads that could not be stopped stay attached until
+// this process ends. `proc_dir`: /proc.
+Outcome downgrade(int proc_dir, const Process& process, const Order& order);
+
+}  // namespace perfbroker

@@ -1,0 +1,40 @@
+#include "tracer/refuse.h"
+
+namespace perfbroker {
+
+using tracer_protocol::Refusal;
+
+namespace {
+
+bool is_kernel_thread(const Process& process) {
+  constexpr uint32_t kernel_thread = 0x00200000;  // PF_KTHREAD, include/linux/sched.h
+  std::string_view text;
+  if (!read_file(process.directory.get(), "stat", text_buffer, text)) return false;
+  text.remove_prefix(std::min(text.rfind(')'), text.size()));
+  for (int field = 2; field < 9; field++) text.remove_prefix(std::min(text.find(' ', 1), text.size()));
+  uint32_t flags = 0;
+  return take_number(text, flags) && (flags & kernel_thread) != 0;
+}
+
+}  // namespace
+
+Refusal refuse_process(int proc_dir, const Process& process) {
+  if (process.pid == 1) return Refusal::kInit;
+  if (is_kernel_thread(process)) return Refusal::kKernelThread;
+  ThreadFacts target, facts{};
+  const bool known = read_facts(proc_dir, process.pid, target);
+  // From this process over the tracer to the monitor, whose children are the parts, and on.
+  int generation = 0;
+  for (pid_t pid = getpid(); pid > 0; pid = facts.parent, generation++) {
+    if (pid == process.pid || (known && generation == 2 && target.parent == pid)) return Refusal::kAncestor;
+    if (!read_facts(proc_dir, pid, facts)) break;
+  }
+  return Refusal::kNone;
+}
+
+Refusal refuse_thread(const ThreadFacts& facts) {
+  if (facts.tracer != 0 && facts.tracer != getpid()) return Refusal::kTraced;
+  return facts.status.seccomp != 0 ? Refusal::kSeccomp : Refusal::kNone;
+}
+
+}  // namespace perfbroker
