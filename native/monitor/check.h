@@ -77,7 +77,7 @@ inline uint32_t classes_of_event(const EventFields& e) {
   constexpr Ceiling by_type[PERF_TYPE_MAX] = {kUser, kUser, kTracepoint, kUser, kRaw, kBreakpoint};
   const uint32_t classes = e.type < PERF_TYPE_MAX ? by_type[e.type] : kRaw;
   const bool kernel_address = classes == kBreakpoint && (e.config1 >= kUserEnd || e.config2 > kUserEnd - e.config1);
-  const bool kernel_side = (e.flags & kExcludeKernel) == 0 || (e.flags & (kKsymbol | kBpfEvent | kTextPoke)) != 0 ||
+  const bool kernel_side = (e.flags & kExcludeKernel) == 0 || (e.flags & (kNamespaces | kKsymbol | kBpfEvent | kTextPoke)) != 0 ||
                            (e.sample_type & (PERF_SAMPLE_PHYS_ADDR | PERF_SAMPLE_REGS_INTR)) != 0 ||
                            (e.branch_sample_type & (PERF_SAMPLE_BRANCH_KERNEL | PERF_SAMPLE_BRANCH_HV)) != 0;
   return kernel_side || kernel_address ? classes | kKernel : classes;

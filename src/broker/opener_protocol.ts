@@ -151,7 +151,7 @@ function writeHeader(view: DataView, type: number, serial: number, target: numbe
   view.setUint32(LAYOUT.request.target, target, true);
 }
 
-function writeIdentity(view: DataView, at: number, identity: ProcessIdentity): void {
+export function writeIdentity(view: DataView, at: number, identity: ProcessIdentity): void {
   view.setBigUint64(at + LAYOUT.identity.start_time, identity.startTime, true);
   for (let index = 0; index < 3; index++) {
     view.setUint32(at + LAYOUT.identity.uid + 4 * index, identity.uids[index] ?? 0, true);

@@ -1,7 +1,7 @@
 import { brokerError } from '../model/error_table.js';
 import type { Subject } from '../model/subject.js';
-import { native, type Fd } from '../native.js';
-import { readProcess } from './proc.js';
+import { native, type Fd, type PeerCredentials } from '../native.js';
+import { readProcess, type ProcessFacts } from './proc.js';
 
 /** A vetted client. */
 export interface Peer {
@@ -34,7 +34,7 @@ export function vetPeer(connection: Fd): Peer {
       groups: credentials.groups,
       // A client may connect, hand the socket to a child and exec a setuid program: its new capabilities are not the
       // child's. They count only while every id is the one that connected.
-      permitted: facts.uids.every((uid) => uid === credentials.uid) ? facts.permitted : 0n,
+      permitted: isAsConnected(facts, credentials) ? facts.permitted : 0n,
       sameUserNamespace: facts.sameUserNamespace,
       cgroup: facts.cgroup,
       executable: facts.executable,
@@ -44,6 +44,10 @@ export function vetPeer(connection: Fd): Peer {
   } finally {
     native.close(pidfd);
   }
+}
+
+function isAsConnected(facts: ProcessFacts, { uid, gid }: PeerCredentials): boolean {
+  return facts.dumpable && facts.uids.every((id) => id === uid) && facts.gids.every((id) => id === gid);
 }
 
 let depth: number | undefined;

@@ -37,6 +37,7 @@ function seesKernel({ exclude, sampleType, records, branch, source }: EventSpec)
     sampleType.includes('regs_intr') ||
     records.includes('ksymbol') ||
     records.includes('bpf_event') ||
+    records.includes('namespaces') ||
     records.includes('text_poke') ||
     branch.includes('kernel') ||
     branch.includes('hv') ||

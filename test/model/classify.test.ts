@@ -45,9 +45,9 @@ test('of the sample fields, physical addresses and interrupt registers alone are
   t.deepEqual(kernel, ['regs_intr', 'phys_addr']);
 });
 
-test('of the side records, kernel symbols, BPF programs and text pokes alone are of the kernel', (t) => {
+test('of the side records, namespaces, kernel symbols, BPF programs and text pokes alone are of the kernel', (t) => {
   const kernel = SIDE_RECORDS.filter((name) =>
     eventClasses({ ...bareEvent(CPU_CLOCK), ...user, records: [name] }).includes('kernel'),
   );
-  t.deepEqual(kernel, ['ksymbol', 'bpf_event', 'text_poke']);
+  t.deepEqual(kernel, ['namespaces', 'ksymbol', 'bpf_event', 'text_poke']);
 });

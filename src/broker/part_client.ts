@@ -1,0 +1,194 @@
+/**
+ * The broker's end of the socketpair to a native part. Requests of different users take turns; one is under way at a time, as
+ * the part serves one at a time.
+ */
+import { native, READABLE, WRITABLE, type Fd, type Poller } from '../native.js';
+import { brokerError, type ErrorCode } from '../model/error_table.js';
+
+/** What is particular to one kind of part. */
+export interface PartProtocol<Message> {
+  /** Bytes of one reply message. */
+  readonly messageBytes: number;
+  /** @throws RangeError on anything that the part would not send */
+  readonly decode: (bytes: Uint8Array) => Message & { readonly serial: number; readonly fdCount?: number };
+  /** Whether this message ends the reply. */
+  readonly isLast: (message: Message) => boolean;
+  readonly gone: ErrorCode<'Unavailable'>;
+  readonly busy: ErrorCode<'Unavailable'>;
+}
+
+/** An answered request; `fds` belong to the caller. */
+export interface Answer<Message> {
+  /** At least one. */
+  readonly messages: readonly Message[];
+  readonly fds: readonly Fd[];
+}
+
+interface Job<Message> {
+  readonly serial: number;
+  readonly bytes: Uint8Array;
+  readonly fds: readonly Fd[];
+  readonly answer: { readonly messages: Message[]; readonly fds: Fd[] };
+  readonly resolve: (answer: Answer<Message>) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Requests one user may have waiting; with one call at a time per connection this is a second fence, not the first. */
+const MAX_WAITING_PER_USER = 256;
+/** Parts work in milliseconds. One that has not answered by then never will. */
+const DEADLINE_MS = 15_000;
+
+export class PartClient<Message> {
+  readonly #socket: Fd;
+  readonly #protocol: PartProtocol<Message>;
+  readonly #poller: Poller;
+  readonly #onDeath: (reason: string) => void;
+  readonly #waiting = new Map<number, Job<Message>[]>();
+  #current: { job: Job<Message>; sent: boolean; deadline: NodeJS.Timeout } | null = null;
+  #nextSerial = 1;
+  #dead = false;
+  #onReady: (() => void) | null = null;
+
+  /** @param onDeath called once when the part is gone or breaks the protocol: nothing can be served any more */
+  constructor(socket: Fd, protocol: PartProtocol<Message>, onDeath: (reason: string) => void) {
+    this.#socket = socket;
+    this.#protocol = protocol;
+    this.#onDeath = onDeath;
+    this.#poller = native.createPoller(socket, () => this.#onEvent());
+    this.#poller.start(READABLE);
+  }
+
+  /** Resolves when the part has proved what it holds. */
+  ready(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onReady = resolve;
+    });
+  }
+
+  /** A number for the next request; never 0, which is that of the part's first word. */
+  serial(): number {
+    const serial = this.#nextSerial;
+    this.#nextSerial = serial === 0xffff_ffff ? 1 : serial + 1;
+    return serial;
+  }
+
+  /**
+   * @param uid whose turn it takes
+   * @param serial what `bytes` carries
+   * @param fds stay the caller's, and open until the answer
+   */
+  request(uid: number, serial: number, bytes: Uint8Array, fds: readonly Fd[]): Promise<Answer<Message>> {
+    return new Promise((resolve, reject) => {
+      const queue = this.#waiting.get(uid) ?? [];
+      if (this.#dead) return reject(brokerError('Unavailable', this.#protocol.gone, 'it has ended'));
+      if (queue.length >= MAX_WAITING_PER_USER)
+        return reject(
+          brokerError(
+            'Unavailable',
+            this.#protocol.busy,
+            `${queue.length} requests of uid ${uid} are waiting already`,
+          ),
+        );
+      queue.push({ serial, bytes, fds, answer: { messages: [], fds: [] }, resolve, reject });
+      this.#waiting.set(uid, queue);
+      this.#next();
+    });
+  }
+
+  close(): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    this.#poller.close();
+    native.close(this.#socket);
+    if (this.#current !== null) clearTimeout(this.#current.deadline);
+    const jobs = [...(this.#current === null ? [] : [this.#current.job]), ...[...this.#waiting.values()].flat()];
+    this.#current = null;
+    this.#waiting.clear();
+    for (const { answer, reject } of jobs) {
+      for (const fd of answer.fds) native.close(fd);
+      reject(brokerError('Unavailable', this.#protocol.gone, 'it has ended'));
+    }
+  }
+
+  /** Starts the job of the user whose turn it is: the map keeps insertion order, and a served user goes to its end. */
+  #next(): void {
+    if (this.#current !== null || this.#dead) return;
+    const turn = this.#waiting.entries().next();
+    if (turn.done === true) return;
+    const [uid, queue] = turn.value;
+    const job = queue.shift();
+    this.#waiting.delete(uid);
+    if (queue.length > 0) this.#waiting.set(uid, queue);
+    if (job === undefined) return;
+    const deadline = setTimeout(() => this.#die(`no answer within ${DEADLINE_MS} ms`), DEADLINE_MS);
+    this.#current = { job, sent: false, deadline };
+    this.#send();
+  }
+
+  #send(): void {
+    const current = this.#current;
+    if (current === null || current.sent) return;
+    try {
+      current.sent = native.sendMessage(this.#socket, current.job.bytes, current.job.fds) !== null;
+    } catch (error) {
+      this.#die(`sendmsg: ${(error as Error).message}`);
+      return;
+    }
+    this.#poller.start(current.sent ? READABLE : READABLE | WRITABLE);
+  }
+
+  #onEvent(): void {
+    if (this.#dead) return;
+    this.#send();
+    this.#receive();
+  }
+
+  #receive(): void {
+    const buffer = new Uint8Array(this.#protocol.messageBytes + 1);
+    let received;
+    try {
+      received = native.receiveMessage(this.#socket, buffer);
+    } catch (error) {
+      this.#die(`recvmsg: ${(error as Error).message}`);
+      return;
+    }
+    if (received === null) return;
+    const { fds } = received;
+    let message;
+    try {
+      if (received.bytes === 0) throw new RangeError('it closed its socket');
+      message = this.#protocol.decode(buffer.subarray(0, received.bytes));
+      const named = message.fdCount ?? 0;
+      if (named !== fds.length) throw new RangeError(`${fds.length} fds came where ${named} were named`);
+    } catch (error) {
+      for (const fd of fds) native.close(fd);
+      this.#die((error as Error).message);
+      return;
+    }
+    if (message.serial === 0 && this.#onReady !== null) {
+      this.#onReady();
+      this.#onReady = null;
+      return;
+    }
+    const current = this.#current;
+    if (current?.job.serial !== message.serial) {
+      for (const fd of fds) native.close(fd);
+      this.#die(`an answer to request ${message.serial}, which nobody asked`);
+      return;
+    }
+    const { answer, resolve } = current.job;
+    answer.messages.push(message);
+    answer.fds.push(...fds);
+    if (!this.#protocol.isLast(message)) return;
+    clearTimeout(current.deadline);
+    this.#current = null;
+    resolve(answer);
+    this.#next();
+  }
+
+  #die(reason: string): void {
+    if (this.#dead) return;
+    this.close();
+    this.#onDeath(reason);
+  }
+}
