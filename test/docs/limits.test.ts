@@ -43,7 +43,7 @@ const rows: readonly [row: string, value: () => number][] = [
   ["time from a message's first byte to its last", () => constant(CONNECTION, 'DEFAULT_MESSAGE_MS')],
   ['bytes waiting for a client that does not read', () => constant(SERVER, 'queuedBytes')],
   ['fds waiting for a client that does not read', () => constant(SERVER, 'queuedFds')],
-  ['fds sent to a client and not read', () => constant(CONNECTION, 'DEFAULT_UNREAD_FDS')],
+  ["fds sent over all of a user's connections and not read", () => constant(SERVER, 'MAX_FDS_IN_FLIGHT')],
   ['time without progress for a client that does not read', () => constant(CONNECTION, 'DEFAULT_STALL_MS')],
   ['connections of all users', () => constant(SERVER, 'MAX_CONNECTIONS')],
   ['requests of one user waiting for the opener', () => constant('src/broker/opener.ts', 'MAX_WAITING_PER_USER')],
