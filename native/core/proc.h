@@ -115,11 +115,12 @@ inline bool read_identity(int process_dir, protocol::Identity& identity) {
 // Whether it has the same uid_map as this process: taken as "in the same user namespace". A namespace that maps every
 // id to itself looks the same; only a privileged process can set one up. `proc_dir`: an fd of /proc.
 inline bool in_own_user_namespace(int proc_dir, int process_dir) {
-  static char own[12 << 10];  // 340 lines at most (UID_GID_MAP_MAX_EXTENTS) of 33 characters
-  std::string_view ours, theirs;
-  // Empty: a namespace that has no map yet.
-  return read_file(proc_dir, "self/uid_map", own, ours) && read_file(process_dir, "uid_map", text_buffer, theirs) &&
-         !ours.empty() && ours == theirs;
+  // 340 lines at most (UID_GID_MAP_MAX_EXTENTS) of 33 characters. Kept: no part changes its namespace, and a map is
+  // written once. Empty: a namespace that has no map yet.
+  static struct { char text[12 << 10]; std::string_view map; } own;
+  std::string_view theirs;
+  return (!own.map.empty() || read_file(proc_dir, "self/uid_map", own.text, own.map)) &&
+         read_file(process_dir, "uid_map", text_buffer, theirs) && !theirs.empty() && own.map == theirs;
 }
 
 // Not even a zombie. False also on errors.

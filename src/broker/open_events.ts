@@ -64,8 +64,7 @@ export async function openEvents(opener: OpenerClient, order: OpenOrder): Promis
 /** Fds that an order is going to open, as far as can be told now. */
 export function countFds(targets: readonly PinnedTarget[], events: number, cpus: number): number {
   let tasks = 0;
-  for (const target of targets)
-    tasks += target.kind === 'process' && target.tid === null ? (readThreads(target.process.pid)?.length ?? 0) : 1;
+  for (const target of targets) tasks += target.kind === 'process' && target.tid === null ? target.process.threads : 1;
   return tasks * events * cpus;
 }
 

@@ -47,6 +47,7 @@ export class PartClient<Message> {
   #current: { job: Job<Message>; sent: boolean; deadline: NodeJS.Timeout } | null = null;
   #nextSerial = 1;
   #dead = false;
+  #interest = READABLE;
   #onReady: (() => void) | null = null;
 
   /** @param onDeath called once when the part is gone or breaks the protocol: nothing can be served any more */
@@ -83,11 +84,7 @@ export class PartClient<Message> {
       if (this.#dead) return reject(brokerError('Unavailable', this.#protocol.gone, 'it has ended'));
       if (queue.length >= MAX_WAITING_PER_USER)
         return reject(
-          brokerError(
-            'Unavailable',
-            this.#protocol.busy,
-            `${queue.length} requests of uid ${uid} are waiting already`,
-          ),
+          brokerError('Unavailable', this.#protocol.busy, `${queue.length} requests of uid ${uid} are waiting already`),
         );
       queue.push({ serial, bytes, fds, answer: { messages: [], fds: [] }, resolve, reject });
       this.#waiting.set(uid, queue);
@@ -134,7 +131,14 @@ export class PartClient<Message> {
       this.#die(`sendmsg: ${(error as Error).message}`);
       return;
     }
-    this.#poller.start(current.sent ? READABLE : READABLE | WRITABLE);
+    this.#watch(current.sent ? READABLE : READABLE | WRITABLE);
+  }
+
+  /** A poller that is started again is taken off epoll and put back. */
+  #watch(interest: number): void {
+    if (interest === this.#interest) return;
+    this.#interest = interest;
+    this.#poller.start(interest);
   }
 
   #onEvent(): void {

@@ -5,13 +5,14 @@
 import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import type { IdTriple, ProcessIdentity } from '../model/target.js';
 import { unitOfCgroup } from '../policy/cgroup.js';
-import { statusFields } from './proof.js';
 
 /** What is read of one process; more than policy sees. */
 export interface ProcessFacts extends ProcessIdentity {
   /** Numbers of the thread in each pid namespace from the broker's down to its own. */
   readonly namespacePids: readonly number[];
   readonly threadGroup: number;
+  /** Threads of its process. */
+  readonly threads: number;
   /** systemd unit, when the cgroup path names one. */
   readonly unit: string | undefined;
 }
@@ -20,26 +21,28 @@ export interface ProcessFacts extends ProcessIdentity {
 export function readProcess(pid: number): ProcessFacts | null {
   try {
     const directory = `/proc/${pid}`;
-    const status = statusFields(readFileSync(`${directory}/status`, 'latin1'));
-    const stat = readFileSync(`${directory}/stat`, 'latin1');
+    // As UTF-8, which node reads in one go: half the time of any other encoding. What is no UTF-8 is in names only.
+    const status = readFileSync(`${directory}/status`, 'utf8');
+    const stat = readFileSync(`${directory}/stat`, 'utf8');
     const owner = statSync(`${directory}/status`);
-    const uids = idTriple(status.get('Uid'));
-    const gids = idTriple(status.get('Gid'));
+    const uids = idTriple(statusField(status, 'Uid'));
+    const gids = idTriple(statusField(status, 'Gid'));
     const cgroup = readCgroup(directory);
     return {
       pid,
       startTime: startTime(stat),
       uids,
       gids,
-      permitted: BigInt(`0x${required(status.get('CapPrm'))}`),
+      permitted: BigInt(`0x${statusField(status, 'CapPrm')}`),
       // The files in /proc/PID belong to the task's effective ids while it is dumpable, to root when it is not. The
       // directory itself always belongs to the effective ids (task_dump_owner, fs/proc/base.c).
       dumpable: owner.uid === uids[1] && owner.gid === gids[1],
-      sameUserNamespace: readFileSync(`${directory}/uid_map`, 'latin1') === ownUidMap(),
-      executable: executableOf(directory, stat),
+      sameUserNamespace: readFileSync(`${directory}/uid_map`, 'utf8') === ownUidMap(),
+      executable: executableOf(directory, stat, uids),
       cgroup,
-      namespacePids: required(status.get('NSpid')).split(/\s+/).map(Number),
-      threadGroup: Number(required(status.get('Tgid'))),
+      namespacePids: statusField(status, 'NSpid').split(/\s+/).map(Number),
+      threadGroup: Number(statusField(status, 'Tgid')),
+      threads: Number(statusField(status, 'Threads')),
       unit: unitOfCgroup(cgroup),
     };
   } catch (error) {
@@ -69,7 +72,7 @@ export function pidOfPidfd(fd: number): number | 'gone' | 'foreign' | 'not-a-pid
   // of fd put names there that a user chose.
   const name = readlinkSync(`/proc/self/fd/${fd}`);
   if (name !== 'anon_inode:[pidfd]' && !name.startsWith('pidfd:[')) return 'not-a-pidfd';
-  const pid = /^Pid:\s+(-?\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+  const pid = /^Pid:\s+(-?\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
   if (pid === undefined) return 'not-a-pidfd';
   const number = Number(pid);
   return number > 0 ? number : number < 0 ? 'gone' : 'foreign';
@@ -84,12 +87,21 @@ export function startTime(stat: string): bigint {
  * exe is readable for our own uid only; for everybody else there is but the command name, which the process chose, so
  * it stands in square brackets, where no rule about an executable matches it.
  */
-function executableOf(directory: string, stat: string): string {
+function executableOf(directory: string, stat: string, uids: IdTriple): string {
+  const name = `[${stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))}]`;
+  const own = process.getuid?.();
+  if (own !== 0 && !uids.every((uid) => uid === own)) return name;
   try {
     return readlinkSync(`${directory}/exe`);
   } catch {
-    return `[${stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))}]`;
+    return name;
   }
+}
+
+/** The value of a line of /proc/PID/status. The name, which comes first, can hold no newline: the kernel escapes it. */
+function statusField(status: string, name: string): string {
+  const start = status.indexOf(`\n${name}:`) + name.length + 2;
+  return required(start < name.length + 2 ? undefined : status.slice(start, status.indexOf('\n', start)).trim());
 }
 
 /** Path in the unified hierarchy, else in systemd's named one. */
@@ -102,11 +114,11 @@ function readCgroup(directory: string): string {
 
 let uidMap: string | undefined;
 function ownUidMap(): string {
-  return (uidMap ??= readFileSync('/proc/self/uid_map', 'latin1'));
+  return (uidMap ??= readFileSync('/proc/self/uid_map', 'utf8'));
 }
 
-function idTriple(line: string | undefined): IdTriple {
-  const [real, effective, saved] = required(line).split(/\s+/).map(Number);
+function idTriple(line: string): IdTriple {
+  const [real, effective, saved] = line.split(/\s+/).map(Number);
   return [requiredNumber(real), requiredNumber(effective), requiredNumber(saved)];
 }
 

@@ -6,14 +6,14 @@ import { native, type Fd } from '../native.js';
 import type { Target as TargetParameter } from '../varlink/broker_types.js';
 import type { FdBag } from '../varlink/service.js';
 import type { Peer } from './peer.js';
-import { pidOfPidfd, readProcess, readThreads } from './proc.js';
+import { pidOfPidfd, readProcess, readThreads, type ProcessFacts } from './proc.js';
 
 /** A target that is held fast. `fd` belongs to whoever holds the object; {@link releaseTargets} closes it. */
 export type PinnedTarget =
   | {
       readonly kind: 'process';
       readonly fd: Fd;
-      readonly process: ProcessIdentity;
+      readonly process: ProcessFacts;
       /** one thread, or null for all of them */ readonly tid: number | null;
     }
   | { readonly kind: 'system'; readonly fd: null }
