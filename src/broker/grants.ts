@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Subject } from '../model/subject.js';
 import { DISCONNECT, native, READABLE, type Fd, type Poller } from '../native.js';
+import { RingWatch } from './ring_watch.js';
 import { releaseTargets, targetName, type PinnedTarget } from './targets.js';
 
 /** What a grant holds until it ends. The fds are the broker's own duplicates of what the client was given. */
@@ -16,10 +17,14 @@ export interface GrantParts {
   readonly rule: string;
   /** 0: no end. */
   readonly leaseSeconds: number;
-  /** Lets go of the rings that the opener mapped in advance; called at most once. */
-  readonly releaseRings: () => void;
-  /** Gives the quota back; called once. */
+  /** Of `fds` those whose ring was mapped in advance, and its data pages. */
+  readonly ringFds: readonly Fd[];
+  readonly ringPages: number;
+  /** Lets go of the rings that the opener mapped in advance; called at most once. Resolved when it has. */
+  readonly releaseRings: () => Promise<void>;
+  /** Give the user's shares back; called once each. */
   readonly releaseQuota: () => void;
+  readonly releaseRingQuota: () => void;
 }
 
 export type EndReason = 'connection' | 'lease' | 'target' | 'revoked' | 'shutdown';
@@ -42,7 +47,7 @@ export class Grant {
   readonly #watchers: Poller[] = [];
   #liveProcesses: number;
   #lease: NodeJS.Timeout | undefined;
-  #ringsHeld = true;
+  #ringsReleased: Promise<void> | null = null;
 
   /** @param onDue called when the lease is over or the last target process has ended */
   constructor(id: string, parts: GrantParts, onDue: (grant: Grant, reason: EndReason) => void) {
@@ -79,24 +84,25 @@ export class Grant {
     return this.parts.targets.map(targetName);
   }
 
-  releaseRings(): void {
-    if (!this.#ringsHeld) return;
-    this.#ringsHeld = false;
-    this.parts.releaseRings();
+  releaseRings(): Promise<void> {
+    return (this.#ringsReleased ??= this.parts.releaseRings());
   }
 
   /** Closes everything that is held; called once, by {@link Grants.end}. */
-  close(disable: boolean): EndedGrant {
+  close(disable: boolean, rings: RingWatch): EndedGrant {
     clearTimeout(this.#lease);
     for (const watcher of this.#watchers) watcher.close();
+    const { fds, ringFds, ringPages: pages, targets, releaseQuota, releaseRingQuota: release } = this.parts;
+    const kept = new Set(ringFds);
     let disabled = 0;
-    for (const fd of this.parts.fds) {
+    for (const fd of fds) {
       if (disable && disableEvent(fd)) disabled += 1;
-      native.close(fd);
+      if (!kept.has(fd)) native.close(fd);
     }
-    releaseTargets(this.parts.targets);
-    this.releaseRings();
-    this.parts.releaseQuota();
+    releaseTargets(targets);
+    releaseQuota();
+    if (kept.size === 0) release();
+    else void this.releaseRings().then(() => rings.add({ fds: ringFds, pages, release }));
     return { fds: this.parts.fds.length, disabled };
   }
 }
@@ -116,6 +122,7 @@ export const MAX_LEASE_SECONDS = 2_147_483;
 
 export class Grants {
   readonly #grants = new Map<string, Grant>();
+  readonly #rings = new RingWatch();
   readonly #onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void;
 
   constructor(onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void) {
@@ -145,7 +152,7 @@ export class Grants {
   /** Ends a grant; a second call finds nothing to do. Only a revoke and the end of a lease stop events that a holder still reads. */
   end(grant: Grant, reason: EndReason): EndedGrant {
     if (!this.#grants.delete(grant.id)) return { fds: 0, disabled: 0 };
-    const ended = grant.close(reason === 'revoked' || reason === 'lease');
+    const ended = grant.close(reason === 'revoked' || reason === 'lease', this.#rings);
     this.#onEnd(grant, reason, ended);
     return ended;
   }

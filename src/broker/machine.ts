@@ -25,7 +25,7 @@ export function readMachine(): Machine {
 /** `0-2,5` is [0, 1, 2, 5] (cpu lists of sysfs). */
 export function parseCpuList(text: string): number[] {
   const cpus: number[] = [];
-  for (const range of text.trim().split(',')) {
+  for (const range of text.trim().split(',').filter(Boolean)) {
     const [first, last = first] = range.split('-').map(Number);
     if (first === undefined || last === undefined || !Number.isSafeInteger(first) || !Number.isSafeInteger(last))
       continue;

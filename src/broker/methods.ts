@@ -22,7 +22,7 @@ export function brokerMethods(broker: Broker): Readonly<Record<string, Handler>>
     Open: (call, reply) => broker.run(() => open(broker, call, reply)),
     Explain: (call, reply) => explain(broker, call, reply),
     Mapped: withoutFds((call, reply) => {
-      findGrant(broker, call).releaseRings();
+      void findGrant(broker, call).releaseRings();
       reply.reply({});
     }),
     ListGrants: withoutFds((call, reply) => reply.reply({ grants: listGrants(broker, call) })),

@@ -35,6 +35,8 @@ export interface OpenedSlot {
   readonly target: number;
   readonly tid: number;
   readonly cpu: number;
+  /** Its ring was mapped in advance. */
+  readonly ring: boolean;
 }
 
 /** Everything that was opened. The fds belong to the caller. */
@@ -159,7 +161,7 @@ class Attach {
 
   #keep(fd: Fd, target: number, slot: OpenerSlot | undefined): void {
     if (slot === undefined) native.close(fd);
-    else this.#slots.push({ fd, event: slot.event, target, tid: slot.tid, cpu: slot.cpu });
+    else this.#slots.push({ fd, event: slot.event, target, tid: slot.tid, cpu: slot.cpu, ring: slot.premap });
   }
 
   /** Closes the slots opened since `mark`, and lets go of their rings. */

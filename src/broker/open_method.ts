@@ -4,6 +4,7 @@ import { brokerError } from '../model/error_table.js';
 import { eventName } from '../model/event_name.js';
 import { native, type Fd } from '../native.js';
 import { decide } from '../policy/decide.js';
+import type { QuotaExceeded, Reservation } from '../policy/quota.js';
 import type { Verdict } from '../policy/types.js';
 import type { OpenParameters } from '../varlink/broker_types.js';
 import type { Call, Replier } from '../varlink/service.js';
@@ -62,12 +63,13 @@ type Allowed = Verdict & { kind: 'allow' | 'ask' };
 class Pending {
   readonly slots: readonly OpenedSlot[];
   readonly copies: Fd[] = [];
-  readonly releaseRings: () => void;
+  readonly releaseRings: () => Promise<void>;
 
   constructor(broker: Broker, uid: number, opened: OpenedEvents) {
     this.slots = opened.slots;
-    this.releaseRings = () => {
-      for (const serial of opened.ringSerials) void broker.parts.opener.release(uid, serial).catch(ignoreShutdown);
+    const { opener } = broker.parts;
+    this.releaseRings = async () => {
+      await Promise.all(opened.ringSerials.map((serial) => opener.release(uid, serial).catch(ignoreShutdown)));
     };
   }
 
@@ -79,7 +81,7 @@ class Pending {
   discard(): void {
     for (const fd of this.copies) native.close(fd);
     for (const slot of this.slots) native.close(slot.fd);
-    this.releaseRings();
+    void this.releaseRings();
   }
 }
 
@@ -93,11 +95,10 @@ async function grant(
 ): Promise<Granted> {
   const { subject } = client;
   const facts = { ...auditFacts(request), rule: verdict.rule };
-  const amounts = { grants: 1, fds: request.policy.fds, ringBytes: request.policy.ringBytes };
-  const reservation = broker.quota.reserve(subject.uid, amounts, verdict.limits);
-  if (!reservation.ok) {
-    broker.record(subject, { action: 'open', verdict: 'deny', ...facts, reasons: [reservation.text] });
-    throw brokerError('QuotaExceeded', reservation.code, reservation.text);
+  const quota = reserve(broker, request, verdict);
+  if (!quota.ok) {
+    broker.record(subject, { action: 'open', verdict: 'deny', ...facts, reasons: [quota.text] });
+    throw brokerError('QuotaExceeded', quota.code, quota.text);
   }
   let pending: Pending | null = null;
   try {
@@ -126,17 +127,35 @@ async function grant(
       ringBytes: request.policy.ringBytes,
       rule: verdict.rule,
       leaseSeconds: lease,
+      ringFds: pending.copies.filter((_, index) => opened.slots[index]?.ring === true),
+      ringPages: request.ringPages,
       releaseRings: pending.releaseRings,
-      releaseQuota: reservation.release,
+      releaseQuota: quota.grant.release,
+      releaseRingQuota: quota.rings.release,
     });
     return { id, lease, ...opened };
   } catch (error) {
     pending?.discard();
-    reservation.release();
+    quota.grant.release();
+    quota.rings.release();
     if (!(error instanceof BrokerError && error.error === 'AuditFailed'))
       broker.record(subject, { action: 'open', verdict: 'error', ...facts, error: (error as Error).message });
     throw error;
   }
+}
+
+/** The rings' share apart from the rest: it comes back when the rings are gone, which may be long after the grant. */
+function reserve(
+  broker: Broker,
+  { policy: { subject, fds, ringBytes } }: VettedRequest,
+  { limits }: Allowed,
+): QuotaExceeded | { readonly ok: true; readonly grant: Reservation; readonly rings: Reservation } {
+  const grant = broker.quota.reserve(subject.uid, { grants: 1, fds, ringBytes: 0 }, limits);
+  if (!grant.ok) return grant;
+  const rings = broker.quota.reserve(subject.uid, { grants: 0, fds: 0, ringBytes }, limits);
+  if (rings.ok) return { ok: true, grant, rings };
+  grant.release();
+  return rings;
 }
 
 async function openSlots(

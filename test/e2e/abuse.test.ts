@@ -337,7 +337,7 @@ privileged('fds that one user lets lie in closed connections can not use up what
     const open = Buffer.from(
       `${JSON.stringify({ method: 'org.perfbroker.Broker.Open', parameters: { targets: [target], events: Array.from({ length: 16 }, () => event) } })}\0`,
     );
-    const sockets = [];
+    const sockets: number[] = [];
     let refused = 0;
     for (let i = 0; i < 400; i++) {
       try {
@@ -369,3 +369,53 @@ privileged('fds that one user lets lie in closed connections can not use up what
   t.true((await hoarder).sockets > 100);
   t.is(await unharmed(before), null);
 });
+
+privileged(
+  'rings that stay mapped after a revoke stay in the quota, and leave it when they are unmapped',
+  async (t) => {
+    const before = openFds(daemon.parts.broker);
+    const outcome = await runAs(
+      { uid: ALICE, socket: daemon.socket, ulimit: '-l 0' },
+      async ({ client, native, syntax }) => {
+        const { openSync } = await import('node:fs');
+        const connection = await client.connect();
+        const [event] = syntax.parseEvents('cpu-clock:u');
+        const events = [{ ...event!, sampling: { frequency: 100 }, sampleType: ['ip' as const] }];
+        const sink = openSync('/dev/null', 'w');
+        const drains: ReturnType<typeof native.createDrain>[] = [];
+        const hoard = async (): Promise<string> => {
+          try {
+            const grant = await connection.open({
+              targets: [{ pid: process.pid, threads: 'leader' }],
+              events,
+              ringBytes: 4 * 1024 * 1024,
+            });
+            const drain = native.createDrain(sink);
+            drain.addRing(grant.events[0]!.fd, 1024);
+            drains.push(drain);
+            await grant.mapped();
+            await grant.close();
+            return 'mapped';
+          } catch (error) {
+            return (error as { code: string }).code;
+          }
+        };
+        const rounds = [];
+        for (let i = 0; i < 6; i++) rounds.push(await hoard());
+        for (const drain of drains) drain.close();
+        await new Promise((resolve) => setTimeout(resolve, 2500));
+        const again = await hoard();
+        for (const drain of drains) drain.close();
+        return { rounds, again };
+      },
+    );
+    t.deepEqual(outcome.rounds.slice(0, 4), ['mapped', 'mapped', 'mapped', 'mapped']);
+    t.true(
+      outcome.rounds.slice(4).every((round) => round === 'ring-bytes' || round === 'limit'),
+      outcome.rounds.join(),
+    );
+    t.is(outcome.again, 'mapped');
+    await sleep(1500);
+    t.is(await unharmed(before), null);
+  },
+);
