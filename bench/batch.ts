@@ -1,5 +1,6 @@
 /** (b) Many fds in one request, against a C loop of perf_event_open on the same threads. */
 import type { Daemon } from '../test/e2e/daemon.js';
+import { reportCpuTime } from './cpu_time.js';
 import type { Programs } from './programs.js';
 import { heading, ratioLine } from './report.js';
 import { attrDigits, sampledEvent, startClient, startThreads } from './setting.js';
@@ -20,26 +21,17 @@ const SHAPES: readonly Shape[] = [
 
 export async function batchBenchmark(daemon: Daemon, programs: Programs, rounds: number): Promise<void> {
   heading('(b) many fds in one request, against a C loop of perf_event_open');
-  for (const shape of SHAPES) {
-    const { threads, cpus, events } = shape;
-    const fds = threads * cpus * events;
-    const pairs = await measure(daemon, programs, shape, rounds, fds > 100 ? 10 : 40);
-    ratioLine(
-      `${fds} fds: ${threads} threads x ${cpus} cpus x ${events} events`,
-      pairs,
-      'us',
-      events > 1 ? undefined : 1.5,
-    );
-  }
+  for (const shape of SHAPES) await compare(daemon, programs, shape, rounds);
 }
 
-async function measure(
+async function compare(
   daemon: Daemon,
   programs: Programs,
   { threads, cpus, events }: Shape,
   rounds: number,
-  perRound: number,
-): Promise<Pair[]> {
+): Promise<void> {
+  const fds = threads * cpus * events;
+  const perRound = fds > 100 ? 10 : 40;
   const target = await startThreads(programs, threads);
   const loop = [String(target.pid), String(cpus), String(events), attrDigits(sampledEvent())];
   const baseline = new Worker(programs.path('open_loop'), loop);
@@ -52,7 +44,9 @@ async function measure(
       const c = median(await baseline.times(perRound)) / 1000;
       pairs.push({ baseline: c, ours: median(await ours.times(perRound)) / 1000 });
     }
-    return pairs;
+    const name = `${fds} fds: ${threads} threads x ${cpus} cpus x ${events} events`;
+    ratioLine(name, pairs, 'us', events > 1 ? undefined : 1.5);
+    await reportCpuTime(daemon, ours, 3 * perRound);
   } finally {
     for (const worker of [ours, baseline, target]) await worker.end();
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { encodeRequest } from '#dist/client/request.js';
 import { native } from '#dist/native.js';
 import type { Daemon } from '../test/e2e/daemon.js';
+import { reportCpuTime } from './cpu_time.js';
 import type { Programs } from './programs.js';
 import { heading, ratioLine } from './report.js';
 import { attrDigits, sampledEvent, startClient, startThreads, USER } from './setting.js';
@@ -48,6 +49,7 @@ export async function grantBenchmark(daemon: Daemon, programs: Programs, rounds:
     }
     heading(`(a) one grant, request (${request} bytes) to fd, against C to C: p50 of ${rounds} x ${perRound}`);
     ratioLine('one event of one process', pairs, 'us', 3);
+    await reportCpuTime(daemon, ours, 1000);
   } finally {
     for (const worker of workers) await worker.end();
   }

@@ -1,0 +1,23 @@
+/** Where the time of a request goes. */
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Daemon } from '../test/e2e/daemon.js';
+import { line } from './report.js';
+import type { Worker } from './worker.js';
+
+/** Nanoseconds that all threads of the process have run: the first field of schedstat (Documentation/scheduler/sched-stats.rst). */
+function cpuTime(pid: number): number {
+  return readdirSync(`/proc/${pid}/task`)
+    .map((tid) => Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'latin1').split(' ')[0]))
+    .reduce((sum, time) => sum + time, 0);
+}
+
+/** Prints what each part of the path ran for one request, its end (revoke, close) included. */
+export async function reportCpuTime(daemon: Daemon, client: Worker, requests: number): Promise<void> {
+  const pids = { client: client.pid, broker: daemon.parts.broker, opener: daemon.parts.opener };
+  const before = Object.entries(pids).map(([part, pid]) => ({ part, pid, start: cpuTime(pid) }));
+  await client.times(requests);
+  const used = before.map(
+    ({ part, pid, start }) => `${part} ${((cpuTime(pid) - start) / 1000 / requests).toFixed(0)} us`,
+  );
+  line('  cpu time of each, the end of the grant included', used.join(', '));
+}
