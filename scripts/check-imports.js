@@ -35,7 +35,8 @@ for (const file of files) {
   if (allowed[from] === undefined) faults.push(`${file}: ${from} has no import rule`);
   for (const imported of imports) {
     const to = imported.split('/')[0];
-    if (to !== from && !allowed[from]?.includes(to)) faults.push(`${file} imports ${imported}: ${from} may not import ${to}`);
+    if (to !== from && !allowed[from]?.includes(to))
+      faults.push(`${file} imports ${imported}: ${from} may not import ${to}`);
   }
 }
 

@@ -137,7 +137,7 @@ async function openAsAdministrator(
 
 privileged('a pid that is recycled between decision and hand-over gives nobody the new process', async (t) => {
   const victim = await startBusy(ALICE);
-  let heir: number | null = null;
+  let heir = null as number | null;
   const outcome = await openWhile(victim, async () => {
     await victim.end();
     heir = await recycle(victim.pid);

@@ -1,5 +1,6 @@
 /** The other end of as_user.ts: evaluates the body that comes on standard input, prints what it returns. */
 import { readFileSync } from 'node:fs';
+import { constants, runInThisContext } from 'node:vm';
 
 const { tree, body, args } = JSON.parse(readFileSync(0, 'utf8')) as { tree: string; body: string; args: unknown[] };
 const load = (path: string): Promise<unknown> => import(`${tree}/dist/${path}`);
@@ -9,7 +10,10 @@ const world = {
   syntax: await load('model/event_syntax.js'),
 };
 // The text comes from the test that started this process.
-const run = new Function(`return (${body})`)() as (world: object, ...args: unknown[]) => Promise<unknown>;
+const run = runInThisContext(`(${body})`, { importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER }) as (
+  world: object,
+  ...args: unknown[]
+) => Promise<unknown>;
 const plain = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? value.toString() : value);
 try {
   const ok = await run(world, ...args);
