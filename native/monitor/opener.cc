@@ -176,14 +176,13 @@ bool serve_open(Opening& o, Rings& rings) {
   for (const UniqueFd& event : o.events) {
     if (event && o.reply.status == Status::kOpened) handed[o.reply.fd_count++] = event.get();
   }
+  if (o.reply.status != Status::kOpened) rings.release(o.request.serial);
   // From here on the fds belong to whoever receives them; our own are closed with the Opening.
-  const bool sent = send_reply(o.config, o.reply, std::span(handed, o.reply.fd_count));
-  const int error = errno;
-  if (!sent || o.reply.status != Status::kOpened) rings.release(o.request.serial);
-  if (sent) return true;
+  if (send_reply(o.config, o.reply, std::span(handed, o.reply.fd_count))) return true;
   // ETOOMANYREFS, ENOMEM: the fds could not be put in flight, which is no reason to end.
-  o.reply.status = fail_slot(o, 0, error);
+  o.reply.status = fail_slot(o, 0, errno);
   o.reply.fd_count = 0;
+  rings.release(o.request.serial);
   return send_reply(o.config, o.reply, {});
 }
 

@@ -1,6 +1,8 @@
 // Tests with sentences as names. Each runs in a process of its own, so that what it drops or leaks stays there.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -47,6 +49,14 @@ void equal(const A& found, const B& wanted, const char* what, const char* file, 
   static void JOIN(test_, __LINE__)();                                                          \
   [[maybe_unused]] static const bool JOIN(added_, __LINE__) = harness::add(name, JOIN(test_, __LINE__)); \
   static void JOIN(test_, __LINE__)()
+// A test of privileged behaviour: skipped, saying so, for everyone but root.
+#define ROOT_TEST(name)                                                       \
+  static void JOIN(as_root_, __LINE__)();                                     \
+  TEST(name) {                                                                \
+    if (geteuid() != 0) SKIP("needs root");                                   \
+    JOIN(as_root_, __LINE__)();                                               \
+  }                                                                           \
+  static void JOIN(as_root_, __LINE__)()
 #define CHECK(condition) harness::check((condition), #condition, __FILE__, __LINE__)
 #define EQUAL(found, wanted) harness::equal((found), (wanted), #found, __FILE__, __LINE__)
 #define SKIP(reason)            \

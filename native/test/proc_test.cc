@@ -94,7 +94,7 @@ TEST("the start time is found behind names that look like fields") {
   CHECK(!parse_start_time("1 (cat) R 1 2 3", ticks));
 }
 
-TEST("a real process with a misleading name has the ids and the start time that it has") {
+ROOT_TEST("a real process with a misleading name has the ids and the start time that it has") {
   Sleeper sleeper([] {
     become_nobody();
     prctl(PR_SET_NAME, "a) R 1 (\nUid:");
@@ -114,7 +114,7 @@ TEST("a real process with a misleading name has the ids and the start time that 
   CHECK(identity.start_time <= ticks && identity.start_time + 3000 > ticks);
 }
 
-TEST("a task that is not dumpable shows in the owner of its status file and not in that of its directory") {
+ROOT_TEST("a task that is not dumpable shows in the owner of its status file and not in that of its directory") {
   Sleeper sleeper([] {
     become_nobody();
     prctl(PR_SET_DUMPABLE, 0);
@@ -161,7 +161,7 @@ TEST("a pidfd of an ended process gives ESRCH, reaped or not") {
   EQUAL(errno, ESRCH);
 }
 
-TEST("a process in a user namespace of its own is told apart from one in ours") {
+ROOT_TEST("a process in a user namespace of its own is told apart from one in ours") {
   Sleeper inside([] { CHECK(unshare(CLONE_NEWUSER) == 0); });
   Sleeper outside([] {});
   Process process;
