@@ -4,7 +4,7 @@ import { escapeControls } from './logger.js';
 
 /** What one audit line says beside time and subject; see docs/privilege-separation.md for the fields. */
 export interface AuditRecord {
-  readonly action: 'open' | 'revoke' | 'end';
+  readonly action: 'open' | 'revoke' | 'end' | 'downgrade' | 'downgraded';
   readonly verdict: 'allow' | 'deny' | 'error';
   readonly [field: string]: unknown;
 }

@@ -11,6 +11,7 @@ import type { Machine } from './machine.js';
 import type { OpenerClient } from './opener.js';
 import type { Subject } from '../model/subject.js';
 import type { Tracepoints } from './tracepoints.js';
+import type { TracerClient } from './tracer.js';
 
 export interface BrokerParts {
   readonly machine: Machine;
@@ -18,6 +19,8 @@ export interface BrokerParts {
   readonly ceiling: readonly EventClass[];
   readonly capability: string;
   readonly opener: OpenerClient;
+  /** Null without --with-tracer. */
+  readonly tracer: TracerClient | null;
   readonly audit: AuditLog;
   readonly log: Logger;
   readonly policy: Policy;

@@ -19,6 +19,13 @@ export function denial(verdict: Verdict): BrokerError {
   return brokerError('PolicyDenied', code, first?.text ?? 'no rule allows it', { details });
 }
 
+/** For the audit log. */
+export function denialTexts(verdict: Verdict): string[] {
+  return verdict.kind === 'deny'
+    ? verdict.reasons.map((reason) => reason.text)
+    : ['the rule wants a human to be asked'];
+}
+
 export function decisionJson(verdict: Verdict): Decision {
   const { classes } = verdict;
   if (verdict.kind === 'deny')

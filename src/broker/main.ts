@@ -14,6 +14,7 @@ import { parseOptions, type BrokerOptions } from './options.js';
 import { unprivilegedProof } from './proof.js';
 import { Server } from './server.js';
 import { Tracepoints } from './tracepoints.js';
+import { TracerClient } from './tracer.js';
 
 /** Exit codes towards perfbrokerd. */
 const FAILED = 1;
@@ -32,13 +33,21 @@ async function main(): Promise<void> {
     log.error(`the opener is gone: ${reason}`);
     process.exit(FAILED);
   });
-  await opener.ready();
+  const tracer =
+    options.tracer === null
+      ? null
+      : new TracerClient(options.tracer, (reason) => {
+          log.error(`the tracer is gone: ${reason}`);
+          process.exit(FAILED);
+        });
+  await Promise.all([opener.ready(), tracer?.ready()]);
   const broker = new Broker({
     machine: readMachine(),
     tracepoints: new Tracepoints(options.tracepoints),
     ceiling: options.ceiling,
     capability: options.capability,
     opener,
+    tracer,
     audit: new AuditLog(options.audit),
     log,
     policy,
@@ -66,7 +75,7 @@ function problemsOf(error: unknown): readonly string[] {
 }
 
 function handleSignals(broker: Broker, server: Server, options: BrokerOptions): void {
-  const { log, opener } = broker.parts;
+  const { log, opener, tracer } = broker.parts;
   process.on('SIGHUP', () => {
     try {
       const policy = loadPolicy(options.policy === undefined ? {} : { path: options.policy });
@@ -82,6 +91,7 @@ function handleSignals(broker: Broker, server: Server, options: BrokerOptions): 
     void server.stop().then(() => {
       broker.grants.endAll('shutdown');
       opener.close();
+      tracer?.close();
       process.exit(0);
     });
   };

@@ -8,6 +8,7 @@ import type { Call, MethodHandler, Replier } from '../varlink/service.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { decisionJson } from './denial.js';
+import { downgrade } from './downgrade_method.js';
 import type { Grant } from './grants.js';
 import { open } from './open_method.js';
 import { vetRequest } from './request.js';
@@ -21,6 +22,7 @@ export function brokerMethods(broker: Broker): Readonly<Record<string, Handler>>
     Describe: withoutFds((call, reply) => reply.reply(describe(broker, call.context))),
     Open: (call, reply) => broker.run(() => open(broker, call, reply)),
     Explain: (call, reply) => explain(broker, call, reply),
+    Downgrade: (call, reply) => broker.run(() => downgrade(broker, call, reply)),
     Mapped: withoutFds((call, reply) => {
       void findGrant(broker, call).releaseRings();
       reply.reply({});

@@ -6,17 +6,27 @@ import { native, type Fd } from '../native.js';
 import { decide } from '../policy/decide.js';
 import type { QuotaExceeded, Reservation } from '../policy/quota.js';
 import type { Verdict } from '../policy/types.js';
-import type { OpenParameters } from '../varlink/broker_types.js';
+import type { DowngradedProcess, OpenParameters } from '../varlink/broker_types.js';
 import type { Call, Replier } from '../varlink/service.js';
 import type { AuditRecord } from './audit.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
-import { denial } from './denial.js';
+import { denial, denialTexts } from './denial.js';
+import {
+  downgradeProcess,
+  orderFacts,
+  parseOrder,
+  requireTracer,
+  type DowngradeOrder,
+  type ProcessTarget,
+} from './downgrade.js';
+import { allowDowngrade, onlyProcess } from './downgrade_method.js';
 import { newGrantId } from './grants.js';
 import { ignoreShutdown, openEvents, type OpenedEvents, type OpenedSlot } from './open_events.js';
 import { MAX_SLOTS } from './opener_protocol.js';
 import { vetRequest, type VettedRequest } from './request.js';
-import { releaseTargets, targetName } from './targets.js';
+import { processFacts, releaseTargets, targetName } from './targets.js';
+import type { TracerClient } from './tracer.js';
 
 /** Threads may be born between the count that was reserved and the scan that opens; so many more fds are let pass. */
 const SPARE_FDS = 64;
@@ -41,7 +51,8 @@ export async function open(broker: Broker, call: Call<ClientConnection>, reply: 
       );
     // What is beyond the rule's limit was denied above.
     const lease = parameters.leaseSeconds ?? verdict.limits.leaseSeconds;
-    granted = await grant(broker, client, request, verdict, lease, call.more ? Infinity : MAX_SLOTS);
+    const downgrade = vetDowngrade(broker, client, request, parameters.downgrade);
+    granted = await grant(broker, client, request, verdict, lease, call.more ? Infinity : MAX_SLOTS, downgrade);
   } catch (error) {
     releaseTargets(request.targets);
     throw error;
@@ -55,6 +66,14 @@ interface Granted {
   readonly slots: readonly OpenedSlot[];
   readonly unstable: boolean;
   readonly lease: number;
+  readonly downgraded: DowngradedProcess | null;
+}
+
+/** What the target is to lose before its events are handed over. */
+interface Downgrade {
+  readonly tracer: TracerClient;
+  readonly target: ProcessTarget;
+  readonly order: DowngradeOrder;
 }
 
 type Allowed = Verdict & { kind: 'allow' | 'ask' };
@@ -92,6 +111,7 @@ async function grant(
   verdict: Allowed,
   lease: number,
   maxFds: number,
+  downgrade: Downgrade | null,
 ): Promise<Granted> {
   const { subject } = client;
   const facts = { ...auditFacts(request), rule: verdict.rule };
@@ -108,6 +128,8 @@ async function grant(
       throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
     if (client.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has gone');
     pending.duplicate();
+    const downgraded = downgrade === null ? null : await take(broker, client, downgrade);
+    if (client.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has gone');
     const id = newGrantId();
     broker.record(subject, {
       action: 'open',
@@ -133,7 +155,7 @@ async function grant(
       releaseQuota: quota.grant.release,
       releaseRingQuota: quota.rings.release,
     });
-    return { id, lease, ...opened };
+    return { id, lease, downgraded, ...opened };
   } catch (error) {
     pending?.discard();
     quota.grant.release();
@@ -141,6 +163,44 @@ async function grant(
     if (!(error instanceof BrokerError && error.error === 'AuditFailed'))
       broker.record(subject, { action: 'open', verdict: 'error', ...facts, error: (error as Error).message });
     throw error;
+  }
+}
+
+/** @returns null when the request has none; it must be allowed by itself */
+function vetDowngrade(
+  broker: Broker,
+  client: ClientConnection,
+  request: VettedRequest,
+  parameter: OpenParameters['downgrade'],
+): Downgrade | null {
+  if (parameter === undefined) return null;
+  const tracer = requireTracer(broker.parts.tracer);
+  const order = parseOrder(parameter);
+  const target = onlyProcess(request.targets);
+  allowDowngrade(broker, client, [target], order);
+  return { tracer, target, order };
+}
+
+/** Recorded before it is done, and what came of it: it can not be undone when the open fails after it. */
+async function take(broker: Broker, client: ClientConnection, downgrade: Downgrade): Promise<DowngradedProcess> {
+  const { subject } = client;
+  const { tracer, target, order } = downgrade;
+  const facts = { targets: [processFacts(target)], ...orderFacts(order) };
+  broker.record(subject, { action: 'downgrade', verdict: 'allow', ...facts });
+  const connection = native.duplicate(client.socket);
+  try {
+    const process = await downgradeProcess(tracer, subject.uid, connection, target, order);
+    const { pid, stoppedMicroseconds, threads } = process;
+    broker.record(subject, {
+      action: 'downgraded',
+      verdict: 'allow',
+      pid,
+      threads: threads.length,
+      stoppedMicroseconds,
+    });
+    return process;
+  } finally {
+    native.close(connection);
   }
 }
 
@@ -187,7 +247,7 @@ async function openSlots(
 }
 
 /** Replies of at most 253 fds each; the fds are the connection's from here on. */
-function sendSlots({ id, slots, unstable, lease }: Granted, reply: Replier): void {
+function sendSlots({ id, slots, unstable, lease, downgraded }: Granted, reply: Replier): void {
   for (let start = 0; start < slots.length; start += MAX_SLOTS) {
     const part = slots.slice(start, start + MAX_SLOTS);
     const parameters = {
@@ -195,6 +255,7 @@ function sendSlots({ id, slots, unstable, lease }: Granted, reply: Replier): voi
       slots: part.map(({ event, target, tid, cpu }, fd) => ({ fd, event, target, tid, cpu })),
       unstable,
       leaseSeconds: lease,
+      ...(start === 0 && downgraded !== null ? { downgraded } : {}),
     };
     const fds = part.map((slot) => slot.fd);
     if (start + MAX_SLOTS < slots.length) reply.continue(parameters, fds);
@@ -202,25 +263,10 @@ function sendSlots({ id, slots, unstable, lease }: Granted, reply: Replier): voi
   }
 }
 
-function denialTexts(verdict: Verdict): string[] {
-  return verdict.kind === 'deny'
-    ? verdict.reasons.map((reason) => reason.text)
-    : ['the rule wants a human to be asked'];
-}
-
 function auditFacts(request: VettedRequest): Omit<AuditRecord, 'action' | 'verdict'> {
   return {
     targets: request.targets.map((target) =>
-      target.kind === 'process'
-        ? {
-            pid: target.process.pid,
-            startTime: String(target.process.startTime),
-            uid: target.process.uids[0],
-            executable: target.process.executable,
-            cgroup: target.process.cgroup,
-            ...(target.tid === null ? {} : { tid: target.tid }),
-          }
-        : { name: targetName(target) },
+      target.kind === 'process' ? processFacts(target) : { name: targetName(target) },
     ),
     events: request.specs.map(eventName),
     ringBytes: request.policy.ringBytes,

@@ -16,6 +16,7 @@ export interface BrokerOptions {
   /** stderr when there is no audit file. */
   readonly audit: Fd;
   readonly tracepoints: Fd | null;
+  readonly tracer: Fd | null;
 }
 
 export const LISTENER_FD = 3;
@@ -33,6 +34,7 @@ export function parseOptions(argv: readonly string[]): BrokerOptions {
       'log-level': { type: 'string', default: 'info' },
       'audit-fd': { type: 'string' },
       'tracepoints-fd': { type: 'string' },
+      'tracer-fd': { type: 'string' },
     },
   });
   const ceiling = (values.ceiling ?? '').split(',');
@@ -50,6 +52,7 @@ export function parseOptions(argv: readonly string[]): BrokerOptions {
     opener: OPENER_FD,
     audit: fdOption(values['audit-fd']) ?? 2,
     tracepoints: fdOption(values['tracepoints-fd']),
+    tracer: fdOption(values['tracer-fd']),
   };
 }
 

@@ -41,6 +41,18 @@ export function targetName(target: PinnedTarget): string {
   }
 }
 
+/** For the audit log. */
+export function processFacts({ process, tid }: PinnedTarget & { kind: 'process' }): Record<string, unknown> {
+  return {
+    pid: process.pid,
+    startTime: String(process.startTime),
+    uid: process.uids[0],
+    executable: process.executable,
+    cgroup: process.cgroup,
+    ...(tid === null ? {} : { tid }),
+  };
+}
+
 /** More targets than that in one request are refused before any is looked at. */
 export const MAX_TARGETS = 256;
 

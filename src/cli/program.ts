@@ -10,6 +10,10 @@ interface CommandModule {
 
 const COMMANDS: Readonly<Record<string, { summary: string; alias?: string; load: () => Promise<CommandModule> }>> = {
   record: { summary: 'sample processes into a perf.data or folded file', load: () => import('./commands/record.js') },
+  run: {
+    summary: 'become a command that is profiled, without the privilege for it',
+    load: () => import('./commands/run.js'),
+  },
   stat: { summary: 'count events of processes', load: () => import('./commands/stat.js') },
   report: {
     summary: 'print the hottest functions of a recorded file',
@@ -20,6 +24,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; alias?: string; load:
   describe: { summary: 'what the broker offers on this machine', load: () => import('./commands/describe.js') },
   grants: { summary: 'list grants', load: () => import('./commands/grants.js') },
   revoke: { summary: 'end a grant', load: () => import('./commands/revoke.js') },
+  downgrade: {
+    summary: 'take capabilities from a running process',
+    load: () => import('./commands/downgrade.js'),
+  },
   policy: { summary: 'check a policy file', load: () => import('./commands/policy.js') },
 };
 

@@ -1,7 +1,13 @@
-import type { Decision, DescribeReply, Grant as GrantRecord, RevokeReply } from '../varlink/broker_types.js';
+import type {
+  Decision,
+  DescribeReply,
+  DowngradedProcess,
+  Grant as GrantRecord,
+  RevokeReply,
+} from '../varlink/broker_types.js';
 import type { CallOptions, Channel } from './channel.js';
 import { grantFromReplies, type Grant, type GrantHost } from './grant.js';
-import { encodeRequest, type OpenRequest } from './request.js';
+import { encodeDowngrade, encodeRequest, type DowngradeRequest, type OpenRequest } from './request.js';
 
 /** A connection to the broker. Every method throws BrokerError (or VarlinkError) when the broker says no or is gone. */
 export class Client {
@@ -36,8 +42,18 @@ export class Client {
     return grant;
   }
 
+  /**
+   * Takes capabilities from a live process in all its threads, for good.
+   * @returns what each thread had and has: the process first, then its descendants
+   */
+  async downgrade(request: DowngradeRequest): Promise<readonly DowngradedProcess[]> {
+    const { parameters, fds } = encodeDowngrade(request);
+    const reply = await this.#call('Downgrade', parameters, { timeoutMs: this.#timeoutMs, fds });
+    return reply['processes'] as readonly DowngradedProcess[];
+  }
+
   /** What the broker would decide about the request, and why. Opens nothing. */
-  async explain(request: OpenRequest): Promise<Decision> {
+  async explain(request: Omit<OpenRequest, 'downgrade'>): Promise<Decision> {
     const { parameters, fds } = encodeRequest(request);
     const reply = await this.#call('Explain', parameters, { ...this.#options(request), fds });
     return reply['decision'] as Decision;

@@ -1,7 +1,7 @@
 import { brokerError } from '../model/error_table.js';
 import { BrokerError } from '../model/errors.js';
 import type { Fd } from '../native.js';
-import type { OpenParameters, OpenReply } from '../varlink/broker_types.js';
+import type { DowngradedProcess, OpenParameters, OpenReply } from '../varlink/broker_types.js';
 import { closeFds } from '../varlink/close_fds.js';
 import type { Reply } from './channel.js';
 import { OpenedEvent } from './opened_event.js';
@@ -23,6 +23,8 @@ export class Grant {
   readonly unstable: boolean;
   /** Seconds until the broker ends the grant; 0: no end. */
   readonly leaseSeconds: number;
+  /** What the target lost before the events were handed over; null when nothing was asked to be taken. */
+  readonly downgraded: DowngradedProcess | null;
   readonly #host: GrantHost;
   #closing: Promise<void> | null = null;
 
@@ -31,6 +33,7 @@ export class Grant {
     this.id = reply.grant;
     this.unstable = reply.unstable;
     this.leaseSeconds = reply.leaseSeconds;
+    this.downgraded = reply.downgraded ?? null;
     this.events = events;
   }
 
@@ -90,7 +93,9 @@ export function grantFromReplies(host: GrantHost, request: OpenParameters, repli
         events.push(new OpenedEvent(fd, slot));
       }
     }
-    return new Grant(host, { grant: last.grant, leaseSeconds: last.leaseSeconds, unstable }, events);
+    const { downgraded } = (replies[0]?.parameters ?? last) as unknown as OpenReply;
+    const { grant, leaseSeconds } = last;
+    return new Grant(host, { grant, leaseSeconds, unstable, ...(downgraded && { downgraded }) }, events);
   } catch (error) {
     for (const event of events) event.close();
     throw error;

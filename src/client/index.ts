@@ -11,7 +11,7 @@ export { connect, DEFAULT_SOCKET, type ConnectOptions } from './connect.js';
 export type { Client } from './client.js';
 export type { Grant } from './grant.js';
 export type { OpenedEvent } from './opened_event.js';
-export type { OpenRequest, RawEvent, TargetSelector, ThreadSelector } from './request.js';
+export type { DowngradeRequest, OpenRequest, RawEvent, TargetSelector, ThreadSelector } from './request.js';
 export { RingReader, type PerfRecord } from './ring.js';
 export { VarlinkError } from './errors.js';
 export { BrokerError, ERROR_NAMES, type ErrorName } from '../model/errors.js';
@@ -20,7 +20,11 @@ export { parseEvents, type SyntaxOptions } from '../model/event_syntax.js';
 export type {
   Caller,
   Decision,
+  CapabilitySets,
   DescribeReply,
+  DowngradedProcess,
+  DowngradedThread,
+  DowngradeOrder,
   Grant as GrantRecord,
   Limits,
   Pmu,

@@ -3,7 +3,7 @@ import { brokerError } from '../model/error_table.js';
 import type { EventSpec } from '../model/event.js';
 import { eventToJson } from '../model/event_json.js';
 import { native, type Fd, type NativeError } from '../native.js';
-import type { Event, OpenParameters, Target } from '../varlink/broker_types.js';
+import type { DowngradeOrder, DowngradeParameters, Event, OpenParameters, Target } from '../varlink/broker_types.js';
 import { closeFds } from '../varlink/close_fds.js';
 
 /** Which threads of a process: all of them (the default), the leader, or the one with this tid. */
@@ -38,6 +38,19 @@ export interface OpenRequest {
   readonly leaseSeconds?: number;
   /** Whether a human may be asked, which takes as long as it takes. */
   readonly allowInteractive?: boolean;
+  /** Taken from the target, one whole process, before its events are handed over. */
+  readonly downgrade?: DowngradeOrder;
+}
+
+export interface DowngradeRequest extends DowngradeOrder {
+  /** The pidfd stays the caller's. */
+  readonly target: { readonly pid: number } | { readonly pidfd: Fd };
+  /** Its descendants of the same user, too. */
+  readonly children?: boolean;
+  /** Only what would be, and what stands against it. */
+  readonly dryRun?: boolean;
+  /** Milliseconds that the target may stand still before its first thread is changed; 1 to 10,000, by default 100. */
+  readonly deadlineMs?: number;
 }
 
 export interface EncodedRequest {
@@ -67,6 +80,15 @@ export function encodeRequest({ targets, events, ...rest }: OpenRequest): Encode
     closeFds(fds);
     throw error;
   }
+}
+
+/** {@link encodeRequest} for a downgrade. */
+export function encodeDowngrade({ target, ...rest }: DowngradeRequest): {
+  readonly parameters: DowngradeParameters;
+  readonly fds: readonly Fd[];
+} {
+  const fds: Fd[] = [];
+  return { parameters: { target: encodeTarget(target, fds), ...rest }, fds };
 }
 
 function encodeEvent(event: EventSpec | RawEvent): Event {

@@ -314,6 +314,85 @@ const table = {
       remedy: 'Keep one connection open and use it again.',
     },
   },
+  DowngradeRefused: {
+    'no-tracer': {
+      cause: 'The daemon was started without the tracer, which takes capabilities from live processes.',
+      remedy: 'Start perfbrokerd with --with-tracer.',
+    },
+    'target-kind': {
+      cause: 'Capabilities are taken from whole processes only.',
+      remedy: 'Name one process, by pid or pidfd, without tid or threads.',
+    },
+    'unknown-capability': {
+      cause: 'A name in `drop` is no capability.',
+      remedy: 'Use names of capabilities(7), as CAP_PERFMON, or "all".',
+    },
+    'nothing-asked': {
+      cause: 'The request names no capability, and noNewPrivs is not set.',
+      remedy: 'Name what is to be taken.',
+    },
+    deadline: {
+      cause:
+        'A thread of the target could not be stopped in time, and everything goes on as it was: a thread that waits for its vfork(2) child or for a device can not be interrupted.',
+      remedy: 'Try again in a moment, with a longer deadline for a process of very many threads.',
+    },
+    'too-many-threads': {
+      cause: 'The process has more threads than the tracer stops at once (4,096).',
+      remedy: 'Start it without the capability instead: `perfbroker run`.',
+    },
+    'too-many-processes': {
+      cause: 'The process has more descendants than one request may name (256).',
+      remedy: 'Downgrade them one by one.',
+    },
+    'already-traced': {
+      cause: 'Another process traces a thread of the target: gdb, strace, a crash handler.',
+      remedy: 'End the debugger, and try again.',
+    },
+    ancestor: {
+      cause: 'The target is a part of this daemon, or one of its ancestors.',
+      remedy: 'Nothing: the daemon gives up what it does not need by itself.',
+    },
+    init: { cause: 'The target is process 1.', remedy: 'Choose another target.' },
+    'kernel-thread': { cause: 'The target is a kernel thread.', remedy: 'Choose another target.' },
+    compat: {
+      cause: 'A thread of the target runs 32-bit code.',
+      remedy: 'Start it without the capability instead: `perfbroker run`.',
+    },
+    seccomp: {
+      cause:
+        'The system calls of a thread are filtered (seccomp) or dispatched to the process itself: a call made in its name could kill it.',
+      remedy: 'Start it without the capability instead: `perfbroker run`, or CapabilityBoundingSet= in its unit.',
+    },
+    'not-permitted': {
+      cause: 'The kernel does not let the tracer at the target: kernel.yama.ptrace_scope 3, or a security module.',
+      remedy: 'Start it without the capability instead: `perfbroker run`.',
+    },
+    'no-syscall': {
+      cause: 'No thread is in a system call, and no vdso is mapped from which one could be made.',
+      remedy: 'Try again in a moment.',
+    },
+    'not-same-user': {
+      cause:
+        "The tracer makes its own check, whatever the policy says: root of the host may downgrade any process, everybody else only processes whose ids are all the caller's.",
+      remedy: 'Run the command with sudo.',
+    },
+    'system-error': {
+      cause: 'A system call of the tracer failed before anything was changed; errno says which error.',
+      remedy: 'Try again.',
+    },
+  },
+  DowngradeFailed: {
+    partial: {
+      cause:
+        'Some thread kept a capability: a security module refused capset(2), or the target executed a program meanwhile.',
+      remedy:
+        'Look at `processes`, and try again, with noNewPrivs where the target executes programs; else end the target.',
+    },
+    children: {
+      cause: 'Some of the processes were downgraded, and then another one was refused.',
+      remedy: 'Look at `processes` for what is done; the message says which process was refused, and why.',
+    },
+  },
   NoSuchGrant: {
     unknown: {
       cause: "There is no such grant, or it is not the caller's: the answer is the same on purpose.",
@@ -343,6 +422,11 @@ const table = {
     'opener-busy': { cause: 'The opener has more work queued than it may.', remedy: 'Try again in a moment.' },
     'opener-gone': {
       cause: 'The opener has ended; the daemon ends with it.',
+      remedy: "Try again; the administrator finds the reason in the daemon's log.",
+    },
+    'tracer-busy': { cause: 'The tracer has more work queued than it may.', remedy: 'Try again in a moment.' },
+    'tracer-gone': {
+      cause: 'The tracer has ended; the daemon ends with it.',
       remedy: "Try again; the administrator finds the reason in the daemon's log.",
     },
     'not-supported': {

@@ -9,6 +9,8 @@ export const ERROR_NAMES = [
   'QuotaExceeded',
   'RateLimited',
   'KernelRefused',
+  'DowngradeRefused',
+  'DowngradeFailed',
   'NoSuchGrant',
   'UnexpectedFds',
   'AuditFailed',
@@ -26,7 +28,7 @@ export class BrokerError extends Error {
   readonly errno: number;
   readonly cause_: string;
   readonly remedy: string;
-  /** Further fields of the error's parameters (`reasons` of PolicyDenied). */
+  /** Further fields of the error's parameters (`reasons` of PolicyDenied, `processes` of DowngradeFailed). */
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(

@@ -18,6 +18,10 @@ const INTRODUCTIONS: Readonly<Record<ErrorName, string>> = {
   RateLimited: 'Too much in too short a time.',
   KernelRefused:
     "The kernel refused what policy had allowed. The code is the errno's name, `errno` its number; cause and remedy depend on the event.",
+  DowngradeRefused:
+    'No capability was taken, and the target goes on as it was. What stands against it is found before anything is changed.',
+  DowngradeFailed:
+    'Something was taken and something was not. What is gone does not come back; `processes` says, thread by thread, what each had and has. The message names the threads that kept something.',
   NoSuchGrant: 'The grant is not there, or not for the caller to touch.',
   UnexpectedFds: 'Fds came along that the request does not explain. All fds of the message were closed.',
   AuditFailed: 'Nothing is handed over that could not be recorded.',

@@ -14,9 +14,9 @@ export function lintPolicy({ rules }: Policy): readonly string[] {
   return rules.length === 0 ? ['there is no rule: everything is denied'] : warnings;
 }
 
-function lintRule({ verdict, targets, classes }: Rule): string[] {
+function lintRule({ verdict, targets, classes, counting, sampling }: Rule): string[] {
   // Classes of a rule that denies are what it catches, whether or not a target of its own needs them.
-  if (verdict === 'deny') return [];
+  if (verdict === 'deny' || !(counting || sampling)) return [];
   const warnings: string[] = [];
   const namesMany = targets.system || coversCgroups(targets);
   const namesOthers = targets.anyUser || targets.uids.length > 0;
@@ -51,7 +51,8 @@ function shadows(earlier: Rule, later: Rule): boolean {
     includesTargets(earlier.targets, later.targets) &&
     isSubset(later.classes, earlier.classes) &&
     (earlier.counting || !later.counting) &&
-    (earlier.sampling || !later.sampling)
+    (earlier.sampling || !later.sampling) &&
+    (earlier.downgrade || !later.downgrade)
   );
 }
 

@@ -23,7 +23,9 @@ export interface PolicySource {
 
 const RULE_KEYS = ['name', 'before', 'verdict', 'subjects', 'targets', 'classes', 'mode', 'limits'] as const;
 const VERDICTS: readonly RuleVerdict[] = ['allow', 'deny', 'ask'];
-const MODES = ['counting', 'sampling'] as const;
+const MODES = ['counting', 'sampling', 'downgrade'] as const;
+/** What a rule means that does not say. */
+const DEFAULT_MODES: readonly (typeof MODES)[number][] = ['counting', 'sampling'];
 const NAME = /^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$/;
 
 interface Document extends ReadContext {
@@ -133,8 +135,12 @@ function readRule(
   };
   const subjects = readPart(reader, 'subjects', SUBJECT_KEYS);
   const targets = readPart(reader, 'targets', TARGET_KEYS);
-  const classes = readClasses(reader);
-  const modes = reader.has('mode') ? reader.list('mode', 'modes', (value) => readWord(value, MODES, 'mode')) : MODES;
+  const modes = reader.has('mode')
+    ? reader.list('mode', 'modes', (value) => readWord(value, MODES, 'mode'))
+    : DEFAULT_MODES;
+  // A rule about nothing but downgrades has nothing to do with events.
+  const opensNothing = modes.length > 0 && modes.every((mode) => mode === 'downgrade');
+  const classes = opensNothing && !reader.has('classes') ? [] : readClasses(reader);
   const limits = readRuleLimits(reader, verdict);
   // Read even when something above is missing: all problems are told at once.
   const ruleSubjects = subjects && readSubjects(subjects, names, lenientGroups === true ? warn : undefined);
@@ -149,6 +155,7 @@ function readRule(
     classes,
     counting: modes.includes('counting'),
     sampling: modes.includes('sampling'),
+    downgrade: modes.includes('downgrade'),
   };
   return { rule, limits, before, reader };
 }

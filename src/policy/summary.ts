@@ -2,10 +2,23 @@ import { EVENT_CLASSES } from '../model/event.js';
 import type { Rule, RuleSubjects, RuleTargets } from './types.js';
 
 /** `allow own-processes: gid 990: count and sample user on processes of the same user (policy.toml:12)` */
-export function describeRule({ name, where, verdict, subjects, targets, classes, counting, sampling }: Rule): string {
+export function describeRule({
+  name,
+  where,
+  verdict,
+  subjects,
+  targets,
+  classes,
+  counting,
+  sampling,
+  downgrade,
+}: Rule): string {
   const modes = [counting ? 'count' : '', sampling ? 'sample' : ''].filter((mode) => mode !== '').join(' and ');
-  const what = classes.length === EVENT_CLASSES.length ? 'all classes' : classes.join(', ');
-  return `${verdict} ${name}: ${describeSubjects(subjects)}: ${modes} ${what} on ${describeTargets(targets)} (${where})`;
+  const events = classes.length === EVENT_CLASSES.length ? 'all classes' : classes.join(', ');
+  const what = [modes === '' ? '' : `${modes} ${events} on`, downgrade ? 'downgrade' : ''].filter(
+    (part) => part !== '',
+  );
+  return `${verdict} ${name}: ${describeSubjects(subjects)}: ${what.join(' and ')} ${describeTargets(targets)} (${where})`;
 }
 
 function describeSubjects({ everyone, administrator, uids, gids, units }: RuleSubjects): string {

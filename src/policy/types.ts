@@ -1,6 +1,6 @@
 import type { EventClass, EventSpec } from '../model/event.js';
 import type { Subject } from '../model/subject.js';
-import type { Target } from '../model/target.js';
+import type { ProcessIdentity, Target } from '../model/target.js';
 
 /** Ceilings on one subject; `undefined` never means unlimited: the parser fills every field from [limits] or the built-in defaults. */
 export interface Limits {
@@ -59,6 +59,8 @@ export interface Rule {
   readonly classes: readonly EventClass[];
   readonly counting: boolean;
   readonly sampling: boolean;
+  /** Taking capabilities from the targets; decided by decideDowngrade, for which classes and limits mean nothing. */
+  readonly downgrade: boolean;
   readonly limits: Limits;
 }
 
@@ -82,6 +84,12 @@ export interface PolicyRequest {
   readonly ringBytes: number;
   readonly fds: number;
   readonly leaseSeconds?: number;
+}
+
+/** Whose capabilities a subject wants to take. */
+export interface DowngradeRequest {
+  readonly subject: Subject;
+  readonly processes: readonly ProcessIdentity[];
 }
 
 export type Reason =

@@ -157,6 +157,47 @@ export interface Grant {
 }
 
 /**
+ * What is taken from the target of an Open before its events are handed over; as in Downgrade.
+ */
+export interface DowngradeOrder {
+  readonly drop: readonly string[];
+  readonly noNewPrivs?: boolean;
+}
+
+/**
+ * Hexadecimal, 16 digits, as in /proc/PID/status.
+ */
+export interface CapabilitySets {
+  readonly inheritable: string;
+  readonly permitted: string;
+  readonly effective: string;
+  readonly bounding: string;
+  readonly ambient: string;
+}
+
+/**
+ * errno: what failed in this thread; 0: nothing did.
+ */
+export interface DowngradedThread {
+  readonly tid: number;
+  readonly name: string;
+  readonly errno: number;
+  readonly noNewPrivs: boolean;
+  readonly had: CapabilitySets;
+  readonly has: CapabilitySets;
+}
+
+/**
+ * stoppedMicroseconds: from the stop of the first thread until the last one went on.
+ */
+export interface DowngradedProcess {
+  readonly pid: number;
+  readonly executable: string;
+  readonly stoppedMicroseconds: number;
+  readonly threads: readonly DowngradedThread[];
+}
+
+/**
  * Versions, kernel level and the capability it demands, ceiling, PMUs, and who the broker takes the caller for.
  */
 export type DescribeParameters = Record<string, never>;
@@ -183,6 +224,8 @@ export interface DescribeReply {
  * broker maps them in advance, so that RLIMIT_MEMLOCK does not matter to the caller; say Mapped when done.
  * More than 253 fds need `more`: each reply then carries a part of the slots; `continues` is false in the last.
  * unstable: threads were still being born when the attach gave up rescanning.
+ * downgrade: the request names one whole process; the fds are handed over when it has lost these capabilities in all its
+ * threads, and not at all when that fails. The reply (the first one, of several) then carries what was taken.
  */
 export interface OpenParameters {
   readonly targets: readonly Target[];
@@ -192,6 +235,7 @@ export interface OpenParameters {
   readonly ringSlots?: 'none' | 'each' | 'cpu';
   readonly leaseSeconds?: number;
   readonly allowInteractive?: boolean;
+  readonly downgrade?: DowngradeOrder;
 }
 
 export interface OpenReply {
@@ -199,6 +243,7 @@ export interface OpenReply {
   readonly slots: readonly Slot[];
   readonly unstable: boolean;
   readonly leaseSeconds: number;
+  readonly downgraded?: DowngradedProcess;
 }
 
 /**
@@ -250,6 +295,26 @@ export interface RevokeReply {
   readonly fds: number;
   readonly disabled: number;
   readonly kept: string;
+}
+
+/**
+ * Takes capabilities from a live process in all its threads, for good: out of the effective, permitted, inheritable and
+ * ambient sets. drop: names as CAP_PERFMON, or "all". noNewPrivs: besides, execve(2) gives nothing back; without it the
+ * bounding set, which is left alone, lets root regain everything by executing a program. children: its descendants of the same
+ * user, too. dryRun: what would be, and what stands against it. deadlineMs: how long the target may stand still
+ * before its first thread is changed (1 to 10000, by default 100); then everything goes on as it was.
+ */
+export interface DowngradeParameters {
+  readonly target: Target;
+  readonly drop: readonly string[];
+  readonly noNewPrivs?: boolean;
+  readonly children?: boolean;
+  readonly dryRun?: boolean;
+  readonly deadlineMs?: number;
+}
+
+export interface DowngradeReply {
+  readonly processes: readonly DowngradedProcess[];
 }
 
 /**
@@ -326,6 +391,23 @@ export interface KernelRefusedError {
   readonly errno: number;
   readonly cause: string;
   readonly remedy: string;
+}
+
+export interface DowngradeRefusedError {
+  readonly code: string;
+  readonly message: string;
+  readonly errno: number;
+  readonly cause: string;
+  readonly remedy: string;
+}
+
+export interface DowngradeFailedError {
+  readonly code: string;
+  readonly message: string;
+  readonly errno: number;
+  readonly cause: string;
+  readonly remedy: string;
+  readonly processes: readonly DowngradedProcess[];
 }
 
 export interface NoSuchGrantError {

@@ -2,12 +2,17 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { brokerError, ERROR_TABLE } from '#dist/model/error_table.js';
-import { BrokerError, ERROR_NAMES } from '#dist/model/errors.js';
+import { BrokerError, ERROR_NAMES, type ErrorName } from '#dist/model/errors.js';
 import { errorsDocument } from '#dist/model/errors_doc.js';
 
 test('docs/errors.md is what the table says', (t) => {
   t.is(readFileSync('docs/errors.md', 'utf8'), errorsDocument(), 'run: node dist/model/errors_doc.js > docs/errors.md');
 });
+
+const MORE_PARAMETERS: Readonly<Partial<Record<ErrorName, string>>> = {
+  PolicyDenied: ', reasons: []Reason',
+  DowngradeFailed: ', processes: []DowngradedProcess',
+};
 
 test('the interface definition declares exactly the errors of the table, with the same parameters', (t) => {
   const definition = readFileSync('src/varlink/org.perfbroker.Broker.varlink', 'utf8');
@@ -18,7 +23,7 @@ test('the interface definition declares exactly the errors of the table, with th
   const parameters = 'code: string, message: string, errno: int, cause: string, remedy: string';
   t.deepEqual(
     declared,
-    ERROR_NAMES.map((name) => [name, name === 'PolicyDenied' ? `${parameters}, reasons: []Reason` : parameters]),
+    ERROR_NAMES.map((name) => [name, parameters + (MORE_PARAMETERS[name] ?? '')]),
   );
 });
 

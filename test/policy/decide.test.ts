@@ -406,6 +406,7 @@ const rules: fc.Arbitrary<Rule> = fc
     classes: fc.oneof(fc.constant(EVENT_CLASSES), classSets),
     counting: fc.boolean(),
     sampling: fc.boolean(),
+    downgrade: fc.boolean(),
   })
   .map((random) => ({
     name: 'random',
@@ -425,6 +426,7 @@ const rules: fc.Arbitrary<Rule> = fc
     classes: random.classes,
     counting: random.counting,
     sampling: random.sampling,
+    downgrade: random.downgrade,
     limits: { frequency: 4000, minPeriod: 1, ringBytes: 1, fds: 100, grants: 1, leaseSeconds: 1, stackBytes: 1 },
   }));
 const policies: fc.Arbitrary<Policy> = fc.array(rules, { maxLength: 5 }).map((list) => ({
@@ -540,7 +542,7 @@ test('a deny rule in front of everything denies whatever it touches', (t) => {
   always(t, 500, (asked, policy) => {
     const denies: Rule[] = policy.rules
       .slice(0, 1)
-      .map((rule) => ({ ...rule, verdict: 'deny', classes: EVENT_CLASSES, counting: true, sampling: true }));
+      .map((rule) => ({ ...rule, verdict: 'deny', classes: EVENT_CLASSES, counting: true, sampling: true, downgrade: true }));
     const [deny] = denies;
     if (deny === undefined || !matchesSubject(deny.subjects, asked.subject)) return undefined;
     if (!asked.targets.some((target) => touches(deny.targets, target, asked.subject))) return undefined;

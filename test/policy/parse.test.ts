@@ -43,6 +43,7 @@ test('a rule is read, with names resolved, classes in their order and defaults f
       classes: ['user', 'kernel'],
       counting: true,
       sampling: true,
+      downgrade: false,
       limits: BUILT_IN_LIMITS,
     },
   ]);

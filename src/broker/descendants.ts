@@ -1,0 +1,87 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { brokerError } from '../model/error_table.js';
+import type { IdTriple } from '../model/target.js';
+import { native } from '../native.js';
+import type { ProcessTarget } from './downgrade.js';
+import { readProcess } from './proc.js';
+
+/** Processes that one request may take along. */
+export const MAX_DESCENDANTS = 256;
+
+/**
+ * Pins the living descendants of `ancestors` that run under the very uids of the first of them and are not among them.
+ * A process whose parent has ended belongs to another parent, and is not found any more.
+ * @returns what was pinned, parents before children; it belongs to the caller
+ */
+export function pinDescendants(ancestors: readonly ProcessTarget[]): ProcessTarget[] {
+  const first = ancestors[0];
+  if (first === undefined) return [];
+  const children = readChildren();
+  const known = new Set(ancestors.map(({ process }) => process.pid));
+  const pinned: ProcessTarget[] = [];
+  try {
+    const queue = [...known];
+    for (let parent = queue.shift(); parent !== undefined; parent = queue.shift()) {
+      for (const pid of children.get(parent) ?? []) {
+        if (known.has(pid)) continue;
+        known.add(pid);
+        // One that runs under other ids may have children that do not.
+        queue.push(pid);
+        const target = pin(pid, parent, first.process.uids);
+        if (target !== null) pinned.push(target);
+        if (ancestors.length + pinned.length > MAX_DESCENDANTS)
+          throw brokerError(
+            'DowngradeRefused',
+            'too-many-processes',
+            `process ${first.process.pid} has more than ${MAX_DESCENDANTS} descendants`,
+          );
+      }
+    }
+    return pinned;
+  } catch (error) {
+    for (const { fd } of pinned) native.close(fd);
+    throw error;
+  }
+}
+
+/**
+ * Null when it runs under other ids, has ended, or has got another parent: then the number may be another process's.
+ */
+function pin(pid: number, parent: number, uids: IdTriple): ProcessTarget | null {
+  let fd;
+  try {
+    fd = native.pidfdOpen(pid);
+  } catch {
+    return null;
+  }
+  const process = readProcess(pid);
+  const isMeant = process !== null && process.uids.every((uid, index) => uid === uids[index]);
+  if (isMeant && parentOf(pid) === parent && native.pidfdAlive(fd))
+    return { kind: 'process', fd, process: Object.freeze(process), tid: null };
+  native.close(fd);
+  return null;
+}
+
+/** Children by parent, of every process that there is. */
+function readChildren(): ReadonlyMap<number, readonly number[]> {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^[1-9]\d*$/.test(name)) continue;
+    const parent = parentOf(Number(name));
+    if (parent === null) continue;
+    const siblings = children.get(parent);
+    if (siblings === undefined) children.set(parent, [Number(name)]);
+    else siblings.push(Number(name));
+  }
+  return children;
+}
+
+/** Field 4 of /proc/PID/stat; null when it has ended. */
+function parentOf(pid: number): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return null;
+  }
+}

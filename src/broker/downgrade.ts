@@ -1,0 +1,187 @@
+/** One process's downgrade: what is asked for, the tracer's answer, and the words for both. */
+import { readFileSync } from 'node:fs';
+import { brokerError } from '../model/error_table.js';
+import type { BrokerError } from '../model/errors.js';
+import { capabilityBits, capabilityNames, nearestCapability } from '../model/capabilities.js';
+import type { Fd } from '../native.js';
+import type { CapabilitySets as CapabilitySetsJson, DowngradedProcess } from '../varlink/broker_types.js';
+import { mismatchNames } from './opener_protocol.js';
+import type { PinnedTarget } from './targets.js';
+import type { Traced, TracerClient } from './tracer.js';
+import { MAX_DEADLINE, MAX_THREADS, REFUSALS, type CapabilitySets, type ThreadResult } from './tracer_protocol.js';
+
+/** What is taken, of whichever process. */
+export interface DowngradeOrder {
+  /** Capability bits. */
+  readonly drop: bigint;
+  readonly noNewPrivs: boolean;
+  readonly dryRun: boolean;
+  /** Milliseconds. */
+  readonly deadline: number;
+}
+
+export type ProcessTarget = PinnedTarget & { readonly kind: 'process' };
+
+/** By default a target stands still no longer than this before its first thread is changed, milliseconds. */
+const DEFAULT_DEADLINE = 100;
+/** Threads named in a message. */
+const MAX_NAMED = 8;
+
+export function parseOrder(parameters: {
+  readonly drop: readonly string[];
+  readonly noNewPrivs?: boolean;
+  readonly dryRun?: boolean;
+  readonly deadlineMs?: number;
+}): DowngradeOrder {
+  const { noNewPrivs = false, dryRun = false, deadlineMs = DEFAULT_DEADLINE } = parameters;
+  let drop = 0n;
+  for (const name of parameters.drop) {
+    const bits = capabilityBits(name);
+    if (bits === undefined) throw unknownCapability(name);
+    drop |= bits;
+  }
+  if (drop === 0n && !noNewPrivs)
+    throw brokerError('DowngradeRefused', 'nothing-asked', 'the request names no capability');
+  if (deadlineMs < 1 || deadlineMs > MAX_DEADLINE)
+    throw brokerError('InvalidTarget', 'bad-value', `deadlineMs is ${deadlineMs}; 1 to ${MAX_DEADLINE} are possible`);
+  return { drop, noNewPrivs, dryRun, deadline: deadlineMs };
+}
+
+function unknownCapability(name: string): BrokerError {
+  const meant = nearestCapability(name);
+  const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
+  return brokerError(
+    'DowngradeRefused',
+    'unknown-capability',
+    `there is no capability ${JSON.stringify(name.slice(0, 64))}${hint}`,
+  );
+}
+
+/** For the audit log. */
+export function orderFacts({ drop, noNewPrivs, dryRun }: DowngradeOrder): Record<string, unknown> {
+  const all = capabilityNames(drop);
+  return { drop: all.length === 64 ? ['all'] : all, noNewPrivs, ...(dryRun ? { dryRun } : {}) };
+}
+
+/** The tracer, or why there is none. */
+export function requireTracer(tracer: TracerClient | null): TracerClient {
+  if (tracer === null)
+    throw brokerError('DowngradeRefused', 'no-tracer', 'this daemon takes no capabilities from other processes');
+  return tracer;
+}
+
+/**
+ * @param uid whose turn it takes
+ * @param connection the client's socket; stays the caller's, as `target.fd`
+ * @throws BrokerError DowngradeRefused and others: nothing was changed; DowngradeFailed: something was
+ */
+export async function downgradeProcess(
+  tracer: TracerClient,
+  uid: number,
+  connection: Fd,
+  target: ProcessTarget,
+  order: DowngradeOrder,
+): Promise<DowngradedProcess> {
+  const traced = await tracer.downgrade(uid, { ...order, expected: target.process }, connection, target.fd);
+  if (traced.status === 'downgraded') return processJson(target, traced);
+  throw refusal(traced, target, order);
+}
+
+/** The error for an answer that is not `downgraded`; every status has one. */
+function refusal(traced: Traced, target: ProcessTarget, order: DowngradeOrder): BrokerError {
+  const { pid } = target.process;
+  const who = `process ${pid}`;
+  const thread = traced.tid === 0 || traced.tid === pid ? who : `thread ${traced.tid} of ${who}`;
+  const mismatch = mismatchNames(traced.detail);
+  switch (traced.status) {
+    case 'refused': {
+      const code = REFUSALS[traced.detail] ?? 'none';
+      if (code === 'none') break;
+      return brokerError('DowngradeRefused', code, `${thread} can not be downgraded (${code})`);
+    }
+    case 'failed': {
+      const kept = traced.threads.filter((result) => keepsSomething(result, order));
+      const names = kept.slice(0, MAX_NAMED).map((result) => `${result.tid}`);
+      const more = kept.length > MAX_NAMED ? ` and ${kept.length - MAX_NAMED} more` : '';
+      return brokerError(
+        'DowngradeFailed',
+        'partial',
+        `of ${who} some threads kept something: ${names.join(', ')}${more}`,
+        {
+          errno: kept.find(({ error }) => error !== 0)?.error ?? 0,
+          details: { processes: [processJson(target, traced)] },
+        },
+      );
+    }
+    case 'deadline':
+      return brokerError('DowngradeRefused', 'deadline', `${thread} did not stop within ${order.deadline} ms`);
+    case 'too-many-threads':
+      return brokerError('DowngradeRefused', 'too-many-threads', `${who} has more than ${MAX_THREADS} threads`);
+    case 'not-same-user':
+      return brokerError(
+        'DowngradeRefused',
+        'not-same-user',
+        `${who} is not the caller's own, nor is the caller root of the host (${mismatch.join(', ')})`,
+      );
+    case 'system-error':
+      return brokerError('DowngradeRefused', 'system-error', `${thread}: errno ${traced.detail}`, {
+        errno: traced.detail,
+      });
+    case 'target-gone':
+      return brokerError('TargetGone', 'exited', `${who} ended meanwhile`);
+    case 'target-changed':
+      return brokerError(
+        'TargetChanged',
+        mismatch[0] ?? 'start-time',
+        `${who} is not what it was when the decision was made (${mismatch.join(', ')})`,
+      );
+    case 'bad-target':
+      return brokerError('InvalidTarget', 'not-a-pidfd', `the tracer does not accept the fd of ${who}`);
+    case 'bad-client':
+    case 'ready':
+    case 'downgraded':
+      break;
+  }
+  return brokerError('Unavailable', 'internal', `the tracer answered ${traced.status}`);
+}
+
+function keepsSomething({ has, noNewPrivs }: ThreadResult, order: DowngradeOrder): boolean {
+  const held = has.inheritable | has.permitted | has.effective | has.ambient;
+  return (held & order.drop) !== 0n || (order.noNewPrivs && !noNewPrivs);
+}
+
+function processJson({ process }: ProcessTarget, traced: Traced): DowngradedProcess {
+  return {
+    pid: process.pid,
+    executable: process.executable,
+    stoppedMicroseconds: traced.stoppedMicroseconds,
+    threads: traced.threads.map(({ tid, error, noNewPrivs, had, has }) => ({
+      tid,
+      name: threadName(process.pid, tid),
+      errno: error,
+      noNewPrivs,
+      had: setsJson(had),
+      has: setsJson(has),
+    })),
+  };
+}
+
+function setsJson(sets: CapabilitySets): CapabilitySetsJson {
+  const hexadecimal = (bits: bigint): string => bits.toString(16).padStart(16, '0');
+  return {
+    inheritable: hexadecimal(sets.inheritable),
+    permitted: hexadecimal(sets.permitted),
+    effective: hexadecimal(sets.effective),
+    bounding: hexadecimal(sets.bounding),
+    ambient: hexadecimal(sets.ambient),
+  };
+}
+
+/** Empty for a thread that has ended. */
+function threadName(pid: number, tid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/task/${tid}/comm`, 'utf8').replace(/\n$/, '');
+  } catch {
+    return '';
+  }
+}
