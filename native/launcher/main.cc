@@ -1,31 +1,26 @@
 // perfbroker: finds the tree that it lies in and executes node with the command line's program. It is an ELF file, so
-// that debuggers and profilers can start it, and so that `--exec-gate` leaves nothing of node in the command it runs.
+// that debuggers and profilers can start it, and so that `run` and `--exec-gate` leave nothing of node in their command.
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
-#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <charconv>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "launcher/node.h"
+#include "launcher/run.h"
+#include "launcher/say.h"
+
 namespace {
 
-constexpr int kExitGaveUp = 125;        // the parent closed the gate's pipe
-constexpr int kExitNotExecutable = 126;
-constexpr int kExitNotFound = 127;
-
-int complain(const char* what, int error) {
-  fprintf(stderr, "perfbroker: %s: %s\n", what, strerrordesc_np(error));
-  return error == ENOENT ? kExitNotFound : kExitNotExecutable;
-}
+using perfbroker::complain;
+using perfbroker::kExitGaveUp;
+using perfbroker::kExitNotFound;
 
 template <typename T>
 bool parse_number(const char* text, T& value) {
@@ -65,53 +60,25 @@ int exec_gate(int argc, char** argv) {
   return complain(command[0], errno);
 }
 
-// The directory that is `levels` above a file; empty when there is none.
-std::string above(std::string path, int levels) {
-  for (; levels > 0; levels--) {
-    const size_t slash = path.rfind('/');
-    if (slash == std::string::npos) return "";
-    path.resize(slash);
-  }
-  return path;
-}
-
-std::string find_program() {
-  char path[PATH_MAX];
-  const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
-  std::string program = above(std::string(path, length > 0 ? static_cast<size_t>(length) : 0), 2) + "/cli/main.js";
-  if (access(program.c_str(), R_OK) == 0) return program;
-  // The real path may lead through a directory that this user may not search, where the one that was used does not.
-  const auto* used = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
-  char resolved[PATH_MAX];
-  if (used != nullptr && used[0] != '/' && getcwd(resolved, sizeof resolved) != nullptr) {
-    program = above(std::string(resolved) + "/" + used, 2) + "/cli/main.js";
-  } else if (used != nullptr) {
-    program = above(used, 2) + "/cli/main.js";
-  }
-  return program;
-}
-
-std::string find_node() {
-  const char* path = getenv("PATH");
-  const std::string directories = std::string(path != nullptr ? path : "") + ":/usr/bin:/usr/local/bin";
-  for (size_t start = 0; start <= directories.size();) {
-    size_t end = directories.find(':', start);
-    if (end == std::string::npos) end = directories.size();
-    const std::string candidate = directories.substr(start, end - start) + "/node";
-    if (end > start && access(candidate.c_str(), X_OK) == 0) return candidate;
-    start = end + 1;
-  }
-  return "";
+// Index of the word `run`, which only --socket may precede; 0: another command.
+int find_run(int argc, char** argv) {
+  int index = 1;
+  while (index < argc && strncmp(argv[index], "--socket", 8) == 0) index += argv[index][8] == '=' ? 1 : 2;
+  return index < argc && strcmp(argv[index], "run") == 0 ? index : 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc > 1 && strcmp(argv[1], "--exec-gate") == 0) return exec_gate(argc, argv);
+  if (const int run = find_run(argc, argv)) {
+    const int code = perfbroker::run_command({argv, static_cast<size_t>(argc)}, static_cast<size_t>(run));
+    if (code >= 0) return code;
+  }
 
-  const std::string program = find_program();
+  const std::string program = perfbroker::find_program();
   if (access(program.c_str(), R_OK) != 0) return complain(program.c_str(), errno), kExitNotFound;
-  const std::string node = find_node();
+  const std::string node = perfbroker::find_node();
   if (node.empty()) {
     fprintf(stderr, "perfbroker: node is neither in PATH nor in /usr/bin nor in /usr/local/bin\n");
     return kExitNotFound;

@@ -3,6 +3,7 @@
  * (little endian on every machine that is supported). test/broker/opener_protocol.test.ts compares every offset with
  * what the C++ compiler says.
  */
+import { EVENT_LAYOUT, writeEventFields } from '../model/event_bytes.js';
 import type { EventFields } from '../model/event_fields.js';
 import type { ProcessIdentity } from '../model/target.js';
 
@@ -61,27 +62,7 @@ export const LAYOUT = {
     premap: 4908,
   },
   identity: { size: 48, start_time: 0, uid: 8, gid: 20, permitted: 32, dumpable: 40 },
-  event: {
-    size: 112,
-    type: 0,
-    wakeup: 4,
-    config: 8,
-    config1: 16,
-    config2: 24,
-    config3: 32,
-    sample_period: 40,
-    sample_type: 48,
-    read_format: 56,
-    branch_sample_type: 64,
-    sample_regs_user: 72,
-    sample_regs_intr: 80,
-    flags: 88,
-    sample_stack_user: 96,
-    bp_type: 100,
-    clockid: 104,
-    sample_max_stack: 108,
-    precise_ip: 110,
-  },
+  event: EVENT_LAYOUT as typeof EVENT_LAYOUT,
   slot: { size: 12, tid: 0, cpu: 4, event: 8, leader: 10 },
   reply: { size: 532, version: 0, serial: 4, status: 8, detail: 12, fd_count: 16, slot_count: 20, slot_errno: 24 },
 } as const;
@@ -125,7 +106,7 @@ export function encodeOpen(request: OpenerRequest): Uint8Array {
   view.setUint32(LAYOUT.request.ring_pages, request.ringPages, true);
   if (request.expected !== null) writeIdentity(view, LAYOUT.request.expected, request.expected);
   for (const [index, event] of request.events.entries())
-    writeEvent(view, LAYOUT.request.events + index * LAYOUT.event.size, event);
+    writeEventFields(view, LAYOUT.request.events + index * LAYOUT.event.size, event);
   for (const [index, slot] of request.slots.entries()) {
     const at = LAYOUT.request.slots + index * LAYOUT.slot.size;
     view.setInt32(at + LAYOUT.slot.tid, slot.tid, true);
@@ -159,28 +140,6 @@ export function writeIdentity(view: DataView, at: number, identity: ProcessIdent
   }
   view.setBigUint64(at + LAYOUT.identity.permitted, identity.permitted, true);
   view.setUint32(at + LAYOUT.identity.dumpable, identity.dumpable ? 1 : 0, true);
-}
-
-function writeEvent(view: DataView, at: number, event: EventFields): void {
-  const layout = LAYOUT.event;
-  view.setUint32(at + layout.type, event.type, true);
-  view.setUint32(at + layout.wakeup, event.wakeup, true);
-  view.setBigUint64(at + layout.config, event.config, true);
-  view.setBigUint64(at + layout.config1, event.config1, true);
-  view.setBigUint64(at + layout.config2, event.config2, true);
-  view.setBigUint64(at + layout.config3, event.config3, true);
-  view.setBigUint64(at + layout.sample_period, event.samplePeriod, true);
-  view.setBigUint64(at + layout.sample_type, event.sampleType, true);
-  view.setBigUint64(at + layout.read_format, event.readFormat, true);
-  view.setBigUint64(at + layout.branch_sample_type, event.branchSampleType, true);
-  view.setBigUint64(at + layout.sample_regs_user, event.sampleRegsUser, true);
-  view.setBigUint64(at + layout.sample_regs_intr, event.sampleRegsIntr, true);
-  view.setBigUint64(at + layout.flags, event.flags, true);
-  view.setUint32(at + layout.sample_stack_user, event.sampleStackUser, true);
-  view.setUint32(at + layout.bp_type, event.bpType, true);
-  view.setInt32(at + layout.clockid, event.clockid, true);
-  view.setUint16(at + layout.sample_max_stack, event.sampleMaxStack, true);
-  view.setUint8(at + layout.precise_ip, event.preciseIp);
 }
 
 /** @throws RangeError on anything that this opener would not send */

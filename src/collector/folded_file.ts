@@ -11,14 +11,16 @@ const CHUNK_CHARACTERS = 1 << 16;
 
 /**
  * Converts a recording to folded stacks: thread name, then frames from the outermost; with several events the event's name first.
+ * @param data the recording: a path, or an fd, which is closed
+ * @param output path of the file to create, or an fd open for writing, which is closed
  * @throws FormatError, OutputFileError, or the system's error.
  */
-export function writeFolded(data: string, output: string): void {
+export function writeFolded(data: string | number, output: string | number): void {
   const reader = new PerfDataReader(data);
   try {
     const profile = readProfile(reader);
     const names = reader.events.map((event) => event.name);
-    const fd = createOutputFile(output);
+    const fd = typeof output === 'number' ? output : createOutputFile(output);
     try {
       let chunk = '';
       for (const line of foldedLines(foldedStacks(profile, names))) {

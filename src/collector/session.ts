@@ -5,14 +5,14 @@ import { sampleIdBytes, viewAttr } from '../formats/attr_view.js';
 import { createOutputFile } from '../formats/output_file.js';
 import { PerfDataWriter } from '../formats/perfdata_writer.js';
 import type { EventSpec } from '../model/event.js';
-import type { Drain, DrainStats, NativeError } from '../native.js';
+import type { Drain, DrainStats, Fd, NativeError } from '../native.js';
 import { native } from '../native.js';
 import { onlineCpus, possibleCpuCount } from './cpus.js';
 import type { CollectorTarget, EventGrant, EventOpener, GrantedEvent } from './event_opener.js';
 import { kernelTextAddress } from './kallsyms.js';
 import { describeEvents, machineName } from './stored_events.js';
 import { Synthesizer } from './synthesize.js';
-import type { Workload } from './workload.js';
+import type { ObservedCommand } from './workload.js';
 
 /** What to record, and until when. */
 export interface RecordingPlan {
@@ -25,10 +25,12 @@ export interface RecordingPlan {
   /** Bytes of one cpu's ring; a power of two of pages. */
   readonly ringBytes: number;
   readonly output: string;
+  /** The output when it is open already, for reading and writing: used instead of creating one, closed, never removed. */
+  readonly outputFd?: Fd;
   readonly version: string;
   readonly commandLine: readonly string[];
   /** A command that waits at its gate; the recording ends with it. It need not be a target. */
-  readonly workload?: Workload;
+  readonly workload?: ObservedCommand;
   readonly durationMs?: number;
   /** Ends the recording; the file is completed. */
   readonly interrupt: AbortSignal;
@@ -36,8 +38,11 @@ export interface RecordingPlan {
   readonly onBegin?: (progress: () => DrainStats) => void;
 }
 
-/** lease: the broker ended the grant, and switched the events off. */
-export type RecordingEnd = 'duration' | 'command' | 'targets' | 'interrupt' | 'lease' | 'write-error';
+/**
+ * lease: the broker ended the grant, and switched the events off. removed: the command goes on, but the kernel took its
+ * events away, because it executed a program that may not be observed (setuid, file capabilities, not readable).
+ */
+export type RecordingEnd = 'duration' | 'command' | 'targets' | 'interrupt' | 'lease' | 'removed' | 'write-error';
 
 export interface RecordingSummary {
   readonly end: RecordingEnd;
@@ -59,6 +64,8 @@ export interface RecordingSummary {
 const PAGE_BYTES = 4096;
 /** Timers of node hold 31 bits: 24 days. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Between the end of a task's events and that of its process lie microseconds in do_exit (kernel/exit.c). */
+const EXIT_MS = 300;
 
 /**
  * Records to a perf.data file. The file is complete whenever this resolves, also after an interrupt and, as far as the
@@ -70,7 +77,7 @@ export async function record(opener: EventOpener, plan: RecordingPlan): Promise<
   const grant = await opener.open({ targets, events, cpus, ringBytes, ringSlots: 'cpu' });
   try {
     const description = describeEvents(events, plan.names, grant);
-    const writer = new PerfDataWriter(createOutputFile(plan.output), description.events);
+    const writer = new PerfDataWriter(plan.outputFd ?? createOutputFile(plan.output), description.events);
     const state: { begun: boolean } = { begun: false };
     try {
       const { tracingData } = description;
@@ -99,7 +106,7 @@ export async function record(opener: EventOpener, plan: RecordingPlan): Promise<
     } finally {
       writer.close();
       // A file without a single record helps nobody.
-      if (!state.begun) rmSync(plan.output, { force: true });
+      if (!state.begun && plan.outputFd === undefined) rmSync(plan.output, { force: true });
     }
   } finally {
     await grant.close();
@@ -193,9 +200,8 @@ async function ended(
   const ends: Promise<RecordingEnd>[] = [
     drained.then(async ({ error }) => {
       if (error !== null) return 'write-error';
-      // The events of an observed command end with it, a moment before its exit is known.
-      if (observed) await workload.exited;
-      return observed ? 'command' : 'targets';
+      if (!observed) return 'targets';
+      return Promise.race([workload.exited.then((): RecordingEnd => 'command'), after(EXIT_MS, 'removed')]);
     }),
     aborted(interrupt),
   ];

@@ -43,7 +43,8 @@ function resolve(spec: EventSpec, index: number, tracepoints: TracepointFormat[]
   return { tracepointId: format.id };
 }
 
-function pmuType(name: string): number {
+/** Number of a PMU of /sys/bus/event_source/devices. */
+export function pmuType(name: string): number {
   return Number(readFileSync(`/sys/bus/event_source/devices/${name}/type`, 'utf8'));
 }
 

@@ -11,11 +11,20 @@ const NOFILE_VARIABLE = 'PERFBROKER_LAUNCHER_NOFILE';
 /** Exit code when the command could not be started at all; 126 and 127 are the launcher's own, as a shell's. */
 export const CANNOT_START = 125;
 
+/** A command that does not run yet: its process exists, so that events can be opened on it. */
+export interface ObservedCommand {
+  readonly pid: number;
+  /** Its exit code, as far as it is known here. */
+  readonly exited: Promise<number>;
+  /** Lets the command run. */
+  release(): void;
+}
+
 /**
  * A command that waits at a gate: the process exists, so that events can be opened on it, and becomes the command when
  * {@link release} is called. If this process dies before that, the command never runs.
  */
-export class Workload {
+export class Workload implements ObservedCommand {
   readonly pid: number;
   /** The command's exit code, 128 + N when signal N killed it. */
   readonly exited: Promise<number>;

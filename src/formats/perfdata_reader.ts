@@ -58,11 +58,15 @@ export class PerfDataReader {
   #closed = false;
 
   /**
+   * @param file path, or an fd that is open for reading and belongs to the reader from now on.
    * @throws FormatError, or the system's error when the file can not be opened.
    */
-  constructor(path: string) {
+  constructor(file: string | number) {
     // O_NONBLOCK: opening a FIFO of that name must not hang.
-    this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    this.#fd =
+      typeof file === 'number'
+        ? file
+        : openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     try {
       const stat = fstatSync(this.#fd);
       if (!stat.isFile()) throw new FormatError('not a regular file');

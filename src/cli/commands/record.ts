@@ -2,32 +2,22 @@ import { rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { onlineCpus } from '../../collector/cpus.js';
-import { DEFAULT_FREQUENCY, recordingEvents } from '../../collector/event_defaults.js';
+import { recordingEvents } from '../../collector/event_defaults.js';
 import { writeFolded } from '../../collector/folded_file.js';
-import type { RecordingEnd, RecordingSummary } from '../../collector/session.js';
 import { record } from '../../collector/session.js';
 import { eventName } from '../../model/event_syntax.js';
-import { defaultRingBytes, parseRingBytes, parseSeconds } from '../arguments.js';
 import { withBroker } from '../broker.js';
-import { collectEvents, eventsFrom, samplingFrom } from '../event_option.js';
-import { ExitCode, Failure, UsageError } from '../failure.js';
+import { ExitCode, UsageError } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
 import { Progress } from '../progress.js';
+import type { RecordingOptions } from '../recording.js';
+import { addRecordingOptions, originOfFile, summaryText, wantedOf, writeFailure } from '../recording.js';
 import type { SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
-import { byteText, grouped } from '../text.js';
-import { VERSION } from '../../version.js';
 import { startWorkload } from '../start_workload.js';
 
-interface RecordOptions extends SelectorOptions {
+interface RecordOptions extends SelectorOptions, RecordingOptions {
   readonly socket?: string;
-  readonly event?: string;
-  readonly freq?: string;
-  readonly count?: string;
-  readonly callGraph?: true;
-  readonly mmapPages?: string;
-  readonly duration?: string;
-  readonly output: string;
 }
 
 const HELP = `
@@ -44,15 +34,11 @@ Examples:
   perfbroker record -a -- sleep 5                    everything, for five seconds (policy permitting)`;
 
 export function define(command: Command): void {
-  addSelectors(command)
-    .argument('[CMD...]', 'command to run and observe; with -p, -t, -a or --cgroup it only sets the time')
-    .option('-e, --event <EVENTS>', 'events (default: cpu-clock:u)', collectEvents)
-    .option('-F, --freq <HZ>', `samples a second (default: ${DEFAULT_FREQUENCY}; each one of tracepoints)`)
-    .option('-c, --count <PERIOD>', 'one sample for so many events')
-    .option('-g, --call-graph', 'record call graphs (frame pointers)')
-    .option('-m, --mmap-pages <SIZE>', 'ring of each cpu: pages (a power of two) or a size like 512K')
-    .option('--duration <S>', 'end after so many seconds')
-    .option('-o, --output <FILE>', 'perf.data file, or folded stacks by the name .folded', 'perf.data')
+  const observing = addSelectors(command).argument(
+    '[CMD...]',
+    'command to run and observe; with -p, -t, -a or --cgroup it only sets the time',
+  );
+  addRecordingOptions(observing)
     .passThroughOptions()
     .addHelpText('after', HELP)
     .action(async (words: string[]) => {
@@ -62,13 +48,8 @@ export function define(command: Command): void {
 
 async function run(words: readonly string[], options: RecordOptions): Promise<number> {
   const selection = selectionOf(options);
-  const bare = eventsFrom(options.event ?? 'cpu-clock:u');
-  const sampling = samplingFrom(options);
-  const folded = options.output.endsWith('.folded');
   const cpus = selection.cpus ?? onlineCpus();
-  const ringBytes = options.mmapPages === undefined ? defaultRingBytes(cpus.length) : parseRingBytes(options.mmapPages);
-  const durationMs = options.duration === undefined ? undefined : parseSeconds(options.duration, '--duration');
-  if (options.output === '-') throw new UsageError('--output: a recording goes to a file, not to standard output');
+  const { bare, sampling, callGraph, folded, ringBytes, durationMs } = wantedOf(options, cpus);
   if (words.length === 0 && selection.targets.length === 0)
     throw new UsageError('nothing to record: name a CMD, or processes with --pid');
   const data = folded ? besides(options.output) : options.output;
@@ -77,7 +58,7 @@ async function run(words: readonly string[], options: RecordOptions): Promise<nu
   });
   const style = {
     ...(sampling === undefined ? {} : { sampling }),
-    callGraph: options.callGraph === true || folded,
+    callGraph,
     inherit: selection.inherit,
   };
   const common = {
@@ -85,8 +66,7 @@ async function run(words: readonly string[], options: RecordOptions): Promise<nu
     cpus,
     ringBytes,
     output: data,
-    version: `perfbroker ${VERSION}`,
-    commandLine: ['perfbroker', ...process.argv.slice(2)],
+    ...originOfFile(),
     ...(durationMs === undefined ? {} : { durationMs }),
     interrupt: interrupts.signal,
   };
@@ -106,7 +86,8 @@ async function run(words: readonly string[], options: RecordOptions): Promise<nu
           },
         });
         progress.end();
-        workload?.terminate();
+        // What the kernel hides goes on unobserved.
+        if (summary.end !== 'removed') workload?.terminate();
         if (summary.error !== undefined) throw writeFailure(options.output, folded, summary, summary.error);
         if (folded) writeFolded(data, options.output);
         process.stderr.write(summaryText(options.output, summary));
@@ -125,45 +106,4 @@ async function run(words: readonly string[], options: RecordOptions): Promise<nu
 /** Folded stacks are made from a recording that lies beside them while it grows. */
 function besides(path: string): string {
   return join(dirname(path), `.${basename(path)}.${process.pid}.data`);
-}
-
-const ENDS: Readonly<Record<RecordingEnd, string>> = {
-  duration: 'time is over',
-  command: 'the command ended',
-  targets: 'the observed processes ended',
-  interrupt: 'interrupted',
-  lease: "the grant's lease is over",
-  'write-error': 'writing failed',
-};
-
-function summaryText(path: string, summary: RecordingSummary): string {
-  const figures = [
-    `${grouped(summary.samples)} samples`,
-    `${grouped(summary.lost)} lost`,
-    `${grouped(summary.throttled)} throttled`,
-    `${byteText(summary.bytes)} of records`,
-    `${summary.seconds.toFixed(2)} s`,
-  ];
-  const notes: string[] = [];
-  if (summary.lost > 0n) notes.push('  records were lost: use a larger ring (-m) or a lower frequency (-F)\n');
-  if (summary.throttled > 0n) notes.push('  the kernel held events back: use a lower frequency (-F)\n');
-  if (summary.unstable)
-    notes.push('  threads were being born faster than they could be attached to: some may be missing\n');
-  return `${path}: ${figures.join(', ')} (${ENDS[summary.end]})\n${notes.join('')}`;
-}
-
-function writeFailure(
-  path: string,
-  folded: boolean,
-  summary: RecordingSummary,
-  error: Error & { readonly code?: string },
-): Failure {
-  const full = error.code === 'ENOSPC' || error.code === 'EDQUOT';
-  return new Failure(
-    `writing ${path} failed: ${full ? 'no space is left' : error.message} (${error.code ?? 'unknown'})`,
-    folded
-      ? 'The recording that the stacks are made from found no room beside the file.'
-      : `${byteText(summary.bytes)} of records were written before; the file ends with the last complete one.`,
-    full ? 'Free space, or name a file on another file system with -o.' : 'Name another file with -o.',
-  );
 }

@@ -1,0 +1,190 @@
+#include "launcher/collector.h"
+
+#include <pwd.h>
+
+#include "core/caps.h"
+#include "core/proc.h"
+#include "core/scm.h"
+#include "launcher/node.h"
+#include "launcher/protocol.h"
+#include "launcher/say.h"
+
+namespace perfbroker {
+namespace {
+
+// The collector's fds; src/collector/launcher.ts knows them by these numbers.
+constexpr int kControlFd = 3, kPidfdFd = 4, kBrokerFd = 5, kFirstOtherFd = 6;
+// Numbers out of the way of those.
+constexpr int kSafeFd = 16;
+
+bool is_id(const char* text, uint32_t& id) {
+  std::string_view view(text != nullptr ? text : "");
+  return take_number(view, id) && view.empty() && id != 0 && id != UINT32_MAX;
+}
+
+int duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, kSafeFd); }
+
+// Node's settings and preloaded libraries are meant for CMD; the marker is made here.
+bool belongs_to_command(const char* variable) {
+  constexpr std::string_view prefixes[] = {"NODE_", "LD_PRELOAD=", "LD_AUDIT=", "PERFBROKER_COLLECTOR="};
+  return std::ranges::any_of(prefixes, [variable](auto prefix) { return std::string_view(variable).starts_with(prefix); });
+}
+
+struct Child {
+  const CollectorUser& user;
+  int control, pidfd, broker;
+  const char* node;
+  const char* program;
+  std::vector<char*> arguments, environment;
+
+  [[noreturn]] void fail(const char* step, int error) const {
+    launch::Request failure{};
+    failure.version = launch::kVersion;
+    failure.type = launch::Type::kFailed;
+    failure.exit_code = kExitGaveUp;
+    snprintf(failure.text, sizeof failure.text, "the collector could not start: %s: %s", step, strerrordesc_np(error));
+    (void)static_cast<bool>(send_message(control, &failure, sizeof failure, {}, 0));
+    _exit(kExitGaveUp);
+  }
+
+  static int check(int result) { return result == 0 ? 0 : errno; }
+
+  void place_fds() const {
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const bool has_stderr = fcntl(2, F_GETFD) >= 0 && null != 2;
+    // CMD's pipes must not be kept open here; standard error stays for the summary.
+    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || (!has_stderr && dup2(null, 2) < 0)) fail("/dev/null", errno);
+    if (dup2(control, kControlFd) < 0 || dup2(pidfd, kPidfdFd) < 0) fail("dup2", errno);
+    if (broker >= 0 && dup2(broker, kBrokerFd) < 0) fail("dup2", errno);
+  }
+
+  // Everything at once, and what each step may fail with is fatal: nothing privileged executes node.
+  void drop() const {
+    const bool may_seal = (get_caps().effective & cap_bit(CAP_SETPCAP)) != 0;
+    const struct { const char* name; int error; } steps[] = {  // in this order: a braced list is evaluated left to right
+        {"bounding set", may_seal ? empty_bounding() : 0},
+        {"securebits", may_seal ? lock_securebits() : 0},
+        {"supplementary groups", user.change ? check(setgroups(user.groups.size(), user.groups.data())) : 0},
+        {"gids", user.change ? check(setresgid(user.gid, user.gid, user.gid)) : 0},
+        {"uids", user.change ? check(setresuid(user.uid, user.uid, user.uid)) : 0},
+        {"ambient set", clear_ambient()},
+        {"capability sets", set_caps({})},
+        {"no_new_privs", check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))}};
+    for (const auto& step : steps) {
+      if (step.error != 0) fail(step.name, step.error);
+    }
+    TaskStatus status;
+    const UniqueFd file(open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+    if (!file || !read_status(file.get(), status)) fail("/proc/self/status", errno);
+    const bool bare = status.caps[kPermitted] == 0 && status.caps[kEffective] == 0 && status.caps[kInheritable] == 0 &&
+                      status.caps[kAmbient] == 0 && status.no_new_privs == 1;
+    const bool root = std::ranges::find(status.uid, 0u) != std::end(status.uid);
+    if (!bare || root) fail("proof that it has no privilege", EPERM);
+  }
+
+  [[noreturn]] void run() {
+    setsid();
+    place_fds();
+    syscall(SYS_close_range, static_cast<unsigned>(broker >= 0 ? kFirstOtherFd : kBrokerFd), ~0u, 0);
+    control = kControlFd;
+    for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    drop();
+    if (access(program, R_OK) != 0) fail(program, errno);
+    fcntl(kControlFd, F_SETFL, fcntl(kControlFd, F_GETFL) | O_NONBLOCK);
+    execve(node, arguments.data(), environment.data());
+    fcntl(kControlFd, F_SETFL, 0);
+    fail(node, errno);
+  }
+};
+
+// The child in between, whose end makes the collector an orphan. It shares the launcher's memory, which sleeps meanwhile.
+int make_orphan(void* argument) {
+  auto* child = static_cast<Child*>(argument);
+  const long pid = syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);  // fork(2), without glibc's locks
+  if (pid == 0) child->run();
+  _exit(pid < 0 ? errno : 0);
+}
+
+// 0, or errno.
+int fork_orphan(Child& child) {
+  // A launcher that is a subreaper would get the orphan back, and CMD with it.
+  int subreaper = 0;
+  prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0);
+  if (subreaper != 0) prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+  // No exit signal: a SIGCHLD that CMD's signal mask holds back would still be pending in CMD. CLONE_VFORK makes it a
+  // vfork(2) for debuggers, which let it go without ado.
+  alignas(16) static char stack[64 << 10];
+  const int pid = clone(make_orphan, stack + sizeof stack, CLONE_VM | CLONE_VFORK, &child);
+  int error = pid < 0 ? errno : 0;
+  if (pid >= 0) {
+    int status = 0;
+    while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR) continue;
+    error = WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
+  }
+  if (subreaper != 0) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  return error;
+}
+
+}  // namespace
+
+CollectorUser find_collector_user() {
+  CollectorUser user;
+  user.change = getuid() == 0 || geteuid() == 0;
+  if (!user.change) return user;
+  uint32_t gid = 0;
+  user.invoking = is_id(getenv("SUDO_UID"), user.uid) && is_id(getenv("SUDO_GID"), gid);
+  const passwd* entry = user.invoking ? getpwuid(user.uid) : getpwnam("perfbroker");
+  if (user.invoking) {
+    user.gid = gid;
+  } else {
+    const bool known = entry != nullptr && entry->pw_uid != 0 && entry->pw_gid != 0;
+    user.uid = known ? entry->pw_uid : kFallbackCollector;
+    user.gid = known ? entry->pw_gid : kFallbackCollector;
+  }
+  if (user.invoking && entry != nullptr) {
+    int count = 64;
+    user.groups.resize(static_cast<size_t>(count));
+    if (getgrouplist(entry->pw_name, gid, user.groups.data(), &count) < 0) {
+      user.groups.resize(static_cast<size_t>(count));
+      getgrouplist(entry->pw_name, gid, user.groups.data(), &count);
+    }
+    user.groups.resize(static_cast<size_t>(count));
+  }
+  return user;
+}
+
+UniqueFd start_collector(const CollectorStart& start, std::string& problem) {
+  const std::string node = find_node(), program = find_program();
+  if (node.empty()) return problem = "node is neither in PATH nor in /usr/bin nor in /usr/local/bin", UniqueFd();
+
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return problem = strerrordesc_np(errno), UniqueFd();
+  const UniqueFd low_ours(pair[0]), low_theirs(pair[1]);
+  const UniqueFd low_pidfd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  // Also where CMD's standard fds are closed none of these may take their numbers.
+  UniqueFd ours(duplicate(low_ours.get()));
+  const UniqueFd theirs(duplicate(low_theirs.get())), pidfd(duplicate(low_pidfd.get()));
+  const UniqueFd broker(start.broker >= 0 ? duplicate(start.broker) : -1);
+  if (!ours || !theirs || !pidfd || (start.broker >= 0 && !broker)) {
+    return problem = std::string("its fds could not be made: ") + strerrordesc_np(errno), UniqueFd();
+  }
+
+  Child child{start.user, theirs.get(), pidfd.get(), broker.get(), node.c_str(), program.c_str(), {}, {}};
+  child.arguments = {const_cast<char*>(child.node), const_cast<char*>(child.program)};
+  for (char** argument = start.arguments + 1; *argument != nullptr; argument++) child.arguments.push_back(*argument);
+  child.arguments.push_back(nullptr);
+  std::string marker = "PERFBROKER_COLLECTOR=" + std::to_string(getpid()) + " " + start.source +
+                       (start.user.change && !start.user.invoking ? " launcher" : " self");
+  for (char** variable = environ; *variable != nullptr; variable++) {
+    if (!belongs_to_command(*variable)) child.environment.push_back(*variable);
+  }
+  child.environment.push_back(marker.data());
+  child.environment.push_back(nullptr);
+  if (const int error = fork_orphan(child)) return problem = std::string("fork: ") + strerrordesc_np(error), UniqueFd();
+  return ours;
+}
+
+}  // namespace perfbroker

@@ -1,0 +1,40 @@
+// The collector's process: beside CMD, never above or below it, and without any privilege.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "core/unique_fd.h"
+
+namespace perfbroker {
+
+// Where there is neither an invoking user (SUDO_UID) nor the service user.
+inline constexpr uid_t kFallbackCollector = 60914;
+
+// Whose the collector is. change: this process's ids are root's, which it never keeps. invoking: known from SUDO_UID,
+// and with it what the user may write; else root's own files are created for it.
+struct CollectorUser {
+  bool change = false, invoking = false;
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups;
+};
+
+CollectorUser find_collector_user();
+
+// source: where events come from: "broker", "direct" or "none". broker: a connection to it, or none.
+struct CollectorStart {
+  const CollectorUser& user;
+  const char* source;
+  char** arguments;  // of this program, argv[0] included
+  int broker;
+};
+
+// Starts node with the collector and returns the launcher's end of their socketpair. The collector is nobody's child
+// but init's (or a subreaper's) and has a session of its own: no wait(2) of CMD, no signal to its process group and no
+// hang-up of its terminal meets it. Empty: `problem` says why.
+UniqueFd start_collector(const CollectorStart& start, std::string& problem);
+
+}  // namespace perfbroker

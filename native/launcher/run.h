@@ -1,0 +1,12 @@
+// perfbroker run: this process becomes CMD, and a collector beside it records.
+#pragma once
+
+#include <span>
+
+namespace perfbroker {
+
+// What main() was called with, and where the word `run` stands in it. Returns only when CMD was not executed; -1: help
+// was asked for, and node prints it.
+int run_command(std::span<char*> arguments, size_t run);
+
+}  // namespace perfbroker

@@ -1,0 +1,186 @@
+import { closeSync, openSync } from 'node:fs';
+import type { Command } from 'commander';
+import { Channel } from '../../client/channel.js';
+import { Client } from '../../client/client.js';
+import { onlineCpus } from '../../collector/cpus.js';
+import { recordingEvents } from '../../collector/event_defaults.js';
+import type { EventOpener } from '../../collector/event_opener.js';
+import { Launcher, LauncherGone } from '../../collector/launcher.js';
+import { LauncherOpener } from '../../collector/launcher_opener.js';
+import type { RecordingSummary } from '../../collector/session.js';
+import { record } from '../../collector/session.js';
+import type { UnobservableProgram } from '../../collector/unobservable.js';
+import { unobservablePrograms } from '../../collector/unobservable.js';
+import { eventName } from '../../model/event_syntax.js';
+import type { Fd } from '../../native.js';
+import { ExitCode, Failure, UsageError, describeFailure, printable } from '../failure.js';
+import { watchInterrupts } from '../interrupts.js';
+import type { RecordingOptions, Wanted } from '../recording.js';
+import { addRecordingOptions, originOfFile, summaryText, wantedOf, writeFailure } from '../recording.js';
+import { RunFiles } from '../run_files.js';
+
+interface RunOptions extends RecordingOptions {
+  readonly quiet?: true;
+}
+
+const TIMEOUT_MS = 30_000;
+/** A recording up to this size is looked through for programs that ran without their events. */
+const LOOKED_THROUGH_BYTES = 8 << 20;
+const MOST_NAMES = 5;
+
+const HELP = `
+This process becomes CMD: its pid, its parent, and all that CMD inherits are what they would be without perfbroker. The
+collector is another process, without privilege, which is no child of CMD and completes the file when CMD has ended.
+Events come from the broker; where there is none, CAP_PERFMON or CAP_SYS_ADMIN of this process opens them.
+When neither is there, CMD runs unprofiled, with a warning.
+
+Exit codes: CMD's own; 2 usage; 125 CMD was not run (--require, --verify, a downgrade that failed); 126 not executed,
+127 not found.
+
+Examples:
+  perfbroker run -- ./program argument                       profile it, and take CAP_PERFMON and CAP_SYS_ADMIN away
+  perfbroker run --drop all --verify -- ./server             the program runs without any capability, or not at all
+  perfbroker run --keep all -g -o profile.folded -- make     stacks for a flame graph, no capability taken
+  gdb --args perfbroker run ./program                        breakpoints in the program work as ever`;
+
+/** The launcher takes the command line apart first (native/launcher/run_options.cc) and acts on what stands before -e. */
+export function define(command: Command): void {
+  command
+    .argument('<CMD...>', 'command to become')
+    .option('--drop <CAPS>', 'capabilities that CMD loses beside CAP_PERFMON and CAP_SYS_ADMIN: a list, or all')
+    .option('--keep <CAPS>', 'capabilities that CMD keeps nevertheless: a list, or all')
+    .option('--no-new-privs', 'no program that CMD executes gains privileges (sudo and su fail)')
+    .option('--lock', 'uid 0 means nothing to CMD any more (securebits); root needs CAP_SETPCAP for it')
+    .option('--verify', 'run CMD only when /proc shows that what it loses is gone and can not come back')
+    .option('--require', 'run CMD only when it can be profiled');
+  addRecordingOptions(command)
+    .option('-q, --quiet', 'no summary; standard error is let go when CMD begins')
+    .passThroughOptions()
+    .addHelpText('after', HELP)
+    .action(async () => {
+      await collect(command.optsWithGlobals<RunOptions>());
+    });
+}
+
+async function collect(options: RunOptions): Promise<void> {
+  const launcher = Launcher.fromEnvironment();
+  if (launcher === undefined)
+    throw new Failure(
+      'run is a command of the program perfbroker, and not of the script behind it',
+      'The process that becomes CMD must not be node.',
+      'Call bin/perfbroker run.',
+    );
+  const collector = new Collector(launcher, options);
+  try {
+    await collector.run();
+  } catch (error) {
+    if (error instanceof LauncherGone) return;
+    if (collector.begun) throw error;
+    const { text, exitCode } = describeFailure(error);
+    if (error instanceof UsageError) launcher.fail(ExitCode.usage, `${text}See perfbroker run --help.\n`);
+    else launcher.fail(exitCode, text.replace(/^perfbroker: /, '').trimEnd());
+  } finally {
+    launcher.close();
+  }
+}
+
+class Collector {
+  readonly #launcher: Launcher;
+  readonly #options: RunOptions;
+  /** CMD was let go: the launcher listens no more. */
+  begun = false;
+
+  constructor(launcher: Launcher, options: RunOptions) {
+    this.#launcher = launcher;
+    this.#options = options;
+  }
+
+  async run(): Promise<void> {
+    const cpus = onlineCpus();
+    const wanted = wantedOf(this.#options, cpus);
+    const client = this.#client();
+    const interrupts = watchInterrupts();
+    let files: RunFiles | undefined;
+    try {
+      files = await RunFiles.create(this.#launcher, this.#options.output, wanted.folded);
+      const notExecuted = new AbortController();
+      void this.#launcher.executed.then((error) => {
+        if (error !== 0) notExecuted.abort();
+      });
+      const interrupt = AbortSignal.any([interrupts.signal, notExecuted.signal]);
+      const summary = await this.#record(this.#opener(client), wanted, cpus, files.data, interrupt);
+      if ((await this.#launcher.executed) !== 0) return files.discard();
+      this.#report(summary, files, wanted.folded);
+    } catch (error) {
+      if (!this.begun) files?.discard();
+      throw error;
+    } finally {
+      files?.close();
+      await client?.close();
+      interrupts.dispose();
+    }
+  }
+
+  #record(
+    opener: EventOpener,
+    { bare, sampling, callGraph, ringBytes, durationMs }: Wanted,
+    cpus: readonly number[],
+    outputFd: Fd,
+    interrupt: AbortSignal,
+  ): Promise<RecordingSummary> {
+    const style = { ...(sampling === undefined ? {} : { sampling }), callGraph, inherit: true, enableOnExec: true };
+    return record(opener, {
+      targets: [{ pid: this.#launcher.pid }],
+      events: recordingEvents(bare, style),
+      names: bare.map(eventName),
+      cpus,
+      ringBytes,
+      output: this.#options.output,
+      outputFd,
+      ...originOfFile(),
+      workload: this.#launcher,
+      ...(durationMs === undefined ? {} : { durationMs }),
+      interrupt,
+      onBegin: () => {
+        this.begun = true;
+        if (this.#options.quiet === true) letGoOfStandardError();
+      },
+    });
+  }
+
+  #client(): Client | undefined {
+    const { connection } = this.#launcher;
+    return connection === undefined ? undefined : new Client(new Channel(connection), TIMEOUT_MS);
+  }
+
+  #opener(client: Client | undefined): EventOpener {
+    if (this.#launcher.source === 'direct') return new LauncherOpener(this.#launcher);
+    // The launcher tells why in its own words.
+    if (client === undefined) throw new Failure('there is nobody to open events', '', '', ExitCode.unreachable);
+    const { pidfd } = this.#launcher;
+    // The connection is the launcher's, and so is the process that it asks for: a process has access to itself.
+    return { open: (request) => client.open({ ...request, targets: [{ pidfd }] }) };
+  }
+
+  #report(summary: RecordingSummary, files: RunFiles, folded: boolean): void {
+    const { output } = this.#options;
+    if (summary.error !== undefined) throw writeFailure(output, folded, summary, summary.error);
+    const telling = summary.bytes <= LOOKED_THROUGH_BYTES && summary.lost === 0n;
+    const hidden = telling ? files.readData(unobservablePrograms) : [];
+    if (folded) files.fold();
+    process.stderr.write(summaryText(output, summary) + hiddenText(hidden));
+  }
+}
+
+function hiddenText(programs: readonly UnobservableProgram[]): string {
+  if (programs.length === 0) return '';
+  const names = programs.slice(0, MOST_NAMES).map(({ comm, pid }) => `${printable(comm)} (${pid})`);
+  const more = programs.length > MOST_NAMES ? ` and ${programs.length - MOST_NAMES} more` : '';
+  return `  not observed, as the kernel removes the events of setuid and unreadable programs: ${names.join(', ')}${more}\n`;
+}
+
+/** Whoever reads it to its end, a pipe's other side, does not wait for the collector. */
+function letGoOfStandardError(): void {
+  closeSync(2);
+  openSync('/dev/null', 'w'); // gets the lowest free number
+}

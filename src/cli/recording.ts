@@ -1,0 +1,112 @@
+/** What `record` and `run` have in common: options, the plan that they mean, and the summary. */
+import type { Command } from 'commander';
+import { DEFAULT_FREQUENCY } from '../collector/event_defaults.js';
+import type { RecordingEnd, RecordingSummary } from '../collector/session.js';
+import type { EventSpec, Sampling } from '../model/event.js';
+import { VERSION } from '../version.js';
+import { defaultRingBytes, parseRingBytes, parseSeconds } from './arguments.js';
+import { collectEvents, eventsFrom, samplingFrom } from './event_option.js';
+import { Failure, UsageError } from './failure.js';
+import { byteText, grouped } from './text.js';
+
+export interface RecordingOptions {
+  readonly event?: string;
+  readonly freq?: string;
+  readonly count?: string;
+  readonly callGraph?: true;
+  readonly mmapPages?: string;
+  readonly duration?: string;
+  readonly output: string;
+}
+
+/** `run` has them in native/launcher/run_options.cc too. */
+export function addRecordingOptions(command: Command): Command {
+  return command
+    .option('-e, --event <EVENTS>', 'events (default: cpu-clock:u)', collectEvents)
+    .option('-F, --freq <HZ>', `samples a second (default: ${DEFAULT_FREQUENCY}; each one of tracepoints)`)
+    .option('-c, --count <PERIOD>', 'one sample for so many events')
+    .option('-g, --call-graph', 'record call graphs (frame pointers)')
+    .option('-m, --mmap-pages <SIZE>', 'ring of each cpu: pages (a power of two) or a size like 512K')
+    .option('--duration <S>', 'end after so many seconds')
+    .option('-o, --output <FILE>', 'perf.data file, or folded stacks by the name .folded', 'perf.data');
+}
+
+export interface Wanted {
+  /** As named, without sampling. */
+  readonly bare: readonly EventSpec[];
+  readonly sampling?: Sampling;
+  readonly callGraph: boolean;
+  readonly folded: boolean;
+  readonly ringBytes: number;
+  readonly durationMs?: number;
+}
+
+/** @throws UsageError */
+export function wantedOf(options: RecordingOptions, cpus: readonly number[]): Wanted {
+  const bare = eventsFrom(options.event ?? 'cpu-clock:u');
+  const sampling = samplingFrom(options);
+  const folded = options.output.endsWith('.folded');
+  const ringBytes = options.mmapPages === undefined ? defaultRingBytes(cpus.length) : parseRingBytes(options.mmapPages);
+  const durationMs = options.duration === undefined ? undefined : parseSeconds(options.duration, '--duration');
+  if (options.output === '-') throw new UsageError('--output: a recording goes to a file, not to standard output');
+  return {
+    bare,
+    ...(sampling === undefined ? {} : { sampling }),
+    callGraph: options.callGraph === true || folded,
+    folded,
+    ringBytes,
+    ...(durationMs === undefined ? {} : { durationMs }),
+  };
+}
+
+/** What the file says of its making. */
+export function originOfFile(): { readonly version: string; readonly commandLine: readonly string[] } {
+  return { version: `perfbroker ${VERSION}`, commandLine: ['perfbroker', ...process.argv.slice(2)] };
+}
+
+const ENDS: Readonly<Record<RecordingEnd, string>> = {
+  duration: 'time is over',
+  command: 'the command ended',
+  targets: 'the observed processes ended',
+  interrupt: 'interrupted',
+  lease: "the grant's lease is over",
+  removed: 'the kernel removed the events',
+  'write-error': 'writing failed',
+};
+
+/** Why a command that goes on has no events any more. */
+const REMOVED =
+  '  the command executed a program that may not be observed: setuid, setgid, with file capabilities, or not readable\n';
+
+export function summaryText(path: string, summary: RecordingSummary): string {
+  const figures = [
+    `${grouped(summary.samples)} samples`,
+    `${grouped(summary.lost)} lost`,
+    `${grouped(summary.throttled)} throttled`,
+    `${byteText(summary.bytes)} of records`,
+    `${summary.seconds.toFixed(2)} s`,
+  ];
+  const notes: string[] = [];
+  if (summary.lost > 0n) notes.push('  records were lost: use a larger ring (-m) or a lower frequency (-F)\n');
+  if (summary.throttled > 0n) notes.push('  the kernel held events back: use a lower frequency (-F)\n');
+  if (summary.unstable)
+    notes.push('  threads were being born faster than they could be attached to: some may be missing\n');
+  if (summary.end === 'removed') notes.push(REMOVED);
+  return `${path}: ${figures.join(', ')} (${ENDS[summary.end]})\n${notes.join('')}`;
+}
+
+export function writeFailure(
+  path: string,
+  folded: boolean,
+  summary: RecordingSummary,
+  error: Error & { readonly code?: string },
+): Failure {
+  const full = error.code === 'ENOSPC' || error.code === 'EDQUOT';
+  return new Failure(
+    `writing ${path} failed: ${full ? 'no space is left' : error.message} (${error.code ?? 'unknown'})`,
+    folded
+      ? 'The recording that the stacks are made from found no room beside the file.'
+      : `${byteText(summary.bytes)} of records were written before; the file ends with the last complete one.`,
+    full ? 'Free space, or name a file on another file system with -o.' : 'Name another file with -o.',
+  );
+}
