@@ -131,13 +131,11 @@ async function compare(workload: Workload, daemon: Daemon, programs: Programs, r
     );
   }
   const total = (index: number): number => median(long[index]!.map((each) => each.cpu));
-  const running = (index: number): number => median(perSecond[index]!);
   const perSample = (index: number): number => median(long[index]!.map((each) => (each.cpu * 1e6) / each.samples));
   line(
     '  ours / perf, ours / perf -B -N',
     `total ${(total(2) / total(0)).toFixed(2)}, ${(total(2) / total(1)).toFixed(2)}; ` +
-      `after the first second ${(running(2) / running(0)).toFixed(2)}, ${(running(2) / running(1)).toFixed(2)}; ` +
-      `ns a sample ${perSample(2).toFixed(0)} : ${perSample(0).toFixed(0)} : ${perSample(1).toFixed(0)}` +
+      `ns a sample ${perSample(2).toFixed(0)}, perf's ${perSample(0).toFixed(0)} and ${perSample(1).toFixed(0)}` +
       verdict(total(2) <= total(0), 'total at most perf record'),
   );
 }
