@@ -65,6 +65,7 @@ export class Server {
   /** Refuses what is new, lets running calls end, then closes every connection. */
   async stop(): Promise<void> {
     this.#poller.close();
+    native.close(this.#listener); // whoever connects now is refused at once, not left waiting
     this.#broker.stopping = true;
     await this.#broker.idle();
     for (const connection of [...this.#connections.values()]) connection.close();

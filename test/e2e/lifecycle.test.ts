@@ -86,6 +86,29 @@ privileged('SIGTERM ends in order: the exit code is 0 and nothing stays', async 
   for (const pid of Object.values(parts)) t.false(existsSync(`/proc/${pid}`));
 });
 
+privileged('SIGTERM lets a request that runs finish, and takes no new one', async (t) => {
+  const daemon = await startDaemon();
+  t.teardown(() => daemon.stop());
+  const { opener, monitor } = daemon.parts;
+  process.kill(opener, 'SIGSTOP');
+  const running = runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
+    const connection = await client.connect();
+    const target = { pid: process.pid, threads: 'leader' } as const;
+    const grant = await connection.open({ targets: [target], events: syntax.parseEvents('task-clock:u') });
+    grant.events[0]!.enable();
+    for (let i = 0; i < 1e6; i++);
+    return Number(grant.events[0]!.read()[0]);
+  });
+  await sleep(1500);
+  process.kill(monitor, 'SIGTERM');
+  await sleep(500);
+  const late = runAs({ uid: ALICE, socket: daemon.socket }, async ({ client }) => (await client.connect()).describe());
+  await t.throwsAsync(late, { name: 'BrokerError' });
+  process.kill(opener, 'SIGCONT');
+  t.true((await running) > 0);
+  t.is((await daemon.exit).code, 0, daemon.log());
+});
+
 privileged(
   'SIGHUP loads a changed policy; a broken one leaves the old in force and says where it is broken',
   async (t) => {
