@@ -105,6 +105,10 @@ TEST("the calls of x32 kill under every filter") {
 
 ROOT_TEST("after the drop nothing is left, and the proof says so") {
   const std::string said = stderr_of([] {
+    const gid_t groups[] = {60998, 60999};
+    if (setgroups(2, groups) != 0) _exit(1);
+    set_caps({get_caps().effective, get_caps().permitted, cap_bit(CAP_NET_RAW)});
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_RAW, 0, 0);
     if (!drop_privileges(kNothing) || install_broker_filter() != 0) _exit(1);
     if (!prove_privileges(kNothing, proc_fd())) _exit(1);
     dprintf(STDERR_FILENO, "proven");

@@ -194,6 +194,59 @@ ROOT_TEST("a client that is gone, or became somebody else after connecting, lend
   CHECK((answer.reply.detail & kMismatchCapabilities) != 0);
 }
 
+ROOT_TEST("capabilities that the client's process got after connecting, or hides, are not the client's") {
+  Socket socket;
+  Opener opener(socket, kUser);
+  // Alice's own process with a capability: what only a client with that capability may read.
+  const auto with_net_raw = [](char) {
+    prctl(PR_SET_KEEPCAPS, 1);
+    become(kAlice);
+    set_caps({0, cap_bit(CAP_NET_RAW), 0});
+    prctl(PR_SET_DUMPABLE, 1);
+  };
+  Target target(0, with_net_raw);
+  target.command('c');
+
+  Connection same(socket, kAlice, [](char) {});
+  const int as_alice[] = {same.accepted.get(), target.pidfd()};
+  STATUS(opener.ask(request_for(target), as_alice), kNotSameUser);
+
+  // Connects as alice and is root again afterwards, as one who executes a setuid program would be.
+  const auto connect_as_alice = [&socket](const std::function<void(int)>& before, const std::function<void()>& after) {
+    return [=, &socket](int channel) {
+      before(channel);
+      const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+      if (connect(fd, reinterpret_cast<const sockaddr*>(&socket.address.value), socket.address.length) != 0) _exit(71);
+      after();
+      target_body(0)(channel);
+    };
+  };
+  Child risen(connect_as_alice(
+      [](int) {
+        if (setgroups(0, nullptr) != 0 || setresgid(kAlice, kAlice, kAlice) != 0 || setresuid(kAlice, kAlice, 0) != 0) _exit(70);
+      },
+      [] {
+        if (setresuid(0, 0, 0) != 0) _exit(70);
+        prctl(PR_SET_DUMPABLE, 1);
+      }));
+  const UniqueFd risen_fd(accept4(socket.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  EQUAL(risen.hear(), 'r');
+  const int as_root[] = {risen_fd.get(), target.pidfd()};
+  auto answer = opener.ask(request_for(target), as_root);
+  STATUS(answer, kNotSameUser);
+  EQUAL(answer.reply.detail, kMismatchCapabilities | kMismatchUserNamespace);
+
+  // Has the capability under its own ids, dumpable or not, as a program with file capabilities has.
+  for (const bool dumpable : {true, false}) {
+    Child capable(connect_as_alice([&](int) { with_net_raw('c'); }, [=] { prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0); }));
+    const UniqueFd fd(accept4(socket.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    EQUAL(capable.hear(), 'r');
+    const int fds[] = {fd.get(), target.pidfd()};
+    auto told = opener.ask(request_for(target), fds);
+    EQUAL(told.reply.status, dumpable ? Status::kOpened : Status::kNotSameUser);
+  }
+}
+
 ROOT_TEST("root's own process is opened for root under the ceiling user") {
   Socket socket;
   Opener opener(socket, kUser);
@@ -453,6 +506,48 @@ ROOT_TEST("a thread with ids or capabilities of its own is refused though its pr
   auto answer = opener.ask(request, fds);
   STATUS(answer, kTargetChanged);
   EQUAL(answer.reply.detail, kMismatchThread | kMismatchUid);
+}
+
+ROOT_TEST("a thread with a capability more than its process is refused") {
+  Socket socket;
+  Opener opener(socket, kAllClasses);
+  Connection root(socket, 0);
+  // capset acts on the calling thread: the other one keeps what it had.
+  Target target(0, [](char) {
+    start_thread();
+    set_caps({});
+  });
+  target.command('t');
+  Request request = request_for(target);
+  EQUAL(request.expected.permitted, 0);
+  const int fds[] = {root.accepted.get(), target.pidfd()};
+  STATUS(opener.ask(request, fds), kOpened);
+  for (const int tid : threads_of(target.pid())) {
+    if (tid != target.pid()) request.slots[0].tid = tid;
+  }
+  auto answer = opener.ask(request, fds);
+  STATUS(answer, kTargetChanged);
+  EQUAL(answer.reply.detail, kMismatchThread | kMismatchCapabilities);
+}
+
+ROOT_TEST("a pidfd of one thread does not stand for its process") {
+  Socket socket;
+  Opener opener(socket, kAllClasses);
+  Connection alice(socket, kAlice);
+  Target target(kAlice, [](char) { start_thread(); });
+  target.command('t');
+  Request request = request_for(target);
+  for (const int tid : threads_of(target.pid())) {
+    if (tid != target.pid()) request.slots[0].tid = tid;
+  }
+  constexpr unsigned pidfd_thread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
+  const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, request.slots[0].tid, pidfd_thread)));
+  if (!pidfd) SKIP("this kernel has no pidfd of a thread");
+  request.expected = identity_of(pidfd.get());
+  const int fds[] = {alice.accepted.get(), pidfd.get()};
+  auto answer = opener.ask(request, fds);
+  STATUS(answer, kTargetChanged);
+  EQUAL(answer.reply.detail, kMismatchThread);
 }
 
 ROOT_TEST("a thread of another process is never opened for the target") {
