@@ -1,0 +1,316 @@
+/** A downgrade takes what it is to take from every thread, and the target does not notice. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { get, Agent } from 'node:http';
+import test from 'ava';
+import { noPrivilege, skip } from '../e2e/daemon.js';
+import { compileTools } from '../tools/compile.js';
+import { ADMIN, ALL, keepers, open, PERFMON, PROFILING, startTarget, startTracing, statusOf } from './support.js';
+
+const reason = noPrivilege();
+if (reason !== null) console.log(`skipped: ${reason}`);
+const privileged = reason === null ? test.serial : test.serial.skip;
+
+const tools = compileTools('blocked_calls', 'churn', 'odd_targets');
+const daemon = reason === null ? await startTracing() : null;
+test.after.always(async () => {
+  await daemon?.stop();
+  tools.remove();
+});
+const client = daemon === null ? null! : await open(daemon);
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+privileged('sleep loses exactly what is asked, and tells what it had and has', async (t) => {
+  const child = spawn('sleep', ['100'], { stdio: 'ignore' });
+  t.teardown(() => child.kill('SIGKILL'));
+  await once(child, 'spawn');
+  const pid = child.pid!;
+  const before = BigInt(`0x${statusOf(pid).get('CapPrm')}`);
+  const [process, ...others] = await client.downgrade({ target: { pid }, drop: PROFILING });
+  t.deepEqual(others, []);
+  t.is(process!.pid, pid);
+  const [thread, ...more] = process!.threads;
+  t.deepEqual(more, []);
+  t.like(thread, { tid: pid, name: 'sleep', errno: 0, noNewPrivs: false });
+  t.is(BigInt(`0x${thread!.had.permitted}`), before);
+  const after = before & ~(PERFMON | ADMIN);
+  t.is(BigInt(`0x${thread!.has.permitted}`), after);
+  t.is(thread!.has.bounding, thread!.had.bounding);
+  for (const set of ['CapPrm', 'CapEff']) t.is(BigInt(`0x${statusOf(pid).get(set)}`), after);
+  t.true(process!.stoppedMicroseconds > 0);
+});
+
+privileged('ambient and inheritable capabilities go with the permitted ones, and the others stay', async (t) => {
+  const caps = '+perfmon,+sys_nice';
+  const child = spawn('setpriv', [
+    `--inh-caps=${caps}`,
+    `--ambient-caps=${caps}`,
+    '--reuid=60123',
+    '--regid=60123',
+    '--clear-groups',
+    'sleep',
+    '100',
+  ]);
+  t.teardown(() => child.kill('SIGKILL'));
+  while (!(statusOf(child.pid!).get('Name') === 'sleep')) await sleep(10);
+  t.is(statusOf(child.pid!).get('CapAmb'), '0000004000800000');
+  await client.downgrade({ target: { pid: child.pid! }, drop: PROFILING, noNewPrivs: true });
+  for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'])
+    t.is(statusOf(child.pid!).get(set), '0000000000800000', set);
+  t.is(statusOf(child.pid!).get('NoNewPrivs'), '1');
+});
+
+privileged('every waiting system call goes on: none returns EINTR, and none returns early or late', async (t) => {
+  const target = await startTarget(tools.path('blocked_calls'));
+  t.teardown(() => target.kill());
+  for (let round = 0; round < 5; round++) {
+    const [process] = await client.downgrade({
+      target: { pid: target.pid },
+      drop: ['all'],
+      noNewPrivs: round > 2,
+      deadlineMs: 5000,
+    });
+    t.deepEqual(keepers(target.pid, ALL, round > 2), []);
+    t.true(process!.threads.length > 30);
+  }
+  const { lines, code } = await target.end();
+  t.is(code, 0);
+  t.true(lines.length > 30);
+  for (const line of lines) {
+    const [name, result, error, elapsed] = line.split(' ');
+    t.is(error, '0', line);
+    t.true(Number(result) >= 0, line);
+    // Sleeps and timeouts that end by themselves last 1.5 s. io_getevents begins its own anew (docs/downgrade.md).
+    if (/nanosleep|^poll$|ppoll|^select|timed$|timerfd/.test(name!) && !/recv|send|accept|read/.test(name!)) {
+      t.true(Number(elapsed) >= 1499 && Number(elapsed) < 2300, line);
+    }
+  }
+});
+
+privileged('forty downgrades of a process that starts and ends threads without a pause leave none out', async (t) => {
+  const target = await startTarget(tools.path('churn'));
+  t.teardown(() => target.kill());
+  let threads = 0;
+  for (let round = 0; round < 40; round++) {
+    // One capability more each time, so that there always is something to do.
+    const drop = [
+      `CAP_${['CHOWN', 'KILL', 'SETPCAP', 'NET_RAW', 'SYS_CHROOT', 'SYS_TIME', 'MKNOD', 'LEASE'][round % 8]}`,
+    ];
+    const fresh = round % 8 === 0 ? await startTarget(tools.path('churn')) : null;
+    const pid = fresh?.pid ?? target.pid;
+    const [process] = await client.downgrade({ target: { pid }, drop, noNewPrivs: round % 2 === 0, deadlineMs: 2000 });
+    threads += process!.threads.length;
+    const bits = {
+      CHOWN: 0n,
+      KILL: 5n,
+      SETPCAP: 8n,
+      NET_RAW: 13n,
+      SYS_CHROOT: 18n,
+      SYS_TIME: 25n,
+      MKNOD: 27n,
+      LEASE: 28n,
+    };
+    const bit = 1n << bits[drop[0]!.slice(4) as keyof typeof bits];
+    t.deepEqual(keepers(pid, bit, round % 2 === 0), []);
+    if (fresh !== null) t.is((await fresh.end()).code, 0);
+  }
+  const { lines, code } = await target.end();
+  t.is(code, 0, lines.join());
+  t.regex(lines.join(), /^\d{2,} threads, 0 broken$/);
+  t.true(threads > 200);
+});
+
+privileged('python3 and its threads compute on', async (t) => {
+  const program = `
+import sys, threading, time
+done = threading.Event()
+results = []
+def work(n):
+    total = 0
+    while not done.is_set():
+        total += sum(i * i for i in range(1000)) - 332833500
+        time.sleep(0.0005)
+    results.append(total)
+threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+for thread in threads: thread.start()
+print('ready', flush=True)
+sys.stdin.readline()
+done.set()
+for thread in threads: thread.join()
+print(results)
+`;
+  const target = await startTarget('python3', '-c', program);
+  t.teardown(() => target.kill());
+  for (let round = 0; round < 5; round++)
+    await client.downgrade({ target: { pid: target.pid }, drop: ['all'], noNewPrivs: true, deadlineMs: 2000 });
+  t.deepEqual(keepers(target.pid, ALL, true), []);
+  t.deepEqual(await target.end(), { lines: ['[0, 0, 0, 0, 0, 0]'], code: 0, signal: null });
+});
+
+privileged('a node server under load answers every request', async (t) => {
+  const program = `
+const server = require('node:http').createServer((request, response) => {
+  require('node:fs').readFile('/proc/self/stat', (error) => response.end(error ? 'bad' : 'good'));
+});
+server.listen(0, '127.0.0.1', () => console.log('ready\\n' + server.address().port));
+process.stdin.on('data', () => process.exit(0));
+`;
+  const target = await startTarget(process.execPath, '-e', program);
+  t.teardown(() => target.kill());
+  const port = Number(await target.line());
+  const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+  t.teardown(() => agent.destroy());
+  let stop = false;
+  let good = 0;
+  const load = Array.from({ length: 8 }, async () => {
+    while (!stop) {
+      const body = await new Promise<string>((resolve, reject) => {
+        get({ port, host: '127.0.0.1', agent }, (response) => {
+          let text = '';
+          response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+          response.on('end', () => resolve(text));
+        }).on('error', reject);
+      });
+      t.is(body, 'good');
+      good++;
+    }
+  });
+  await sleep(200);
+  const drops = [['CAP_PERFMON'], ['CAP_SYS_ADMIN'], ['CAP_SYS_PTRACE', 'CAP_NET_ADMIN'], ['all'], ['all']];
+  for (const drop of drops) {
+    await client.downgrade({ target: { pid: target.pid }, drop, deadlineMs: 2000 });
+    await sleep(50);
+  }
+  stop = true;
+  await Promise.all(load);
+  t.true(good > 50, `${good}`);
+  t.deepEqual(keepers(target.pid, ALL), []);
+});
+
+privileged('no signal is lost, queued or not, and timers go on', async (t) => {
+  const target = await startTarget(tools.path('odd_targets'), 'signals');
+  t.teardown(() => target.kill());
+  const sender = spawn('python3', [
+    '-c',
+    `
+import os, signal, sys
+for i in range(3000):
+    os.kill(${target.pid}, signal.SIGRTMIN)
+`,
+  ]);
+  const sent = once(sender, 'close');
+  const drops = [
+    'CAP_PERFMON',
+    'CAP_SYS_ADMIN',
+    'CAP_BPF',
+    'CAP_SYS_NICE',
+    'CAP_SYS_TIME',
+    'CAP_KILL',
+    'CAP_CHOWN',
+    'all',
+  ];
+  for (const drop of drops) {
+    await client.downgrade({ target: { pid: target.pid }, drop: [drop], deadlineMs: 2000 });
+    await sleep(10);
+  }
+  t.is((await sent)[0], 0);
+  await sleep(50);
+  const { lines, code } = await target.end();
+  t.is(code, 0);
+  const [counted, ticks] = lines[0]!.split(' ').map(Number);
+  t.is(counted, 3000);
+  t.true(ticks! > 50);
+});
+
+privileged('a stopped process stays stopped, and goes on when it is told to', async (t) => {
+  const target = await startTarget(tools.path('blocked_calls'));
+  t.teardown(() => target.kill());
+  target.child.kill('SIGSTOP');
+  while (!/^T/.test(statusOf(target.pid).get('State') ?? '')) await sleep(10);
+  await client.downgrade({ target: { pid: target.pid }, drop: ['all'], deadlineMs: 2000 });
+  t.deepEqual(keepers(target.pid, ALL), []);
+  await sleep(50);
+  t.regex(statusOf(target.pid).get('State')!, /^T \(stopped\)/);
+  t.is(statusOf(target.pid).get('TracerPid'), '0');
+  target.child.kill('SIGCONT');
+  const { lines, code } = await target.end();
+  t.is(code, 0);
+  // These return EINTR when a process is continued, with or without us (signal(7)), where it was stopped in them.
+  t.true(lines.length > 30);
+});
+
+privileged('a SIGSTOP in the midst of it stops the process, as it would have', async (t) => {
+  const target = await startTarget(tools.path('churn'));
+  t.teardown(() => target.kill());
+  for (let round = 0; round < 5; round++) {
+    const downgrade = client.downgrade({
+      target: { pid: target.pid },
+      drop: [['CAP_CHOWN', 'CAP_KILL', 'CAP_BPF', 'CAP_MKNOD', 'CAP_LEASE'][round]!],
+      deadlineMs: 5000,
+    });
+    await sleep(round);
+    target.child.kill('SIGSTOP');
+    await downgrade;
+    await sleep(20);
+    t.regex(statusOf(target.pid).get('State')!, /^T \(stopped\)/);
+    target.child.kill('SIGCONT');
+  }
+  t.is((await target.end()).code, 0);
+});
+
+privileged('a zombie leader does not hide the threads that go on without it', async (t) => {
+  const target = await startTarget(tools.path('odd_targets'), 'zombie-leader');
+  t.teardown(() => target.kill());
+  t.regex(statusOf(target.pid).get('State')!, /^Z/);
+  const [process] = await client.downgrade({ target: { pid: target.pid }, drop: ['all'] });
+  t.is(process!.threads.length, 1);
+  t.not(process!.threads[0]!.tid, target.pid);
+  t.deepEqual(keepers(target.pid, ALL), []);
+  t.deepEqual((await target.end()).lines, ['survived']);
+});
+
+privileged('a process in a user namespace of its own loses what it has there', async (t) => {
+  const child = spawn('unshare', ['--user', '--map-root-user', 'sleep', '100'], { stdio: 'ignore' });
+  t.teardown(() => child.kill('SIGKILL'));
+  for (let tries = 0; tries < 100 && statusOf(child.pid!).get('Name') !== 'sleep'; tries++) await sleep(10);
+  if (statusOf(child.pid!).get('Name') !== 'sleep') return skip(t, 'no user namespaces here');
+  await client.downgrade({ target: { pid: child.pid! }, drop: ['all'], noNewPrivs: true });
+  t.deepEqual(keepers(child.pid!, ALL, true), []);
+});
+
+privileged('a restartable sequence that is left is begun anew, not finished', async (t) => {
+  const target = await startTarget(tools.path('odd_targets'), 'sequence').catch(() => null);
+  if (target === null) return skip(t, 'no rseq here');
+  t.teardown(() => target.kill());
+  const aborts = async (): Promise<number> => {
+    target.child.stdin!.write('\n');
+    return Number(await target.line());
+  };
+  for (const drop of ['CAP_PERFMON', 'CAP_SYS_ADMIN', 'CAP_BPF']) {
+    const before = await aborts();
+    await client.downgrade({ target: { pid: target.pid }, drop: [drop] });
+    // Were it forgotten, nothing would ever lead out of it again.
+    target.child.kill('SIGSTOP');
+    await sleep(10);
+    target.child.kill('SIGCONT');
+    await sleep(30);
+    t.true((await aborts()) > before);
+  }
+});
+
+privileged('what has nothing to lose is only looked at, and a dry run does not even stop it', async (t) => {
+  const target = await startTarget(tools.path('blocked_calls'));
+  t.teardown(() => target.kill());
+  const [dry] = await client.downgrade({ target: { pid: target.pid }, drop: PROFILING, dryRun: true });
+  t.is(dry!.stoppedMicroseconds, 0);
+  t.true(dry!.threads.length > 30);
+  for (const { had, has } of dry!.threads) {
+    t.is(BigInt(`0x${had.effective}`) & PERFMON, PERFMON);
+    t.is(BigInt(`0x${has.effective}`) & PERFMON, 0n);
+  }
+  t.is(keepers(target.pid, PERFMON).length, dry!.threads.length);
+  await client.downgrade({ target: { pid: target.pid }, drop: PROFILING });
+  const [again] = await client.downgrade({ target: { pid: target.pid }, drop: PROFILING });
+  for (const { had, has } of again!.threads) t.deepEqual(has, had);
+  t.is((await target.end()).code, 0);
+});
