@@ -46,7 +46,7 @@ const rows: readonly [row: string, value: () => number][] = [
   ["fds sent over all of a user's connections and not read", () => constant(SERVER, 'MAX_FDS_IN_FLIGHT')],
   ['time without progress for a client that does not read', () => constant(CONNECTION, 'DEFAULT_STALL_MS')],
   ['connections of all users', () => constant(SERVER, 'MAX_CONNECTIONS')],
-  ['requests of one user waiting for the opener', () => constant('src/broker/opener.ts', 'MAX_WAITING_PER_USER')],
+  ['requests of one user waiting for the opener', () => constant('src/broker/part_client.ts', 'MAX_WAITING_PER_USER')],
   ['targets of a request', () => MAX_TARGETS],
   ['events of a request', () => MAX_EVENTS],
   ['fds of a reply', () => MAX_SLOTS],
