@@ -13,7 +13,7 @@ namespace perfbroker {
 namespace {
 
 // The collector's fds; src/collector/launcher.ts knows them by these numbers.
-constexpr int kControlFd = 3, kPidfdFd = 4, kBrokerFd = 5, kFirstOtherFd = 6;
+constexpr int kControlFd = 3, kPidfdFd = 4, kTellFd = 5, kBrokerFd = 6, kFirstOtherFd = 7;
 // Numbers out of the way of those.
 constexpr int kSafeFd = 16;
 
@@ -32,7 +32,7 @@ bool belongs_to_command(const char* variable) {
 
 struct Child {
   const CollectorUser& user;
-  int control, pidfd, broker;
+  int control, pidfd, errors, broker;
   const char* node;
   const char* program;
   std::vector<char*> arguments, environment;
@@ -49,13 +49,15 @@ struct Child {
 
   static int check(int result) { return result == 0 ? 0 : errno; }
 
+  // CMD's pipes must not be kept open here, and node must not have CMD's standard error among its first three: it would
+  // make a pipe non-blocking, which CMD shares, and at its end give a terminal the modes that it had at node's start.
   void place_fds() const {
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    const bool has_stderr = fcntl(2, F_GETFD) >= 0 && null != 2;
-    // CMD's pipes must not be kept open here; standard error stays for the summary.
-    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || (!has_stderr && dup2(null, 2) < 0)) fail("/dev/null", errno);
-    if (dup2(control, kControlFd) < 0 || dup2(pidfd, kPidfdFd) < 0) fail("dup2", errno);
-    if (broker >= 0 && dup2(broker, kBrokerFd) < 0) fail("dup2", errno);
+    const int tell = fcntl(2, F_GETFD) >= 0 && null != 2 ? 2 : null;
+    if (null < 0 || dup2(tell, kTellFd) < 0 || dup2(control, kControlFd) < 0 || dup2(pidfd, kPidfdFd) < 0 ||
+        (broker >= 0 && dup2(broker, kBrokerFd) < 0) || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(errors, 2) < 0) {
+      fail("dup2", errno);
+    }
   }
 
   // Everything at once, and what each step may fail with is fatal: nothing privileged executes node.
@@ -156,23 +158,33 @@ CollectorUser find_collector_user() {
   return user;
 }
 
-UniqueFd start_collector(const CollectorStart& start, std::string& problem) {
+std::string Collector::last_words() const {
+  char text[1024];
+  const off_t end = lseek(errors.get(), 0, SEEK_END);
+  const ssize_t length = pread(errors.get(), text, sizeof text, std::max<off_t>(end - static_cast<off_t>(sizeof text), 0));
+  std::string words(text, static_cast<size_t>(std::max<ssize_t>(length, 0)));
+  std::ranges::replace_if(words, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, ' ');
+  return words;
+}
+
+Collector start_collector(const CollectorStart& start, std::string& problem) {
   const std::string node = find_node(), program = find_program();
-  if (node.empty()) return problem = "node is neither in PATH nor in /usr/bin nor in /usr/local/bin", UniqueFd();
+  if (node.empty()) return problem = "node is neither in PATH nor in /usr/bin nor in /usr/local/bin", Collector();
 
   int pair[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return problem = strerrordesc_np(errno), UniqueFd();
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return problem = strerrordesc_np(errno), Collector();
   const UniqueFd low_ours(pair[0]), low_theirs(pair[1]);
   const UniqueFd low_pidfd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  const UniqueFd low_errors(memfd_create("collector's errors", MFD_CLOEXEC));
   // Also where CMD's standard fds are closed none of these may take their numbers.
-  UniqueFd ours(duplicate(low_ours.get()));
+  Collector collector{UniqueFd(duplicate(low_ours.get())), UniqueFd(duplicate(low_errors.get()))};
   const UniqueFd theirs(duplicate(low_theirs.get())), pidfd(duplicate(low_pidfd.get()));
   const UniqueFd broker(start.broker >= 0 ? duplicate(start.broker) : -1);
-  if (!ours || !theirs || !pidfd || (start.broker >= 0 && !broker)) {
-    return problem = std::string("its fds could not be made: ") + strerrordesc_np(errno), UniqueFd();
+  if (!collector.control || !collector.errors || !theirs || !pidfd || (start.broker >= 0 && !broker)) {
+    return problem = std::string("its fds could not be made: ") + strerrordesc_np(errno), Collector();
   }
 
-  Child child{start.user, theirs.get(), pidfd.get(), broker.get(), node.c_str(), program.c_str(), {}, {}};
+  Child child{start.user, theirs.get(), pidfd.get(), collector.errors.get(), broker.get(), node.c_str(), program.c_str(), {}, {}};
   child.arguments = {const_cast<char*>(child.node), const_cast<char*>(child.program)};
   for (char** argument = start.arguments + 1; *argument != nullptr; argument++) child.arguments.push_back(*argument);
   child.arguments.push_back(nullptr);
@@ -183,8 +195,8 @@ UniqueFd start_collector(const CollectorStart& start, std::string& problem) {
   }
   child.environment.push_back(marker.data());
   child.environment.push_back(nullptr);
-  if (const int error = fork_orphan(child)) return problem = std::string("fork: ") + strerrordesc_np(error), UniqueFd();
-  return ours;
+  if (const int error = fork_orphan(child)) return problem = std::string("fork: ") + strerrordesc_np(error), Collector();
+  return collector;
 }
 
 }  // namespace perfbroker

@@ -32,9 +32,17 @@ struct CollectorStart {
   int broker;
 };
 
-// Starts node with the collector and returns the launcher's end of their socketpair. The collector is nobody's child
+// The launcher's end of the socketpair, and what node itself wrote to its standard error: a file in memory.
+struct Collector {
+  UniqueFd control, errors;
+
+  // The last of what node said, as when a module is missing; one paragraph.
+  std::string last_words() const;
+};
+
+// Starts node with the collector. The collector is nobody's child
 // but init's (or a subreaper's) and has a session of its own: no wait(2) of CMD, no signal to its process group and no
-// hang-up of its terminal meets it. Empty: `problem` says why.
-UniqueFd start_collector(const CollectorStart& start, std::string& problem);
+// hang-up of its terminal meets it. Without a control fd `problem` says why there is none.
+Collector start_collector(const CollectorStart& start, std::string& problem);
 
 }  // namespace perfbroker

@@ -19,6 +19,7 @@
 namespace {
 
 using perfbroker::complain;
+using perfbroker::complain_command;
 using perfbroker::kExitGaveUp;
 using perfbroker::kExitNotFound;
 
@@ -57,7 +58,7 @@ int exec_gate(int argc, char** argv) {
   close(gate);
   char** command = argv + next + 1;
   execvp(command[0], command);
-  return complain(command[0], errno);
+  return complain_command(command[0], errno);
 }
 
 // Index of the word `run`, which only --socket may precede; 0: another command.

@@ -80,10 +80,12 @@ int run_command(std::span<char*> arguments, size_t run) {
   const CollectorUser user = find_collector_user();
   const CollectorStart start{user, broker ? "broker" : opens ? "direct" : "none", arguments.data(), broker.get()};
   Verdict verdict{false, kExitGaveUp, ""};
-  UniqueFd control = start_collector(start, verdict.problem);
+  Collector collector = start_collector(start, verdict.problem);
+  UniqueFd& control = collector.control;
   broker.reset();
   CollectorService service(control.get(), user, opens, options.output);
   if (control) verdict = service.serve();
+  if (!verdict.ready && control) verdict.problem += collector.last_words();
   if (!verdict.ready) {
     if (control) service.discard(ECANCELED);
     control.reset();
@@ -108,7 +110,7 @@ int run_command(std::span<char*> arguments, size_t run) {
   execvp(options.command[0], options.command);
   const int error = errno;
   if (control) service.discard(error);
-  return complain(options.command[0], error);
+  return complain_command(options.command[0], error);
 }
 
 }  // namespace perfbroker

@@ -2,15 +2,10 @@
 
 #include "core/proc.h"
 #include "core/scm.h"
-#include "launcher/protocol.h"
 #include "launcher/say.h"
 #include "monitor/check.h"
 
 namespace perfbroker {
-
-struct OpenOrder {
-  const launch::Request& request;
-};
 
 namespace {
 
@@ -55,6 +50,13 @@ int find_tracepoint(const char* name, uint32_t& id) {
   return take_number(number, id) ? 0 : EPROTO;
 }
 
+// Lines of text, without what a terminal would obey.
+std::string printable(std::string text) {
+  const auto obeyed = [](char c) { return c != '\n' && (static_cast<unsigned char>(c) < ' ' || c == 0x7f); };
+  std::ranges::replace_if(text, obeyed, '?');
+  return text;
+}
+
 std::string directory_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -77,9 +79,9 @@ Verdict CollectorService::serve() {
     std::vector<UniqueFd> opened;
     switch (request.type) {
       case Type::kReady: return {true, 0, ""};
-      case Type::kFailed: return {false, static_cast<int>(request.exit_code), request.text};
+      case Type::kFailed: return {false, static_cast<int>(request.exit_code), printable(request.text)};
       case Type::kOpenEvents:
-        if (opens_) error = is_well_formed(request) ? open_events({request}, opened, failed) : EINVAL;
+        if (opens_) error = is_well_formed(request) ? open_events(request, opened, failed) : EINVAL;
         break;
       case Type::kTracepoint:
         if (opens_) error = find_tracepoint(request.text, value);
@@ -104,8 +106,7 @@ bool CollectorService::reply(int error, uint32_t value, uint32_t failed, std::sp
   return static_cast<bool>(send_message(control_, &answer, sizeof answer, fds, 0));
 }
 
-int CollectorService::open_events(const OpenOrder& order, std::vector<UniqueFd>& fds, uint32_t& failed) {
-  const Request& r = order.request;
+int CollectorService::open_events(const Request& r, std::vector<UniqueFd>& fds, uint32_t& failed) {
   for (uint32_t c = 0; c < r.cpu_count; c++) {
     const size_t first = fds.size();
     for (uint32_t e = 0; e < r.event_count; e++) {

@@ -5,6 +5,7 @@
 
 #include "core/perf_event.h"
 #include "launcher/collector.h"
+#include "launcher/protocol.h"
 
 namespace perfbroker {
 
@@ -30,7 +31,7 @@ class CollectorService {
 
  private:
   bool reply(int error, uint32_t value, uint32_t failed, std::span<const int> fds);
-  int open_events(const struct OpenOrder& order, std::vector<UniqueFd>& fds, uint32_t& failed);
+  int open_events(const launch::Request& request, std::vector<UniqueFd>& fds, uint32_t& failed);
   int create_output(UniqueFd& fd);
   int create_scratch(UniqueFd& fd);
 

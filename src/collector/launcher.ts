@@ -1,3 +1,4 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Fd, Poller } from '../native.js';
 import { DISCONNECT, READABLE, native } from '../native.js';
 import type { LauncherReply, LauncherRequest } from './launcher_protocol.js';
@@ -7,7 +8,12 @@ import type { ObservedCommand } from './workload.js';
 /** The fds that native/launcher/collector.cc starts this process with. */
 const CONTROL: Fd = 3;
 const PIDFD: Fd = 4;
-const BROKER: Fd = 5;
+/** CMD's standard error. This process's own is a file that the launcher reads when this process ends too early. */
+const TELL: Fd = 5;
+const BROKER: Fd = 6;
+/** Bounds the wait for a reader of a standard error that is non-blocking and full. */
+const MOST_WAITS = 100;
+const WAIT_MS = 10;
 
 /** The launcher ended, killed as a rule, before CMD ran: nobody is left to be told. */
 export class LauncherGone extends Error {
@@ -94,6 +100,27 @@ export class Launcher implements ObservedCommand {
   /** Nothing will be recorded. */
   fail(exitCode: number, text: string): void {
     this.#send({ type: 'failed', exitCode, text });
+  }
+
+  /** Writes to CMD's standard error, which is CMD's still: it is left as it is, also when it is non-blocking. */
+  tell(text: string): void {
+    let rest = Buffer.from(text);
+    for (let waits = 0; rest.length > 0 && waits < MOST_WAITS;) {
+      try {
+        rest = rest.subarray(writeSync(TELL, rest));
+      } catch (error) {
+        // A reader that went away is no failure of ours.
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+        waits++;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT_MS);
+      }
+    }
+  }
+
+  /** Lets go of CMD's standard error: whoever reads it to its end, a pipe's other side, does not wait for this process. */
+  fallSilent(): void {
+    closeSync(TELL);
+    openSync('/dev/null', 'w'); // gets the lowest free number, which is that one
   }
 
   /** Stops watching; idempotent. */

@@ -64,9 +64,7 @@ export class PerfDataReader {
   constructor(file: string | number) {
     // O_NONBLOCK: opening a FIFO of that name must not hang.
     this.#fd =
-      typeof file === 'number'
-        ? file
-        : openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+      typeof file === 'number' ? file : openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     try {
       const stat = fstatSync(this.#fd);
       if (!stat.isFile()) throw new FormatError('not a regular file');

@@ -1,4 +1,3 @@
-import { closeSync, openSync } from 'node:fs';
 import type { Command } from 'commander';
 import { Channel } from '../../client/channel.js';
 import { Client } from '../../client/client.js';
@@ -75,8 +74,8 @@ async function collect(options: RunOptions): Promise<void> {
     await collector.run();
   } catch (error) {
     if (error instanceof LauncherGone) return;
-    if (collector.begun) throw error;
     const { text, exitCode } = describeFailure(error);
+    if (collector.begun) return launcher.tell(text);
     if (error instanceof UsageError) launcher.fail(ExitCode.usage, `${text}See perfbroker run --help.\n`);
     else launcher.fail(exitCode, text.replace(/^perfbroker: /, '').trimEnd());
   } finally {
@@ -143,7 +142,7 @@ class Collector {
       interrupt,
       onBegin: () => {
         this.begun = true;
-        if (this.#options.quiet === true) letGoOfStandardError();
+        if (this.#options.quiet === true) this.#launcher.fallSilent();
       },
     });
   }
@@ -168,7 +167,7 @@ class Collector {
     const telling = summary.bytes <= LOOKED_THROUGH_BYTES && summary.lost === 0n;
     const hidden = telling ? files.readData(unobservablePrograms) : [];
     if (folded) files.fold();
-    process.stderr.write(summaryText(output, summary) + hiddenText(hidden));
+    this.#launcher.tell(summaryText(output, summary) + hiddenText(hidden));
   }
 }
 
@@ -177,10 +176,4 @@ function hiddenText(programs: readonly UnobservableProgram[]): string {
   const names = programs.slice(0, MOST_NAMES).map(({ comm, pid }) => `${printable(comm)} (${pid})`);
   const more = programs.length > MOST_NAMES ? ` and ${programs.length - MOST_NAMES} more` : '';
   return `  not observed, as the kernel removes the events of setuid and unreadable programs: ${names.join(', ')}${more}\n`;
-}
-
-/** Whoever reads it to its end, a pipe's other side, does not wait for the collector. */
-function letGoOfStandardError(): void {
-  closeSync(2);
-  openSync('/dev/null', 'w'); // gets the lowest free number
 }

@@ -1,0 +1,146 @@
+/** A launcher whose collector was taken over: it asks for what it likes, and gets what the launcher is there for. */
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { encodeLauncherRequest, type LauncherRequest } from '#dist/collector/launcher_protocol.js';
+import { eventFields, type EventFields } from '#dist/model/event_fields.js';
+import { parseEvents } from '#dist/model/event_syntax.js';
+import { NO_BROKER, launcher, start, unfit, userDirectory, type Ended } from './support.js';
+
+const reason = unfit();
+if (reason !== null) console.error(`skipped: ${reason}`);
+const real = reason === null ? test.serial : test.serial.skip;
+
+const directory = reason === null ? userDirectory(0) : { path: '', remove: () => undefined };
+test.after.always(() => {
+  directory.remove();
+});
+
+/** Stands where node is looked for: sends each packet (lines of base64), writes the answers (hexadecimal, fds) to a file. */
+const NODE = `#!/usr/bin/python3 -S
+import array, base64, os, socket, sys
+control = socket.socket(fileno=3)
+control.setblocking(True)
+log = open(os.environ['ANSWERS'], 'w')
+for line in open(os.environ['PACKETS']):
+    control.send(base64.b64decode(line))
+    data, extra, _, _ = control.recvmsg(4096, 4096)
+    fds = array.array('i')
+    for _, _, part in extra: fds.frombytes(part)
+    for fd in fds: print('fd', os.readlink(f'/proc/self/fd/{fd}'), file=log)
+    print(data.hex(), file=log, flush=True)
+`;
+
+const event = (changes: Partial<EventFields> = {}): EventFields => {
+  const [spec] = parseEvents('page-faults:u');
+  return { ...eventFields({ ...spec!, enableOnExec: true }), ...changes };
+};
+const open = (
+  events: readonly EventFields[],
+  cpus: readonly number[] = [0],
+  leaders: readonly (number | undefined)[] = [],
+): LauncherRequest => ({ type: 'openEvents', events, leaders, cpus, ringPages: 0 });
+
+async function drive(
+  packets: readonly Uint8Array[],
+  ...options: readonly string[]
+): Promise<Ended & { answers: string }> {
+  const paths = ['packets', 'answers', 'node'].map((name) => join(directory.path, name));
+  const [input = '', output = '', node = ''] = paths;
+  writeFileSync(input, packets.map((packet) => `${Buffer.from(packet).toString('base64')}\n`).join(''));
+  writeFileSync(output, '', { mode: 0o666 });
+  chmodSync(output, 0o666);
+  writeFileSync(node, NODE);
+  chmodSync(node, 0o755);
+  const env = { PATH: `${directory.path}:/usr/bin:/bin`, PACKETS: input, ANSWERS: output };
+  const setting = { cwd: directory.path, socket: NO_BROKER, env };
+  const ended = await start(setting, launcher(), 'run', ...options, 'echo', 'ran').ended;
+  return { ...ended, answers: readFileSync(output, 'utf8') };
+}
+
+const EINVAL = 22;
+const errors = (answers: string): readonly number[] =>
+  answers
+    .split('\n')
+    .filter((line) => /^[0-9a-f]{40}$/.test(line))
+    .map((line) => Buffer.from(line, 'hex').readUInt32LE(4));
+
+real('what is asked for in the right form is given: events on the launcher itself', async (t) => {
+  const { answers } = await drive([encodeLauncherRequest(open([event()], [0, -1]))]);
+  t.deepEqual(errors(answers), [0]);
+  t.is(answers.match(/^fd anon_inode:\[perf_event\]$/gm)?.length, 2);
+});
+
+real('malformed orders open nothing', async (t) => {
+  const wrong: readonly LauncherRequest[] = [
+    open([event({ flags: 0n })]), // would begin with the launcher, not with CMD
+    open([event({ flags: 1n << 40n })]),
+    open([event({ type: 0xffff_ffff })]),
+    open([event({ sampleStackUser: 12 })]),
+    open([event()], [70_000]),
+    open([event()], [-2]),
+    open([event(), event()], [0], [undefined, 1]),
+    open([event(), event()], [0], [1, undefined]),
+    { ...open([event()]), ringPages: 3 } as LauncherRequest,
+    { ...open([event()]), ringPages: 1 << 30 } as LauncherRequest,
+    { type: 'tracepoint', name: '../../../../etc/passwd' },
+    { type: 'tracepoint', name: 'a:../b' },
+    { type: 'tracepoint', name: 'sched' },
+  ];
+  const counts = encodeLauncherRequest(open([event()]));
+  new DataView(counts.buffer).setUint32(12, 1000, true);
+  const packets = [...wrong.map(encodeLauncherRequest), counts];
+  const { answers } = await drive(packets);
+  t.deepEqual(
+    errors(answers),
+    packets.map(() => EINVAL),
+  );
+  t.notRegex(answers, /^fd /m);
+});
+
+real('PMUs whose configuration holds pointers are closed to it', async (t) => {
+  for (const pmu of ['kprobe', 'uprobe']) {
+    const path = `/sys/bus/event_source/devices/${pmu}/type`;
+    if (!existsSync(path)) {
+      t.log(`skipped: there is no ${pmu}`);
+      continue;
+    }
+    const type = Number(readFileSync(path, 'utf8'));
+    t.deepEqual(errors((await drive([encodeLauncherRequest(open([event({ type })]))])).answers), [EINVAL]);
+  }
+  t.pass();
+});
+
+real('it gets the file that the command line names, once, and no other', async (t) => {
+  const output = encodeLauncherRequest({ type: 'output' });
+  const { answers } = await drive([output, output], '-o', 'named.data');
+  t.is(errors(answers)[0], 0);
+  t.not(errors(answers)[1], 0);
+  t.deepEqual(answers.match(/^fd .*$/gm), [`fd ${join(directory.path, 'named.data')}`]);
+  t.false(existsSync(join(directory.path, 'named.data')), 'nothing was recorded');
+});
+
+real('a packet of another size, version or kind ends the conversation, and CMD runs unprofiled', async (t) => {
+  const good = encodeLauncherRequest({ type: 'ready' });
+  const version = good.slice();
+  version[0] = 9;
+  const kind = good.slice();
+  kind[4] = 77;
+  for (const packet of [good.subarray(0, 100), Buffer.concat([good, good]), version, kind]) {
+    const { code, stdout, stderr } = await drive([packet]);
+    t.is(code, 0);
+    t.is(stdout, 'ran\n');
+    t.regex(stderr, /^perfbroker: echo runs unprofiled: the collector (is of another version|asked for something)/);
+  }
+});
+
+real('a collector that ends at once is reported with its last words, without what a terminal would obey', async (t) => {
+  const failed = { type: 'failed', exitCode: 1, text: 'no \x1b[31mluck\nsecond line' } as const;
+  const { stdout, stderr } = await drive([encodeLauncherRequest(failed)]);
+  t.is(stdout, 'ran\n');
+  t.regex(stderr, /^perfbroker: echo runs unprofiled: no .*luck\n$/);
+  t.false(stderr.includes('\x1b'));
+  const gone = await drive([], '--require');
+  t.is(gone.code, 125);
+  t.regex(gone.stderr, /^perfbroker: echo was not run: the collector ended before it was ready/);
+});
