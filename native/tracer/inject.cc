@@ -9,7 +9,7 @@ namespace perfbroker {
 namespace {
 
 // Requests that headers of older systems lack; include/uapi/linux/ptrace.h.
-constexpr long kGetRseqConfiguration = 0x420f, kGetDispatchConfig = 0x4210;
+constexpr long kGetRseqConfiguration = 0x420f, kGetDispatchConfig = 0x4211;
 struct RseqConfiguration {
   uint64_t address;
   uint32_t size, signature, flags, pad;
@@ -105,7 +105,9 @@ bool reach_syscall_stop(Thread& thread, int64_t deadline) {
 int read_registers(Thread& thread) {
   iovec vector{&thread.registers, sizeof thread.registers};
   if (trace(PTRACE_GETREGSET, thread.tid, NT_PRSTATUS, &vector) != 0) return errno;
-  return vector.iov_len == sizeof thread.registers ? 0 : ENOEXEC;
+  if (vector.iov_len == sizeof thread.registers) return 0;
+  thread.registers = {};  // they are other ones
+  return ENOEXEC;
 }
 
 int check_dispatch(const Thread& thread) {
