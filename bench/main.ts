@@ -1,16 +1,18 @@
 /**
  * npm run bench [-- PART...]: how the broker compares with the least that its work could cost. Parts: grant, batch,
- * record, idle; all of them when none is named. Needs root, gcc and, for `record`, perf.
+ * record, idle, run, downgrade; all of them when none is named. Needs root, gcc and, for `record` and `run`, perf.
  */
 import { noPrivilege } from '../test/e2e/daemon.js';
 import { batchBenchmark } from './batch.js';
+import { downgradeBenchmark } from './downgrade.js';
 import { grantBenchmark } from './grant.js';
 import { idleBenchmark } from './idle.js';
 import { compilePrograms } from './programs.js';
 import { recordBenchmark } from './record.js';
+import { runBenchmark } from './run.js';
 import { startBroker } from './setting.js';
 
-const PARTS = ['grant', 'batch', 'record', 'idle'];
+const PARTS = ['grant', 'batch', 'record', 'idle', 'run', 'downgrade'];
 
 const asked = process.argv.slice(2);
 const unknown = asked.find((part) => !PARTS.includes(part));
@@ -30,9 +32,11 @@ try {
     if (wants('grant')) await grantBenchmark(daemon, programs, 9);
     if (wants('batch')) await batchBenchmark(daemon, programs, 7);
     if (wants('record')) await recordBenchmark(daemon, programs, 3);
+    if (wants('run')) await runBenchmark(daemon, programs, 9);
   } finally {
     await daemon.stop();
   }
+  if (wants('downgrade')) await downgradeBenchmark(programs, 3);
 } finally {
   programs.remove();
 }

@@ -22,8 +22,6 @@ bool is_id(const char* text, uint32_t& id) {
   return take_number(view, id) && view.empty() && id != 0 && id != UINT32_MAX;
 }
 
-int duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, kSafeFd); }
-
 // Node's settings and preloaded libraries are meant for CMD; the marker is made here.
 bool belongs_to_command(const char* variable) {
   constexpr std::string_view prefixes[] = {"NODE_", "LD_PRELOAD=", "LD_AUDIT=", "PERFBROKER_COLLECTOR="};
@@ -132,6 +130,8 @@ int fork_orphan(Child& child) {
 
 }  // namespace
 
+UniqueFd out_of_the_way(UniqueFd fd) { return UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, kSafeFd)); }
+
 CollectorUser find_collector_user() {
   CollectorUser user;
   user.change = getuid() == 0 || geteuid() == 0;
@@ -173,18 +173,14 @@ Collector start_collector(const CollectorStart& start, std::string& problem) {
 
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return problem = strerrordesc_np(errno), Collector();
-  const UniqueFd low_ours(pair[0]), low_theirs(pair[1]);
-  const UniqueFd low_pidfd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
-  const UniqueFd low_errors(memfd_create("collector's errors", MFD_CLOEXEC));
-  // Also where CMD's standard fds are closed none of these may take their numbers.
-  Collector collector{UniqueFd(duplicate(low_ours.get())), UniqueFd(duplicate(low_errors.get()))};
-  const UniqueFd theirs(duplicate(low_theirs.get())), pidfd(duplicate(low_pidfd.get()));
-  const UniqueFd broker(start.broker >= 0 ? duplicate(start.broker) : -1);
-  if (!collector.control || !collector.errors || !theirs || !pidfd || (start.broker >= 0 && !broker)) {
+  Collector collector{out_of_the_way(UniqueFd(pair[0])), out_of_the_way(UniqueFd(memfd_create("errors", MFD_CLOEXEC)))};
+  const UniqueFd theirs = out_of_the_way(UniqueFd(pair[1]));
+  const UniqueFd pidfd = out_of_the_way(UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0))));
+  if (!collector.control || !collector.errors || !theirs || !pidfd) {
     return problem = std::string("its fds could not be made: ") + strerrordesc_np(errno), Collector();
   }
 
-  Child child{start.user, theirs.get(), pidfd.get(), collector.errors.get(), broker.get(), node.c_str(), program.c_str(), {}, {}};
+  Child child{start.user, theirs.get(), pidfd.get(), collector.errors.get(), start.broker, node.c_str(), program.c_str(), {}, {}};
   child.arguments = {const_cast<char*>(child.node), const_cast<char*>(child.program)};
   for (char** argument = start.arguments + 1; *argument != nullptr; argument++) child.arguments.push_back(*argument);
   child.arguments.push_back(nullptr);

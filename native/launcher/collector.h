@@ -24,12 +24,15 @@ struct CollectorUser {
 
 CollectorUser find_collector_user();
 
+// The same file under a number that no standard fd has and none of the collector's: CMD may have been given closed ones.
+UniqueFd out_of_the_way(UniqueFd fd);
+
 // source: where events come from: "broker", "direct" or "none". broker: a connection to it, or none.
 struct CollectorStart {
   const CollectorUser& user;
   const char* source;
   char** arguments;  // of this program, argv[0] included
-  int broker;
+  int broker;        // out of the way
 };
 
 // The launcher's end of the socketpair, and what node itself wrote to its standard error: a file in memory.

@@ -30,7 +30,7 @@ UniqueFd connect_broker(const std::string& path) {
     return connection;
   }
   fcntl(connection.get(), F_SETFL, O_RDWR | O_NONBLOCK);
-  return connection;
+  return out_of_the_way(std::move(connection));
 }
 
 std::string socket_path(const RunOptions& options) {
@@ -72,6 +72,10 @@ int run_command(std::span<char*> arguments, size_t run) {
     return kExitUsage;
   }
   if (options.help) return -1;
+  if (getuid() != geteuid() || getgid() != getegid()) {
+    fputs("perfbroker: run executes any CMD, so this program must not be setuid or setgid\n", stderr);
+    return kExitGaveUp;
+  }
 
   const std::string path = socket_path(options);
   UniqueFd broker = connect_broker(path);

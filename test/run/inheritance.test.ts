@@ -1,11 +1,22 @@
 /** What CMD is and inherits under `perfbroker run`, held against the same program run bare. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { startDaemon, type Daemon } from '../e2e/daemon.js';
 import { compileTools, type CompiledTools } from '../tools/compile.js';
-import { ALICE, NO_BROKER, end, launcher, run, start, unfit, userDirectory, type Setting } from './support.js';
+import {
+  ALICE,
+  NO_BROKER,
+  end,
+  launcher,
+  run,
+  start,
+  unfit,
+  userDirectory,
+  isFinished,
+  type Setting,
+} from './support.js';
 
 const reason = unfit();
 if (reason !== null) console.error(`skipped: ${reason}`);
@@ -119,6 +130,38 @@ real('the collector is in a session of its own, an orphan, and holds none of the
   );
   for (const pipe of pipes) t.false(fds.includes(pipe), 'with -q standard error is let go too');
   await command.ended;
+});
+
+real('a command without standard fds has none, and is recorded', async (t) => {
+  const listing = join(directory.path, 'fds');
+  const list = async (setting: Setting, ...wrapper: readonly string[]): Promise<readonly string[]> => {
+    const script = `exec 3>"$1"; shift; exec "$@" sh -c 'ls /proc/$$/fd >&3' 0<&- 1>&- 2>&-`;
+    const { code } = await end(setting, 'sh', '-c', script, 'sh', listing, ...wrapper);
+    t.is(code, 0);
+    const found = readFileSync(listing, 'utf8').split('\n');
+    rmSync(listing);
+    return found;
+  };
+  for (const setting of [asUser(), alone()]) {
+    const bare = await list(setting);
+    t.deepEqual(await list(setting, launcher(), 'run', '-o', 'closed.data'), bare);
+    t.false(bare.includes('0'));
+    const path = join(directory.path, 'closed.data');
+    for (let tries = 0; tries < 100 && !isFinished(path); tries++)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    t.true(isFinished(path));
+    rmSync(path);
+  }
+});
+
+real('the program must not be setuid, as it would execute anything for anybody', async (t) => {
+  const copy = join(directory.path, 'setuid-perfbroker');
+  copyFileSync(launcher(), copy);
+  chmodSync(copy, 0o4755);
+  const { code, stdout, stderr } = await end(asUser(), copy, 'run', 'echo', 'ran');
+  t.is(code, 125);
+  t.is(stdout, '');
+  t.regex(stderr, /must not be setuid/);
 });
 
 real('gdb hits a breakpoint in the command, which is the process that gdb started', async (t) => {

@@ -9,6 +9,7 @@ import {
   ALICE,
   NO_BROKER,
   end,
+  isFinished,
   launcher,
   readRecording,
   run,
@@ -303,13 +304,5 @@ function environ(pid: string): string {
     return readFileSync(`/proc/${pid}/environ`, 'latin1');
   } catch {
     return '';
-  }
-}
-
-function isFinished(path: string): boolean {
-  try {
-    return readRecording(path).finished;
-  } catch {
-    return false;
   }
 }

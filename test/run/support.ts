@@ -139,6 +139,15 @@ export function readRecording(path: string): Recorded {
   }
 }
 
+/** The collector has come to its end; it may not be there yet. */
+export function isFinished(path: string): boolean {
+  try {
+    return readRecording(path).finished;
+  } catch {
+    return false;
+  }
+}
+
 /** Capability sets by the names of /proc/PID/status, in hexadecimal there. */
 export function capabilitySets(status: string): Readonly<Record<string, bigint>> {
   return Object.fromEntries(
