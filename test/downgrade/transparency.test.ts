@@ -298,6 +298,16 @@ privileged('a restartable sequence that is left is begun anew, not finished', as
   }
 });
 
+privileged('memory below a stack pointer is as it was, in use or not', async (t) => {
+  const target = await startTarget(tools.path('odd_targets'), 'stack').catch(() => null);
+  if (target === null) return skip(t, 'only for x86-64');
+  t.teardown(() => target.kill());
+  for (const drop of ['CAP_PERFMON', 'CAP_SYS_ADMIN', 'all'])
+    await client.downgrade({ target: { pid: target.pid }, drop: [drop] });
+  t.deepEqual(keepers(target.pid, ALL), []);
+  t.deepEqual(await target.end(), { lines: [], code: 0, signal: null });
+});
+
 privileged('what has nothing to lose is only looked at, and a dry run does not even stop it', async (t) => {
   const target = await startTarget(tools.path('blocked_calls'));
   t.teardown(() => target.kill());

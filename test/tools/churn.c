@@ -1,5 +1,6 @@
-// Eight threads that start and join others without a pause, each of which keeps values in all general registers that it
-// knows and looks whether they stay. Ends when standard input does; prints how many threads there were, and exits
+// Eight threads that start and join others without a pause, each of which keeps values in registers and looks whether they
+// stay; and four threads each of which starts its successor and lives on for a while, so that at any time some have just
+// been born. Ends when standard input does; prints how many threads there were, and exits
 // with 1 when a register changed or an errno came where none can.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,6 +28,24 @@ static void *leaf(void *argument) {
   return argument;
 }
 
+static atomic_int links;
+static void start_link(void);
+static void *chain_link(void *argument) {
+  const struct timespec before = {0, 200000}, after = {0, 5000000};
+  if (nanosleep(&before, NULL) != 0) broken++;
+  if (!end) start_link();
+  if (nanosleep(&after, NULL) != 0) broken++;
+  links--;
+  return argument;
+}
+static void start_link(void) {
+  pthread_t thread;
+  links++;
+  made++;
+  if (pthread_create(&thread, NULL, chain_link, NULL) == 0) pthread_detach(thread);
+  else links--;
+}
+
 static void *maker(void *argument) {
   while (!end) {
     pthread_t threads[4];
@@ -41,12 +60,14 @@ static void *maker(void *argument) {
 int main(void) {
   pthread_t makers[8];
   for (int i = 0; i < 8; i++) pthread_create(&makers[i], NULL, maker, NULL);
+  for (int i = 0; i < 4; i++) start_link();
   puts("ready");
   fflush(stdout);
   char byte;
   if (read(STDIN_FILENO, &byte, 1) < 0) broken++;
   end = 1;
   for (int i = 0; i < 8; i++) pthread_join(makers[i], NULL);
+  while (links > 0) usleep(1000);
   printf("%ld threads, %ld broken\n", made, broken);
   return broken != 0;
 }

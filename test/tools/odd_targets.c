@@ -148,10 +148,40 @@ static int sequence(void) {
 static int sequence(void) { return 77; }
 #endif
 
+#ifdef __x86_64__
+// A stack pointer in the midst of data that is in use on both sides of it, as programs with stacks of their own have.
+static unsigned char arena[4096];
+static atomic_int leave;
+static void *on_arena(void *argument) {
+  __asm__ volatile(
+      "movq %%rsp, %%rbx\n leaq %1, %%rsp\n"
+      "1: pause\n cmpl $0, %0\n je 1b\n"
+      "movq %%rbx, %%rsp\n"
+      : : "m"(leave), "m"(arena[2048]) : "rbx", "memory", "cc");
+  return argument;
+}
+static int stack(void) {
+  for (size_t i = 0; i < sizeof arena; i++) arena[i] = (unsigned char)(i * 37 + 1);
+  pthread_t thread;
+  pthread_create(&thread, NULL, on_arena, NULL);
+  usleep(20000);
+  ready();
+  wait_for_input();
+  leave = 1;
+  pthread_join(thread, NULL);
+  for (size_t i = 0; i < sizeof arena; i++)
+    if (arena[i] != (unsigned char)(i * 37 + 1)) return printf("byte %zu\n", i), 1;
+  return 0;
+}
+#else
+static int stack(void) { return 77; }
+#endif
+
 int main(int count_of, char **values) {
   const struct { const char *kind; int (*run)(void); } kinds[] = {
       {"zombie-leader", zombie_leader}, {"vfork-parent", vfork_parent}, {"seccomp-kill", seccomp_kill},
-      {"dispatch", dispatch}, {"signals", signals}, {"sequence", sequence}};
+      {"dispatch", dispatch}, {"signals", signals}, {"sequence", sequence},
+      {"stack", stack}};
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
     if (count_of > 1 && strcmp(values[1], kinds[i].kind) == 0) return kinds[i].run();
   return 2;
