@@ -71,7 +71,7 @@ test('a command line that makes no sense is exit code 2 and a message that names
 });
 
 test('--help of every command tells the use and gives an example', (t) => {
-  const names = ['record', 'stat', 'report', 'explain', 'describe', 'grants', 'revoke', 'policy check'];
+  const names = ['record', 'run', 'stat', 'report', 'explain', 'describe', 'grants', 'revoke', 'policy check'];
   const results = runMany(names.map((name) => [...name.split(' '), '--help']));
   for (const [index, name] of names.entries()) {
     t.is(results[index]?.status, 0);

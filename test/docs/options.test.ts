@@ -2,7 +2,7 @@
 import test from 'ava';
 import { blocks, help, longOptions, MAN_PAGES, MARKDOWN, prose, type Document } from './documents.js';
 
-const COMMANDS = ['record', 'stat', 'report', 'explain', 'describe', 'grants', 'revoke', 'downgrade', 'policy'];
+const COMMANDS = ['record', 'stat', 'report', 'explain', 'describe', 'grants', 'revoke', 'downgrade', 'run', 'policy'];
 const daemon = longOptions(help('perfbrokerd'));
 const general = longOptions(help('perfbroker'));
 const byCommand = new Map(COMMANDS.map((name) => [name, longOptions(help('perfbroker', name))]));
