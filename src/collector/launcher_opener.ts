@@ -1,5 +1,6 @@
 import { OpenedEvent } from '../client/opened_event.js';
 import { brokerError } from '../model/error_table.js';
+import type { BrokerError } from '../model/errors.js';
 import type { EventSpec } from '../model/event.js';
 import { eventFields } from '../model/event_fields.js';
 import type { EventFields } from '../model/event_fields.js';
@@ -13,12 +14,13 @@ import { pmuType } from './stored_events.js';
 
 const PAGE_BYTES = 4096;
 const ENOENT = 2;
+const EACCES = 13;
 
 /** Has the launcher open events on itself, where there is no broker and it holds the capability. */
 export class LauncherOpener implements EventOpener {
-  readonly #launcher: Launcher;
+  readonly #launcher: Pick<Launcher, 'pid' | 'call'>;
 
-  constructor(launcher: Launcher) {
+  constructor(launcher: Pick<Launcher, 'pid' | 'call'>) {
     this.#launcher = launcher;
   }
 
@@ -49,12 +51,7 @@ export class LauncherOpener implements EventOpener {
           opened.push(new OpenedEvent(fd, { event: index % events.length, target: 0, tid: this.#launcher.pid, cpu }));
         }
         const refused = specs[reply.failed];
-        if (reply.error !== 0)
-          throw kernelRefused(reply.error, {
-            what: refused === undefined ? 'the command' : `${eventName(refused)} of the command`,
-            paranoid: paranoidLevel(),
-            capability: 'CAP_PERFMON or CAP_SYS_ADMIN',
-          });
+        if (reply.error !== 0) throw refusal(reply.error, refused);
       }
     } catch (error) {
       close();
@@ -72,4 +69,14 @@ export class LauncherOpener implements EventOpener {
     const why = reply.error === ENOENT ? '' : ` (errno ${reply.error})`;
     throw brokerError('InvalidEvent', 'unknown-tracepoint', `there is no tracepoint ${source.name} here${why}`);
   }
+}
+
+function refusal(errno: number, event: EventSpec | undefined): BrokerError {
+  const what = event === undefined ? 'the command' : eventName(event);
+  if (errno !== EACCES) return kernelRefused(errno, { what });
+  return brokerError('KernelRefused', 'EACCES', `${what}: perf_event_open refused with EACCES`, {
+    errno,
+    cause: `Paranoid level ${paranoidLevel()}: this kernel asks for more than the capability that this process holds.`,
+    remedy: 'Start it with CAP_SYS_ADMIN (Debian and Ubuntu ask for that at level 3), or start the broker.',
+  });
 }
