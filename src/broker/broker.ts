@@ -58,6 +58,16 @@ export class Broker {
     return null;
   }
 
+  /**
+   * A request costs as much as it has targets, the first of which `admit` took: each of them is looked up in /proc, and a
+   * request may have hundreds.
+   * @throws RateLimited
+   */
+  charge({ uid }: Subject, targets: number): void {
+    if (targets > 1 && !this.#rates.take(uid, targets - 1))
+      throw brokerError('RateLimited', 'requests', `uid ${uid} asks too often for ${targets} targets`);
+  }
+
   /** Counts a request as running until it has been answered. */
   async run(request: () => Promise<void>): Promise<void> {
     this.#running += 1;

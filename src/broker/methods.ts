@@ -66,12 +66,9 @@ function describe(broker: Broker, { subject }: ClientConnection): Types.Describe
 }
 
 function explain(broker: Broker, call: Call<ClientConnection>, reply: Replier): void {
-  const request = vetRequest(
-    call.parameters as unknown as Types.ExplainParameters,
-    call.fds,
-    call.context.peer,
-    broker.parts,
-  );
+  const parameters = call.parameters as unknown as Types.ExplainParameters;
+  broker.charge(call.context.subject, parameters.targets.length);
+  const request = vetRequest(parameters, call.fds, call.context.peer, broker.parts);
   try {
     reply.reply({ decision: decisionJson(decide(request.policy, broker.policy)) });
   } finally {

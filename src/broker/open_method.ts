@@ -34,6 +34,7 @@ const SPARE_FDS = 64;
 export async function open(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
   const client = call.context;
   const parameters = call.parameters as unknown as OpenParameters;
+  broker.charge(client.subject, parameters.targets.length);
   const request = vetRequest(parameters, call.fds, client.peer, broker.parts);
   let granted: Granted;
   try {
@@ -126,10 +127,10 @@ async function grant(
     pending = new Pending(broker, subject.uid, opened);
     if (opened.slots.length === 0)
       throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
-    if (client.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has gone');
+    requireConnected(client);
     pending.duplicate();
     const downgraded = downgrade === null ? null : await take(broker, client, downgrade);
-    if (client.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has gone');
+    requireConnected(client);
     const id = newGrantId();
     broker.record(subject, {
       action: 'open',
@@ -202,6 +203,10 @@ async function take(broker: Broker, client: ClientConnection, downgrade: Downgra
   } finally {
     native.close(connection);
   }
+}
+
+function requireConnected(client: ClientConnection): void {
+  if (client.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has gone');
 }
 
 /** The rings' share apart from the rest: it comes back when the rings are gone, which may be long after the grant. */

@@ -64,6 +64,19 @@ export function readThreads(pid: number): readonly number[] | null {
 }
 
 /**
+ * Looked up, not listed: a process may have tens of thousands of threads, and one request hundreds of targets.
+ * @returns whether the process has (still) this thread
+ */
+export function hasThread(pid: number, tid: number): boolean {
+  try {
+    return tid > 0 && statSync(`/proc/${pid}/task/${tid}`).isDirectory();
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
+  }
+}
+
+/**
  * The process a pidfd refers to, in our pid namespace.
  * @returns the pid; 'gone' when the process was reaped; 'foreign' when it lives outside our pid namespace; 'not-a-pidfd'
  */

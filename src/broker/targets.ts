@@ -1,12 +1,12 @@
 /** From what a client names to what is pinned: each target ends up as a pidfd or a checked cgroup directory. */
-import { fstatSync, readFileSync, readlinkSync } from 'node:fs';
+import { fstatSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { brokerError } from '../model/error_table.js';
 import type { ProcessIdentity, Target } from '../model/target.js';
 import { native, type Fd } from '../native.js';
 import type { Target as TargetParameter } from '../varlink/broker_types.js';
 import type { FdBag } from '../varlink/service.js';
 import type { Peer } from './peer.js';
-import { pidOfPidfd, readProcess, readThreads, type ProcessFacts } from './proc.js';
+import { hasThread, pidOfPidfd, readProcess, type ProcessFacts } from './proc.js';
 
 /** A target that is held fast. `fd` belongs to whoever holds the object; {@link releaseTargets} closes it. */
 export type PinnedTarget =
@@ -141,7 +141,7 @@ function pickThread(parameter: TargetParameter, process: ProcessIdentity, peer: 
     throw brokerError('InvalidTarget', 'conflict', 'tid and threads exclude each other');
   if (!peer.samePidNamespace)
     throw brokerError('InvalidTarget', 'pid-namespace', `tid ${parameter.tid} is a number of another pid namespace`);
-  if (!(readThreads(process.pid) ?? []).includes(parameter.tid))
+  if (!hasThread(process.pid, parameter.tid))
     throw brokerError('TargetGone', 'no-such-thread', `process ${process.pid} has no thread ${parameter.tid}`);
   return parameter.tid;
 }
@@ -151,12 +151,12 @@ function pinCgroup(parameter: TargetParameter, fds: FdBag): PinnedTarget {
     throw brokerError('InvalidTarget', 'conflict', 'a cgroup is named by directory, the index of an fd');
   const fd = fds.take(parameter.directory);
   try {
-    const path = fstatSync(fd).isDirectory() ? cgroupPath(readlinkSync(`/proc/self/fd/${fd}`)) : null;
+    const path = cgroupPath(fd);
     if (path === null)
       throw brokerError(
         'InvalidTarget',
         'not-a-cgroup',
-        'the fd sent for a cgroup is no directory of a cgroup file system',
+        'the fd sent for a cgroup is no directory of a cgroup file system, or another one than its name says here',
       );
     return { kind: 'cgroup', fd, path };
   } catch (error) {
@@ -165,15 +165,30 @@ function pinCgroup(parameter: TargetParameter, fds: FdBag): PinnedTarget {
   }
 }
 
-/** Path below the cgroup mount that holds `directory`; null when no cgroup file system does. The opener checks the file system itself. */
-function cgroupPath(directory: string): string | null {
-  let best: string | null = null;
+/**
+ * Path below the broker's own cgroup mount of the directory that `fd` holds; null when it is not there. The opener checks
+ * the file system itself.
+ *
+ * The name of an fd is that of the mount namespace in which it was opened, where its owner can bind any cgroup to any
+ * name. So the name is only a hint: the broker looks it up itself, and it has to be the same directory.
+ */
+function cgroupPath(fd: Fd): string | null {
+  const directory = readlinkSync(`/proc/self/fd/${fd}`);
+  let mount: string | null = null;
   for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
     const [before = '', after = ''] = line.split(' - ');
     if (!/^cgroup2? /.test(after)) continue;
     const mountPoint = before.split(' ')[4] ?? '';
-    if ((directory === mountPoint || directory.startsWith(`${mountPoint}/`)) && mountPoint.length > (best?.length ?? 0))
-      best = mountPoint;
+    if (
+      (directory === mountPoint || directory.startsWith(`${mountPoint}/`)) &&
+      mountPoint.length > (mount?.length ?? 0)
+    )
+      mount = mountPoint;
   }
-  return best === null ? null : directory.slice(best.length) || '/';
+  if (mount === null) return null;
+  // The fd's own file system, which may be anybody's, is asked last.
+  const known = lstatSync(directory, { bigint: true, throwIfNoEntry: false });
+  if (known?.isDirectory() !== true) return null;
+  const { dev, ino } = fstatSync(fd, { bigint: true });
+  return dev === known.dev && ino === known.ino ? directory.slice(mount.length) || '/' : null;
 }

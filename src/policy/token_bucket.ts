@@ -35,17 +35,21 @@ export class TokenBucket {
     this.maximumKeys = maximumKeys;
   }
 
-  /** Takes a token of `key`. @returns false when there is none */
-  take(key: number): boolean {
+  /**
+   * Takes tokens of `key`. More than a full bucket holds can never be there, and costs a full bucket.
+   * @returns false when there are not so many; then none is taken
+   */
+  take(key: number, wanted = 1): boolean {
+    const cost = Math.min(wanted, this.burst);
     const now = this.now();
     const bucket = this.buckets.get(key);
     const tokens = this.tokensAt(bucket, now);
     // Deleted first: a Map keeps the order of insertion.
     this.buckets.delete(key);
     // A refused call leaves the bucket as it was, so that frequent callers lose nothing to rounding.
-    this.buckets.set(key, tokens < 1 && bucket !== undefined ? bucket : { tokens: tokens - 1, at: now });
+    this.buckets.set(key, tokens < cost ? (bucket ?? { tokens, at: now }) : { tokens: tokens - cost, at: now });
     this.forget(now);
-    return tokens >= 1;
+    return tokens >= cost;
   }
 
   /** Keys that are remembered. */

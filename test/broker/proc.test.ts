@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { openSync, closeSync } from 'node:fs';
 import { once } from 'node:events';
 import test from 'ava';
-import { pidOfPidfd, readProcess, readThreads, startTime } from '#dist/broker/proc.js';
+import { hasThread, pidOfPidfd, readProcess, readThreads, startTime } from '#dist/broker/proc.js';
 import { native } from '#dist/native.js';
 
 test('this process is read as it is', (t) => {
@@ -18,6 +18,15 @@ test('this process is read as it is', (t) => {
 test('the start time is found behind a command that imitates fields', (t) => {
   const fields = Array.from({ length: 30 }, (_, index) => String(index + 3));
   t.is(startTime(`7 (a) R 1 (b) S 2) ${fields.join(' ')}`), 22n);
+});
+
+test('a thread is one of its own process and of no other', (t) => {
+  const other = readThreads(process.pid)!.find((tid) => tid !== process.pid)!;
+  t.true(hasThread(process.pid, process.pid));
+  t.true(hasThread(process.pid, other));
+  t.false(hasThread(process.pid, 1));
+  t.false(hasThread(process.pid, -1));
+  t.false(hasThread(4_194_303, 4_194_303));
 });
 
 test('a process that is not there is null', (t) => {

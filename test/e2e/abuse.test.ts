@@ -309,6 +309,27 @@ privileged('a user over the request rate is told so, and others are not', async 
   t.is(uid, BOB);
 });
 
+privileged('a request counts as many times as it has targets', async (t) => {
+  const limited = await startDaemon({ policy: `${OPEN_POLICY}\n[service]\nrequests_per_second = 1\nburst = 100\n` });
+  t.teardown(() => limited.stop());
+  const codes = await runAs({ uid: ALICE, socket: limited.socket }, async ({ client, syntax }) => {
+    const connection = await client.connect();
+    const events = syntax.parseEvents('task-clock:u');
+    const told: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      const targets = Array.from({ length: 45 }, () => ({ pid: process.pid }));
+      told.push(
+        await connection.explain({ targets, events }).then(
+          () => 'explained',
+          (error: { error: string }) => error.error,
+        ),
+      );
+    }
+    return told;
+  });
+  t.deepEqual(codes, ['explained', 'explained', 'RateLimited']);
+});
+
 privileged('a collector that runs out of fds gets an error and no half grant', async (t) => {
   const before = openFds(daemon.parts.broker);
   const outcome = await runAs({ uid: ALICE, socket: daemon.socket, ulimit: '-n 40' }, async ({ client, syntax }) => {

@@ -149,6 +149,49 @@ privileged('a plain directory is no cgroup', async (t) => {
   t.like(error, { error: 'InvalidTarget', code: 'not-a-cgroup' });
 });
 
+privileged('a cgroup that its client has bound to a name that the policy allows is not that cgroup', async (t) => {
+  const policy = `[[rule]]
+name = "mine"
+verdict = "allow"
+subjects = { users = [${ALICE}] }
+targets = { any_user = true, cgroups = ["/perfbroker-mine"] }
+classes = ["user", "system-wide"]
+`;
+  const open = await startDaemon({ policy, args: ['--ceiling', 'user,system-wide'] });
+  t.teardown(() => open.stop());
+  const outcome = await runAs({ uid: ALICE, socket: open.socket }, async ({ client, syntax }) => {
+    const { existsSync, readFileSync } = await import('node:fs');
+    const { spawn } = await import('node:child_process');
+    const root = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find((path) => existsSync(`${path}/cgroup.controllers`));
+    if (root === undefined) return 'no cgroup2';
+    // In namespaces of the client's own everything but that one name is hidden, and the name is the root's.
+    const hide = `mount --rbind "$1" /mnt && mount -t tmpfs tmpfs /sys/fs/cgroup && mkdir -p "$1/perfbroker-mine" &&
+      mount --rbind /mnt "$1/perfbroker-mine" && echo ready && exec sleep 60`;
+    const inside = spawn('unshare', ['--user', '--map-root-user', '--mount', 'sh', '-c', hide, 'sh', root], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    try {
+      const ready = await new Promise<boolean>((resolve) => {
+        inside.stdout.once('data', () => resolve(true));
+        inside.once('close', () => resolve(false));
+      });
+      if (!ready) return 'no namespaces';
+      const cgroup = `/proc/${inside.pid}/root${root}/perfbroker-mine`;
+      if (!readFileSync(`${cgroup}/cgroup.procs`, 'utf8').includes('\n')) return 'nobody in it';
+      const connection = await client.connect();
+      const request = { targets: [{ cgroup }], events: syntax.parseEvents('context-switches:u') };
+      return await connection.open(request).then(
+        () => 'opened',
+        (error: { code: string }) => error.code,
+      );
+    } finally {
+      inside.kill('SIGKILL');
+    }
+  });
+  if (outcome.startsWith('no ')) return skip(t, outcome);
+  t.is(outcome, 'not-a-cgroup');
+});
+
 privileged('an unknown bit of a raw attr is refused by name', async (t) => {
   const error = await refused(t, ALICE, async ({ client }) => {
     const attr = new Uint8Array(112);

@@ -36,6 +36,25 @@ test('refused calls cost nothing: who keeps asking gets the rate all the same', 
   t.true(passed >= 99 && passed <= 101, String(passed));
 });
 
+test('what costs more takes more, and nothing when there is not enough', (t) => {
+  const { bucket, clock } = at({ ratePerSecond: 10, burst: 5 });
+  t.true(bucket.take(1, 3));
+  t.false(bucket.take(1, 3));
+  t.is(takes(bucket, 1, 20), 2);
+  clock.now = 300;
+  t.true(bucket.take(1, 3));
+  t.false(bucket.take(1));
+});
+
+test('what costs more than a full bucket needs a full one, and empties it', (t) => {
+  const { bucket, clock } = at({ ratePerSecond: 10, burst: 5 });
+  t.true(bucket.take(1, 1000));
+  clock.now = 400;
+  t.false(bucket.take(1, 1000));
+  clock.now = 500;
+  t.true(bucket.take(1, 1000));
+});
+
 test('a clock that goes back gives no tokens', (t) => {
   const { bucket, clock } = at({ ratePerSecond: 10, burst: 2 });
   clock.now = 5000;
