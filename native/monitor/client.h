@@ -37,12 +37,22 @@ inline bool read_address(int socket, SocketAddress& address) {
          address.length > sizeof(sa_family_t);
 }
 
+// Whether the other end of a connection has a name: SO_PEERNAME gives EINVAL when it is asked for more bytes than there
+// are, and no name is two bytes, the family.
+inline bool is_peer_named(int connection) {
+  char name[sizeof(sa_family_t) + 1];
+  socklen_t length = sizeof name;
+  return getsockopt(connection, SOL_SOCKET, SO_PEERNAME, name, &length) == 0 || errno != EINVAL;
+}
+
 // Whether `connection` was accepted on the listener of this address (an accepted socket has its listener's name, and
-// the broker may not bind), and who connected.
+// the broker may not bind), and who connected. A name is a text, which anybody can give to a socket in a mount namespace of
+// his own and connect it to a service of root's: the credentials at that service's end would be root's. But the service's
+// end is named, as nobody listens without a name, and a client's is not.
 inline bool identify_client(int connection, const SocketAddress& listener, Client& client) {
   SocketAddress name{};
   if (!is_unix_stream(connection, false) || !read_address(connection, name) || name.length != listener.length ||
-      memcmp(&name.value, &listener.value, name.length) != 0) {
+      memcmp(&name.value, &listener.value, name.length) != 0 || is_peer_named(connection)) {
     return false;
   }
   ucred peer{};

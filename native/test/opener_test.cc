@@ -277,6 +277,23 @@ ROOT_TEST("only a connection that was accepted on our listener is a client's") {
   }
 }
 
+ROOT_TEST("a socket with our name that is connected to a service of root's is no connection of root's") {
+  Socket socket, service;
+  Opener opener(socket, protocol::kUser);
+  Target target(0);
+  // Where the name is free: in a mount namespace of one's own. Here it is moved out of the way.
+  const std::string moved = socket.path + ".moved";
+  CHECK(rename(socket.path.c_str(), moved.c_str()) == 0);
+  const UniqueFd forged(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  CHECK(bind(forged.get(), reinterpret_cast<sockaddr*>(&socket.address.value), socket.address.length) == 0);
+  CHECK(connect(forged.get(), reinterpret_cast<sockaddr*>(&service.address.value), service.address.length) == 0);
+  CHECK(rename(moved.c_str(), socket.path.c_str()) == 0);
+  const int fds[] = {forged.get(), target.pidfd()};
+  auto answer = opener.ask(request_for(target), fds);
+  STATUS(answer, kBadClient);
+  EQUAL(answer.fds.size(), 0);
+}
+
 ROOT_TEST("what is not in the ceiling is refused, with the class that is missing") {
   Socket socket;
   Opener opener(socket, kUser);
