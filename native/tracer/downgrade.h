@@ -20,8 +20,8 @@ struct Outcome {
   std::span<tracer_protocol::ThreadResult> results = {};  // static memory
 };
 
-// The handler of SIGALRM must be there and must not restart calls. Threads that could not be stopped stay attached until
-// this process ends. `proc_dir`: /proc.
+// Once in a process: what it works on is in static memory, and threads that could not be stopped stay attached until the
+// process ends. The handler of SIGALRM must be there and must not restart calls. `proc_dir`: /proc.
 Outcome downgrade(int proc_dir, const Process& process, const Order& order);
 
 }  // namespace perfbroker

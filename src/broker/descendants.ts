@@ -55,7 +55,7 @@ function pin(pid: number, parent: number, uids: IdTriple): ProcessTarget | null 
     return null;
   }
   const process = readProcess(pid);
-  const isMeant = process !== null && process.uids.every((uid, index) => uid === uids[index]);
+  const isMeant = process?.uids.every((uid, index) => uid === uids[index]) === true;
   if (isMeant && parentOf(pid) === parent && native.pidfdAlive(fd))
     return { kind: 'process', fd, process: Object.freeze(process), tid: null };
   native.close(fd);

@@ -45,8 +45,8 @@ export class OpenerClient {
     const serial = this.#part.serial();
     const bytes = encodeOpen({ ...request, serial });
     const given = target === null ? [connection] : [connection, target];
-    const { messages, fds } = await this.#part.request(uid, serial, bytes, given);
-    return { reply: messages[0] as OpenerReply, fds };
+    const { first, fds } = await this.#part.request(uid, serial, bytes, given);
+    return { reply: first, fds };
   }
 
   /** Lets go of the rings that an earlier request mapped in advance. */

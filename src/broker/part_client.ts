@@ -19,8 +19,9 @@ export interface PartProtocol<Message> {
 
 /** An answered request; `fds` belong to the caller. */
 export interface Answer<Message> {
-  /** At least one. */
-  readonly messages: readonly Message[];
+  readonly first: Message;
+  /** Where it takes several messages. */
+  readonly more: readonly Message[];
   readonly fds: readonly Fd[];
 }
 
@@ -184,9 +185,10 @@ export class PartClient<Message> {
     answer.messages.push(message);
     answer.fds.push(...fds);
     if (!this.#protocol.isLast(message)) return;
+    const [first = message, ...more] = answer.messages;
     clearTimeout(current.deadline);
     this.#current = null;
-    resolve(answer);
+    resolve({ first, more, fds: answer.fds });
     this.#next();
   }
 

@@ -43,9 +43,9 @@ export class TracerClient {
   async downgrade(uid: number, request: TracerRequest, connection: Fd, pidfd: Fd): Promise<Traced> {
     const serial = this.#part.serial();
     const bytes = encodeDowngrade(serial, request);
-    const { messages } = await this.#part.request(uid, serial, bytes, [connection, pidfd]);
-    const { status, detail, tid, stoppedMicroseconds } = messages[0] as TracerReply;
-    const threads = messages.flatMap((message) => message.threads);
+    const { first, more } = await this.#part.request(uid, serial, bytes, [connection, pidfd]);
+    const { status, detail, tid, stoppedMicroseconds } = first;
+    const threads = [first, ...more].flatMap((message) => message.threads);
     return { status, detail, tid, stoppedMicroseconds, threads };
   }
 

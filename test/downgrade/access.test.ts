@@ -105,7 +105,7 @@ process.exit();
 `;
   const run = async (...prefix: string[]): Promise<string> => {
     const [command, ...args] = [...prefix, process.execPath, '--input-type=module', '-e', script];
-    const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     for await (const chunk of child.stdout) output += String(chunk);
     return output.trim();
@@ -203,7 +203,7 @@ privileged('an Open whose downgrade is refused or denied opens nothing', async (
         .open({ targets: [{ pid }], events: syntax.parseEvents('task-clock:u'), downgrade: { drop: ['all'] } })
         .then(
           () => 'opened',
-          (error: unknown) => `${(error as { error: string }).error}`,
+          (error: unknown) => (error as { error: string }).error,
         );
     },
     victim.pid,
