@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/select.h>
 #include <sys/sem.h>
@@ -35,7 +37,7 @@ static pid_t child;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
 static int condition_met;
-static char inotify_path[] = "/tmp/blocked-calls-XXXXXX";
+static char file_path[32];
 static const struct timespec duration = {1, 500000000}, long_time = {60, 0};
 
 static long byte_from(int fd) {
@@ -171,7 +173,7 @@ static long call_waitid(void) {
 }
 static long call_lock(void) {
   struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
-  const int fd = open(inotify_path, O_RDWR);
+  const int fd = open(file_path, O_RDWR);
   return fcntl(fd, F_OFD_SETLKW, &lock);
 }
 static long call_io_getevents(void) {
@@ -259,16 +261,18 @@ int main(void) {
   set_timeout(full[0], SO_SNDTIMEO);
   fill(full[0]);
   fill(full_pipe[1]);
+  unshare(CLONE_NEWIPC);  // nothing stays behind, however this ends
   semaphore = semget(IPC_PRIVATE, 1, 0600);
   timed_semaphore = semget(IPC_PRIVATE, 1, 0600);
   messages = msgget(IPC_PRIVATE, 0600);
   event_fd = eventfd(0, 0);
   signal_fd = signalfd(-1, &blocked, 0);
-  lock_fd = mkstemp(inotify_path);
+  lock_fd = memfd_create("file", 0);
+  snprintf(file_path, sizeof file_path, "/proc/self/fd/%d", lock_fd);
   struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
   if (fcntl(lock_fd, F_OFD_SETLK, &lock) != 0) return 2;
   inotify_fd = inotify_init();
-  inotify_add_watch(inotify_fd, inotify_path, IN_ATTRIB);
+  inotify_add_watch(inotify_fd, file_path, IN_ATTRIB);
   if ((child = fork()) == 0) {
     close(wake[1]);
     byte_from(wake[0]);
@@ -309,9 +313,5 @@ int main(void) {
   for (int i = 0; i < COUNT; i++) pthread_join(threads[i], NULL);
   for (int i = 0; i < COUNT; i++)
     printf("%s %ld %d %.0f\n", calls[i].name, calls[i].result, calls[i].error, calls[i].milliseconds);
-  semctl(semaphore, 0, IPC_RMID);
-  semctl(timed_semaphore, 0, IPC_RMID);
-  msgctl(messages, IPC_RMID, NULL);
-  unlink(inotify_path);
   return 0;
 }
