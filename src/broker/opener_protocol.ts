@@ -62,7 +62,7 @@ export const LAYOUT = {
     premap: 4908,
   },
   identity: { size: 48, start_time: 0, uid: 8, gid: 20, permitted: 32, dumpable: 40 },
-  event: EVENT_LAYOUT as typeof EVENT_LAYOUT,
+  event: EVENT_LAYOUT,
   slot: { size: 12, tid: 0, cpu: 4, event: 8, leader: 10 },
   reply: { size: 532, version: 0, serial: 4, status: 8, detail: 12, fd_count: 16, slot_count: 20, slot_errno: 24 },
 } as const;
