@@ -62,7 +62,6 @@ export const LAYOUT = {
     premap: 4908,
   },
   identity: { size: 48, start_time: 0, uid: 8, gid: 20, permitted: 32, dumpable: 40 },
-  event: EVENT_LAYOUT,
   slot: { size: 12, tid: 0, cpu: 4, event: 8, leader: 10 },
   reply: { size: 532, version: 0, serial: 4, status: 8, detail: 12, fd_count: 16, slot_count: 20, slot_errno: 24 },
 } as const;
@@ -106,7 +105,7 @@ export function encodeOpen(request: OpenerRequest): Uint8Array {
   view.setUint32(LAYOUT.request.ring_pages, request.ringPages, true);
   if (request.expected !== null) writeIdentity(view, LAYOUT.request.expected, request.expected);
   for (const [index, event] of request.events.entries())
-    writeEventFields(view, LAYOUT.request.events + index * LAYOUT.event.size, event);
+    writeEventFields(view, LAYOUT.request.events + index * EVENT_LAYOUT.size, event);
   for (const [index, slot] of request.slots.entries()) {
     const at = LAYOUT.request.slots + index * LAYOUT.slot.size;
     view.setInt32(at + LAYOUT.slot.tid, slot.tid, true);
