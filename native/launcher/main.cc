@@ -1,5 +1,6 @@
 // perfbroker: finds the tree that it lies in and executes node with the command line's program. It is an ELF file, so
 // that debuggers and profilers can start it, and so that `run` and `--exec-gate` leave nothing of node in their command.
+#include <poll.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -52,8 +53,10 @@ int exec_gate(int argc, char** argv) {
   char byte;
   ssize_t got;
   do {
+    pollfd poller{gate, POLLIN, 0};  // the gate may be non-blocking
+    poll(&poller, 1, -1);
     got = read(gate, &byte, 1);
-  } while (got < 0 && errno == EINTR);
+  } while (got < 0 && (errno == EINTR || errno == EAGAIN));
   if (got != 1) return kExitGaveUp;
   close(gate);
   char** command = argv + next + 1;

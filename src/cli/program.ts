@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { ExitCode, UsageError, describeFailure } from './failure.js';
 import { VERSION } from '../version.js';
+import { print, printError } from './output.js';
 
 /** A command's module; it is imported only when the command is used. */
 interface CommandModule {
@@ -46,13 +47,6 @@ Examples:
  * @param args without the interpreter and the script
  */
 export async function main(args: readonly string[]): Promise<void> {
-  // A reader that went away (`| head`) is no failure of ours, and nobody is there to be told.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      process.exit();
-    });
-  }
   try {
     await (await programFor(args)).parseAsync(args, { from: 'user' });
   } catch (error) {
@@ -62,8 +56,8 @@ export async function main(args: readonly string[]): Promise<void> {
       return;
     }
     const { text, exitCode } = describeFailure(error);
-    process.stderr.write(text);
-    if (error instanceof UsageError) process.stderr.write(`See perfbroker ${commandOf(args) ?? ''} --help.\n`);
+    printError(text);
+    if (error instanceof UsageError) printError(`See perfbroker ${commandOf(args) ?? ''} --help.\n`);
     process.exitCode = exitCode;
   }
 }
@@ -78,6 +72,8 @@ async function programFor(args: readonly string[]): Promise<Command> {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
+      writeOut: print,
+      writeErr: printError,
       outputError: (text, write) => {
         write(text.replace(/^error: /, 'perfbroker: '));
       },

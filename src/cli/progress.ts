@@ -1,5 +1,7 @@
+import { isatty } from 'node:tty';
 import type { DrainStats } from '../native.js';
 import { byteText, grouped } from './text.js';
+import { printError } from './output.js';
 
 const EVERY_MS = 500;
 
@@ -8,13 +10,13 @@ export class Progress {
   #timer: NodeJS.Timeout | undefined;
 
   begin(stats: () => DrainStats): void {
-    if (!process.stderr.isTTY) return;
+    if (!isatty(2)) return;
     const began = Date.now();
     this.#timer = setInterval(() => {
       const { samples, lost, bytes } = stats();
       const seconds = ((Date.now() - began) / 1000).toFixed(0);
       const parts = [`${seconds} s`, `${grouped(samples)} samples`, `${grouped(lost)} lost`, byteText(Number(bytes))];
-      process.stderr.write(`\r\x1b[K${parts.join('  ')}  (Ctrl-C ends)`);
+      printError(`\r\x1b[K${parts.join('  ')}  (Ctrl-C ends)`);
     }, EVERY_MS);
   }
 
@@ -23,6 +25,6 @@ export class Progress {
     if (this.#timer === undefined) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
-    process.stderr.write('\r\x1b[K');
+    printError('\r\x1b[K');
   }
 }

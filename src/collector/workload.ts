@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { native, type Fd } from '../native.js';
 
 /** The launcher, where a built tree has it. */
 const LAUNCHER: string = fileURLToPath(new URL('../bin/perfbroker', import.meta.url));
@@ -29,15 +29,13 @@ export class Workload implements ObservedCommand {
   /** The command's exit code, 128 + N when signal N killed it. */
   readonly exited: Promise<number>;
   readonly #child: ChildProcess;
-  readonly #gate: Duplex;
+  #gate: Fd | null;
   #running = true;
 
-  private constructor(child: ChildProcess, pid: number, exited: Promise<number>) {
+  private constructor(child: ChildProcess, gate: Fd, pid: number, exited: Promise<number>) {
     this.#child = child;
+    this.#gate = gate;
     this.pid = pid;
-    this.#gate = child.stdio[3] as Duplex;
-    // The command may end before it reads: nothing to do about it, its exit tells.
-    this.#gate.on('error', () => undefined);
     this.exited = exited.finally(() => {
       this.#running = false;
     });
@@ -47,10 +45,27 @@ export class Workload implements ObservedCommand {
   static async start(command: readonly string[], launcher: string = LAUNCHER): Promise<Workload> {
     const { [NOFILE_VARIABLE]: nofile, ...env } = process.env;
     const limit = nofile === undefined ? [] : ['--nofile', nofile];
-    const child = spawn(launcher, ['--exec-gate', '3', ...limit, '--', ...command], {
-      stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
-      env,
-    });
+    // A socketpair of our own: with each socket of node's that is closed node looks at process.stderr, and that makes the
+    // standard error that the command has inherited non-blocking.
+    const [gate, theirs] = native.socketPair('stream');
+    try {
+      return await Workload.#spawn(launcher, ['--exec-gate', '3', ...limit, '--', ...command], env, gate, theirs);
+    } catch (error) {
+      native.close(gate);
+      throw error;
+    } finally {
+      native.close(theirs);
+    }
+  }
+
+  static async #spawn(
+    launcher: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv,
+    gate: Fd,
+    theirs: Fd,
+  ): Promise<Workload> {
+    const child = spawn(launcher, args, { stdio: ['inherit', 'inherit', 'inherit', theirs], env });
     const exited = new Promise<number>((resolve) => {
       child.once('exit', (code, signal) => {
         resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
@@ -61,17 +76,31 @@ export class Workload implements ObservedCommand {
       child.once('error', reject);
     });
     if (child.pid === undefined) throw new Error('the launcher has no pid');
-    return new Workload(child, child.pid, exited);
+    return new Workload(child, gate, child.pid, exited);
   }
 
   /** Lets the command run. */
   release(): void {
-    this.#gate.end('\n');
+    const gate = this.#takeGate();
+    if (gate === null) return;
+    try {
+      native.sendMessage(gate, Buffer.from('\n'), []);
+    } catch {
+      // The command has ended before it read: nothing to do about it, its exit tells.
+    }
+    native.close(gate);
   }
 
   /** Asks the command to end (SIGTERM), or keeps it from ever running when it still waits. */
   terminate(): void {
-    this.#gate.destroy();
+    const gate = this.#takeGate();
+    if (gate !== null) native.close(gate);
     if (this.#running) this.#child.kill('SIGTERM');
+  }
+
+  #takeGate(): Fd | null {
+    const gate = this.#gate;
+    this.#gate = null;
+    return gate;
   }
 }

@@ -17,20 +17,27 @@ function run(...args: string[]): { status: number | null; stdout: string; stderr
 
 /** Runs many command lines in one process, since every start of node takes its time. They must not reach a broker. */
 const RUNNER = `
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 const { main } = await import(process.argv[1]);
 const results = [];
-for (const stream of [process.stdout, process.stderr]) stream.setMaxListeners(0);
-const write = process.stdout.write;
+const writeSync = fs.writeSync;
+let result;
+fs.writeSync = (fd, bytes, offset = 0) => {
+  if (fd !== 1 && fd !== 2) return writeSync(fd, bytes, offset);
+  result[fd === 1 ? 'stdout' : 'stderr'] += bytes.toString('utf8', offset);
+  return bytes.length - offset;
+};
+syncBuiltinESMExports();
 for (const args of JSON.parse(process.argv[2])) {
-  const result = { status: 0, stdout: '', stderr: '' };
+  result = { status: 0, stdout: '', stderr: '' };
   process.exitCode = 0;
-  for (const name of ['stdout', 'stderr']) process[name].write = (text) => ((result[name] += text), true);
   await main(args);
   result.status = process.exitCode;
   results.push(result);
 }
 process.exitCode = 0;
-write.call(process.stdout, JSON.stringify(results));
+writeSync(1, JSON.stringify(results));
 `;
 
 function runMany(lines: readonly (readonly string[])[]): readonly ReturnType<typeof run>[] {

@@ -3,6 +3,7 @@ import type { DescribeReply } from '../../client/index.js';
 import { withBroker } from '../broker.js';
 import { printable } from '../failure.js';
 import { table } from '../text.js';
+import { print } from '../output.js';
 
 interface DescribeOptions {
   readonly socket?: string;
@@ -21,7 +22,7 @@ export function define(command: Command): void {
     .action(async () => {
       const options = command.optsWithGlobals<DescribeOptions>();
       const reply = await withBroker(options.socket, (client) => client.describe());
-      process.stdout.write(options.json === true ? `${JSON.stringify(reply, null, 2)}\n` : printable(textOf(reply)));
+      print(options.json === true ? `${JSON.stringify(reply, null, 2)}\n` : printable(textOf(reply)));
     });
 }
 

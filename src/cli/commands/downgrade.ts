@@ -5,6 +5,7 @@ import { parsePids, parseWhole } from '../arguments.js';
 import { withBroker } from '../broker.js';
 import { printable, UsageError } from '../failure.js';
 import { table } from '../text.js';
+import { print } from '../output.js';
 
 interface DowngradeOptions {
   readonly socket?: string;
@@ -60,7 +61,7 @@ async function run(pidText: string, options: DowngradeOptions): Promise<void> {
   };
   const processes = await withBroker(options.socket, (client) => client.downgrade(request));
   const text = options.json === true ? `${JSON.stringify(processes, null, 2)}\n` : textOf(processes, request.dryRun);
-  process.stdout.write(printable(text));
+  print(printable(text));
 }
 
 function textOf(processes: readonly DowngradedProcess[], dryRun: boolean): string {

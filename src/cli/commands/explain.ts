@@ -10,6 +10,7 @@ import { ExitCode, printable } from '../failure.js';
 import type { SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
 import { table } from '../text.js';
+import { print } from '../output.js';
 
 interface ExplainOptions extends SelectorOptions {
   readonly socket?: string;
@@ -67,7 +68,7 @@ async function run(options: ExplainOptions): Promise<number> {
         }),
   };
   const decision = await withBroker(options.socket, (client) => client.explain(request));
-  process.stdout.write(printable(decisionText(decision)));
+  print(printable(decisionText(decision)));
   return decision.verdict === 'allow' ? ExitCode.ok : ExitCode.failed;
 }
 

@@ -3,6 +3,7 @@ import type { GrantRecord } from '../../client/index.js';
 import { withBroker } from '../broker.js';
 import { printable } from '../failure.js';
 import { byteText, table } from '../text.js';
+import { print } from '../output.js';
 
 interface GrantsOptions {
   readonly socket?: string;
@@ -23,7 +24,7 @@ export function define(command: Command): void {
     .action(async () => {
       const options = command.optsWithGlobals<GrantsOptions>();
       const grants = await withBroker(options.socket, (client) => client.listGrants({ all: options.all === true }));
-      process.stdout.write(options.json === true ? `${JSON.stringify(grants, null, 2)}\n` : printable(textOf(grants)));
+      print(options.json === true ? `${JSON.stringify(grants, null, 2)}\n` : printable(textOf(grants)));
     });
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { checkPolicyFile } from '../../policy/check.js';
 import { ExitCode, printable } from '../failure.js';
+import { print, printError } from '../output.js';
 
 const HELP = `
 Needs no broker, and no privilege. The exit code is 0 when the broker would take the file.
@@ -16,11 +17,11 @@ export function define(command: Command): void {
     .addHelpText('after', HELP)
     .action((file: string) => {
       const { ok, sources, summary, errors, warnings } = checkPolicyFile(file);
-      const print = (lines: readonly string[], before = ''): string =>
+      const textOf = (lines: readonly string[], before = ''): string =>
         lines.map((line) => `${printable(before + line)}\n`).join('');
-      process.stdout.write(print(summary));
-      process.stderr.write(print(warnings, 'warning: ') + print(errors, 'error: '));
-      process.stdout.write(ok ? `${sources.join(', ')}: good\n` : '');
+      print(textOf(summary));
+      printError(textOf(warnings, 'warning: ') + textOf(errors, 'error: '));
+      print(ok ? `${sources.join(', ')}: good\n` : '');
       process.exitCode = ok ? ExitCode.ok : ExitCode.failed;
     });
 }

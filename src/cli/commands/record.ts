@@ -15,6 +15,7 @@ import { addRecordingOptions, originOfFile, summaryText, wantedOf, writeFailure 
 import type { SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
 import { startWorkload } from '../start_workload.js';
+import { printError } from '../output.js';
 
 interface RecordOptions extends SelectorOptions, RecordingOptions {
   readonly socket?: string;
@@ -90,7 +91,7 @@ async function run(words: readonly string[], options: RecordOptions): Promise<nu
         if (summary.end !== 'removed') workload?.terminate();
         if (summary.error !== undefined) throw writeFailure(options.output, folded, summary, summary.error);
         if (folded) writeFolded(data, options.output);
-        process.stderr.write(summaryText(options.output, summary));
+        printError(summaryText(options.output, summary));
         return workload === undefined ? ExitCode.ok : await workload.exited;
       } finally {
         progress.end();

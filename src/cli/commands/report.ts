@@ -6,6 +6,7 @@ import { PerfDataReader } from '../../formats/perfdata_reader.js';
 import { parseWhole } from '../arguments.js';
 import { ExitCode, Failure, printable } from '../failure.js';
 import { grouped, table } from '../text.js';
+import { print } from '../output.js';
 
 const HELP = `
 One table for each event: the share of samples in the function itself, the share with the function anywhere on the
@@ -37,7 +38,7 @@ function report(file: string, limit: number): void {
       );
       const lost = profile.lost > 0n ? `${grouped(profile.lost)} records were lost.\n` : '';
       const cut = reader.finished ? '' : 'The recording was cut off: what follows is what was written until then.\n';
-      process.stdout.write(printable(`${cut}${lost}${texts.join('\n')}`));
+      print(printable(`${cut}${lost}${texts.join('\n')}`));
     } finally {
       reader.close();
     }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { withBroker } from '../broker.js';
 import { printable } from '../failure.js';
+import { print } from '../output.js';
 
 const HELP = `
 The broker switches the events off and closes what it holds; the answer says what the holder keeps.
@@ -15,6 +16,6 @@ export function define(command: Command): void {
     .action(async (id: string) => {
       const { socket } = command.optsWithGlobals<{ socket?: string }>();
       const { fds, disabled, kept } = await withBroker(socket, (client) => client.revoke(id));
-      process.stdout.write(printable(`${id}: ${disabled} of ${fds} events switched off\n${kept}\n`));
+      print(printable(`${id}: ${disabled} of ${fds} events switched off\n${kept}\n`));
     });
 }

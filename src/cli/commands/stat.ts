@@ -21,6 +21,7 @@ import { addSelectors, selectionOf } from '../selectors.js';
 import { startWorkload } from '../start_workload.js';
 import type { CountedEvent } from '../stat_table.js';
 import { intervalLines, jsonLines, statTable } from '../stat_table.js';
+import { printError } from '../output.js';
 
 interface StatOptions extends SelectorOptions {
   readonly socket?: string;
@@ -73,7 +74,7 @@ async function run(words: readonly string[], options: StatOptions): Promise<numb
     throw new UsageError('nothing to count: name a CMD, or processes with --pid');
   const fd = options.output === undefined ? undefined : createOutputFile(options.output);
   const print = (text: string): void => {
-    if (fd === undefined) process.stderr.write(text);
+    if (fd === undefined) printError(text);
     else writeFully(fd, Buffer.from(text));
   };
   const interrupts = watchInterrupts();
