@@ -38,8 +38,10 @@ const table = {
       remedy: 'Ask for less: leave out the kernel side (`:u`), use a software or hardware event instead of raw ones.',
     },
     mode: {
-      cause: 'Policy: a rule matches, but it allows counting only (or sampling only).',
-      remedy: 'Ask for what the rule allows: without a period or frequency an event counts.',
+      cause:
+        'Policy: a rule matches, but its modes (counting, sampling, downgrade) leave out the one that was asked for.',
+      remedy:
+        'Ask for what the rule allows (without a period or frequency an event counts), or ask for a rule with this mode.',
     },
     limit: {
       cause: 'Policy: the request goes beyond a limit of the rule that would allow it.',
