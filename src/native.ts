@@ -147,6 +147,13 @@ export interface NativeBinding {
   // fds
   /** close(2). EBADF throws: it is always a bug. */
   close(fd: Fd): void;
+  /**
+   * Closes an fd that somebody else sent and that may be anything: on another thread, as close(2) blocks for as long as
+   * the sender likes (a TCP socket that lingers, a file of a FUSE server). The number may stay in use for a moment.
+   */
+  closeForeign(fd: Fd): void;
+  /** Shuts down and closes a connected AF_UNIX socket; unread messages are dropped, their fds as by `closeForeign`. */
+  closeConnection(socket: Fd): void;
   /** F_DUPFD_CLOEXEC. */
   duplicate(fd: Fd): Fd;
   /** pidfd_open(2). flags 0 or PIDFD_THREAD is refused on old kernels. ESRCH when there is no such process. */

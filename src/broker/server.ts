@@ -174,10 +174,10 @@ function refuse(socket: Fd, { name, parameters }: ErrorReply): void {
   } catch {
     // Gone already.
   }
-  if (refused >= MAX_REFUSED) return native.close(socket);
+  if (refused >= MAX_REFUSED) return native.closeConnection(socket);
   refused += 1;
   setTimeout(() => {
     refused -= 1;
-    native.close(socket);
+    native.closeConnection(socket);
   }, REFUSED_MS);
 }

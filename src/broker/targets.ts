@@ -110,7 +110,7 @@ function pinProcess(parameter: TargetParameter, fds: FdBag, peer: Peer): PinnedT
       );
     return { kind: 'process', fd, process: Object.freeze(process), tid: pickThread(parameter, process, peer) };
   } catch (error) {
-    native.close(fd);
+    native.closeForeign(fd);
     throw error;
   }
 }
@@ -160,7 +160,7 @@ function pinCgroup(parameter: TargetParameter, fds: FdBag): PinnedTarget {
       );
     return { kind: 'cgroup', fd, path };
   } catch (error) {
-    native.close(fd);
+    native.closeForeign(fd);
     throw error;
   }
 }

@@ -2,10 +2,19 @@ import { native, type Fd } from '../native.js';
 
 /** Closes every one of them, also when one fails (EBADF: a bug that must show); the first failure is thrown at the end. */
 export function closeFds(fds: Iterable<Fd>): void {
+  closeEach(fds, native.close);
+}
+
+/** The same for fds that a peer sent: closing them never blocks the event loop. */
+export function closeForeignFds(fds: Iterable<Fd>): void {
+  closeEach(fds, native.closeForeign);
+}
+
+function closeEach(fds: Iterable<Fd>, close: (fd: Fd) => void): void {
   const failures: unknown[] = [];
   for (const fd of fds) {
     try {
-      native.close(fd);
+      close(fd);
     } catch (error) {
       failures.push(error);
     }

@@ -1,5 +1,5 @@
 import { native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../native.js';
-import { closeFds } from './close_fds.js';
+import { closeFds, closeForeignFds } from './close_fds.js';
 import { encodeFrame, FrameReader, ProtocolError, type Frame } from './framing.js';
 import { parseJsonObject } from './json.js';
 import { FdsInFlight } from './fds_in_flight.js';
@@ -200,7 +200,7 @@ export class Connection {
   }
 
   #end(fds: readonly Fd[]): void {
-    closeFds(fds);
+    closeForeignFds(fds);
     const detail = this.#reader.buffered > 0 ? 'the peer closed in the middle of a message' : 'the peer closed';
     this.#ended = { kind: 'eof', detail };
     if (this.#queue.empty) this.#finish(this.#ended);
@@ -228,7 +228,7 @@ export class Connection {
       frame = this.#reader.next();
       return frame === null ? null : { value: parseJsonObject(frame.bytes, this.#limits.depth), fds: frame.fds };
     } catch (error) {
-      closeFds(frame?.fds ?? []);
+      closeForeignFds(frame?.fds ?? []);
       if (!(error instanceof ProtocolError)) throw error;
       this.#finish({ kind: 'protocol', detail: error.message });
       return null;
@@ -303,11 +303,10 @@ export class Connection {
     this.#clearMessageTimer();
     for (const timer of [this.#stallTimer, this.#retryTimer]) if (timer !== null) clearTimeout(timer);
     if (this.#nextTurn !== null) clearImmediate(this.#nextTurn);
-    closeFds(this.#reader.takeFds());
+    closeForeignFds(this.#reader.takeFds());
     this.#queue.clear();
     this.#shared?.closing(this.#socket);
-    native.endWriting(this.#socket); // a duplicate that lingers must not keep the peer waiting for our end
-    native.close(this.#socket);
+    native.closeConnection(this.#socket); // it is shut down, so that no duplicate keeps the peer waiting for our end
     this.#onClose(reason);
   }
 }

@@ -1,5 +1,5 @@
 import type { Fd } from '../native.js';
-import { closeFds } from './close_fds.js';
+import { closeForeignFds } from './close_fds.js';
 import { ValidationError } from './validate.js';
 
 /** The fds of one call. Those that nobody takes are closed when the call ends. */
@@ -38,6 +38,6 @@ export class FdBag {
   closeRest(): void {
     const rest = this.#fds.filter((fd) => fd !== null);
     this.#fds.fill(null);
-    closeFds(rest);
+    closeForeignFds(rest);
   }
 }

@@ -1,9 +1,11 @@
 /** Hostile and broken clients against a real daemon: it says no, closes what they sent, and serves the next one. */
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
 import test from 'ava';
 import { ALICE, BOB, runAs } from './as_user.js';
-import { noPrivilege, openFds, OPEN_POLICY, startDaemon, type Daemon } from './daemon.js';
+import { noPrivilege, openFds, OPEN_POLICY, skip, startDaemon, type Daemon } from './daemon.js';
 
 const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
@@ -196,6 +198,55 @@ privileged(
     t.is(await unharmed(before), null);
   },
 );
+
+privileged('an fd whose closing blocks for as long as its sender likes holds up nobody', async (t) => {
+  // A TCP socket with unsent data and a long linger: the last close(2) waits for whoever does not read at the other end.
+  const script = `
+import socket, struct, sys, time
+listener = socket.socket(); listener.bind(('127.0.0.1', 0)); listener.listen(9)
+call = b'{"method":"org.varlink.service.GetInfo"}\\0'
+def lingering():
+    sender = socket.create_connection(listener.getsockname()); receiver, _ = listener.accept()
+    sender.setblocking(False)
+    try:
+        while True: sender.send(bytes(65536))
+    except BlockingIOError: pass
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 60))
+    return sender, receiver
+kept = []
+# With a call that takes no fds; with a message that is never finished; and left unread behind one that is no JSON.
+for messages in ([call], [b'{'], [b'no json\\0'] * 20):
+    connection = socket.socket(socket.AF_UNIX); connection.connect(sys.argv[1])
+    for message in messages:
+        sender, receiver = lingering()
+        kept.append(receiver)
+        try: socket.send_fds(connection, [message], [sender.fileno()])
+        except OSError:
+            kept.append(sender); break  # hung up on; closing it would block here
+        sender.close()
+    if messages == [b'{']: connection.close()
+    kept.append(connection)
+print('sent', flush=True)
+time.sleep(60)
+`;
+  const python = '/usr/bin/python3';
+  if (!existsSync(python)) return skip(t, `${python} is missing`);
+  const attacker = spawn(python, ['-c', script, daemon.socket], {
+    uid: ALICE,
+    gid: ALICE,
+    cwd: '/',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => attacker.kill('SIGKILL'));
+  t.regex(String((await once(attacker.stdout, 'data'))[0]), /sent/);
+  const started = performance.now();
+  const uid = await runAs(
+    { uid: BOB, socket: daemon.socket },
+    async ({ client }) => (await (await client.connect()).describe()).caller.uid,
+  );
+  t.is(uid, BOB);
+  t.true(performance.now() - started < 10_000, `${performance.now() - started} ms`);
+});
 
 privileged('a client that takes no grant off its socket gets no more than its queue allows', async (t) => {
   const before = openFds(daemon.parts.broker);
