@@ -37,26 +37,18 @@ inline bool read_address(int socket, SocketAddress& address) {
          address.length > sizeof(sa_family_t);
 }
 
-// Whether the other end of a connection has a name: SO_PEERNAME gives EINVAL when it is asked for more bytes than there
-// are, and no name is two bytes, the family.
-inline bool is_peer_named(int connection) {
-  char name[sizeof(sa_family_t) + 1];
-  socklen_t length = sizeof name;
-  return getsockopt(connection, SOL_SOCKET, SO_PEERNAME, name, &length) == 0 || errno != EINVAL;
-}
-
 // Whether `connection` was accepted on the listener of this address (an accepted socket has its listener's name, and
 // the broker may not bind), and who connected. A name is a text, which anybody can give to a socket in a mount namespace of
 // his own and connect it to a service of root's: the credentials at that service's end would be root's. But the service's
 // end is named, as nobody listens without a name, and a client's is not.
 inline bool identify_client(int connection, const SocketAddress& listener, Client& client) {
   SocketAddress name{};
-  if (!is_unix_stream(connection, false) || !read_address(connection, name) || name.length != listener.length ||
-      memcmp(&name.value, &listener.value, name.length) != 0 || is_peer_named(connection)) {
-    return false;
-  }
   ucred peer{};
-  const bool connected = socket_option(connection, SO_PEERCRED, peer) && peer.uid != static_cast<uid_t>(-1);
+  char peer_name[sizeof(sa_family_t) + 1];  // more than an unnamed end has, which is EINVAL
+  const bool ours = is_unix_stream(connection, false) && read_address(connection, name) && name.length == listener.length &&
+                    memcmp(&name.value, &listener.value, name.length) == 0;
+  const bool connected = ours && !socket_option(connection, SO_PEERNAME, peer_name) && errno == EINVAL &&
+                         socket_option(connection, SO_PEERCRED, peer) && peer.uid != static_cast<uid_t>(-1);
   client.uid = peer.uid;
   client.gid = peer.gid;
   return connected;
