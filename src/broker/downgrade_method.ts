@@ -105,6 +105,8 @@ class Run {
   }
 
   async finish(): Promise<readonly DowngradedProcess[]> {
+    // Policy first: who may not downgrade the target itself does not have us walk through all of /proc.
+    allowDowngrade(this.#broker, this.#client, this.#targets, this.#order);
     let fresh: readonly ProcessTarget[] = [...this.#targets, ...this.#newDescendants()];
     for (let walk = 0; walk < MAX_WALKS && fresh.length > 0; walk++) {
       await this.#generation(fresh);

@@ -100,7 +100,7 @@ test.serial('a slow sender can not buy time by sending a byte now and then', asy
 test.serial('the time for a message starts anew with each message, also when the next has always begun', async (t) => {
   const observed = new Observed({ messageMs: 300 });
   observed.write('{');
-  for (const end = Date.now() + 700; Date.now() < end; ) {
+  for (const end = Date.now() + 700; Date.now() < end;) {
     await new Promise((resolve) => setTimeout(resolve, 20));
     if (observed.reason === null) observed.write('}\0{');
   }
