@@ -226,7 +226,7 @@ privileged('a stopped process stays stopped, and goes on when it is told to', as
   const target = await startTarget(tools.path('blocked_calls'));
   t.teardown(() => target.kill());
   target.child.kill('SIGSTOP');
-  while (!(statusOf(target.pid).get('State') ?? '').startsWith("T")) await sleep(10);
+  while (!(statusOf(target.pid).get('State') ?? '').startsWith('T')) await sleep(10);
   await client.downgrade({ target: { pid: target.pid }, drop: ['all'], deadlineMs: 2000 });
   t.deepEqual(keepers(target.pid, ALL), []);
   await sleep(50);

@@ -540,16 +540,14 @@ test('what no rule matched stays denied when any rule is taken away', (t) => {
 
 test('a deny rule in front of everything denies whatever it touches', (t) => {
   always(t, 500, (asked, policy) => {
-    const denies: Rule[] = policy.rules
-      .slice(0, 1)
-      .map((rule) => ({
-        ...rule,
-        verdict: 'deny',
-        classes: EVENT_CLASSES,
-        counting: true,
-        sampling: true,
-        downgrade: true,
-      }));
+    const denies: Rule[] = policy.rules.slice(0, 1).map((rule) => ({
+      ...rule,
+      verdict: 'deny',
+      classes: EVENT_CLASSES,
+      counting: true,
+      sampling: true,
+      downgrade: true,
+    }));
     const [deny] = denies;
     if (deny === undefined || !matchesSubject(deny.subjects, asked.subject)) return undefined;
     if (!asked.targets.some((target) => touches(deny.targets, target, asked.subject))) return undefined;
