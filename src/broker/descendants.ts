@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { brokerError } from '../model/error_table.js';
 import type { IdTriple } from '../model/target.js';
 import { native } from '../native.js';
-import type { ProcessTarget } from './downgrade.js';
+import type { ProcessTarget } from './targets.js';
 import { readProcess } from './proc.js';
 
 /** Processes that one request may take along. */

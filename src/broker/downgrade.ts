@@ -6,7 +6,7 @@ import { capabilityBits, capabilityNames, nearestCapability } from '../model/cap
 import type { Fd } from '../native.js';
 import type { CapabilitySets as CapabilitySetsJson, DowngradedProcess } from '../varlink/broker_types.js';
 import { mismatchNames } from './opener_protocol.js';
-import type { PinnedTarget } from './targets.js';
+import { targetChanged, type ProcessTarget } from './targets.js';
 import type { Traced, TracerClient } from './tracer.js';
 import { MAX_DEADLINE, MAX_THREADS, REFUSALS, type CapabilitySets, type ThreadResult } from './tracer_protocol.js';
 
@@ -19,8 +19,6 @@ export interface DowngradeOrder {
   /** Milliseconds. */
   readonly deadline: number;
 }
-
-export type ProcessTarget = PinnedTarget & { readonly kind: 'process' };
 
 /** By default a target stands still no longer than this before its first thread is changed, milliseconds. */
 const DEFAULT_DEADLINE = 100;
@@ -130,11 +128,7 @@ function refusal(traced: Traced, target: ProcessTarget, order: DowngradeOrder): 
     case 'target-gone':
       return brokerError('TargetGone', 'exited', `${who} ended meanwhile`);
     case 'target-changed':
-      return brokerError(
-        'TargetChanged',
-        mismatch[0] ?? 'start-time',
-        `${who} is not what it was when the decision was made (${mismatch.join(', ')})`,
-      );
+      return targetChanged(who, mismatch);
     case 'bad-target':
       return brokerError('InvalidTarget', 'not-a-pidfd', `the tracer does not accept the fd of ${who}`);
     case 'bad-client':

@@ -9,15 +9,8 @@ import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { denial, denialTexts } from './denial.js';
 import { pinDescendants } from './descendants.js';
-import {
-  downgradeProcess,
-  orderFacts,
-  parseOrder,
-  requireTracer,
-  type DowngradeOrder,
-  type ProcessTarget,
-} from './downgrade.js';
-import { pinTargets, processFacts, releaseTargets, type PinnedTarget } from './targets.js';
+import { downgradeProcess, orderFacts, parseOrder, requireTracer, type DowngradeOrder } from './downgrade.js';
+import { pinTargets, processFacts, releaseTargets, type PinnedTarget, type ProcessTarget } from './targets.js';
 import type { TracerClient } from './tracer.js';
 
 /** Walks down from the target before the tree is taken as it is: each generation that was forked meanwhile costs one. */

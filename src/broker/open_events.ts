@@ -1,4 +1,5 @@
 /** Carries out what policy has allowed: has the opener open every slot, in as many messages as that takes. */
+import { constants } from 'node:os';
 import { brokerError } from '../model/error_table.js';
 import { kernelRefused } from '../model/kernel_refused.js';
 import { EVENT_CLASSES } from '../model/event.js';
@@ -8,7 +9,7 @@ import type { OpenerClient } from './opener.js';
 import { mismatchNames, type OpenerReply, type OpenerSlot } from './opener_protocol.js';
 import { planSlots, type RingSlots } from './plan.js';
 import { readThreads } from './proc.js';
-import type { PinnedTarget } from './targets.js';
+import { targetChanged, type PinnedTarget, type ProcessTarget } from './targets.js';
 
 export interface OpenOrder {
   readonly uid: number;
@@ -44,10 +45,12 @@ export interface OpenedEvents {
   readonly slots: readonly OpenedSlot[];
   /** Serials of requests whose rings the opener holds. */
   readonly ringSerials: readonly number[];
-  readonly rings: number;
   /** Threads were still being born when the last scan ended. */
   readonly unstable: boolean;
 }
+
+/** There is no such thread any more. */
+const { ESRCH } = constants.errno;
 
 /** Scans of the thread list before the attach is taken as it is. */
 const MAX_SCANS = 8;
@@ -95,7 +98,7 @@ class Attach {
   }
 
   /** Threads found by a later scan are added until a scan finds none. */
-  async #allThreads(index: number, target: PinnedTarget & { kind: 'process' }): Promise<void> {
+  async #allThreads(index: number, target: ProcessTarget): Promise<void> {
     const known = new Set<number>();
     for (let scan = 0; ; scan++) {
       const fresh = threadsOf(target).filter((tid) => !known.has(tid));
@@ -114,7 +117,7 @@ class Attach {
    * when its creator had none yet; it can not be told. So an attach counts only when no thread appeared during it;
    * else everything is closed and opened again.
    */
-  async #allInherited(index: number, target: PinnedTarget & { kind: 'process' }): Promise<void> {
+  async #allInherited(index: number, target: ProcessTarget): Promise<void> {
     const before = { slots: this.#slots.length, rings: this.#rings.length };
     for (let scan = 0; ; scan++) {
       const tids = threadsOf(target);
@@ -152,6 +155,11 @@ class Attach {
         order.connection,
         target.fd,
       );
+      // Threads come and go: that all of these have gone is no refusal, and whether any is left shows in the end.
+      if (reply.status === 'open-failed' && reply.slotErrnos.every((errno) => errno === ESRCH)) {
+        for (const { cpu } of premapped) this.#cpusWithRing.delete(cpu);
+        continue;
+      }
       if (reply.status !== 'opened') throw refusal(reply, target, order);
       if (premapped.length > 0) this.#rings.push({ serial: reply.serial, cpus: premapped.map((slot) => slot.cpu) });
       const opened = slots.filter((_, slot) => reply.slotErrnos[slot] === 0);
@@ -177,7 +185,6 @@ class Attach {
     return {
       slots: this.#slots,
       ringSerials: this.#rings.map((ring) => ring.serial),
-      rings: this.#rings.reduce((sum, ring) => sum + ring.cpus.length, 0),
       unstable: this.#unstable,
     };
   }
@@ -186,7 +193,7 @@ class Attach {
 /** When the opener is gone its mappings are too. */
 export function ignoreShutdown(): void {}
 
-function threadsOf(target: PinnedTarget & { kind: 'process' }): readonly number[] {
+function threadsOf(target: ProcessTarget): readonly number[] {
   const tids = readThreads(target.process.pid);
   if (tids === null || !native.pidfdAlive(target.fd))
     throw brokerError('TargetGone', 'exited', `process ${target.process.pid} has ended`);
@@ -215,11 +222,7 @@ function refusal(reply: OpenerReply, target: PinnedTarget, order: OpenOrder): Er
     case 'target-gone':
       return brokerError('TargetGone', 'exited', `${who} ended meanwhile`);
     case 'target-changed':
-      return brokerError(
-        'TargetChanged',
-        mismatch[0] ?? 'start-time',
-        `${who} is not what it was when the decision was made (${mismatch.join(', ')})`,
-      );
+      return targetChanged(who, mismatch);
     case 'open-failed': {
       const slot = reply.slotErrnos.findIndex((errno) => errno !== 0);
       return kernelRefused(reply.slotErrnos[slot] ?? 0, { what: who, call: 'perf_event_open', ...order.kernel });

@@ -12,20 +12,13 @@ import type { AuditRecord } from './audit.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { denial, denialTexts } from './denial.js';
-import {
-  downgradeProcess,
-  orderFacts,
-  parseOrder,
-  requireTracer,
-  type DowngradeOrder,
-  type ProcessTarget,
-} from './downgrade.js';
+import { downgradeProcess, orderFacts, parseOrder, requireTracer, type DowngradeOrder } from './downgrade.js';
 import { allowDowngrade, onlyProcess } from './downgrade_method.js';
 import { newGrantId } from './grants.js';
 import { ignoreShutdown, openEvents, type OpenedEvents, type OpenedSlot } from './open_events.js';
 import { MAX_SLOTS } from './opener_protocol.js';
 import { vetRequest, type VettedRequest } from './request.js';
-import { processFacts, releaseTargets, targetName } from './targets.js';
+import { processFacts, releaseTargets, targetName, type ProcessTarget } from './targets.js';
 import type { TracerClient } from './tracer.js';
 
 /** Threads may be born between the count that was reserved and the scan that opens; so many more fds are let pass. */

@@ -1,10 +1,12 @@
 /** From what a client names to what is pinned: each target ends up as a pidfd or a checked cgroup directory. */
 import { fstatSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { brokerError } from '../model/error_table.js';
+import type { BrokerError } from '../model/errors.js';
 import type { ProcessIdentity, Target } from '../model/target.js';
 import { native, type Fd } from '../native.js';
 import type { Target as TargetParameter } from '../varlink/broker_types.js';
 import type { FdBag } from '../varlink/service.js';
+import type { Mismatch } from './opener_protocol.js';
 import type { Peer } from './peer.js';
 import { hasThread, pidOfPidfd, readProcess, type ProcessFacts } from './proc.js';
 
@@ -18,6 +20,8 @@ export type PinnedTarget =
     }
   | { readonly kind: 'system'; readonly fd: null }
   | { readonly kind: 'cgroup'; readonly fd: Fd; readonly path: string };
+
+export type ProcessTarget = PinnedTarget & { readonly kind: 'process' };
 
 export function describeTarget(target: PinnedTarget): Target {
   switch (target.kind) {
@@ -42,7 +46,7 @@ export function targetName(target: PinnedTarget): string {
 }
 
 /** For the audit log. */
-export function processFacts({ process, tid }: PinnedTarget & { kind: 'process' }): Record<string, unknown> {
+export function processFacts({ process, tid }: ProcessTarget): Record<string, unknown> {
   return {
     pid: process.pid,
     startTime: String(process.startTime),
@@ -51,6 +55,15 @@ export function processFacts({ process, tid }: PinnedTarget & { kind: 'process' 
     cgroup: process.cgroup,
     ...(tid === null ? {} : { tid }),
   };
+}
+
+/** What opener and tracer found to differ from the identity that was decided upon. */
+export function targetChanged(who: string, mismatch: readonly Mismatch[]): BrokerError {
+  return brokerError(
+    'TargetChanged',
+    mismatch[0] ?? 'start-time',
+    `${who} is not what it was when the decision was made (${mismatch.join(', ')})`,
+  );
 }
 
 /** More targets than that in one request are refused before any is looked at. */

@@ -326,3 +326,30 @@ privileged('the audit log tells each decision: who, what, verdict, rule', async 
   t.regex(String((last['targets'] as Record<string, unknown>[])[0]!['startTime']), /^\d+$/);
   t.regex(readFileSync(`${daemon.directory}/audit.log`, 'utf8'), /\n$/);
 });
+
+privileged('threads that are born and gone while they are attached to are no failure', async (t) => {
+  const failures = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
+    const { spawn } = await import('node:child_process');
+    const churn =
+      'import threading\nprint("ready",flush=True)\nwhile True:\n  t=threading.Thread(target=lambda:None); t.start(); t.join()';
+    const child = spawn('python3', ['-c', churn], { stdio: ['ignore', 'pipe', 'ignore'] });
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    const connection = await client.connect();
+    const failed: string[] = [];
+    for (let attempt = 0; attempt < 300; attempt++) {
+      try {
+        const grant = await connection.open({
+          targets: [{ pid: child.pid! }],
+          events: syntax.parseEvents('task-clock:u'),
+        });
+        await grant.close();
+      } catch (error) {
+        failed.push((error as Error).message);
+      }
+    }
+    child.kill('SIGKILL');
+    await connection.close();
+    return failed;
+  });
+  t.deepEqual(failures, []);
+});
