@@ -14,6 +14,7 @@ const allowed = {
   'version.ts': [],
   broker: ['model', 'policy', 'varlink', 'native.ts', 'version.ts'],
   client: ['model', 'varlink', 'native.ts'],
+  bus: ['model', 'varlink', 'client', 'native.ts', 'version.ts'],
   formats: ['model'],
   collector: ['model', 'client', 'formats', 'native.ts'],
   cli: ['model', 'policy', 'client', 'collector', 'formats', 'native.ts', 'version.ts'],

@@ -157,6 +157,16 @@ export interface Grant {
 }
 
 /**
+ * The caller that the bus named to the D-Bus front end: uid by GetConnectionCredentials, pidfd (fd index) of its process,
+ * busName ":1.42". Only the front end's user may send one; of anybody else it is an error.
+ */
+export interface Sender {
+  readonly uid: number;
+  readonly pidfd: number;
+  readonly busName: string;
+}
+
+/**
  * What is taken from the target of an Open before its events are handed over; as in Downgrade.
  */
 export interface DowngradeOrder {
@@ -257,10 +267,80 @@ export interface ExplainParameters {
   readonly ringSlots?: 'none' | 'each' | 'cpu';
   readonly leaseSeconds?: number;
   readonly allowInteractive?: boolean;
+  readonly sender?: Sender;
 }
 
 export interface ExplainReply {
   readonly decision: Decision;
+}
+
+/**
+ * For the D-Bus front end: decides an Open for `sender`, asks a human where the policy says so, and keeps the request, its
+ * targets pinned, for `expiresSeconds`. Opens nothing. The sender redeems the ticket over a connection of its own.
+ */
+export interface PrepareOpenParameters {
+  readonly targets: readonly Target[];
+  readonly events: readonly Event[];
+  readonly cpus?: readonly number[];
+  readonly ringBytes?: number;
+  readonly ringSlots?: 'none' | 'each' | 'cpu';
+  readonly leaseSeconds?: number;
+  readonly allowInteractive?: boolean;
+  readonly downgrade?: DowngradeOrder;
+  readonly sender: Sender;
+}
+
+export interface PrepareOpenReply {
+  readonly ticket: string;
+  readonly expiresSeconds: number;
+  readonly decision: Decision;
+}
+
+/**
+ * The same for a Downgrade.
+ */
+export interface PrepareDowngradeParameters {
+  readonly target: Target;
+  readonly drop: readonly string[];
+  readonly noNewPrivs?: boolean;
+  readonly children?: boolean;
+  readonly dryRun?: boolean;
+  readonly deadlineMs?: number;
+  readonly allowInteractive?: boolean;
+  readonly sender: Sender;
+}
+
+export interface PrepareDowngradeReply {
+  readonly ticket: string;
+  readonly expiresSeconds: number;
+  readonly decision: Decision;
+}
+
+/**
+ * Carries out what a ticket of PrepareOpen stands for; as Open. A ticket is good once, for the user it was made for; the
+ * policy is asked again, with whoever redeems it as the subject.
+ */
+export interface RedeemParameters {
+  readonly ticket: string;
+}
+
+export interface RedeemReply {
+  readonly grant: string;
+  readonly slots: readonly Slot[];
+  readonly unstable: boolean;
+  readonly leaseSeconds: number;
+  readonly downgraded?: DowngradedProcess;
+}
+
+/**
+ * The same for PrepareDowngrade.
+ */
+export interface RedeemDowngradeParameters {
+  readonly ticket: string;
+}
+
+export interface RedeemDowngradeReply {
+  readonly processes: readonly DowngradedProcess[];
 }
 
 /**
@@ -273,14 +353,31 @@ export interface MappedParameters {
 export type MappedReply = Record<string, never>;
 
 /**
- * The caller's own grants; with all (administrators only), everyone's.
+ * The caller's own grants; with all, everyone's: administrators only, and who polkit takes for one.
  */
 export interface ListGrantsParameters {
   readonly all?: boolean;
+  readonly allowInteractive?: boolean;
+  readonly sender?: Sender;
 }
 
 export interface ListGrantsReply {
   readonly grants: readonly Grant[];
+}
+
+/**
+ * Call with `more`: first the grants there are (change "present"), then every one that begins ("added") or ends ("removed",
+ * with the reason: connection, lease, target, revoked, shutdown) until the caller hangs up. An empty list is a
+ * first reply without `grant`. all: as in ListGrants; the front end may, too.
+ */
+export interface WatchGrantsParameters {
+  readonly all?: boolean;
+}
+
+export interface WatchGrantsReply {
+  readonly change: 'present' | 'added' | 'removed';
+  readonly grant?: Grant;
+  readonly reason?: string;
 }
 
 /**
@@ -289,6 +386,8 @@ export interface ListGrantsReply {
  */
 export interface RevokeParameters {
   readonly grant: string;
+  readonly allowInteractive?: boolean;
+  readonly sender?: Sender;
 }
 
 export interface RevokeReply {
@@ -311,6 +410,7 @@ export interface DowngradeParameters {
   readonly children?: boolean;
   readonly dryRun?: boolean;
   readonly deadlineMs?: number;
+  readonly allowInteractive?: boolean;
 }
 
 export interface DowngradeReply {
