@@ -79,6 +79,11 @@ export class Broker {
     }
   }
 
+  /** Requests that have not been answered. */
+  get running(): number {
+    return this.#running;
+  }
+
   /** Resolves when no request is running; nobody starts new ones while `stopping`. */
   idle(): Promise<void> {
     return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => (this.#onIdle = resolve));

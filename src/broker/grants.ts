@@ -102,7 +102,7 @@ export class Grant {
     releaseTargets(targets);
     releaseQuota();
     if (kept.size === 0) release();
-    else void this.releaseRings().then(() => rings.add({ fds: ringFds, pages, release }));
+    else void rings.addAfter(this.releaseRings(), { fds: ringFds, pages, release });
     return { fds: this.parts.fds.length, disabled };
   }
 }
@@ -124,6 +124,8 @@ export class Grants {
   readonly #grants = new Map<string, Grant>();
   readonly #rings = new RingWatch();
   readonly #onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void;
+  /** Called after a grant was added or has ended; for what shows how many there are. */
+  onChange: () => void = () => undefined;
 
   constructor(onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void) {
     this.#onEnd = onEnd;
@@ -133,9 +135,15 @@ export class Grants {
     return this.#grants.size;
   }
 
+  /** Whether rings of grants that have ended still count for their users. */
+  get watchesRings(): boolean {
+    return this.#rings.size > 0;
+  }
+
   add(id: string, parts: GrantParts): Grant {
     const grant = new Grant(id, parts, (due, reason) => this.end(due, reason));
     this.#grants.set(grant.id, grant);
+    this.onChange();
     return grant;
   }
 
@@ -154,6 +162,7 @@ export class Grants {
     if (!this.#grants.delete(grant.id)) return { fds: 0, disabled: 0 };
     const ended = grant.close(reason === 'revoked' || reason === 'lease', this.#rings);
     this.#onEnd(grant, reason, ended);
+    this.onChange();
     return ended;
   }
 

@@ -19,10 +19,22 @@ const LOOK_MS = 1000;
  */
 export class RingWatch {
   readonly #ended = new Set<EndedRings>();
+  #pending = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  /** Owns the fds from now on. Call it when the opener has let go of its own mappings. */
-  add(rings: EndedRings): void {
+  /** Grants that have ended and whose rings may still be mapped somewhere. */
+  get size(): number {
+    return this.#ended.size + this.#pending;
+  }
+
+  /** Owns the fds from now on. @param released when the opener has let go of its own mappings */
+  async addAfter(released: Promise<void>, rings: EndedRings): Promise<void> {
+    this.#pending += 1;
+    await released.finally(() => (this.#pending -= 1));
+    this.#add(rings);
+  }
+
+  #add(rings: EndedRings): void {
     this.#ended.add(rings);
     this.#look();
     if (this.#ended.size > 0) this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();

@@ -22,7 +22,7 @@ const CONNECTION_LIMITS: ConnectionLimits = {
   queuedFds: 8192,
 };
 /** Connections of all users together; perfbrokerd's fd limit leaves room for them. */
-const MAX_CONNECTIONS = 2048;
+export const MAX_CONNECTIONS = 2048;
 /** Fds that one user's connections may have been sent and not have read; the kernel counts all users' against us. */
 const MAX_FDS_IN_FLIGHT = 1024;
 /** Connections taken from the backlog before others get their turn on the event loop. */
@@ -35,6 +35,10 @@ interface UserShare {
   readonly inFlight: FdsInFlight;
 }
 
+function isOccupied({ open, inFlight }: UserShare): boolean {
+  return open > 0 || inFlight.lingering > 0;
+}
+
 export class Server {
   readonly #broker: Broker;
   readonly #listener: Fd;
@@ -42,6 +46,7 @@ export class Server {
   readonly #service: Service<ClientConnection>;
   readonly #connections = new Map<ClientConnection, Connection>();
   readonly #users = new Map<number, UserShare>();
+  #lastActivityMs = performance.now();
 
   constructor(broker: Broker, listener: Fd) {
     this.#broker = broker;
@@ -58,14 +63,25 @@ export class Server {
     this.#poller.start(READABLE);
   }
 
-  get connectionCount(): number {
-    return this.#connections.size;
+  /** When a connection last came or went; monotonic clock, milliseconds. */
+  get lastActivityMs(): number {
+    return this.#lastActivityMs;
+  }
+
+  /** Whether anybody is connected, or has left fds in flight that count for his user. */
+  get occupied(): boolean {
+    return this.#connections.size > 0 || refused > 0 || [...this.#users.values()].some(isOccupied);
+  }
+
+  /** Accepts nothing more. Whoever is in the backlog of a listener that somebody else holds, too, stays there. */
+  stopAccepting(): void {
+    this.#poller.close();
+    native.close(this.#listener); // whoever connects to one of our own is refused at once, not left waiting
   }
 
   /** Refuses what is new, lets running calls end, then closes every connection. */
   async stop(): Promise<void> {
-    this.#poller.close();
-    native.close(this.#listener); // whoever connects now is refused at once, not left waiting
+    this.stopAccepting();
     this.#broker.stopping = true;
     await this.#broker.idle();
     for (const connection of [...this.#connections.values()]) connection.close();
@@ -84,6 +100,7 @@ export class Server {
         return;
       }
       if (socket === null) return;
+      this.#lastActivityMs = performance.now();
       this.#greet(socket);
     }
   }
@@ -137,6 +154,7 @@ export class Server {
 
   #leave(client: ClientConnection, share: UserShare): void {
     client.closed = true;
+    this.#lastActivityMs = performance.now();
     this.#connections.delete(client);
     share.open -= 1;
     if (share.open === 0 && share.inFlight.lingering === 0) this.#users.delete(client.subject.uid);
