@@ -27,7 +27,7 @@ export function decide(request: PolicyRequest, policy: Policy): Verdict {
   const closed = classes.filter((name) => !request.ceiling.includes(name));
   if (closed.length > 0) return { kind: 'deny', reasons: closed.map(closedClass), classes };
 
-  for (const rule of policy.rules) {
+  for (const [index, rule] of policy.rules.entries()) {
     if (!matchesSubject(rule.subjects, request.subject)) continue;
     const { name, where, limits } = rule;
     if (rule.verdict === 'deny') {
@@ -38,9 +38,11 @@ export function decide(request: PolicyRequest, policy: Policy): Verdict {
     if (!grants(rule, request, classes)) continue;
     const exceeded = exceededLimits(request, limits, name);
     if (exceeded.length > 0) return { kind: 'deny', rule: name, where, reasons: exceeded, classes };
-    return { kind: rule.verdict, rule: name, where, limits, classes };
+    const passed = { rule: name, where, limits, classes };
+    if (rule.verdict === 'allow') return { kind: 'allow', ...passed };
+    return { kind: 'ask', ...passed, reasons: nearMisses(request, classes, policy.rules.slice(0, index)) };
   }
-  return { kind: 'deny', reasons: nearMisses(request, classes, policy), classes };
+  return { kind: 'deny', reasons: nearMisses(request, classes, policy.rules), classes };
 }
 
 function emptiness({ targets, events }: PolicyRequest): Reason | undefined {

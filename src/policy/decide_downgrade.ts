@@ -31,7 +31,12 @@ export function decideDowngrade({ subject, processes }: DowngradeRequest, policy
       return { kind: 'deny', rule: name, where, reasons: [{ code: 'denied', rule: name, text }], classes: [] };
     }
     const missed = targets.find((target) => !covers(rule.targets, target, subject));
-    if (missed === undefined) return { kind: verdict, rule: name, where, limits, classes: [] };
+    if (missed === undefined) {
+      const passed = { rule: name, where, limits, classes: [] };
+      return verdict === 'allow'
+        ? { kind: 'allow', ...passed }
+        : { kind: 'ask', ...passed, reasons: reasons.slice(0, MAX_REASONS) };
+    }
     reasons.push({ code: 'target', rule: name, text: `rule "${name}" leaves out ${describeTarget(missed)}` });
   }
   if (reasons.length === 0)

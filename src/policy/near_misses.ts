@@ -6,17 +6,21 @@ import { modeOf } from './needs.js';
 import { describeObstacles, describeSubject, describeTarget } from './reason_texts.js';
 import { matchesSubject } from './subjects.js';
 import { covers } from './targets.js';
-import type { Policy, PolicyRequest, Reason, Rule } from './types.js';
+import type { PolicyRequest, Reason, Rule } from './types.js';
 
 /** Targets told of for one rule; a request may hold hundreds, all refused for the same reason. */
 const MAX_TARGETS = 3;
 
 /**
- * Why no rule allows a request: first the rules that speak of the subject, the one that came nearest (the fewest
+ * Why none of the rules allows a request: first the rules that speak of the subject, the one that came nearest (the fewest
  * reasons against it) before the others, then those that speak of somebody else.
  */
-export function nearMisses(request: PolicyRequest, classes: readonly EventClass[], policy: Policy): readonly Reason[] {
-  const granting = policy.rules.filter(({ verdict }) => verdict !== 'deny');
+export function nearMisses(
+  request: PolicyRequest,
+  classes: readonly EventClass[],
+  rules: readonly Rule[],
+): readonly Reason[] {
+  const granting = rules.filter(({ verdict }) => verdict !== 'deny');
   const speaking = granting.filter((rule) => matchesSubject(rule.subjects, request.subject));
   const near = speaking
     .map((rule) => missesOf(rule, request, classes))

@@ -100,14 +100,18 @@ export type Reason =
       readonly text: string;
     };
 
+/** What a rule lets pass, within these limits. */
+interface Passed {
+  readonly rule: string;
+  readonly where: string;
+  readonly limits: Limits;
+  readonly classes: readonly EventClass[];
+}
+
 export type Verdict =
-  | {
-      readonly kind: 'allow' | 'ask';
-      readonly rule: string;
-      readonly where: string;
-      readonly limits: Limits;
-      readonly classes: readonly EventClass[];
-    }
+  | (Passed & { readonly kind: 'allow' })
+  /** A human has to agree; the reasons say why no earlier rule allows it without. */
+  | (Passed & { readonly kind: 'ask'; readonly reasons: readonly Reason[] })
   | {
       readonly kind: 'deny';
       readonly rule?: string;

@@ -117,7 +117,8 @@ export interface Reason {
 }
 
 /**
- * What a decision was. verdict ask: the policy wants a human to be asked.
+ * What a decision was. verdict ask: the policy wants a human to be asked; actions are the polkit actions that all have to
+ * be authorized, the strongest first, and reasons say why no rule allows the request without asking.
  */
 export interface Decision {
   readonly verdict: 'allow' | 'deny' | 'ask';
@@ -126,6 +127,7 @@ export interface Decision {
   readonly classes: readonly string[];
   readonly reasons: readonly Reason[];
   readonly limits?: Limits;
+  readonly actions?: readonly string[];
 }
 
 export interface Pmu {

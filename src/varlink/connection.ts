@@ -1,4 +1,4 @@
-import { native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../native.js';
+import { DISCONNECT, native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../native.js';
 import { closeFds, closeForeignFds } from './close_fds.js';
 import { encodeFrame, FrameReader, ProtocolError, type Frame } from './framing.js';
 import { parseJsonObject } from './json.js';
@@ -60,6 +60,8 @@ const READS_PER_TURN = 16;
 const MESSAGES_PER_TURN = 16;
 const RETRY_MS = 10;
 
+const NOTHING = new Uint8Array(0);
+
 /** One for all: it is read into and copied from without anything in between. */
 const scratch = new Uint8Array(64 * 1024);
 
@@ -79,6 +81,7 @@ export class Connection {
   readonly #shared: FdsInFlight | undefined;
   #interest = 0;
   #paused = false;
+  #watchingHangup = false;
   #closed = false;
   /** The peer will send no more; what waits for it still goes out. */
   #ended: CloseReason | null = null;
@@ -135,10 +138,20 @@ export class Connection {
     this.#updateInterest();
   }
 
+  /**
+   * Until `resume`: a peer that closes ends the paused connection; what it had sent before is lost then. A peer that only
+   * stopped writing waits for its answer, and is let wait.
+   */
+  watchHangup(): void {
+    this.#watchingHangup = true;
+    this.#updateInterest();
+  }
+
   /** What is already buffered is delivered on a later turn of the event loop. */
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
+    this.#watchingHangup = false;
     if (this.#closed || this.#delivering) return;
     if (this.#reader.buffered > 0) this.#deliverNextTurn();
     this.#updateInterest();
@@ -165,9 +178,22 @@ export class Connection {
     // had sent before can still be read.
     if (status < 0) this.#read();
     if (status < 0) return this.#finish({ kind: 'eof', detail: 'the peer closed without reading everything' });
+    if ((events & DISCONNECT) !== 0 && this.#watchingHangup && this.#hungUp()) return;
     if ((events & WRITABLE) !== 0) this.#flush();
     if ((events & READABLE) !== 0) this.#read();
     this.#updateInterest();
+  }
+
+  /** Readiness looks the same when the peer has only stopped writing: sending nothing tells. */
+  #hungUp(): boolean {
+    this.#watchingHangup = false;
+    try {
+      native.sendMessage(this.#socket, NOTHING, []);
+      return false;
+    } catch {
+      this.#finish({ kind: 'eof', detail: 'the peer closed' });
+      return true;
+    }
   }
 
   get #reading(): boolean {
@@ -275,7 +301,10 @@ export class Connection {
 
   #updateInterest(): void {
     if (this.#closed) return;
-    const wanted = (this.#reading ? READABLE : 0) | (!this.#queue.empty && this.#retryTimer === null ? WRITABLE : 0);
+    const wanted =
+      (this.#reading ? READABLE : 0) |
+      (!this.#queue.empty && this.#retryTimer === null ? WRITABLE : 0) |
+      (this.#watchingHangup ? DISCONNECT : 0);
     if (wanted === this.#interest) return;
     this.#interest = wanted;
     if (wanted === 0) this.#poller.stop();

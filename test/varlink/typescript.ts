@@ -1,11 +1,11 @@
-/** Prints the TypeScript types of a Varlink interface's JSON forms: what src/varlink/broker_types.ts holds. */
+/** Prints the TypeScript types of a Varlink interface's JSON forms: what src/varlink/*_types.ts hold. */
 import { readFile } from 'node:fs/promises';
 import type { Interface, Struct, Type } from '#dist/varlink/idl.js';
 import { parseInterface } from '#dist/varlink/idl.js';
 import { format, resolveConfig } from 'prettier';
 
-const HEADER = `/**
- * The JSON forms of org.perfbroker.Broker, one type for each in the interface definition.
+const header = (name: string): string => `/**
+ * The JSON forms of ${name}, one type for each in the interface definition.
  * Made from it: after a change there, run test/varlink/broker_types.test.ts with UPDATE_TYPES=1.
  */
 
@@ -14,7 +14,7 @@ const HEADER = `/**
 /** The text that `target` should hold, formatted as prettier formats that file. */
 export async function typesFromDefinition(definitionFile: string, target: string): Promise<string> {
   const definition = parseInterface(await readFile(definitionFile, 'utf8'));
-  return format(HEADER + print(definition), { ...(await resolveConfig(target)), filepath: target });
+  return format(header(definition.name) + print(definition), { ...(await resolveConfig(target)), filepath: target });
 }
 
 function print(definition: Interface): string {
