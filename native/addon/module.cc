@@ -10,6 +10,7 @@ namespace {
 Napi::Object initialize(Napi::Env, Napi::Object exports) {
   using namespace perfbroker::addon;
   export_sockets(exports);
+  export_datagrams(exports);
   export_fds(exports);
   export_perf(exports);
   export_poller(exports);

@@ -50,6 +50,7 @@ inline Listener make_listener(const Options& o) {
   Listener listener;
   const char* pid = getenv("LISTEN_PID");
   const bool passed = pid != nullptr && std::to_string(getpid()) == pid;
+  if (!passed) unsetenv("LISTEN_FDS");  // the broker is told by it that its listener is somebody else's, too
   const char* wrong = passed ? adopt_listener(listener.fd) : bind_listener(o, listener.fd);
   if (wrong == nullptr && !read_address(listener.fd.get(), listener.address)) wrong = "the socket has no name";
   if (wrong == nullptr) return listener;

@@ -13,18 +13,16 @@ inline constexpr int kDeadlineMs = 5000;
 // broker has closed its side. SIGHUP goes to the broker. When a part dies unasked the others are ended. `signals`: a
 // signalfd of these and SIGCHLD. Returns the daemon's exit code.
 inline int supervise(std::span<Part> parts, Part& broker, int signals) {
-  bool ending = false, unasked = false;
+  bool ending = false;
   ExitCode code = kOrdered;
   const auto signal_part = [](const Part& part, int number) { if (part.pid > 0) kill(part.pid, number); };
   const auto end = [&] { if (!std::exchange(ending, true)) signal_part(broker, SIGTERM); };
   const auto on_death = [&](Part& part, int status) {
     const pid_t pid = std::exchange(part.pid, -1);
-    if (ending && status == 0) return;
-    // The others end by themselves, with 0, when the broker has: what it died of is still to be heard.
-    if (!ending && status == 0 && &part != &broker) {
-      unasked = true;
-      return end();
-    }
+    // The broker ends with 0 when it was told to, or has had nothing to do for long enough. The others do when the
+    // broker has closed their sockets: what it died of is still to be heard.
+    if (status == 0 && &part == &broker) ending = true;
+    if (status == 0) return;
     // Only the first death tells something: the others follow from it.
     const bool killed = WIFSIGNALED(status);
     if (code == kOrdered) {
@@ -52,7 +50,7 @@ inline int supervise(std::span<Part> parts, Part& broker, int signals) {
       if (found != parts.end()) on_death(*found, status);
     }
   }
-  return code == kOrdered && unasked ? kPartDied : code;
+  return code;
 }
 
 }  // namespace perfbroker
