@@ -1,12 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { privilegesIn, statusFields } from '../model/proc_status.js';
 
 /** One thing that this process still has and should not. */
 export interface Excess {
   readonly tid: number;
   readonly what: string;
 }
-
-const EMPTY_SETS = ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'] as const;
 
 /**
  * Reads the status of every thread of this process: no capability in any set, not uid 0, no_new_privs and a seccomp
@@ -20,22 +19,9 @@ export function unprivilegedProof(taskDirectory = '/proc/self/task'): readonly E
   for (const tid of tids) {
     const fields = statusFields(readFileSync(`${taskDirectory}/${tid}/status`, 'latin1'));
     const report = (what: string): void => void excess.push({ tid: Number(tid), what });
-    for (const set of EMPTY_SETS)
-      if (!/^0+$/.test(fields.get(set) ?? '')) report(`${set} is ${fields.get(set) ?? 'absent'}`);
-    for (const ids of ['Uid', 'Gid'])
-      if ((fields.get(ids) ?? '0').split(/\s+/).includes('0')) report(`${ids} is ${fields.get(ids) ?? 'absent'}`);
+    for (const what of privilegesIn(fields)) report(what);
     if (fields.get('NoNewPrivs') !== '1') report('no_new_privs is not set');
     if (fields.get('Seccomp') !== '2') report('no seccomp filter is in force');
   }
   return excess;
-}
-
-/** `Name:\tvalue` lines of a proc status file. */
-export function statusFields(text: string): ReadonlyMap<string, string> {
-  const fields = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    const colon = line.indexOf(':');
-    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trim());
-  }
-  return fields;
 }

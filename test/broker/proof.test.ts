@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { statusFields, unprivilegedProof } from '#dist/broker/proof.js';
+import { unprivilegedProof } from '#dist/broker/proof.js';
+import { statusFields } from '#dist/model/proc_status.js';
 
 const CLEAN = {
   Uid: '60910\t60910\t60910\t60910',
