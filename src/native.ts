@@ -144,6 +144,15 @@ export interface NativeBinding {
   shutdown(socket: Fd): void;
   /** shutdown(SHUT_WR): the peer reads what is there, then the end of the stream. Errors are ignored. */
   endWriting(socket: Fd): void;
+  // datagrams
+  /** AF_UNIX SOCK_DGRAM without a name, non-blocking, CLOEXEC. */
+  datagramSocket(): Fd;
+  /**
+   * One sendto(2) to a path, or to an abstract name (`@name`): all of it or an error. EAGAIN when its reader is behind,
+   * EMSGSIZE when it is longer than the socket's send buffer (kernel memory: about net.core.wmem_default), ENOENT,
+   * ECONNREFUSED when nobody reads there.
+   */
+  sendDatagram(socket: Fd, name: string, data: Uint8Array): void;
   // fds
   /** close(2). EBADF throws: it is always a bug. */
   close(fd: Fd): void;
