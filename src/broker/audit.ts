@@ -1,30 +1,36 @@
 import { writeSync } from 'node:fs';
 import type { Subject } from '../model/subject.js';
+import { auditEntry } from './audit_entry.js';
+import type { AuditRecord } from './audit_record.js';
+import type { Journal } from './journal.js';
 import { escapeControls } from './logger.js';
 
-/** What one audit line says beside time and subject; see docs/privilege-separation.md for the fields. */
-export interface AuditRecord {
-  readonly action: 'open' | 'revoke' | 'end' | 'downgrade' | 'downgraded';
-  readonly verdict: 'allow' | 'deny' | 'error';
-  readonly [field: string]: unknown;
-}
+export type { AuditRecord };
 
 /**
- * One JSON object a line, written with one synchronous write(2): a grant is handed over only after its line is out.
- * JSON.stringify escapes C0 controls; DEL, C1 and the Unicode line separators are escaped here.
+ * One JSON object a line, written with one synchronous write(2), or an entry of the journal with one sendto(2): a grant
+ * is handed over only after its record is out. JSON.stringify escapes C0 controls; DEL, C1 and the Unicode line
+ * separators are escaped here.
  */
 export class AuditLog {
-  readonly #fd: number;
+  readonly #output: number | Journal;
   readonly #now: () => Date;
 
-  constructor(fd: number, now: () => Date = () => new Date()) {
-    this.#fd = fd;
+  /** @param output a file's fd, or the journal */
+  constructor(output: number | Journal, now: () => Date = () => new Date()) {
+    this.#output = output;
     this.#now = now;
   }
 
-  /** @throws the error of write(2), e.g. ENOSPC: the caller must not hand over what could not be recorded */
+  /** @throws the error of write(2) or sendto(2), e.g. ENOSPC, EAGAIN, EMSGSIZE: the caller must not hand over what could not be recorded */
   write(subject: Subject, record: AuditRecord): void {
-    const line = JSON.stringify({
+    const line = escapeControls(this.#json(subject, record));
+    if (typeof this.#output === 'number') writeLine(this.#output, line);
+    else this.#output.send(auditEntry(subject, record, line));
+  }
+
+  #json(subject: Subject, record: AuditRecord): string {
+    return JSON.stringify({
       time: this.#now().toISOString(),
       ...record,
       subject: {
@@ -36,8 +42,11 @@ export class AuditLog {
         cgroup: subject.cgroup,
       },
     });
-    const bytes = Buffer.from(`${escapeControls(line)}\n`, 'utf8');
-    let written = writeSync(this.#fd, bytes);
-    while (written < bytes.length) written += writeSync(this.#fd, bytes, written);
   }
+}
+
+function writeLine(fd: number, line: string): void {
+  const bytes = Buffer.from(`${line}\n`, 'utf8');
+  let written = writeSync(fd, bytes);
+  while (written < bytes.length) written += writeSync(fd, bytes, written);
 }

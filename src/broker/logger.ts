@@ -1,23 +1,34 @@
 import { fstatSync, writeSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import winston from 'winston';
+import type { Journal } from './journal.js';
 
-/** Diagnostics on stderr. Decisions go to the audit log, never here alone. */
+/** Diagnostics in the journal or on stderr. Decisions go to the audit log, never here alone. */
 export type Logger = Pick<winston.Logger, 'error' | 'warn' | 'info' | 'debug'>;
 
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** sd-daemon(3) priorities; journald strips the prefix and stores the level. */
-const PRIORITIES: Readonly<Record<string, string>> = { error: '<3>', warn: '<4>', info: '<6>', debug: '<7>' };
+/** Of syslog(3). */
+const PRIORITIES: Readonly<Record<string, string>> = { error: '3', warn: '4', info: '6', debug: '7' };
 
-export function createLogger(level: LogLevel): Logger {
-  const journal = isSocket(2);
+/** @param journal null: stderr */
+export function createLogger(level: LogLevel, journal: Journal | null = null): Logger {
+  // Whatever reads a socket is taken for journald, which strips sd-daemon(3)'s prefix and stores the level.
+  const prefixed = isSocket(2);
   const line = winston.format.printf(
-    ({ level: name, message }) =>
-      `${journal ? (PRIORITIES[name] ?? '') : ''}perfbroker: ${escapeControls(String(message))}`,
+    ({ level: name, message }) => `${PRIORITIES[name] ?? '5'}${escapeControls(String(message))}`,
   );
-  const stream = new Writable({ write: writeAtOnce, decodeStrings: true });
+  const stream = new Writable({
+    decodeStrings: false,
+    write(chunk: string, _encoding, done): void {
+      const priority = chunk.charAt(0);
+      const message = chunk.slice(1).trimEnd();
+      if (journal === null || !toJournal(journal, priority, message))
+        toStderr(`${prefixed ? `<${priority}>` : ''}perfbroker: ${message}\n`);
+      done();
+    },
+  });
   return winston.createLogger({
     level,
     format: line,
@@ -25,17 +36,30 @@ export function createLogger(level: LogLevel): Logger {
   });
 }
 
+function toJournal(journal: Journal, priority: string, message: string): boolean {
+  try {
+    journal.send([
+      ['MESSAGE', message],
+      ['PRIORITY', priority],
+      ['SYSLOG_IDENTIFIER', 'perfbroker'],
+    ]);
+    return true;
+  } catch {
+    // journald is behind or being restarted: its stream, which it reads later, is our stderr.
+    return false;
+  }
+}
+
 /**
  * write(2) in the same tick, so that a logged line is out even when the process ends in it, which winston's own
  * transports do not promise.
  */
-function writeAtOnce(chunk: Buffer, _encoding: string, done: () => void): void {
+function toStderr(line: string): void {
   try {
-    writeSync(2, chunk);
+    writeSync(2, line);
   } catch {
     // Nobody reads stderr any more, or the disk behind it is full: serving goes on.
   }
-  done();
 }
 
 const CONTROLS = /[\p{Cc}\u2028\u2029]/gu;

@@ -2,14 +2,14 @@
  * The broker: started by perfbrokerd, which has taken every privilege away before this runs. Decides by policy, has
  * the opener open, hands over.
  */
-import { formatProblem, PolicyError } from '../policy/error.js';
-import { loadPolicy } from '../policy/load.js';
 import type { Policy } from '../policy/types.js';
 import { AuditLog } from './audit.js';
 import { Broker } from './broker.js';
+import { openJournal } from './journal.js';
 import { createLogger, type Logger } from './logger.js';
 import { readMachine } from './machine.js';
 import { OpenerClient } from './opener.js';
+import { Life, loadWithWarnings, problemsOf } from './life.js';
 import { parseOptions, type BrokerOptions } from './options.js';
 import { unprivilegedProof } from './proof.js';
 import { Server } from './server.js';
@@ -19,10 +19,12 @@ import { TracerClient } from './tracer.js';
 /** Exit codes towards perfbrokerd. */
 const FAILED = 1;
 const PRIVILEGED = 5;
+const STDERR = 2;
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
-  const log = createLogger(options.logLevel);
+  const journal = openJournal();
+  const log = createLogger(options.logLevel, journal);
   const excess = unprivilegedProof();
   if (excess.length > 0) {
     for (const { tid, what } of excess) log.error(`not serving: thread ${tid} of the broker has too much: ${what}`);
@@ -48,12 +50,12 @@ async function main(): Promise<void> {
     capability: options.capability,
     opener,
     tracer,
-    audit: new AuditLog(options.audit),
+    audit: new AuditLog(options.audit ?? journal ?? STDERR),
     log,
     policy,
   });
   const server = new Server(broker, options.listener);
-  handleSignals(broker, server, options);
+  new Life(broker, server, options).begin();
   log.info(
     `serving on ${options.socket} with ${options.capability}, ceiling ${options.ceiling.join(',')}, policy ${policy.sources.join(', ')}`,
   );
@@ -61,42 +63,11 @@ async function main(): Promise<void> {
 
 function loadOrExit(options: BrokerOptions, log: Logger): Policy {
   try {
-    const policy = loadPolicy(options.policy === undefined ? {} : { path: options.policy });
-    for (const warning of policy.warnings) log.warn(warning);
-    return policy;
+    return loadWithWarnings(options, log);
   } catch (error) {
     for (const problem of problemsOf(error)) log.error(`not serving: ${problem}`);
     process.exit(FAILED);
   }
-}
-
-function problemsOf(error: unknown): readonly string[] {
-  return error instanceof PolicyError ? error.problems.map(formatProblem) : [(error as Error).message];
-}
-
-function handleSignals(broker: Broker, server: Server, options: BrokerOptions): void {
-  const { log, opener, tracer } = broker.parts;
-  process.on('SIGHUP', () => {
-    try {
-      const policy = loadPolicy(options.policy === undefined ? {} : { path: options.policy });
-      for (const warning of policy.warnings) log.warn(warning);
-      broker.replacePolicy(policy);
-      log.info(`policy reloaded: ${policy.sources.join(', ')}`);
-    } catch (error) {
-      for (const problem of problemsOf(error)) log.error(`the policy stays as it was: ${problem}`);
-    }
-  });
-  const stop = (): void => {
-    log.info('ending');
-    void server.stop().then(() => {
-      broker.grants.endAll('shutdown');
-      opener.close();
-      tracer?.close();
-      process.exit(0);
-    });
-  };
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
 }
 
 await main();

@@ -13,8 +13,8 @@ export interface BrokerOptions {
   readonly logLevel: LogLevel;
   readonly listener: Fd;
   readonly opener: Fd;
-  /** stderr when there is no audit file. */
-  readonly audit: Fd;
+  /** Null without --audit. */
+  readonly audit: Fd | null;
   readonly tracepoints: Fd | null;
   readonly tracer: Fd | null;
 }
@@ -50,7 +50,7 @@ export function parseOptions(argv: readonly string[]): BrokerOptions {
     logLevel,
     listener: LISTENER_FD,
     opener: OPENER_FD,
-    audit: fdOption(values['audit-fd']) ?? 2,
+    audit: fdOption(values['audit-fd']),
     tracepoints: fdOption(values['tracepoints-fd']),
     tracer: fdOption(values['tracer-fd']),
   };

@@ -19,13 +19,15 @@ export interface Limits {
   readonly stackBytes: number;
 }
 
-/** What holds before any request is looked at; each for one uid. */
+/** What holds before any request is looked at; for each uid, where nothing else is said. */
 export interface ServiceLimits {
   readonly requestsPerSecond: number;
   /** Requests at once, after a quiet time. */
   readonly burst: number;
   /** Connections at a time. */
   readonly connections: number;
+  /** Of all users: seconds without a connection until a broker that was started by its socket ends; 0: it stays. */
+  readonly idleExitSeconds: number;
 }
 
 export type RuleVerdict = 'allow' | 'deny' | 'ask';

@@ -432,7 +432,7 @@ const rules: fc.Arbitrary<Rule> = fc
 const policies: fc.Arbitrary<Policy> = fc.array(rules, { maxLength: 5 }).map((list) => ({
   sources: [],
   rules: list.map((rule, index) => ({ ...rule, name: `rule ${index}` })),
-  service: { requestsPerSecond: 1, burst: 1, connections: 1 },
+  service: { requestsPerSecond: 1, burst: 1, connections: 1, idleExitSeconds: 0 },
   warnings: [],
 }));
 const targets: fc.Arbitrary<Target> = fc.constantFrom(

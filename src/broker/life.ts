@@ -1,0 +1,119 @@
+/** The broker from ready to end: signals, reloads, what the service manager is told, the end of an idle one. */
+import { formatProblem, PolicyError } from '../policy/error.js';
+import { loadPolicy } from '../policy/load.js';
+import type { Policy } from '../policy/types.js';
+import type { Broker } from './broker.js';
+import { fdLimitWarning, readFdLimit } from './fd_limit.js';
+import { IdleExit } from './idle.js';
+import type { Logger } from './logger.js';
+import { Notifier } from './notify.js';
+import type { BrokerOptions } from './options.js';
+import type { Server } from './server.js';
+
+/** @throws PolicyError */
+export function loadWithWarnings(options: BrokerOptions, log: Logger): Policy {
+  const policy = loadPolicy(options.policy === undefined ? {} : { path: options.policy });
+  for (const warning of policy.warnings) log.warn(warning);
+  const tight = fdLimitWarning(policy, readFdLimit());
+  if (tight !== null) log.warn(tight);
+  return policy;
+}
+
+export function problemsOf(error: unknown): readonly string[] {
+  return error instanceof PolicyError ? error.problems.map(formatProblem) : [(error as Error).message];
+}
+
+export class Life {
+  readonly #broker: Broker;
+  readonly #server: Server;
+  readonly #options: BrokerOptions;
+  readonly #notifier: Notifier | null = Notifier.fromEnvironment();
+  readonly #idle: IdleExit | null;
+  /** What the last reload came to, when it failed. */
+  #trouble = '';
+
+  constructor(broker: Broker, server: Server, options: BrokerOptions) {
+    this.#broker = broker;
+    this.#server = server;
+    this.#options = options;
+    // Somebody else holds the listener, too, and starts the broker again for whoever comes next.
+    this.#idle =
+      process.env['LISTEN_FDS'] === undefined
+        ? null
+        : new IdleExit({
+            busy: () => this.#busy(),
+            lastActivityMs: () => server.lastActivityMs,
+            end: () => this.#endIdle(),
+          });
+  }
+
+  /** The listener is served by now. */
+  begin(): void {
+    process.on('SIGHUP', () => this.#reload());
+    process.once('SIGTERM', () => this.#stop());
+    process.once('SIGINT', () => this.#stop());
+    this.#idle?.start(this.#broker.policy.service.idleExitSeconds);
+    if (this.#notifier === null) return;
+    this.#notifier.ready(this.#status());
+    this.#notifier.feedWatchdog(() => this.#broker.parts.opener.ping());
+    this.#broker.grants.onChange = () => this.#notifier?.status(this.#status());
+  }
+
+  #reload(): void {
+    const { log } = this.#broker.parts;
+    this.#notifier?.reloading();
+    try {
+      const policy = loadWithWarnings(this.#options, log);
+      this.#broker.replacePolicy(policy);
+      this.#idle?.start(policy.service.idleExitSeconds);
+      this.#trouble = '';
+      log.info(`policy reloaded: ${policy.sources.join(', ')}`);
+    } catch (error) {
+      const problems = problemsOf(error);
+      this.#trouble = `; the reload failed, the policy is the old one: ${problems[0] ?? ''}`;
+      for (const problem of problems) log.error(`the policy stays as it was: ${problem}`);
+    }
+    this.#notifier?.ready(this.#status());
+  }
+
+  #status(): string {
+    const grants = this.#broker.grants.list('all');
+    const users = new Set(grants.map(({ parts }) => parts.subject.uid)).size;
+    const fds = grants.reduce((sum, { parts }) => sum + parts.fds.length, 0);
+    const counted = [count(grants.length, 'grant'), count(users, 'user'), count(fds, 'fd')] as const;
+    return `${counted[0]} of ${counted[1]}, ${counted[2]}; policy ${this.#broker.policy.sources.join(', ')}${this.#trouble}`;
+  }
+
+  /** Rings that outlive their grant count too: with the broker would end what their owner may not have more of. */
+  #busy(): boolean {
+    const { running, grants } = this.#broker;
+    return this.#server.occupied || running > 0 || grants.size > 0 || grants.watchesRings;
+  }
+
+  #endIdle(): void {
+    // Nothing may come between the last look and this.
+    this.#server.stopAccepting();
+    this.#broker.stopping = true;
+    this.#broker.parts.log.info('ending: idle');
+    this.#notifier?.stopping('idle');
+    this.#close();
+  }
+
+  #stop(): void {
+    this.#broker.parts.log.info('ending');
+    this.#notifier?.stopping('ending');
+    void this.#server.stop().then(() => this.#close());
+  }
+
+  #close(): void {
+    const { opener, tracer } = this.#broker.parts;
+    this.#broker.grants.endAll('shutdown');
+    opener.close();
+    tracer?.close();
+    process.exit(0);
+  }
+}
+
+function count(number: number, word: string): string {
+  return `${number} ${word}${number === 1 ? '' : 's'}`;
+}
