@@ -1,0 +1,90 @@
+import dbus from 'dbus-next';
+
+const NAME = 'org.freedesktop.DBus';
+const PATH = '/org/freedesktop/DBus';
+const TIMEOUT_MS = 10_000;
+
+/** What the bus knows of a connection. */
+export interface Credentials {
+  readonly uid: number;
+  /** In the bus's pid namespace; 0 when it can not say. */
+  readonly pid: number;
+}
+
+/** Calls of the bus itself. Every method throws when the bus says no, or nothing. */
+export class BusDriver {
+  readonly #bus: dbus.MessageBus;
+
+  constructor(bus: dbus.MessageBus) {
+    this.#bus = bus;
+  }
+
+  /** @returns whether the name is ours now; false when somebody else has it */
+  async requestName(name: string): Promise<boolean> {
+    const flags = dbus.NameFlag.DO_NOT_QUEUE;
+    return (await this.#call('RequestName', 'su', [name, flags])) === dbus.RequestNameReply.PRIMARY_OWNER;
+  }
+
+  async releaseName(name: string): Promise<void> {
+    await this.#call('ReleaseName', 's', [name]);
+  }
+
+  /** @returns null when there is no such connection (any more) */
+  async credentials(uniqueName: string): Promise<Credentials | null> {
+    let found: unknown;
+    try {
+      found = await this.#call('GetConnectionCredentials', 's', [uniqueName]);
+    } catch (error) {
+      if (error instanceof dbus.DBusError && error.type === 'org.freedesktop.DBus.Error.NameHasNoOwner') return null;
+      throw error;
+    }
+    const fields = found as Readonly<Record<string, dbus.Variant<unknown> | undefined>>;
+    const uid = fields['UnixUserID']?.value;
+    const pid = fields['ProcessID']?.value;
+    if (typeof uid !== 'number') throw new Error(`the bus does not know the user of ${uniqueName}`);
+    return { uid, pid: typeof pid === 'number' ? pid : 0 };
+  }
+
+  /** From now on NameOwnerChanged of this name is sent to us. */
+  async watch(uniqueName: string): Promise<void> {
+    await this.#call('AddMatch', 's', [ownerRule(uniqueName)]);
+  }
+
+  async unwatch(uniqueName: string): Promise<void> {
+    await this.#call('RemoveMatch', 's', [ownerRule(uniqueName)]);
+  }
+
+  /** The first value of the reply, which only the bus itself can have sent: dbus-next looks at serials alone. */
+  async #call(member: string, signature: string, body: unknown[]): Promise<unknown> {
+    const call = this.#bus.call(
+      new dbus.Message({ destination: NAME, path: PATH, interface: NAME, member, signature, body }),
+    );
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`the bus did not answer ${member}`)), TIMEOUT_MS);
+    });
+    try {
+      const reply = await Promise.race([call, timeout]);
+      if (reply?.sender !== NAME) throw new Error(`somebody else answered ${member}`);
+      return (reply.body as unknown[])[0];
+    } catch (error) {
+      if (error instanceof dbus.DBusError && (error.reply as dbus.Message | null)?.sender !== NAME)
+        throw new Error(`somebody else answered ${member}`, { cause: error });
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** @returns the unique name that a NameOwnerChanged from the bus says is gone, or null */
+export function goneName({ type, sender, interface: from, member, body }: dbus.Message): string | null {
+  if (type !== dbus.MessageType.SIGNAL || sender !== NAME || from !== NAME || member !== 'NameOwnerChanged')
+    return null;
+  const [name, , owner] = body as unknown[];
+  return typeof name === 'string' && name.startsWith(':') && owner === '' ? name : null;
+}
+
+function ownerRule(uniqueName: string): string {
+  return `type='signal',sender='${NAME}',interface='${NAME}',member='NameOwnerChanged',arg0='${uniqueName}'`;
+}

@@ -1,0 +1,132 @@
+/** perfbroker-bus: the D-Bus front end. Holds no privilege, and does not start with one. */
+import { fstatSync, readdirSync, readFileSync } from 'node:fs';
+import { privilegesIn, statusFields } from '../model/proc_status.js';
+import { VERSION } from '../version.js';
+import { serveAuthorizer, type Authorizer } from './authorizer.js';
+import { bindListener, brokerUid, passedListener } from './authorizer_listener.js';
+import { BrokerCalls } from './broker_calls.js';
+import { BrokerObject } from './broker_object.js';
+import { BusDriver, goneName } from './bus_driver.js';
+import { Callers } from './callers.js';
+import { busSocket, connectBus } from './connect.js';
+import { GrantList } from './grant_list.js';
+import { GrantWatch } from './grant_watch.js';
+import { IdleTimer } from './idle.js';
+import { createLog, type Log } from './log.js';
+import { HELP, parseOptions, type BusOptions } from './options.js';
+import { PolkitAuthority } from './polkit.js';
+import { BUS_NAME, Service } from './service.js';
+import { announce } from './signals.js';
+
+const FAILED = 1;
+const USAGE = 2;
+const PRIVILEGED = 4;
+/** Milliseconds between two looks at whether the last calls were answered. */
+const DRAIN_MS = 20;
+/** Milliseconds that calls under way get when the program ends. */
+const GRACE_MS = 5000;
+
+async function main(): Promise<void> {
+  const options = optionsOrExit();
+  const log = createLog(options.logLevel, isSocket(2));
+  refusePrivileges(log);
+  try {
+    await serve(options, log);
+  } catch (error) {
+    log.error(`can not serve: ${(error as Error).message}`);
+    process.exit(FAILED);
+  }
+}
+
+function optionsOrExit(): BusOptions {
+  try {
+    const options = parseOptions(process.argv.slice(2));
+    if (typeof options === 'object') return options;
+    process.stdout.write(options === 'help' ? HELP : `perfbroker-bus ${VERSION}\n`);
+    process.exit(0);
+  } catch (error) {
+    process.stderr.write(`perfbroker-bus: ${(error as Error).message}\nTry: perfbroker-bus --help\n`);
+    process.exit(USAGE);
+  }
+}
+
+/** Everyone on the machine talks to this process: nothing is in it that would be worth taking. */
+function refusePrivileges(log: Log): void {
+  const tasks = readdirSync('/proc/self/task');
+  for (const tid of tasks) {
+    const held = privilegesIn(statusFields(readFileSync(`/proc/self/task/${tid}/status`, 'latin1')));
+    for (const what of held) log.error(`not serving: thread ${tid} has a privilege: ${what}`);
+    if (held.length > 0) process.exit(PRIVILEGED);
+  }
+}
+
+async function serve(options: BusOptions, log: Log): Promise<void> {
+  const connection = await connectBus(busSocket(options.bus));
+  const { bus } = connection;
+  const driver = new BusDriver(bus);
+  const callers = new Callers(driver, log);
+  const broker = new BrokerCalls(options.socket);
+  const grants = new GrantList(broker);
+  const watch = new GrantWatch(options.socket, log, (change) => announce(bus, callers, change));
+  const authorizer = startAuthorizer(options, new PolkitAuthority(bus), log);
+  const idle = new IdleTimer({
+    afterMs: options.idleExit * 1000,
+    busy: () => callers.calls > 0 || watch.size > 0 || (authorizer?.pending ?? 0) > 0,
+    onIdle: () => void end('nobody called for a while'),
+  });
+  const onCall = (): void => {
+    idle.touch();
+    watch.ensure();
+  };
+  new Service({ connection, callers, broker, brokerObject: new BrokerObject(broker, grants), grants, log, onCall });
+  bus.on('message', (message) => {
+    const name = goneName(message);
+    if (name !== null) callers.leave(name);
+  });
+
+  /** Gives the name away first: what was sent to it until then is answered, what comes later starts another process. */
+  let ending = false;
+  const end = async (reason: string): Promise<void> => {
+    if (ending) return;
+    ending = true;
+    log.info(`ending: ${reason}`);
+    idle.stop();
+    const deadline = setTimeout(() => process.exit(0), GRACE_MS);
+    await driver.releaseName(BUS_NAME);
+    while (callers.calls > 0) await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
+    authorizer?.close();
+    watch.close();
+    bus.disconnect();
+    await connection.closed;
+    clearTimeout(deadline);
+    process.exit(0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end(signal));
+  void connection.closed.then((reason) => {
+    if (ending) return;
+    log.error(`the bus is gone: ${reason}`);
+    process.exit(FAILED);
+  });
+
+  if (!(await driver.requestName(BUS_NAME))) throw new Error(`somebody else has the name ${BUS_NAME}`);
+  log.info(`serving ${BUS_NAME} for the broker on ${options.socket}`);
+}
+
+function startAuthorizer(options: BusOptions, authority: PolkitAuthority, log: Log): Authorizer | null {
+  const listener = passedListener() ?? (options.authorizer === undefined ? null : bindListener(options.authorizer));
+  if (listener === null) {
+    log.warn('no socket for the broker to ask on: what the policy asks for is denied');
+    return null;
+  }
+  return serveAuthorizer({ listener, brokerUid: brokerUid(options.brokerUser), authority, log });
+}
+
+function isSocket(fd: number): boolean {
+  try {
+    return fstatSync(fd).isSocket();
+  } catch {
+    return false;
+  }
+}
+
+await main();

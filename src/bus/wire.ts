@@ -1,0 +1,241 @@
+/**
+ * The connection under dbus-next's MessageBus. dbus-next brings one of its own, which this replaces, because there
+ * - a message of signature `h` without an fd throws in a stream callback and ends the process: any client can send one;
+ * - messages are buffered and unpacked whatever their size (the bus lets 32 MiB pass, which become gigabytes of objects);
+ * - fds that come along are never closed.
+ * Here fd passing is not negotiated at all, so that the bus refuses to deliver messages with fds to us; a message that is
+ * too long is skipped as it streams in; and what can not be unpacked is answered with an error and forgotten.
+ */
+import { EventEmitter } from 'node:events';
+import { createRequire } from 'node:module';
+import { createConnection, type Socket } from 'node:net';
+import dbus from 'dbus-next';
+
+/** Bytes of a message body that are read; the broker takes no longer message either. */
+export const MAX_BODY = 256 * 1024;
+/** Bytes of header fields: paths and names, of which the bus allows 255 bytes each, and unknown fields, which are skipped. */
+const MAX_FIELDS = 64 * 1024;
+const FIXED_HEADER = 16;
+/** Bytes that may wait for the bus to read them before we stop reading from it. */
+const HIGH_WATER = 1024 * 1024;
+const MAX_HANDSHAKE = 4096;
+const LITTLE_ENDIAN = 0x6c;
+
+/** A message whose body was not unpacked. `reason` is for the sender. */
+export interface Refused {
+  readonly message: dbus.Message;
+  readonly reason: 'too-long' | 'unreadable';
+}
+
+export interface WireEvents {
+  connect: [];
+  message: [dbus.Message];
+  /** A method call or another message that nobody gets to see. */
+  refused: [Refused];
+  /** The bus is gone; nothing follows. */
+  closed: [string];
+  error: [Error];
+}
+
+interface Unmarshaller {
+  align(power: number): void;
+  read(signature: string): unknown[];
+  readArray(element: object, bytes: number): [number, [unknown, [unknown]]][];
+}
+
+// dbus-next has no exports map, and no types for these.
+const require = createRequire(import.meta.url);
+const DBusBuffer = require('dbus-next/lib/dbus-buffer.js') as new (
+  bytes: Buffer,
+  start: number,
+  endian: number,
+  fds: readonly never[],
+) => Unmarshaller;
+const [headerArray] = require('dbus-next/lib/header-signature.json') as [{ child: [object] }];
+const { headerTypeName } = require('dbus-next/lib/constants.js') as { headerTypeName: (string | null)[] };
+const { marshallMessage, messageToJsFmt } = require('dbus-next/lib/marshall-compat.js') as {
+  marshallMessage(message: dbus.Message): [Buffer, unknown[]];
+  messageToJsFmt(message: dbus.MessageLike): dbus.MessageLike;
+};
+
+interface Header {
+  readonly fields: dbus.MessageLike;
+  readonly bodyLength: number;
+  readonly endian: number;
+}
+
+export class Wire extends EventEmitter<WireEvents> {
+  /** MessageBus ends it. */
+  readonly stream: Socket;
+  /** What MessageBus sends before the handshake is done. */
+  #early: dbus.Message[] | null = [];
+  #received: Buffer = Buffer.alloc(0);
+  #header: Header | null = null;
+  #skip = 0;
+  #closed = false;
+
+  /** @param path of the bus's socket */
+  constructor(path: string) {
+    super();
+    this.stream = createConnection(path);
+    // node's default; said here since the fd passing of the bus hangs on it.
+    this.stream.setNoDelay(true);
+    this.stream.on('connect', () => this.stream.write(`\0AUTH EXTERNAL ${hex(String(process.getuid?.() ?? 0))}\r\n`));
+    this.stream.on('data', (chunk) => this.#onData(chunk));
+    this.stream.on('drain', () => this.stream.resume());
+    this.stream.on('error', (error) => this.#close(error.message));
+    this.stream.on('close', () => this.#close('the bus closed the connection'));
+  }
+
+  /** Called by MessageBus. What can not be sent is dropped: without the bus there is nobody to tell. */
+  message(message: dbus.Message): void {
+    if (this.#early !== null) this.#early.push(message);
+    else this.#write(message);
+  }
+
+  #write(message: dbus.Message): void {
+    if (this.#closed || !this.stream.writable) return;
+    const [bytes] = marshallMessage(withoutInternals(message));
+    if (!this.stream.write(bytes) && this.stream.writableLength > HIGH_WATER) this.stream.pause();
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#skip >= chunk.length) {
+      this.#skip -= chunk.length;
+      return;
+    }
+    const rest = chunk.subarray(this.#skip);
+    this.#skip = 0;
+    this.#received = this.#received.length === 0 ? rest : Buffer.concat([this.#received, rest]);
+    if (this.#early !== null && !this.#handshake()) return;
+    while (!this.#closed && this.#next());
+  }
+
+  /** @returns whether messages may follow */
+  #handshake(): boolean {
+    const end = this.#received.indexOf('\r\n');
+    if (end < 0) {
+      if (this.#received.length > MAX_HANDSHAKE) this.#close('the bus answered the handshake at length');
+      return false;
+    }
+    const line = this.#received.toString('latin1', 0, end);
+    this.#received = this.#received.subarray(end + 2);
+    if (!line.startsWith('OK ')) {
+      this.#close(`the bus refused to let this user in: ${line.slice(0, 100)}`);
+      return false;
+    }
+    this.stream.write('BEGIN\r\n');
+    const early = this.#early ?? [];
+    this.#early = null;
+    for (const message of early) this.#write(message);
+    this.emit('connect');
+    return true;
+  }
+
+  /** Takes one message out of what was received. @returns whether there may be another one */
+  #next(): boolean {
+    const header = this.#header ?? this.#readHeader();
+    if (header === null) return false;
+    if (header === 'skipped') return this.#received.length > 0;
+    if (header.bodyLength > MAX_BODY) {
+      this.#drop(header.bodyLength);
+      this.#refuse(header, 'too-long');
+      return this.#received.length > 0;
+    }
+    this.#header = header;
+    if (this.#received.length < header.bodyLength) return false;
+    this.#header = null;
+    const body = this.#take(header.bodyLength);
+    let message: dbus.Message;
+    try {
+      message = unpack(header, body);
+    } catch {
+      this.#refuse(header, 'unreadable');
+      return true;
+    }
+    this.emit('message', message);
+    return true;
+  }
+
+  #readHeader(): Header | 'skipped' | null {
+    if (this.#received.length < FIXED_HEADER) return null;
+    const endian = this.#received.readUInt8(0);
+    const word = (offset: number): number =>
+      endian === LITTLE_ENDIAN ? this.#received.readUInt32LE(offset) : this.#received.readUInt32BE(offset);
+    const fieldsLength = word(12);
+    const padded = Math.ceil(fieldsLength / 8) * 8;
+    const bodyLength = word(4);
+    if (fieldsLength > MAX_FIELDS) {
+      this.#drop(FIXED_HEADER + padded + bodyLength);
+      return 'skipped';
+    }
+    if (this.#received.length < FIXED_HEADER + padded) return null;
+    const fixed = this.#take(FIXED_HEADER);
+    const serial = endian === LITTLE_ENDIAN ? fixed.readUInt32LE(8) : fixed.readUInt32BE(8);
+    const raw = this.#take(padded);
+    try {
+      const fields = unpackFields(raw, fieldsLength, endian);
+      const type = fixed.readUInt8(1);
+      return { fields: { ...fields, type, flags: fixed.readUInt8(2), serial }, bodyLength, endian };
+    } catch {
+      // A header that only an unknown field can have spoiled: who sent it is not known.
+      this.#drop(bodyLength);
+      return 'skipped';
+    }
+  }
+
+  #take(length: number): Buffer {
+    const taken = this.#received.subarray(0, length);
+    this.#received = this.#received.subarray(length);
+    return taken;
+  }
+
+  #drop(length: number): void {
+    this.#skip = Math.max(0, length - this.#received.length);
+    this.#received = this.#received.subarray(Math.min(length, this.#received.length));
+  }
+
+  #refuse({ fields }: Header, reason: Refused['reason']): void {
+    try {
+      const message = new dbus.Message({ ...fields, signature: '', body: [] });
+      this.emit('refused', { message, reason });
+    } catch {
+      // Not even a header that dbus-next takes for one.
+    }
+  }
+
+  #close(reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.stream.destroy();
+    this.emit('closed', reason);
+  }
+}
+
+/** Fields that the specification does not know are left out. */
+function unpackFields(raw: Buffer, length: number, endian: number): dbus.MessageLike {
+  const fields: Record<string, unknown> = {};
+  for (const [code, [, [value]]] of new DBusBuffer(raw, 0, endian, []).readArray(headerArray.child[0], length)) {
+    const name = headerTypeName[code];
+    if (typeof name === 'string') fields[name] = value;
+  }
+  return fields;
+}
+
+function unpack({ fields, bodyLength, endian }: Header, body: Buffer): dbus.Message {
+  const { signature } = fields;
+  const unpacked = bodyLength > 0 && signature !== undefined ? new DBusBuffer(body, 0, endian, []).read(signature) : [];
+  return new dbus.Message(messageToJsFmt({ ...fields, body: unpacked }));
+}
+
+/** dbus-next answers what goes wrong inside of it with a stack trace; nobody else's business. */
+function withoutInternals(message: dbus.Message): dbus.Message {
+  if (!(message.errorName as string | undefined)?.startsWith('com.github.dbus_next.')) return message;
+  message.errorName = 'org.freedesktop.DBus.Error.Failed';
+  message.body = ['a fault in perfbroker-bus'];
+  return message;
+}
+
+function hex(text: string): string {
+  return Buffer.from(text, 'latin1').toString('hex');
+}
