@@ -125,10 +125,18 @@ export interface Ring {
 /** Rights and ids as /proc or getsockopt give them; see native/addon. */
 export interface NativeBinding {
   // sockets
-  /** socket + connect on AF_UNIX SOCK_STREAM, non-blocking afterwards, CLOEXEC. ENOENT, ECONNREFUSED, EACCES, ENAMETOOLONG; EAGAIN when the backlog stays full for 5 s. */
-  connectUnix(path: string): Fd;
+  /**
+   * socket + connect on AF_UNIX SOCK_STREAM, non-blocking afterwards, CLOEXEC. ENOENT, ECONNREFUSED, EACCES, ENAMETOOLONG;
+   * EAGAIN when the backlog stays full for `waitMs` (5,000 when absent; 0: never waits, up to 60,000).
+   */
+  connectUnix(path: string, waitMs?: number): Fd;
   /** socket + bind + listen; non-blocking, CLOEXEC. */
   listenUnix(path: string, backlog: number): Fd;
+  /**
+   * Checks an fd that was inherited as a listening AF_UNIX stream socket, and makes it non-blocking and CLOEXEC. EBADF,
+   * ENOTSOCK, EAFNOSUPPORT (another family), EPROTOTYPE (another type), EINVAL (it does not listen).
+   */
+  adoptListener(fd: Fd): void;
   /** accept4 with SOCK_CLOEXEC | SOCK_NONBLOCK; null on EAGAIN and on connections that were aborted meanwhile. */
   accept(listener: Fd): Fd | null;
   /** type: 'stream' | 'seqpacket'; both ends CLOEXEC and non-blocking. */

@@ -24,7 +24,8 @@
 namespace perfbroker::addon {
 namespace {
 
-constexpr time_t kConnectSeconds = 5;
+constexpr int kConnectMs = 5000;
+constexpr int kMaxConnectMs = 60'000;
 
 sockaddr_un unix_address(Napi::Env env, const std::string& path, const char* syscall) {
   sockaddr_un address{};
@@ -46,8 +47,9 @@ Napi::Value connect_unix(const Napi::CallbackInfo& info) {
   sockaddr_un address = unix_address(env, path_argument(info, 0, "path"), "connect");
   // Blocking, because a full backlog would otherwise be EAGAIN with nothing to wait on; but not for ever, because this
   // is the event loop's thread. connect(2) on AF_UNIX keeps to SO_SNDTIMEO and then fails with EAGAIN.
-  UniqueFd fd = unix_socket(env, 0);
-  timeval timeout{kConnectSeconds, 0};
+  int wait = info[1].IsUndefined() ? kConnectMs : int32_argument(info, 1, "waitMs", 0, kMaxConnectMs);
+  UniqueFd fd = unix_socket(env, wait == 0 ? SOCK_NONBLOCK : 0);
+  timeval timeout{wait / 1000, wait % 1000 * 1000};  // zero: none, which O_NONBLOCK makes no wait at all
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0) {
     throw system_error(env, errno, "setsockopt");
   }
@@ -75,6 +77,27 @@ Napi::Value listen_unix(const Napi::CallbackInfo& info) {
   }
   if (::listen(fd.get(), backlog) != 0) throw system_error(env, errno, "listen");
   return Napi::Number::New(env, fd.release());
+}
+
+int socket_option(Napi::Env env, int socket, int option) {
+  int value = 0;
+  socklen_t bytes = sizeof value;
+  if (::getsockopt(socket, SOL_SOCKET, option, &value, &bytes) != 0) throw system_error(env, errno, "getsockopt");
+  return value;
+}
+
+// Whoever started us passed it (sd_listen_fds(3)): blocking, and whatever that program took for a listener.
+Napi::Value adopt_listener(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const int fd = fd_argument(info, 0);
+  if (socket_option(env, fd, SO_DOMAIN) != AF_UNIX) throw system_error(env, EAFNOSUPPORT, "getsockopt");
+  if (socket_option(env, fd, SO_TYPE) != SOCK_STREAM) throw system_error(env, EPROTOTYPE, "getsockopt");
+  if (socket_option(env, fd, SO_ACCEPTCONN) == 0) throw system_error(env, EINVAL, "getsockopt");
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+    throw system_error(env, errno, "fcntl");
+  }
+  return env.Undefined();
 }
 
 Napi::Value accept_connection(const Napi::CallbackInfo& info) {
@@ -215,6 +238,7 @@ Napi::Value end_writing(const Napi::CallbackInfo& info) {
 void export_sockets(Napi::Object exports) {
   set_function(exports, "connectUnix", connect_unix);
   set_function(exports, "listenUnix", listen_unix);
+  set_function(exports, "adoptListener", adopt_listener);
   set_function(exports, "accept", accept_connection);
   set_function(exports, "socketPair", socket_pair);
   set_function(exports, "peerCredentials", peer_credentials);

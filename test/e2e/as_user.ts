@@ -28,7 +28,7 @@ export function readableTree(): string {
   const copy = mkdtempSync(join(tmpdir(), 'perfbroker-tree-'));
   const staged = spawnSync('sh', [
     '-c',
-    'chmod 755 "$1" && "$2/scripts/stage" "$1" && mkdir -p "$1/build/test" && cp -r "$2/build/test/e2e" "$1/build/test/" && chmod -R a+rX "$1"',
+    'chmod 755 "$1" && "$2/scripts/stage" "$1" && mkdir -p "$1/build/test" && cp -r "$2/build/test/e2e" "$2/build/test/bus" "$1/build/test/" && chmod -R a+rX "$1"',
     'sh',
     copy,
     ROOT,

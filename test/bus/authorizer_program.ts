@@ -1,0 +1,32 @@
+/** perfbroker-bus less its D-Bus interface: `node authorizer_program.js SOCKET [OPTIONS OF PolkitAuthority AS JSON]`. */
+import { writeSync } from 'node:fs';
+import dbus from 'dbus-next';
+import { brokerUid, bindListener, passedListener } from '#dist/bus/authorizer_listener.js';
+import { serveAuthorizer } from '#dist/bus/authorizer.js';
+import { PolkitAuthority, type PolkitOptions } from '#dist/bus/polkit.js';
+
+const [path = '', options = '{}'] = process.argv.slice(2);
+const say = (text: string): void => void writeSync(2, `${text}\n`);
+
+const bus = dbus.sessionBus({
+  busAddress: (process.env['DBUS_SYSTEM_BUS_ADDRESS'] ?? '').replace('unix:path=', 'unix:socket='),
+});
+bus.on('error', (error: Error) => {
+  say(`bus: ${error.message}`);
+  process.exit(1);
+});
+bus.once('connect', () => {
+  const authorizer = serveAuthorizer({
+    listener: passedListener() ?? bindListener(path),
+    brokerUid: brokerUid(),
+    authority: new PolkitAuthority(bus, JSON.parse(options) as PolkitOptions),
+    log: { warn: say, info: say, error: say },
+  });
+  // The unique name too, for whoever wants to forge a reply to us.
+  say(`ready ${(bus as unknown as { name: string }).name}`);
+  process.once('SIGTERM', () => {
+    say(`ending with ${authorizer.pending} pending`);
+    authorizer.close();
+    bus.disconnect();
+  });
+});
