@@ -1,0 +1,59 @@
+# Sourced by the checks of the installed package, after verdict.sh: a member of group perfbroker with a process to record, and
+# what systemd and the parts of the daemon say.
+socket=/run/perfbroker/broker.sock
+home=/home/member
+dropin=/run/systemd/system/perfbroker.service.d
+
+property() { # property UNIT NAME
+  systemctl show --value --property "$2" "$1"
+}
+is() { # is UNIT STATE
+  seen=$(property "$1" ActiveState)
+  [ "$seen" = "$2" ] || {
+    echo "$1 is $seen"
+    systemctl status --no-pager --full --lines 20 "$1"
+    return 1
+  }
+}
+call() { # call USER METHOD PARAMETERS: one line of JSON, or the error's name on standard error
+  as "$1" varlinkctl --no-pager --json=short call $socket "org.perfbroker.Broker.$2" "$3"
+}
+user_of() {
+  stat -c %U "/proc/$1"
+}
+monitor() {
+  property perfbroker.service MainPID
+}
+part() { # part USER: the child of the monitor that runs as this user
+  for pid in $(cat "/proc/$(monitor)/task/$(monitor)/children"); do
+    [ "$(user_of "$pid")" = "$1" ] && echo "$pid" && return
+  done
+  echo "no part runs as $1" >&2
+  return 1
+}
+since() { # since CURSOR: what perfbroker.service has logged after it, as JSON lines
+  journalctl --quiet --output json --after-cursor "$1" _SYSTEMD_UNIT=perfbroker.service + UNIT=perfbroker.service
+}
+now() { # the journal's cursor
+  journalctl --sync
+  journalctl --quiet --lines 1 --show-cursor --output cat | sed -n 's/^-- cursor: //p'
+}
+
+# A process of the member: busy only while it is recorded, as the emulated cpus share one of the machine.
+start_workload() { # start_workload USER: its pid in $workload
+  $setpriv --reuid "$1" --regid "$1" --init-groups --inh-caps=-all ./workload >/dev/null 2>&1 &
+  workload=$!
+  kill -STOP $workload
+}
+records() { # records PID FILE SECONDS: as the member
+  rm -f "$2"
+  kill -CONT "$1"
+  as $member perfbroker record -p "$1" --duration "$3" -o "$2" 2>&1
+  code=$?
+  kill -STOP "$1"
+  return $code
+}
+shows_the_hot_function() { # shows_the_hot_function FILE
+  text=$(as $member perfbroker report "$1") || { echo "$text"; return 1; }
+  holds render_frame "$(echo "$text" | grep -m 1 %)"
+}
