@@ -1,0 +1,55 @@
+// Lays out what the programs need to run below DIR: dist, node_modules, package.json. No types, source maps, headers or
+// tests, and nothing of dist that has no source any more. Usage: node scripts/package-tree.js DIR
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import process from 'node:process';
+import { filesOf, productionModules } from './production-modules.js';
+
+/** What node reads of a package.json, and what tells people which package it is. */
+const LOADED_KEYS = ['name', 'version', 'license', 'type', 'main', 'exports', 'imports', 'dependencies'];
+
+const root = join(import.meta.dirname, '..');
+const to = process.argv[2];
+if (to === undefined) throw new Error('usage: node scripts/package-tree.js DIR');
+
+function put(file, bytes, mode = 0o644) {
+  const path = join(to, file);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  writeFileSync(path, bytes);
+  chmodSync(path, mode);
+}
+
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const { name, version, license, type, engines } = manifest;
+put('package.json', `${JSON.stringify({ name, version, license, type, private: true, engines }, null, 2)}\n`);
+
+for (const source of readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })) {
+  if (!source.isFile()) continue;
+  const path = join(relative(join(root, 'src'), source.parentPath), source.name);
+  const built = join('dist', path.replace(/\.ts$/, '.js'));
+  const from = join(root, built);
+  if (!existsSync(from)) throw new Error(`${built} is not built: npm run build`);
+  // The source maps stay behind, so their mention goes.
+  if (built.endsWith('.js')) put(built, readFileSync(from, 'utf8').replace(/^\/\/# sourceMappingURL=.*\n?/gm, ''));
+  else put(built, readFileSync(from));
+}
+
+for (const program of ['dist/bin/perfbroker', 'dist/bin/perfbrokerd'])
+  put(program, readFileSync(join(root, program)), 0o755);
+put('dist/native/perfbroker.node', readFileSync(join(root, 'dist/native/perfbroker.node')));
+
+for (const module of productionModules(root)) {
+  for (const file of filesOf(module)) {
+    const path = join(relative(root, module.directory), file);
+    mkdirSync(join(to, dirname(path)), { recursive: true, mode: 0o755 });
+    if (!file.endsWith('package.json')) {
+      copyFileSync(join(root, path), join(to, path));
+      chmodSync(join(to, path), 0o644);
+      continue;
+    }
+    // What npm wrote into it on this machine, and what only builds need, stays behind.
+    const whole = JSON.parse(readFileSync(join(root, path), 'utf8'));
+    const kept = Object.fromEntries(LOADED_KEYS.filter((key) => key in whole).map((key) => [key, whole[key]]));
+    put(path, `${JSON.stringify(kept, null, 2)}\n`);
+  }
+}

@@ -1,0 +1,75 @@
+// The npm packages that the programs load when they run, as directories below node_modules, and what of them a package
+// for users carries. Imported by the scripts that pack.
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/** Dependencies that nothing loads at run time, and why they may stay away. */
+const NOT_LOADED = {
+  'node-addon-api': 'headers for the build of the addon',
+  nan: 'headers for the build of posix',
+  'event-stream': 'dbus-next loads it for addresses of the kind unixexec: alone',
+};
+
+/** A package that runs. */
+/** @typedef {{ name: string, version: string, directory: string, manifest: Record<string, unknown> }} Module */
+
+/** @param {string} directory @returns {Record<string, any>} */
+function manifestOf(directory) {
+  return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
+}
+
+/** Where node would find `name` for a file in `directory`. */
+function resolveFrom(directory, name, root) {
+  for (let at = directory; at.startsWith(root); at = dirname(at)) {
+    const candidate = join(at, 'node_modules', name);
+    if (existsSync(join(candidate, 'package.json'))) return candidate;
+  }
+  throw new Error(`${name}, which ${directory} depends on, is not installed: npm ci`);
+}
+
+/** Every package that the programs may load, sorted by directory. Optional dependencies are not: they are tried and missed. */
+export function productionModules(root) {
+  const found = new Map();
+  const visit = (directory, manifest) => {
+    for (const name of Object.keys(manifest.dependencies ?? {})) {
+      if (name in NOT_LOADED || name.startsWith('@types/')) continue;
+      const to = resolveFrom(directory, name, root);
+      if (found.has(to)) continue;
+      const next = manifestOf(to);
+      found.set(to, { name, version: next.version, directory: to, manifest: next });
+      visit(to, next);
+    }
+  };
+  visit(root, manifestOf(root));
+  return [...found.values()].sort((a, b) => (a.directory < b.directory ? -1 : 1));
+}
+
+const LEFT_OUT_FOLDERS = /^(?:node_modules|test|tests|examples?|bin|typings|browser|obj\.target|\.github|\.deps)$/;
+const LEFT_OUT_FILES =
+  /^(?:rollup\.config\.js|test\.js|Gruntfile\.js|eslint.*|bower\.json|component\.json|.*\.bc\.js|.*\.min\.js|async\.mjs|\..*)$/;
+
+/** Files that are loaded: JavaScript, JSON and compiled addons. Not sources, types, tests, texts and builds for browsers. */
+export function filesOf({ name, directory, manifest }) {
+  const files = [];
+  const walk = (path) => {
+    for (const entry of readdirSync(join(directory, path), { withFileTypes: true })) {
+      const inner = join(path, entry.name);
+      if (entry.isDirectory()) {
+        // The copies in dist/ are for browsers where the package's main is elsewhere.
+        const forBrowsers = entry.name === 'dist' && path === '' && !mainFolders(manifest).has('dist');
+        if (!LEFT_OUT_FOLDERS.test(entry.name) && !forBrowsers) walk(inner);
+      } else if (entry.isFile() && /\.(?:js|cjs|mjs|json|node)$/.test(entry.name) && !LEFT_OUT_FILES.test(entry.name)) {
+        files.push(inner);
+      }
+    }
+  };
+  walk('');
+  if (!files.includes('package.json')) throw new Error(`${name} has no package.json`);
+  return files.sort();
+}
+
+/** Top folders in which a package's entry points lie. */
+function mainFolders(manifest) {
+  const entries = JSON.stringify([manifest.main ?? 'index.js', manifest.exports ?? null, manifest.module ?? null]);
+  return new Set([...entries.matchAll(/"(?:\.\/)?([\w-]+)\//g)].map((match) => match[1]));
+}
