@@ -1,0 +1,56 @@
+// `npm pack` makes the client library, not the programs: this puts the library's package.json in place before (prepack)
+// and the checkout's back after it (postpack). The library needs no other package; the addon goes along compiled, by
+// Node-API, so that it serves every version of node from 20 on.
+// Usage: node scripts/library-manifest.js prepare|restore
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+
+const root = join(import.meta.dirname, '..');
+const manifest = join(root, 'package.json');
+const saved = join(root, 'build/package.json.saved');
+const addon = join(root, 'dist/native/perfbroker.node');
+
+function replace(file, text) {
+  writeFileSync(`${file}.new`, text);
+  renameSync(`${file}.new`, file);
+}
+
+function prepare() {
+  if (existsSync(saved))
+    throw new Error(`${saved} exists: an npm pack was interrupted; node scripts/library-manifest.js restore`);
+  if (!existsSync(join(root, 'dist/client/index.js')) || !existsSync(addon))
+    throw new Error('not built: npm run build');
+  // Symbols of the debugger are five sixths of it. A new file: a process that has the old one mapped keeps it.
+  const stripped = spawnSync('strip', ['--strip-unneeded', '-o', `${addon}.new`, addon], { stdio: 'inherit' });
+  if (stripped.status !== 0) throw new Error('strip failed (apt-get install binutils)');
+  renameSync(`${addon}.new`, addon);
+
+  const text = readFileSync(manifest, 'utf8');
+  mkdirSync(dirname(saved), { recursive: true });
+  replace(saved, text);
+  const { name, version, description, license, type, engines, os, exports, files } = JSON.parse(text);
+  const library = {
+    name,
+    version,
+    description,
+    license,
+    type,
+    engines,
+    os,
+    cpu: [process.arch],
+    libc: ['glibc'],
+    exports,
+    files,
+  };
+  replace(manifest, `${JSON.stringify(library, null, 2)}\n`);
+}
+
+function restore() {
+  if (existsSync(saved)) renameSync(saved, manifest);
+}
+
+if (process.argv[2] === 'prepare') prepare();
+else if (process.argv[2] === 'restore') restore();
+else throw new Error('usage: node scripts/library-manifest.js prepare|restore');
