@@ -8,6 +8,7 @@ import { PolkitAuthority, type PolkitOptions } from '#dist/bus/polkit.js';
 const [path = '', options = '{}'] = process.argv.slice(2);
 const say = (text: string): void => void writeSync(2, `${text}\n`);
 
+const listener = passedListener() ?? bindListener(path);
 const bus = dbus.sessionBus({
   busAddress: (process.env['DBUS_SYSTEM_BUS_ADDRESS'] ?? '').replace('unix:path=', 'unix:socket='),
 });
@@ -17,7 +18,7 @@ bus.on('error', (error: Error) => {
 });
 bus.once('connect', () => {
   const authorizer = serveAuthorizer({
-    listener: passedListener() ?? bindListener(path),
+    listener,
     brokerUid: brokerUid(),
     authority: new PolkitAuthority(bus, JSON.parse(options) as PolkitOptions),
     log: { warn: say, info: say, error: say },

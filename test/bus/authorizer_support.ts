@@ -1,6 +1,6 @@
 /** The authorizer in a process of perfbroker-bus, asked over its socket; and processes and agents of other users. */
 import type { ChildProcess } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,8 +17,8 @@ export interface AuthorizerProcess {
   readonly child: ChildProcess;
   /** Its unique name on the bus. */
   readonly busName: string;
-  log(): string;
-  logged(pattern: RegExp): Promise<void>;
+  readonly log: () => string;
+  readonly logged: (pattern: RegExp) => Promise<void>;
 }
 
 let count = 0;
@@ -51,6 +51,13 @@ export async function startAuthorizerProcess(
 
 /** What the authorizer answered, or the error with its message. */
 export type Outcome = CheckReply | { readonly error: string; readonly message: string };
+
+/** The message of an Unavailable, or what there is in its place. */
+export function unavailable(outcome: Outcome): string {
+  return 'error' in outcome && outcome.error === 'Unavailable'
+    ? outcome.message
+    : `not unavailable: ${JSON.stringify(outcome)}`;
+}
 
 export interface OpenQuestion {
   readonly outcome: Promise<Outcome>;
@@ -146,8 +153,4 @@ export async function startAgent(bus: PrivateBus, user: User, { pid, startTime }
   const first = await next();
   if (first.event !== 'registered') throw new Error(`the agent could not register: ${first.message ?? ''}`);
   return { next, say: (how) => void child.stdin?.write(`${how}\n`) };
-}
-
-export function exists(pid: number): boolean {
-  return existsSync(`/proc/${pid}`);
 }
