@@ -8,6 +8,7 @@ import { escapeControls } from './logger.js';
 export const MESSAGE_IDS: Readonly<Record<AuditRecord['action'], string>> = {
   open: 'd1c5004992d64b9594de95de091ed969',
   ask: '5b9f37574cc24a238bb05521ed7737ce',
+  prepare: '0dd3bb494b014810aa8f29af2bfd69d8',
   revoke: '5b96214da04542148d0e716a68ad821e',
   end: '242d422854684f10be48214da24eaae0',
   downgrade: 'e621db43a61245be831fff88d2eeb601',
@@ -23,6 +24,7 @@ const MAX_SENTENCE = 400;
 const VERBS: Readonly<Record<AuditRecord['action'], string>> = {
   open: 'opens events',
   ask: 'has a human asked',
+  prepare: 'gets a ticket',
   revoke: 'revokes a grant',
   end: 'had a grant, which has ended',
   downgrade: 'takes capabilities',

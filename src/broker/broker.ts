@@ -5,11 +5,14 @@ import type { EventClass } from '../model/event.js';
 import { Quota, TokenBucket } from '../policy/quota.js';
 import type { Policy } from '../policy/types.js';
 import type { AuditLog, AuditRecord } from './audit.js';
+import type { Authorizer } from './authorizer.js';
 import { Grants, type Grant } from './grants.js';
+import type { HeldRequest } from './held_requests.js';
 import type { Logger } from './logger.js';
 import type { Machine } from './machine.js';
 import type { OpenerClient } from './opener.js';
 import type { Subject } from '../model/subject.js';
+import { Tickets } from './tickets.js';
 import type { Tracepoints } from './tracepoints.js';
 import type { TracerClient } from './tracer.js';
 
@@ -22,6 +25,9 @@ export interface BrokerParts {
   /** Null without --with-tracer. */
   readonly tracer: TracerClient | null;
   readonly audit: AuditLog;
+  readonly authorizer: Authorizer;
+  /** uid of the D-Bus front end, which may speak for others. */
+  readonly frontEnd: number;
   readonly log: Logger;
   readonly policy: Policy;
 }
@@ -30,6 +36,7 @@ export class Broker {
   readonly parts: BrokerParts;
   readonly quota: Quota = new Quota();
   readonly grants: Grants;
+  readonly tickets: Tickets<HeldRequest> = new Tickets<HeldRequest>();
   policy: Policy;
   /** Set by SIGTERM: what runs is finished, what is new is refused. */
   stopping = false;
@@ -53,19 +60,24 @@ export class Broker {
   /** Every call passes here before it is looked at. Null lets it pass. */
   admit(subject: Subject): BrokerError | null {
     if (this.stopping) return brokerError('Unavailable', 'shutting-down', 'the broker is shutting down');
-    if (!this.#rates.take(subject.uid))
+    // What the front end asks for others is charged to them, or one of them could use up what all share.
+    if (!this.isFrontEnd(subject) && !this.#rates.take(subject.uid))
       return brokerError('RateLimited', 'requests', `uid ${subject.uid} asks too often`);
     return null;
   }
 
+  isFrontEnd({ uid }: Pick<Subject, 'uid'>): boolean {
+    return uid === this.parts.frontEnd;
+  }
+
   /**
-   * A request costs as much as it has targets, the first of which `admit` took: each of them is looked up in /proc, and a
-   * request may have hundreds.
+   * A request costs as much as it has targets: each of them is looked up in /proc, and a request may have hundreds.
+   * @param cost beyond what `admit` took
    * @throws RateLimited
    */
-  charge({ uid }: Subject, targets: number): void {
-    if (targets > 1 && !this.#rates.take(uid, targets - 1))
-      throw brokerError('RateLimited', 'requests', `uid ${uid} asks too often for ${targets} targets`);
+  charge({ uid }: Pick<Subject, 'uid'>, cost: number): void {
+    if (cost > 0 && !this.#rates.take(uid, cost))
+      throw brokerError('RateLimited', 'requests', `uid ${uid} asks too often`);
   }
 
   /** Counts a request as running until it has been answered. */

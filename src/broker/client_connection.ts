@@ -1,5 +1,6 @@
 import type { Subject } from '../model/subject.js';
 import type { Fd } from '../native.js';
+import type { Connection } from '../varlink/connection.js';
 import type { Peer } from './peer.js';
 
 /** One accepted connection and who is at its other end. */
@@ -7,7 +8,8 @@ export class ClientConnection {
   readonly peer: Peer;
   /** Valid until `closed`; owned by the Varlink connection. */
   readonly socket: Fd;
-  closed = false;
+  readonly #gone: AbortController = new AbortController();
+  #connection: Connection | null = null;
 
   constructor(socket: Fd, peer: Peer) {
     this.socket = socket;
@@ -16,5 +18,25 @@ export class ClientConnection {
 
   get subject(): Subject {
     return this.peer.subject;
+  }
+
+  get closed(): boolean {
+    return this.#gone.signal.aborted;
+  }
+
+  /** Called once, before the first call comes. */
+  serveBy(connection: Connection): void {
+    this.#connection = connection;
+  }
+
+  /** For a call that takes its time: aborted as soon as the client hangs up, which is looked for until the call has ended. */
+  watchHangup(): AbortSignal {
+    this.#connection?.watchHangup();
+    return this.#gone.signal;
+  }
+
+  /** The connection has been closed. */
+  leave(): void {
+    this.#gone.abort();
   }
 }

@@ -1,17 +1,13 @@
 import { brokerError, type ErrorCode } from '../model/error_table.js';
 import type { BrokerError } from '../model/errors.js';
-import type { Verdict } from '../policy/types.js';
+import { actionId, type AuthorizationAction } from '../policy/authorization.js';
+import type { Reason, Verdict } from '../policy/types.js';
 import type { Decision } from '../varlink/broker_types.js';
 
-/** The error for a verdict that is not allow: the first reason speaks, all of them travel along. */
-export function denial(verdict: Verdict): BrokerError {
-  if (verdict.kind !== 'deny')
-    return brokerError(
-      'PolicyDenied',
-      'authorization-needed',
-      `rule ${verdict.rule} (${verdict.where}) wants a human to be asked`,
-      { details: { reasons: [] } },
-    );
+type Denied = Verdict & { readonly kind: 'deny' };
+
+/** The error for a denial: the first reason speaks, all of them travel along. */
+export function denial(verdict: Denied): BrokerError {
   const [first] = verdict.reasons;
   const details = { reasons: verdict.reasons.map(reasonJson) };
   if (first?.code === 'ceiling') return brokerError('CeilingExceeded', first.class, first.text);
@@ -20,33 +16,35 @@ export function denial(verdict: Verdict): BrokerError {
 }
 
 /** For the audit log. */
-export function denialTexts(verdict: Verdict): string[] {
-  return verdict.kind === 'deny'
-    ? verdict.reasons.map((reason) => reason.text)
-    : ['the rule wants a human to be asked'];
+export function denialTexts(verdict: Denied): string[] {
+  return verdict.reasons.map((reason) => reason.text);
 }
 
-export function decisionJson(verdict: Verdict): Decision {
+/** @param actions that polkit is asked for where the verdict is ask */
+export function decisionJson(verdict: Verdict, actions: readonly AuthorizationAction[]): Decision {
   const { classes } = verdict;
+  const reasons = verdict.kind === 'allow' ? [] : verdict.reasons.map(reasonJson);
   if (verdict.kind === 'deny')
     return {
       verdict: 'deny',
       ...(verdict.rule === undefined ? {} : { rule: verdict.rule }),
       ...(verdict.where === undefined ? {} : { where: verdict.where }),
       classes,
-      reasons: verdict.reasons.map(reasonJson),
+      reasons,
     };
+  const { kind, rule, where, limits } = verdict;
   return {
-    verdict: verdict.kind,
-    rule: verdict.rule,
-    where: verdict.where,
+    verdict: kind,
+    rule,
+    where,
     classes,
-    reasons: [],
-    limits: verdict.limits,
+    reasons,
+    limits,
+    ...(kind === 'ask' ? { actions: actions.map(actionId) } : {}),
   };
 }
 
-function reasonJson(reason: Extract<Verdict, { kind: 'deny' }>['reasons'][number]): Decision['reasons'][number] {
+export function reasonJson(reason: Reason): Decision['reasons'][number] {
   const rule = 'rule' in reason ? reason.rule : undefined;
   return { code: reason.code, text: reason.text, ...(rule === undefined ? {} : { rule }) };
 }

@@ -61,6 +61,14 @@ export function orderFacts({ drop, noNewPrivs, dryRun }: DowngradeOrder): Record
   return { drop: all.length === 64 ? ['all'] : all, noNewPrivs, ...(dryRun ? { dryRun } : {}) };
 }
 
+/** For a human: `take CAP_PERFMON,CAP_SYS_ADMIN, set no_new_privs`. */
+export function orderText({ drop, noNewPrivs, dryRun }: DowngradeOrder): string {
+  const all = capabilityNames(drop);
+  const taken = all.length === 64 ? 'all capabilities' : all.join(',');
+  const parts = [taken === '' ? '' : `take ${taken}`, noNewPrivs ? 'set no_new_privs' : '', dryRun ? 'dry run' : ''];
+  return parts.filter((part) => part !== '').join(', ');
+}
+
 /** The tracer, or why there is none. */
 export function requireTracer(tracer: TracerClient | null): TracerClient {
   if (tracer === null)

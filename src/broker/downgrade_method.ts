@@ -1,105 +1,152 @@
-/** Downgrade: decide, look at everything, record, take, record what was taken. */
+/** Downgrade, and the same in two steps for callers on the system bus: PrepareDowngrade, RedeemDowngrade. */
 import { brokerError } from '../model/error_table.js';
 import { BrokerError } from '../model/errors.js';
 import { native, type Fd } from '../native.js';
-import { decideDowngrade } from '../policy/decide_downgrade.js';
-import type { DowngradedProcess, DowngradeParameters } from '../varlink/broker_types.js';
+import { actionId, type AuthorizationAction } from '../policy/authorization.js';
+import type {
+  Decision,
+  DowngradedProcess,
+  DowngradeParameters,
+  PrepareDowngradeParameters,
+  RedeemDowngradeParameters,
+} from '../varlink/broker_types.js';
 import type { Call, Replier } from '../varlink/service.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
-import { denial, denialTexts } from './denial.js';
+import { decisionJson } from './denial.js';
 import { pinDescendants } from './descendants.js';
-import { downgradeProcess, orderFacts, parseOrder, requireTracer, type DowngradeOrder } from './downgrade.js';
-import { pinTargets, processFacts, releaseTargets, type PinnedTarget, type ProcessTarget } from './targets.js';
+import { downgradeProcess, orderFacts, type DowngradeOrder } from './downgrade.js';
+import { allowDowngrade, approveDowngrade, decideDowngradeOf, vetDowngrade } from './downgrade_request.js';
+import { isDowngradeTicket, unknownTicket } from './held_requests.js';
+import { requireConnected } from './open_grant.js';
+import { callerFacts, subjectOf, vetCaller, type Caller } from './sender.js';
+import { processFacts, recheckTargets, releaseTargets, type ProcessTarget } from './targets.js';
+import { TICKET_SECONDS } from './tickets.js';
 import type { TracerClient } from './tracer.js';
+import type { WantedDowngrade } from './wanted.js';
 
 /** Walks down from the target before the tree is taken as it is: each generation that was forked meanwhile costs one. */
 const MAX_WALKS = 8;
 
 export async function downgrade(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
+  const client = call.context;
   const parameters = call.parameters as unknown as DowngradeParameters;
-  const tracer = requireTracer(broker.parts.tracer);
-  const wanted = parameters.target.pidfd === undefined ? 0 : 1;
-  if (call.fds.count !== wanted)
-    throw brokerError('UnexpectedFds', 'unused', `${call.fds.count} fds came along; the target mentions ${wanted}`);
-  const order = parseOrder(parameters);
-  const run = new Run(broker, call.context, tracer, order, parameters.children === true);
+  const caller = vetCaller(broker, client, undefined, call.fds);
+  const wanted = vetDowngrade(broker, caller, parameters, call.fds);
+  let authorized: readonly AuthorizationAction[];
   try {
-    run.start(pinTargets([parameters.target], call.fds, call.context.peer));
-    reply.reply({ processes: await run.finish() });
+    // Policy first: who may not downgrade the target itself does not have us walk through all of /proc.
+    authorized = await approveDowngrade(broker, client, caller, wanted, parameters.allowInteractive === true);
+  } catch (error) {
+    releaseTargets([wanted.target]);
+    throw error;
+  }
+  reply.reply({ processes: await carryOut(broker, client, wanted, authorized) });
+}
+
+export async function prepareDowngrade(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
+  const client = call.context;
+  const parameters = call.parameters as unknown as PrepareDowngradeParameters;
+  const caller = vetCaller(broker, client, parameters.sender, call.fds);
+  const subject = subjectOf(caller);
+  const wanted = vetDowngrade(broker, caller, parameters, call.fds);
+  const { target, order } = wanted;
+  const release = (): void => releaseTargets([target]);
+  let ticket: string;
+  let decision: Decision;
+  try {
+    const authorized = await approveDowngrade(broker, client, caller, wanted, parameters.allowInteractive === true);
+    const verdict = decideDowngradeOf(broker, caller, [target], order);
+    const rule = allowDowngrade(broker, caller, [target], order, authorized);
+    broker.record(subject, {
+      action: 'prepare',
+      verdict: 'allow',
+      targets: [processFacts(target)],
+      ...orderFacts(order),
+      ...callerFacts(caller),
+      rule,
+    });
+    decision = decisionJson(verdict, authorized);
+    ticket = broker.tickets.add(subject.uid, { kind: 'downgrade', wanted, authorized, fds: 1, release });
+  } catch (error) {
+    release();
+    throw error;
+  }
+  reply.reply({ ticket, expiresSeconds: TICKET_SECONDS, decision });
+}
+
+/** As for Redeem: the tracer looks at the client's own connection. */
+export async function redeemDowngrade(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
+  const client = call.context;
+  const { ticket } = call.parameters as unknown as RedeemDowngradeParameters;
+  const held = broker.tickets.take(ticket, client.subject.uid, isDowngradeTicket);
+  if (held === null) throw unknownTicket();
+  try {
+    recheckTargets([held.wanted.target]);
+  } catch (error) {
+    held.release();
+    throw error;
+  }
+  reply.reply({ processes: await carryOut(broker, client, held.wanted, held.authorized) });
+}
+
+/** Releases the target in every case. */
+async function carryOut(
+  broker: Broker,
+  client: ClientConnection,
+  wanted: WantedDowngrade,
+  authorized: readonly AuthorizationAction[],
+): Promise<readonly DowngradedProcess[]> {
+  let run: Run;
+  try {
+    requireConnected(client);
+    run = new Run(broker, client, wanted, authorized);
+  } catch (error) {
+    releaseTargets([wanted.target]);
+    throw error;
+  }
+  try {
+    return await run.finish();
   } finally {
     run.close();
   }
-}
-
-/** The whole process that the targets of a request must be. @throws BrokerError target-kind */
-export function onlyProcess(targets: readonly PinnedTarget[]): ProcessTarget {
-  const [target] = targets;
-  if (target?.kind !== 'process' || target.tid !== null || targets.length !== 1)
-    throw brokerError('DowngradeRefused', 'target-kind', 'a downgrade is of one process, with all its threads');
-  return target;
-}
-
-/** Asks the policy; a denial is recorded and thrown. @returns the rule that allows it */
-export function allowDowngrade(
-  broker: Broker,
-  client: ClientConnection,
-  targets: readonly ProcessTarget[],
-  order: DowngradeOrder,
-): string {
-  const { subject } = client;
-  const verdict = decideDowngrade({ subject, processes: targets.map(({ process }) => process) }, broker.policy);
-  if (verdict.kind === 'allow') return verdict.rule;
-  broker.record(subject, {
-    action: 'downgrade',
-    verdict: 'deny',
-    targets: targets.map(processFacts),
-    ...orderFacts(order),
-    rule: verdict.rule,
-    reasons: denialTexts(verdict),
-  });
-  throw denial(verdict);
 }
 
 /** One request under way; holds every process that it is about until `close`. */
 class Run {
   readonly #broker: Broker;
   readonly #client: ClientConnection;
+  readonly #caller: Caller;
   readonly #tracer: TracerClient;
   readonly #order: DowngradeOrder;
   readonly #children: boolean;
+  readonly #authorized: readonly AuthorizationAction[];
   readonly #connection: Fd;
   readonly #done: DowngradedProcess[] = [];
-  #targets: ProcessTarget[] = [];
+  #targets: ProcessTarget[];
 
+  /** @param wanted its target is the run's from now on */
   constructor(
     broker: Broker,
     client: ClientConnection,
-    tracer: TracerClient,
-    order: DowngradeOrder,
-    children: boolean,
+    { tracer, order, children, target }: WantedDowngrade,
+    authorized: readonly AuthorizationAction[],
   ) {
     this.#broker = broker;
     this.#client = client;
+    this.#caller = { peer: client.peer, busName: null };
     this.#tracer = tracer;
     this.#order = order;
     this.#children = children;
+    this.#authorized = authorized;
+    this.#targets = [target];
     // The job may wait behind others: with a duplicate, the number can not have become another client's meanwhile.
     this.#connection = native.duplicate(client.socket);
   }
 
-  start(pinned: readonly PinnedTarget[]): void {
-    try {
-      this.#targets.push(onlyProcess(pinned));
-    } catch (error) {
-      releaseTargets(pinned);
-      throw error;
-    }
-  }
-
   async finish(): Promise<readonly DowngradedProcess[]> {
     // Policy first: who may not downgrade the target itself does not have us walk through all of /proc.
-    allowDowngrade(this.#broker, this.#client, this.#targets, this.#order);
+    allowDowngrade(this.#broker, this.#caller, this.#targets, this.#order, this.#authorized);
     let fresh: readonly ProcessTarget[] = [...this.#targets, ...this.#newDescendants()];
     for (let walk = 0; walk < MAX_WALKS && fresh.length > 0; walk++) {
       await this.#generation(fresh);
@@ -115,6 +162,10 @@ class Run {
     native.close(this.#connection);
   }
 
+  get #authorization(): Record<string, unknown> {
+    return this.#authorized.length === 0 ? {} : { authorized: this.#authorized.map(actionId) };
+  }
+
   #newDescendants(): readonly ProcessTarget[] {
     if (!this.#children) return [];
     const found = pinDescendants(this.#targets);
@@ -126,10 +177,10 @@ class Run {
     const facts = { targets: targets.map(processFacts), ...orderFacts(this.#order) };
     const { subject } = this.#client;
     try {
-      const rule = allowDowngrade(this.#broker, this.#client, targets, this.#order);
+      const rule = allowDowngrade(this.#broker, this.#caller, targets, this.#order, this.#authorized);
       // Whatever can be seen to stand against one of several is seen before the first one is changed.
       if (targets.length > 1 && !this.#order.dryRun) await this.#each(targets, { ...this.#order, dryRun: true });
-      this.#broker.record(subject, { action: 'downgrade', verdict: 'allow', ...facts, rule });
+      this.#broker.record(subject, { action: 'downgrade', verdict: 'allow', ...facts, rule, ...this.#authorization });
       for (const process of await this.#each(targets, this.#order, this.#done)) {
         if (this.#order.dryRun) continue;
         const { pid, stoppedMicroseconds, threads } = process;

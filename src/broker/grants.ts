@@ -29,6 +29,11 @@ export interface GrantParts {
 
 export type EndReason = 'connection' | 'lease' | 'target' | 'revoked' | 'shutdown';
 
+export type GrantChange = 'added' | 'removed';
+
+/** @param reason why it was removed */
+export type GrantListener = (grant: Grant, change: GrantChange, reason: EndReason | null) => void;
+
 export interface EndedGrant {
   readonly fds: number;
   /** Events that were disabled through the broker's fds. */
@@ -123,6 +128,7 @@ export const MAX_LEASE_SECONDS = 2_147_483;
 export class Grants {
   readonly #grants = new Map<string, Grant>();
   readonly #rings = new RingWatch();
+  readonly #listeners = new Set<GrantListener>();
   readonly #onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void;
   /** Called after a grant was added or has ended; for what shows how many there are. */
   onChange: () => void = () => undefined;
@@ -143,7 +149,7 @@ export class Grants {
   add(id: string, parts: GrantParts): Grant {
     const grant = new Grant(id, parts, (due, reason) => this.end(due, reason));
     this.#grants.set(grant.id, grant);
-    this.onChange();
+    this.#changed(grant, 'added', null);
     return grant;
   }
 
@@ -162,8 +168,19 @@ export class Grants {
     if (!this.#grants.delete(grant.id)) return { fds: 0, disabled: 0 };
     const ended = grant.close(reason === 'revoked' || reason === 'lease', this.#rings);
     this.#onEnd(grant, reason, ended);
-    this.onChange();
+    this.#changed(grant, 'removed', reason);
     return ended;
+  }
+
+  /** @returns ends it */
+  watch(listener: GrantListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #changed(grant: Grant, change: GrantChange, reason: EndReason | null): void {
+    this.onChange();
+    for (const listener of this.#listeners) listener(grant, change, reason);
   }
 
   endOwnedBy(owner: object, reason: EndReason): void {

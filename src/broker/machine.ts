@@ -15,11 +15,20 @@ export interface Machine {
 export function readMachine(): Machine {
   return {
     kernel: release(),
-    paranoid: readNumber('/proc/sys/kernel/perf_event_paranoid') ?? 0,
-    maxSampleRate: readNumber('/proc/sys/kernel/perf_event_max_sample_rate') ?? 0,
+    paranoid: readKernelSetting('perf_event_paranoid') ?? 0,
+    maxSampleRate: readKernelSetting('perf_event_max_sample_rate') ?? 0,
     onlineCpus: parseCpuList(readFileSync('/sys/devices/system/cpu/online', 'latin1')),
     pmus: readPmus('/sys/bus/event_source/devices'),
   };
+}
+
+/** Of /proc/sys/kernel; our unit's /proc has no such folder, and passes the files as credentials (systemd.exec(5)). */
+export function readKernelSetting(
+  name: string,
+  folder = '/proc/sys/kernel',
+  credentials: string | undefined = process.env['CREDENTIALS_DIRECTORY'],
+): number | null {
+  return readNumber(`${folder}/${name}`) ?? (credentials === undefined ? null : readNumber(`${credentials}/${name}`));
 }
 
 /** `0-2,5` is [0, 1, 2, 5] (cpu lists of sysfs). */

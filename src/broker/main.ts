@@ -2,8 +2,11 @@
  * The broker: started by perfbrokerd, which has taken every privilege away before this runs. Decides by policy, has
  * the opener open, hands over.
  */
+import { dirname, join } from 'node:path';
+import { systemNames } from '../policy/names.js';
 import type { Policy } from '../policy/types.js';
 import { AuditLog } from './audit.js';
+import { Authorizer } from './authorizer.js';
 import { Broker } from './broker.js';
 import { openJournal } from './journal.js';
 import { createLogger, type Logger } from './logger.js';
@@ -20,6 +23,14 @@ import { TracerClient } from './tracer.js';
 const FAILED = 1;
 const PRIVILEGED = 5;
 const STDERR = 2;
+
+/** User of the D-Bus front end, and its uid where there is no such user. */
+const FRONT_END = 'perfbroker-bus';
+const FRONT_END_UID = 60913;
+/** systemd listens for it. */
+const ROOT = 0;
+/** Beside the broker's own socket. */
+const AUTHORIZER_SOCKET = 'authorizer.sock';
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
@@ -43,6 +54,7 @@ async function main(): Promise<void> {
           process.exit(FAILED);
         });
   await Promise.all([opener.ready(), tracer?.ready()]);
+  const frontEnd = systemNames.user(FRONT_END) ?? FRONT_END_UID;
   const broker = new Broker({
     machine: readMachine(),
     tracepoints: new Tracepoints(options.tracepoints),
@@ -50,6 +62,11 @@ async function main(): Promise<void> {
     capability: options.capability,
     opener,
     tracer,
+    authorizer: new Authorizer({
+      path: join(dirname(options.socket), AUTHORIZER_SOCKET),
+      listeners: [ROOT, frontEnd],
+    }),
+    frontEnd,
     audit: new AuditLog(options.audit ?? journal ?? STDERR),
     log,
     policy,

@@ -1,6 +1,7 @@
-/** The methods of org.perfbroker.Broker, one function each; Open has a file of its own. */
+/** The methods of org.perfbroker.Broker, one function each; what asks, opens or takes has files of its own. */
 import { brokerError } from '../model/error_table.js';
 import { isAdministrator } from '../model/subject.js';
+import { actionsForEvents } from '../policy/authorization.js';
 import { decide } from '../policy/decide.js';
 import { ruleNames } from '../policy/rules_for.js';
 import type * as Types from '../varlink/broker_types.js';
@@ -8,10 +9,11 @@ import type { Call, MethodHandler, Replier } from '../varlink/service.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { decisionJson } from './denial.js';
-import { downgrade } from './downgrade_method.js';
-import type { Grant } from './grants.js';
-import { open } from './open_method.js';
+import { downgrade, prepareDowngrade, redeemDowngrade } from './downgrade_method.js';
+import { listGrants, mapped, revoke, watchGrants } from './grant_methods.js';
+import { open, prepareOpen, redeem } from './open_method.js';
 import { vetRequest } from './request.js';
+import { vetCaller } from './sender.js';
 import { releaseTargets } from './targets.js';
 import { VERSION } from '../version.js';
 
@@ -19,24 +21,26 @@ type Handler = MethodHandler<ClientConnection>;
 
 export function brokerMethods(broker: Broker): Readonly<Record<string, Handler>> {
   return {
-    Describe: withoutFds((call, reply) => reply.reply(describe(broker, call.context))),
+    Describe: withoutFds((call, reply) => void reply.reply(describe(broker, call.context))),
     Open: (call, reply) => broker.run(() => open(broker, call, reply)),
     Explain: (call, reply) => explain(broker, call, reply),
     Downgrade: (call, reply) => broker.run(() => downgrade(broker, call, reply)),
-    Mapped: withoutFds((call, reply) => {
-      void findGrant(broker, call).releaseRings();
-      reply.reply({});
-    }),
-    ListGrants: withoutFds((call, reply) => reply.reply({ grants: listGrants(broker, call) })),
-    Revoke: withoutFds((call, reply) => reply.reply(revoke(broker, call))),
+    PrepareOpen: (call, reply) => broker.run(() => prepareOpen(broker, call, reply)),
+    PrepareDowngrade: (call, reply) => broker.run(() => prepareDowngrade(broker, call, reply)),
+    Redeem: withoutFds((call, reply) => broker.run(() => redeem(broker, call, reply))),
+    RedeemDowngrade: withoutFds((call, reply) => broker.run(() => redeemDowngrade(broker, call, reply))),
+    Mapped: withoutFds((call, reply) => mapped(broker, call, reply)),
+    ListGrants: (call, reply) => broker.run(() => listGrants(broker, call, reply)),
+    WatchGrants: withoutFds((call, reply) => watchGrants(broker, call, reply)),
+    Revoke: (call, reply) => broker.run(() => revoke(broker, call, reply)),
   };
 }
 
-function withoutFds(handler: (call: Call<ClientConnection>, reply: Replier) => void): Handler {
+function withoutFds(handler: Handler): Handler {
   return (call, reply) => {
     if (call.fds.count > 0)
       throw brokerError('UnexpectedFds', 'method', `${call.method} takes no fds; ${call.fds.count} came along`);
-    handler(call, reply);
+    return handler(call, reply);
   };
 }
 
@@ -67,59 +71,12 @@ function describe(broker: Broker, { subject }: ClientConnection): Types.Describe
 
 function explain(broker: Broker, call: Call<ClientConnection>, reply: Replier): void {
   const parameters = call.parameters as unknown as Types.ExplainParameters;
-  broker.charge(call.context.subject, parameters.targets.length);
-  const request = vetRequest(parameters, call.fds, call.context.peer, broker.parts);
+  const caller = vetCaller(broker, call.context, parameters.sender, call.fds, parameters.targets.length);
+  const request = vetRequest(parameters, call.fds, caller.peer, broker.parts);
   try {
-    reply.reply({ decision: decisionJson(decide(request.policy, broker.policy)) });
+    const verdict = decide(request.policy, broker.policy);
+    reply.reply({ decision: decisionJson(verdict, actionsForEvents(verdict.classes, request.specs)) });
   } finally {
     releaseTargets(request.targets);
   }
-}
-
-function listGrants(broker: Broker, call: Call<ClientConnection>): Types.Grant[] {
-  const { subject } = call.context;
-  const { all = false } = call.parameters as unknown as Types.ListGrantsParameters;
-  if (all && !isAdministrator(subject))
-    throw brokerError('PolicyDenied', 'not-administrator', "only an administrator lists everyone's grants", {
-      details: { reasons: [] },
-    });
-  return broker.grants.list(all ? 'all' : subject.uid).map(grantJson);
-}
-
-function grantJson(grant: Grant): Types.Grant {
-  const { subject, events, fds, ringBytes, rule, leaseSeconds } = grant.parts;
-  return {
-    id: grant.id,
-    uid: subject.uid,
-    pid: subject.pid,
-    executable: subject.executable,
-    targets: grant.targetNames,
-    events,
-    fds: fds.length,
-    ringBytes,
-    rule,
-    ageSeconds: grant.ageSeconds,
-    leaseSeconds,
-  };
-}
-
-function revoke(broker: Broker, call: Call<ClientConnection>): Types.RevokeReply {
-  const grant = findGrant(broker, call);
-  const { subject } = call.context;
-  if (grant.parts.subject.uid !== subject.uid)
-    broker.record(subject, { action: 'revoke', verdict: 'allow', grant: grant.id, of: grant.parts.subject.uid });
-  const { fds, disabled } = broker.grants.end(grant, 'revoked');
-  return {
-    fds,
-    disabled,
-    kept: `The holder keeps the ${fds} fds it was given: it can read what they counted and rings it has mapped, and enable them again. Only closing them, or the end of the target, ends them for good.`,
-  };
-}
-
-function findGrant(broker: Broker, call: Call<ClientConnection>): Grant {
-  const { subject } = call.context;
-  const { grant: id } = call.parameters as unknown as Types.RevokeParameters;
-  const grant = broker.grants.find(id, subject.uid, isAdministrator(subject));
-  if (grant === null) throw brokerError('NoSuchGrant', 'unknown', 'there is no such grant of yours');
-  return grant;
 }

@@ -1,272 +1,81 @@
-/** Open: decide, reserve, have it opened, record, hand over. */
-import { BrokerError } from '../model/errors.js';
-import { brokerError } from '../model/error_table.js';
-import { eventName } from '../model/event_name.js';
-import { native, type Fd } from '../native.js';
-import { decide } from '../policy/decide.js';
-import type { QuotaExceeded, Reservation } from '../policy/quota.js';
-import type { Verdict } from '../policy/types.js';
-import type { DowngradedProcess, OpenParameters } from '../varlink/broker_types.js';
+/** Open, and the same in two steps for callers on the system bus: PrepareOpen, Redeem. */
+import type { Decision, OpenParameters, PrepareOpenParameters, RedeemParameters } from '../varlink/broker_types.js';
 import type { Call, Replier } from '../varlink/service.js';
-import type { AuditRecord } from './audit.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
-import { denial, denialTexts } from './denial.js';
-import { downgradeProcess, orderFacts, parseOrder, requireTracer, type DowngradeOrder } from './downgrade.js';
-import { allowDowngrade, onlyProcess } from './downgrade_method.js';
-import { newGrantId } from './grants.js';
-import { ignoreShutdown, openEvents, type OpenedEvents, type OpenedSlot } from './open_events.js';
-import { MAX_SLOTS } from './opener_protocol.js';
-import { vetRequest, type VettedRequest } from './request.js';
-import { processFacts, releaseTargets, targetName, type ProcessTarget } from './targets.js';
-import type { TracerClient } from './tracer.js';
-
-/** Threads may be born between the count that was reserved and the scan that opens; so many more fds are let pass. */
-const SPARE_FDS = 64;
+import { decisionJson } from './denial.js';
+import { grantEvents, requireRoom, sendSlots, type Granted } from './open_grant.js';
+import { approve, approveAgain, auditFacts, vetOpen, wantedBy } from './open_request.js';
+import { callerFacts, subjectOf, vetCaller } from './sender.js';
+import { recheckTargets, releaseTargets } from './targets.js';
+import { isOpenTicket, unknownTicket } from './held_requests.js';
+import { TICKET_SECONDS } from './tickets.js';
 
 export async function open(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
   const client = call.context;
   const parameters = call.parameters as unknown as OpenParameters;
-  broker.charge(client.subject, parameters.targets.length);
-  const request = vetRequest(parameters, call.fds, client.peer, broker.parts);
+  const caller = vetCaller(broker, client, undefined, call.fds, parameters.targets.length);
+  const wanted = vetOpen(broker, caller, parameters, call.fds);
   let granted: Granted;
   try {
-    const verdict = decide(request.policy, broker.policy);
-    if (verdict.kind !== 'allow') {
-      const facts = { ...auditFacts(request), rule: verdict.rule };
-      broker.record(client.subject, { action: 'open', verdict: 'deny', ...facts, reasons: denialTexts(verdict) });
-      throw denial(verdict);
-    }
-    if (request.policy.fds > MAX_SLOTS && !call.more)
-      throw brokerError(
-        'InvalidTarget',
-        'too-many-threads',
-        `${request.policy.fds} fds do not fit one reply; call with "more"`,
-      );
-    // What is beyond the rule's limit was denied above.
-    const lease = parameters.leaseSeconds ?? verdict.limits.leaseSeconds;
-    const downgrade = vetDowngrade(broker, client, request, parameters.downgrade);
-    granted = await grant(broker, client, request, verdict, lease, call.more ? Infinity : MAX_SLOTS, downgrade);
+    requireRoom(wanted.request, call.more);
+    const approval = await approve(broker, client, caller, wanted, parameters.allowInteractive === true);
+    granted = await grantEvents(broker, client, wanted, approval, call.more);
   } catch (error) {
-    releaseTargets(request.targets);
+    releaseTargets(wanted.request.targets);
     throw error;
   }
   sendSlots(granted, reply);
 }
 
-/** A live grant and the fds that are to be sent for it. */
-interface Granted {
-  readonly id: string;
-  readonly slots: readonly OpenedSlot[];
-  readonly unstable: boolean;
-  readonly lease: number;
-  readonly downgraded: DowngradedProcess | null;
-}
-
-/** What the target is to lose before its events are handed over. */
-interface Downgrade {
-  readonly tracer: TracerClient;
-  readonly target: ProcessTarget;
-  readonly order: DowngradeOrder;
-}
-
-type Allowed = Verdict & { kind: 'allow' | 'ask' };
-
-/** What of an allowed request is not yet a grant: closed as a whole when a step on the way fails. */
-class Pending {
-  readonly slots: readonly OpenedSlot[];
-  readonly copies: Fd[] = [];
-  readonly releaseRings: () => Promise<void>;
-
-  constructor(broker: Broker, uid: number, opened: OpenedEvents) {
-    this.slots = opened.slots;
-    const { opener } = broker.parts;
-    this.releaseRings = async () => {
-      await Promise.all(opened.ringSerials.map((serial) => opener.release(uid, serial).catch(ignoreShutdown)));
-    };
-  }
-
-  /** The broker's own duplicates: with them a revoke can stop the events. */
-  duplicate(): void {
-    for (const slot of this.slots) this.copies.push(native.duplicate(slot.fd));
-  }
-
-  discard(): void {
-    for (const fd of this.copies) native.close(fd);
-    for (const slot of this.slots) native.close(slot.fd);
-    void this.releaseRings();
-  }
-}
-
-async function grant(
-  broker: Broker,
-  client: ClientConnection,
-  request: VettedRequest,
-  verdict: Allowed,
-  lease: number,
-  maxFds: number,
-  downgrade: Downgrade | null,
-): Promise<Granted> {
-  const { subject } = client;
-  const facts = { ...auditFacts(request), rule: verdict.rule };
-  const quota = reserve(broker, request, verdict);
-  if (!quota.ok) {
-    broker.record(subject, { action: 'open', verdict: 'deny', ...facts, reasons: [quota.text] });
-    throw brokerError('QuotaExceeded', quota.code, quota.text);
-  }
-  let pending: Pending | null = null;
+/** Decides for a caller on the bus and keeps what was decided about; what the ticket is worth is decided again in `redeem`. */
+export async function prepareOpen(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
+  const client = call.context;
+  const parameters = call.parameters as unknown as PrepareOpenParameters;
+  const caller = vetCaller(broker, client, parameters.sender, call.fds, parameters.targets.length);
+  const subject = subjectOf(caller);
+  const wanted = vetOpen(broker, caller, parameters, call.fds);
+  const { targets } = wanted.request;
+  const release = (): void => releaseTargets(targets);
+  let ticket: string;
+  let decision: Decision;
   try {
-    const opened = await openSlots(broker, client, request, maxFds);
-    pending = new Pending(broker, subject.uid, opened);
-    if (opened.slots.length === 0)
-      throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
-    requireConnected(client);
-    pending.duplicate();
-    const downgraded = downgrade === null ? null : await take(broker, client, downgrade);
-    requireConnected(client);
-    const id = newGrantId();
+    const approval = await approve(broker, client, caller, wanted, parameters.allowInteractive === true);
+    const { verdict, authorized } = approval;
     broker.record(subject, {
-      action: 'open',
+      action: 'prepare',
       verdict: 'allow',
-      ...facts,
-      limits: verdict.limits,
-      fds: opened.slots.length,
-      lease,
-      grant: id,
-    });
-    broker.grants.add(id, {
-      subject,
-      owner: client,
-      targets: request.targets,
-      fds: pending.copies,
-      events: request.specs.length,
-      ringBytes: request.policy.ringBytes,
+      ...auditFacts(wanted.request),
+      ...callerFacts(caller),
       rule: verdict.rule,
-      leaseSeconds: lease,
-      ringFds: pending.copies.filter((_, index) => opened.slots[index]?.ring === true),
-      ringPages: request.ringPages,
-      releaseRings: pending.releaseRings,
-      releaseQuota: quota.grant.release,
-      releaseRingQuota: quota.rings.release,
     });
-    return { id, lease, downgraded, ...opened };
+    const fds = targets.filter(({ fd }) => fd !== null).length;
+    decision = decisionJson(verdict, authorized);
+    ticket = broker.tickets.add(subject.uid, { kind: 'open', wanted, authorized, fds, release });
   } catch (error) {
-    pending?.discard();
-    quota.grant.release();
-    quota.rings.release();
-    if (!(error instanceof BrokerError && error.error === 'AuditFailed'))
-      broker.record(subject, { action: 'open', verdict: 'error', ...facts, error: (error as Error).message });
+    release();
     throw error;
   }
+  reply.reply({ ticket, expiresSeconds: TICKET_SECONDS, decision });
 }
 
-/** @returns null when the request has none; it must be allowed by itself */
-function vetDowngrade(
-  broker: Broker,
-  client: ClientConnection,
-  request: VettedRequest,
-  parameter: OpenParameters['downgrade'],
-): Downgrade | null {
-  if (parameter === undefined) return null;
-  const tracer = requireTracer(broker.parts.tracer);
-  const order = parseOrder(parameter);
-  const target = onlyProcess(request.targets);
-  allowDowngrade(broker, client, [target], order);
-  return { tracer, target, order };
-}
-
-/** Recorded before it is done, and what came of it: it can not be undone when the open fails after it. */
-async function take(broker: Broker, client: ClientConnection, downgrade: Downgrade): Promise<DowngradedProcess> {
-  const { subject } = client;
-  const { tracer, target, order } = downgrade;
-  const facts = { targets: [processFacts(target)], ...orderFacts(order) };
-  broker.record(subject, { action: 'downgrade', verdict: 'allow', ...facts });
-  const connection = native.duplicate(client.socket);
+/** The client's own connection is what the opener looks at: the front end's word got it this far and no further. */
+export async function redeem(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
+  const client = call.context;
+  const { ticket } = call.parameters as unknown as RedeemParameters;
+  const held = broker.tickets.take(ticket, client.subject.uid, isOpenTicket);
+  if (held === null) throw unknownTicket();
+  let granted: Granted;
   try {
-    const process = await downgradeProcess(tracer, subject.uid, connection, target, order);
-    const { pid, stoppedMicroseconds, threads } = process;
-    broker.record(subject, {
-      action: 'downgraded',
-      verdict: 'allow',
-      pid,
-      threads: threads.length,
-      stoppedMicroseconds,
-    });
-    return process;
-  } finally {
-    native.close(connection);
+    const wanted = wantedBy(client.subject, held.wanted);
+    const caller = vetCaller(broker, client, undefined, call.fds, wanted.request.targets.length);
+    requireRoom(wanted.request, call.more);
+    recheckTargets(wanted.request.targets);
+    const approval = approveAgain(broker, caller, wanted, held.authorized);
+    granted = await grantEvents(broker, client, wanted, approval, call.more);
+  } catch (error) {
+    held.release();
+    throw error;
   }
-}
-
-function requireConnected(client: ClientConnection): void {
-  if (client.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has gone');
-}
-
-/** The rings' share apart from the rest: it comes back when the rings are gone, which may be long after the grant. */
-function reserve(
-  broker: Broker,
-  { policy: { subject, fds, ringBytes } }: VettedRequest,
-  { limits }: Allowed,
-): QuotaExceeded | { readonly ok: true; readonly grant: Reservation; readonly rings: Reservation } {
-  const grant = broker.quota.reserve(subject.uid, { grants: 1, fds, ringBytes: 0 }, limits);
-  if (!grant.ok) return grant;
-  const rings = broker.quota.reserve(subject.uid, { grants: 0, fds: 0, ringBytes }, limits);
-  if (rings.ok) return { ok: true, grant, rings };
-  grant.release();
-  return rings;
-}
-
-async function openSlots(
-  broker: Broker,
-  client: ClientConnection,
-  request: VettedRequest,
-  maxFds: number,
-): Promise<OpenedEvents> {
-  const { opener, machine, capability } = broker.parts;
-  // The job may wait behind others: with a duplicate, the number can not have become another client's meanwhile.
-  const connection = native.duplicate(client.socket);
-  try {
-    return await openEvents(opener, {
-      uid: client.subject.uid,
-      connection,
-      targets: request.targets,
-      events: request.fields,
-      leaders: request.specs.map((spec) => spec.leader),
-      inherit: request.specs.some((spec) => spec.inherit),
-      cpus: request.cpus,
-      ringPages: request.ringPages,
-      ringSlots: request.ringSlots,
-      kernel: { paranoid: machine.paranoid, capability },
-      maxFds: Math.min(request.policy.fds + SPARE_FDS, maxFds),
-    });
-  } finally {
-    native.close(connection);
-  }
-}
-
-/** Replies of at most 253 fds each; the fds are the connection's from here on. */
-function sendSlots({ id, slots, unstable, lease, downgraded }: Granted, reply: Replier): void {
-  for (let start = 0; start < slots.length; start += MAX_SLOTS) {
-    const part = slots.slice(start, start + MAX_SLOTS);
-    const parameters = {
-      grant: id,
-      slots: part.map(({ event, target, tid, cpu }, fd) => ({ fd, event, target, tid, cpu })),
-      unstable,
-      leaseSeconds: lease,
-      ...(start === 0 && downgraded !== null ? { downgraded } : {}),
-    };
-    const fds = part.map((slot) => slot.fd);
-    if (start + MAX_SLOTS < slots.length) reply.continue(parameters, fds);
-    else reply.reply(parameters, fds);
-  }
-}
-
-function auditFacts(request: VettedRequest): Omit<AuditRecord, 'action' | 'verdict'> {
-  return {
-    targets: request.targets.map((target) =>
-      target.kind === 'process' ? processFacts(target) : { name: targetName(target) },
-    ),
-    events: request.specs.map(eventName),
-    ringBytes: request.policy.ringBytes,
-  };
+  sendSlots(granted, reply);
 }

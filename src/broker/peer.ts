@@ -1,4 +1,5 @@
 import { brokerError } from '../model/error_table.js';
+import type { BrokerError } from '../model/errors.js';
 import type { Subject } from '../model/subject.js';
 import { native, type Fd, type PeerCredentials } from '../native.js';
 import { readProcess, type ProcessFacts } from './proc.js';
@@ -22,31 +23,52 @@ export function vetPeer(connection: Fd): Peer {
   if (credentials.pidfd === 'reaped') throw gone(credentials.pid);
   const pidfd = credentials.pidfd === 'unsupported' ? openPidfd(credentials.pid) : credentials.pidfd;
   try {
-    const facts = readProcess(credentials.pid);
-    // Read first, asked whether it is alive afterwards: what was read was this process and no later one.
-    if (facts === null || !native.pidfdAlive(pidfd)) throw gone(credentials.pid);
-    if (!facts.uids.includes(credentials.uid)) throw gone(credentials.pid);
-    const subject: Subject = {
-      pid: credentials.pid,
-      startTime: facts.startTime,
-      uid: credentials.uid,
-      gid: credentials.gid,
-      groups: credentials.groups,
-      // A client may connect, hand the socket to a child and exec a setuid program: its new capabilities are not the
-      // child's. They count only while every id is the one that connected.
-      permitted: isAsConnected(facts, credentials) ? facts.permitted : 0n,
-      sameUserNamespace: facts.sameUserNamespace,
-      cgroup: facts.cgroup,
-      executable: facts.executable,
-      ...(facts.unit === undefined ? {} : { unit: facts.unit }),
-    };
-    return { subject: Object.freeze(subject), samePidNamespace: facts.namespacePids.length === ownDepth() };
+    return describePeer(credentials.pid, pidfd, (facts) => {
+      if (!facts.uids.includes(credentials.uid)) throw gone(credentials.pid);
+      return credentials;
+    });
   } finally {
     native.close(pidfd);
   }
 }
 
-function isAsConnected(facts: ProcessFacts, { uid, gid }: PeerCredentials): boolean {
+/** Under which ids a process speaks to us. */
+export type PeerIds = Pick<PeerCredentials, 'uid' | 'gid' | 'groups'>;
+
+/**
+ * @param pidfd of the process; stays the caller's
+ * @param idsOf from what is read of the process, before it is certain that it was this one
+ * @throws BrokerError client-gone
+ */
+export function describePeer(pid: number, pidfd: Fd, idsOf: (facts: ProcessFacts) => PeerIds): Peer {
+  const facts = readProcess(pid);
+  if (facts === null) throw gone(pid);
+  const ids = idsOf(facts);
+  // Read first, asked whether it is alive afterwards: what was read was this process and no later one.
+  if (!native.pidfdAlive(pidfd)) throw gone(pid);
+  const subject: Subject = {
+    pid,
+    startTime: facts.startTime,
+    uid: ids.uid,
+    gid: ids.gid,
+    groups: ids.groups,
+    // A client may connect, hand the socket to a child and exec a setuid program: its new capabilities are not the
+    // child's. They count only while every id is the one that connected.
+    permitted: isAsConnected(facts, ids) ? facts.permitted : 0n,
+    sameUserNamespace: facts.sameUserNamespace,
+    cgroup: facts.cgroup,
+    executable: facts.executable,
+    ...(facts.unit === undefined ? {} : { unit: facts.unit }),
+  };
+  return { subject: Object.freeze(subject), samePidNamespace: facts.namespacePids.length === ownDepth() };
+}
+
+/** Whether the process that a subject was is still there, under the same number. */
+export function isAlive({ pid, startTime }: Subject): boolean {
+  return readProcess(pid)?.startTime === startTime;
+}
+
+function isAsConnected(facts: ProcessFacts, { uid, gid }: PeerIds): boolean {
   return facts.dumpable && facts.uids.every((id) => id === uid) && facts.gids.every((id) => id === gid);
 }
 
@@ -63,6 +85,6 @@ function openPidfd(pid: number): Fd {
   }
 }
 
-function gone(pid: number): Error {
+export function gone(pid: number): BrokerError {
   return brokerError('TargetGone', 'client-gone', `the caller (pid ${pid}) ended while it was being identified`);
 }

@@ -51,6 +51,17 @@ export function readProcess(pid: number): ProcessFacts | null {
   }
 }
 
+/** Supplementary groups; null when there is no such process (any more). */
+export function readGroups(pid: number): readonly number[] | null {
+  try {
+    const line = statusField(readFileSync(`/proc/${pid}/status`, 'utf8'), 'Groups', true);
+    return line === '' ? [] : line.split(/\s+/).map((group) => requiredNumber(Number(group)));
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
+
 /** Thread ids of a process in ascending order; null when it has ended. */
 export function readThreads(pid: number): readonly number[] | null {
   try {
@@ -112,9 +123,10 @@ function executableOf(directory: string, stat: string, uids: IdTriple): string {
 }
 
 /** The value of a line of /proc/PID/status. The name, which comes first, can hold no newline: the kernel escapes it. */
-function statusField(status: string, name: string): string {
+function statusField(status: string, name: string, mayBeEmpty = false): string {
   const start = status.indexOf(`\n${name}:`) + name.length + 2;
-  return required(start < name.length + 2 ? undefined : status.slice(start, status.indexOf('\n', start)).trim());
+  const value = start < name.length + 2 ? undefined : status.slice(start, status.indexOf('\n', start)).trim();
+  return mayBeEmpty && value === '' ? '' : required(value);
 }
 
 /** Path in the unified hierarchy, else in systemd's named one. */

@@ -38,8 +38,8 @@ export function vetRequest(parameters: OpenParameters, fds: FdBag, peer: Peer, c
   const wanted = parameters.targets.filter(
     (target) => target.pidfd !== undefined || target.directory !== undefined,
   ).length;
-  if (fds.count !== wanted)
-    throw brokerError('UnexpectedFds', 'unused', `${fds.count} fds came along; the targets mention ${wanted}`);
+  if (fds.remaining !== wanted)
+    throw brokerError('UnexpectedFds', 'unused', `${fds.remaining} fds came along; the targets mention ${wanted}`);
   const { leaseSeconds = 0 } = parameters;
   if (leaseSeconds < 0 || leaseSeconds > MAX_LEASE_SECONDS)
     throw brokerError(

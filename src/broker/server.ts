@@ -23,6 +23,8 @@ const CONNECTION_LIMITS: ConnectionLimits = {
 };
 /** Connections of all users together; perfbrokerd's fd limit leaves room for them. */
 export const MAX_CONNECTIONS = 2048;
+/** Of the D-Bus front end, which uses one for each question that is open (64 at most) and for each call under way. */
+const MAX_FRONT_END_CONNECTIONS = 256;
 /** Fds that one user's connections may have been sent and not have read; the kernel counts all users' against us. */
 const MAX_FDS_IN_FLIGHT = 1024;
 /** Connections taken from the backlog before others get their turn on the event loop. */
@@ -68,9 +70,14 @@ export class Server {
     return this.#lastActivityMs;
   }
 
-  /** Whether anybody is connected, or has left fds in flight that count for his user. */
+  /** Whether anybody is connected, has a ticket to redeem, or has left fds in flight that count for his user. */
   get occupied(): boolean {
-    return this.#connections.size > 0 || refused > 0 || [...this.#users.values()].some(isOccupied);
+    return (
+      this.#connections.size > 0 ||
+      this.#broker.tickets.size > 0 ||
+      refused > 0 ||
+      [...this.#users.values()].some(isOccupied)
+    );
   }
 
   /** Accepts nothing more. Whoever is in the backlog of a listener that somebody else holds, too, stays there. */
@@ -83,6 +90,7 @@ export class Server {
   async stop(): Promise<void> {
     this.stopAccepting();
     this.#broker.stopping = true;
+    this.#broker.parts.authorizer.close(); // a human may take minutes
     await this.#broker.idle();
     for (const connection of [...this.#connections.values()]) connection.close();
   }
@@ -133,6 +141,7 @@ export class Server {
         this.#leave(client, share);
       },
     });
+    client.serveBy(connection);
     this.#connections.set(client, connection);
   }
 
@@ -140,7 +149,9 @@ export class Server {
   #enter({ subject: { uid } }: ClientConnection): UserShare {
     const share = this.#users.get(uid) ?? { open: 0, inFlight: new FdsInFlight(MAX_FDS_IN_FLIGHT) };
     const open = share.open + share.inFlight.lingering;
-    const limit = this.#broker.policy.service.connections;
+    const limit = this.#broker.isFrontEnd({ uid })
+      ? MAX_FRONT_END_CONNECTIONS
+      : this.#broker.policy.service.connections;
     if (open >= limit || this.#connections.size >= MAX_CONNECTIONS)
       throw brokerError(
         'QuotaExceeded',
@@ -153,7 +164,7 @@ export class Server {
   }
 
   #leave(client: ClientConnection, share: UserShare): void {
-    client.closed = true;
+    client.leave();
     this.#lastActivityMs = performance.now();
     this.#connections.delete(client);
     share.open -= 1;

@@ -66,6 +66,40 @@ export function targetChanged(who: string, mismatch: readonly Mismatch[]): Broke
   );
 }
 
+/**
+ * After a while: every process is still what was decided about. The opener and the tracer look for themselves again.
+ * @throws BrokerError TargetGone, TargetChanged
+ */
+export function recheckTargets(targets: readonly PinnedTarget[]): void {
+  for (const target of targets) {
+    if (target.kind !== 'process') continue;
+    const { fd, process: before } = target;
+    const now = readProcess(before.pid);
+    if (now === null || !native.pidfdAlive(fd))
+      throw brokerError('TargetGone', 'exited', `process ${before.pid} ended meanwhile`);
+    const mismatch = mismatches(before, now);
+    if (mismatch.length > 0) throw targetChanged(`process ${before.pid}`, mismatch);
+    if (before.executable !== now.executable || before.cgroup !== now.cgroup)
+      throw brokerError(
+        'TargetChanged',
+        'executable',
+        `process ${before.pid} runs another program or in another cgroup than when the decision was made`,
+      );
+  }
+}
+
+function mismatches(before: ProcessFacts, now: ProcessFacts): readonly Mismatch[] {
+  const differ: Readonly<Record<Exclude<Mismatch, 'thread'>, boolean>> = {
+    'start-time': before.startTime !== now.startTime,
+    uid: before.uids.some((uid, index) => uid !== now.uids[index]),
+    gid: before.gids.some((gid, index) => gid !== now.gids[index]),
+    capabilities: before.permitted !== now.permitted,
+    'not-dumpable': before.dumpable !== now.dumpable,
+    'user-namespace': before.sameUserNamespace !== now.sameUserNamespace,
+  };
+  return (Object.keys(differ) as (keyof typeof differ)[]).filter((name) => differ[name]);
+}
+
 /** More targets than that in one request are refused before any is looked at. */
 export const MAX_TARGETS = 256;
 

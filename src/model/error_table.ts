@@ -78,12 +78,40 @@ const table = {
       remedy: 'Run the collector outside of the container, or ask for a rule for other users.',
     },
     'authorization-needed': {
-      cause: 'Policy: the rule says ask, and there is nobody to ask on this connection.',
-      remedy: 'Use the D-Bus front end in a desktop session (polkit asks), or ask the administrator for an allow rule.',
+      cause: 'Policy: the rule says ask, and polkit would have to ask a human, which the request does not allow.',
+      remedy:
+        'Allow the question (allowInteractive; the command line asks when standard error is a terminal and --no-ask is absent), or ask the administrator for a rule that allows it.',
     },
     'not-authorized': {
-      cause: 'Policy: polkit was asked and refused.',
-      remedy: 'Authenticate when polkit asks, or ask the administrator.',
+      cause:
+        'Policy: the rule says ask, and polkit refused: by its own rules, because authentication failed, or because no agent of this session can ask.',
+      remedy:
+        'Authenticate when polkit asks (a desktop session has an agent, `pkttyagent` is one for a terminal), or ask the administrator for a rule of polkit or of the policy.',
+    },
+    dismissed: {
+      cause: 'Policy: the rule says ask, and the question was closed without an answer.',
+      remedy: 'Repeat the request and authenticate.',
+    },
+    'no-authorizer': {
+      cause: 'Policy: the rule says ask, and nobody can be asked: perfbroker-bus or polkit does not answer.',
+      remedy:
+        'Have the administrator start perfbroker-bus (`sudo systemctl start perfbroker-bus.socket`) and install polkitd, or ask for a rule that allows it.',
+    },
+    'authorization-timeout': {
+      cause: 'Policy: the rule says ask, and no answer came in time.',
+      remedy: 'Repeat the request and answer within two minutes.',
+    },
+    'too-many-questions': {
+      cause: 'Policy: the rule says ask, and as many questions of this user, or of all users, are open as may be.',
+      remedy: 'Answer the open questions, or wait until they end.',
+    },
+    'policy-changed': {
+      cause: 'Policy: it changed while the question was open or the ticket waited, and wants something else asked now.',
+      remedy: 'Repeat the request.',
+    },
+    'not-front-end': {
+      cause: 'Only the D-Bus front end (user perfbroker-bus) may speak for somebody else.',
+      remedy: 'Make the request in your own name: leave out `sender`, and use Open or Downgrade.',
     },
     'not-administrator': {
       cause: 'Policy: this is for administrators: root of the host with CAP_PERFMON or CAP_SYS_ADMIN.',
@@ -176,6 +204,10 @@ const table = {
     },
   },
   InvalidTarget: {
+    sender: {
+      cause: 'The sender that the D-Bus front end named is not what it said of it.',
+      remedy: 'Repeat the request over a new connection to the bus.',
+    },
     'unknown-field': {
       cause: 'The target has a field that does not exist.',
       remedy: 'Remove or correct the field; docs/protocol.md lists them.',
@@ -267,6 +299,10 @@ const table = {
       cause: 'The target entered another user namespace between the decision and the hand-over.',
       remedy: 'Repeat the request when the target has settled.',
     },
+    executable: {
+      cause: 'The target executed another program, or was moved to another cgroup, while somebody was asked about it.',
+      remedy: 'Repeat the request.',
+    },
     thread: { cause: 'A thread id belongs to another process by now.', remedy: 'Repeat the request.' },
   },
   QuotaExceeded: {
@@ -280,6 +316,10 @@ const table = {
     },
     'ring-bytes': { cause: "The user's ring bytes are used up.", remedy: 'Ask for smaller rings, or revoke grants.' },
     connections: { cause: "The user's connections are used up.", remedy: 'Close connections.' },
+    tickets: {
+      cause: 'As many tickets of this user, or of all users, wait to be redeemed as may.',
+      remedy: 'Redeem them, or wait: a ticket lives for 30 seconds.',
+    },
     'queued-bytes': {
       cause: 'More bytes wait for the client than the broker keeps for it.',
       remedy: 'Read replies as they come.',
@@ -399,6 +439,11 @@ const table = {
     unknown: {
       cause: "There is no such grant, or it is not the caller's: the answer is the same on purpose.",
       remedy: 'List your grants with ListGrants (`perfbroker grants`).',
+    },
+    ticket: {
+      cause:
+        'There is no such ticket, it was used, its 30 seconds are over, or it was made for another user or method.',
+      remedy: 'Get a new one from the D-Bus interface, and redeem it at once, as the user that asked for it.',
     },
     ended: { cause: 'The grant has ended: revoked, its lease over, or its target gone.', remedy: 'Open a new one.' },
   },

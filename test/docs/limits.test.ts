@@ -52,7 +52,7 @@ const rows: readonly [row: string, value: () => number][] = [
   ['fds of a reply', () => MAX_SLOTS],
   ['rings mapped in advance, of all users', () => constant('native/monitor/protocol.h', 'kMaxRings')],
   ['bytes mapped in advance, of all users', () => MAX_PREMAP_BYTES],
-  ['threads born between counting and attaching', () => constant('src/broker/open_method.ts', 'SPARE_FDS')],
+  ['threads born between counting and attaching', () => constant('src/broker/open_grant.ts', 'SPARE_FDS')],
 ];
 
 for (const [row, value] of rows) {

@@ -1,0 +1,213 @@
+/** Carries out an Open that was approved: reserve, have it opened, record, hand over. */
+import { BrokerError } from '../model/errors.js';
+import { brokerError } from '../model/error_table.js';
+import { native, type Fd } from '../native.js';
+import { actionId } from '../policy/authorization.js';
+import type { QuotaExceeded, Reservation } from '../policy/quota.js';
+import type { DowngradedProcess } from '../varlink/broker_types.js';
+import type { Replier } from '../varlink/service.js';
+import type { Broker } from './broker.js';
+import type { ClientConnection } from './client_connection.js';
+import { downgradeProcess, orderFacts } from './downgrade.js';
+import { newGrantId } from './grants.js';
+import { ignoreShutdown, openEvents, type OpenedEvents, type OpenedSlot } from './open_events.js';
+import { auditFacts } from './open_request.js';
+import { MAX_SLOTS } from './opener_protocol.js';
+import type { VettedRequest } from './request.js';
+import { processFacts } from './targets.js';
+import type { Approval, Downgrade, Passed, WantedOpen } from './wanted.js';
+
+/** Threads may be born between the count that was reserved and the scan that opens; so many more fds are let pass. */
+const SPARE_FDS = 64;
+
+/** A live grant and the fds that are to be sent for it. */
+export interface Granted {
+  readonly id: string;
+  readonly slots: readonly OpenedSlot[];
+  readonly unstable: boolean;
+  readonly lease: number;
+  readonly downgraded: DowngradedProcess | null;
+}
+
+/** @throws BrokerError before anything is asked or opened: the fds need several replies, and the call takes but one */
+export function requireRoom({ policy: { fds } }: VettedRequest, more: boolean): void {
+  if (fds > MAX_SLOTS && !more)
+    throw brokerError('InvalidTarget', 'too-many-threads', `${fds} fds do not fit one reply; call with "more"`);
+}
+
+/** What of an allowed request is not yet a grant: closed as a whole when a step on the way fails. */
+class Pending {
+  readonly slots: readonly OpenedSlot[];
+  readonly copies: Fd[] = [];
+  readonly releaseRings: () => Promise<void>;
+
+  constructor(broker: Broker, uid: number, opened: OpenedEvents) {
+    this.slots = opened.slots;
+    const { opener } = broker.parts;
+    this.releaseRings = async () => {
+      await Promise.all(opened.ringSerials.map((serial) => opener.release(uid, serial).catch(ignoreShutdown)));
+    };
+  }
+
+  /** The broker's own duplicates: with them a revoke can stop the events. */
+  duplicate(): void {
+    for (const slot of this.slots) this.copies.push(native.duplicate(slot.fd));
+  }
+
+  discard(): void {
+    for (const fd of this.copies) native.close(fd);
+    for (const slot of this.slots) native.close(slot.fd);
+    void this.releaseRings();
+  }
+}
+
+/** The targets are the grant's from then on; on an error they stay the caller's. */
+export async function grantEvents(
+  broker: Broker,
+  client: ClientConnection,
+  { request, leaseSeconds, downgrade }: WantedOpen,
+  { verdict, authorized }: Approval,
+  more: boolean,
+): Promise<Granted> {
+  const { subject } = client;
+  const maxFds = more ? Infinity : MAX_SLOTS;
+  // What is beyond the rule's limit was denied.
+  const lease = leaseSeconds ?? verdict.limits.leaseSeconds;
+  const facts = { ...auditFacts(request), rule: verdict.rule };
+  const quota = reserve(broker, request, verdict);
+  if (!quota.ok) {
+    broker.record(subject, { action: 'open', verdict: 'deny', ...facts, reasons: [quota.text] });
+    throw brokerError('QuotaExceeded', quota.code, quota.text);
+  }
+  let pending: Pending | null = null;
+  try {
+    const opened = await openSlots(broker, client, request, maxFds);
+    pending = new Pending(broker, subject.uid, opened);
+    if (opened.slots.length === 0)
+      throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
+    requireConnected(client);
+    pending.duplicate();
+    const downgraded = downgrade === null ? null : await take(broker, client, downgrade);
+    requireConnected(client);
+    const id = newGrantId();
+    broker.record(subject, {
+      action: 'open',
+      verdict: 'allow',
+      ...facts,
+      limits: verdict.limits,
+      fds: opened.slots.length,
+      lease,
+      grant: id,
+      ...(authorized.length === 0 ? {} : { authorized: authorized.map(actionId) }),
+    });
+    broker.grants.add(id, {
+      subject,
+      owner: client,
+      targets: request.targets,
+      fds: pending.copies,
+      events: request.specs.length,
+      ringBytes: request.policy.ringBytes,
+      rule: verdict.rule,
+      leaseSeconds: lease,
+      ringFds: pending.copies.filter((_, index) => opened.slots[index]?.ring === true),
+      ringPages: request.ringPages,
+      releaseRings: pending.releaseRings,
+      releaseQuota: quota.grant.release,
+      releaseRingQuota: quota.rings.release,
+    });
+    return { id, lease, downgraded, ...opened };
+  } catch (error) {
+    pending?.discard();
+    quota.grant.release();
+    quota.rings.release();
+    if (!(error instanceof BrokerError && error.error === 'AuditFailed'))
+      broker.record(subject, { action: 'open', verdict: 'error', ...facts, error: (error as Error).message });
+    throw error;
+  }
+}
+
+/** Recorded before it is done, and what came of it: it can not be undone when the open fails after it. */
+async function take(broker: Broker, client: ClientConnection, downgrade: Downgrade): Promise<DowngradedProcess> {
+  const { subject } = client;
+  const { tracer, target, order } = downgrade;
+  const facts = { targets: [processFacts(target)], ...orderFacts(order) };
+  broker.record(subject, { action: 'downgrade', verdict: 'allow', ...facts });
+  const connection = native.duplicate(client.socket);
+  try {
+    const process = await downgradeProcess(tracer, subject.uid, connection, target, order);
+    const { pid, stoppedMicroseconds, threads } = process;
+    broker.record(subject, {
+      action: 'downgraded',
+      verdict: 'allow',
+      pid,
+      threads: threads.length,
+      stoppedMicroseconds,
+    });
+    return process;
+  } finally {
+    native.close(connection);
+  }
+}
+
+export function requireConnected(client: ClientConnection): void {
+  if (client.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has gone');
+}
+
+/** The rings' share apart from the rest: it comes back when the rings are gone, which may be long after the grant. */
+function reserve(
+  broker: Broker,
+  { policy: { subject, fds, ringBytes } }: VettedRequest,
+  { limits }: Passed,
+): QuotaExceeded | { readonly ok: true; readonly grant: Reservation; readonly rings: Reservation } {
+  const grant = broker.quota.reserve(subject.uid, { grants: 1, fds, ringBytes: 0 }, limits);
+  if (!grant.ok) return grant;
+  const rings = broker.quota.reserve(subject.uid, { grants: 0, fds: 0, ringBytes }, limits);
+  if (rings.ok) return { ok: true, grant, rings };
+  grant.release();
+  return rings;
+}
+
+async function openSlots(
+  broker: Broker,
+  client: ClientConnection,
+  request: VettedRequest,
+  maxFds: number,
+): Promise<OpenedEvents> {
+  const { opener, machine, capability } = broker.parts;
+  // The job may wait behind others: with a duplicate, the number can not have become another client's meanwhile.
+  const connection = native.duplicate(client.socket);
+  try {
+    return await openEvents(opener, {
+      uid: client.subject.uid,
+      connection,
+      targets: request.targets,
+      events: request.fields,
+      leaders: request.specs.map((spec) => spec.leader),
+      inherit: request.specs.some((spec) => spec.inherit),
+      cpus: request.cpus,
+      ringPages: request.ringPages,
+      ringSlots: request.ringSlots,
+      kernel: { paranoid: machine.paranoid, capability },
+      maxFds: Math.min(request.policy.fds + SPARE_FDS, maxFds),
+    });
+  } finally {
+    native.close(connection);
+  }
+}
+
+/** Replies of at most 253 fds each; the fds are the connection's from here on. */
+export function sendSlots({ id, slots, unstable, lease, downgraded }: Granted, reply: Replier): void {
+  for (let start = 0; start < slots.length; start += MAX_SLOTS) {
+    const part = slots.slice(start, start + MAX_SLOTS);
+    const parameters = {
+      grant: id,
+      slots: part.map(({ event, target, tid, cpu }, fd) => ({ fd, event, target, tid, cpu })),
+      unstable,
+      leaseSeconds: lease,
+      ...(start === 0 && downgraded !== null ? { downgraded } : {}),
+    };
+    const fds = part.map((slot) => slot.fd);
+    if (start + MAX_SLOTS < slots.length) reply.continue(parameters, fds);
+    else reply.reply(parameters, fds);
+  }
+}
