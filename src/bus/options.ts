@@ -16,7 +16,7 @@ export interface BusOptions {
   readonly logLevel: LogLevel;
 }
 
-export const HELP = `Usage: perfbroker-bus [OPTION]...
+export const HELP: string = `Usage: perfbroker-bus [OPTION]...
 The D-Bus front end of perfbroker: serves org.perfbroker.Broker1 as a client of the broker, and asks polkit for it.
 
   --socket PATH       the broker's socket (default: $PERFBROKER_SOCKET, else ${DEFAULT_SOCKET})

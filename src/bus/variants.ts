@@ -23,7 +23,7 @@ export class FromDBus {
   toJson(value: unknown, path: string, depth = 0): Json {
     if (--this.#left < 0) throw new CallError('InvalidArgs', `more than ${MAX_VALUES} values in one call`);
     if (depth > MAX_DEPTH) throw new CallError('InvalidArgs', `${path} is nested too deeply`);
-    if (value instanceof dbus.Variant) return this.toJson(value.value, path, depth + 1);
+    if (isVariant(value)) return this.toJson(value.value, path, depth + 1);
     if (typeof value === 'string' || typeof value === 'boolean') return value;
     if (typeof value === 'number' || typeof value === 'bigint') return integer(value, path);
     if (Buffer.isBuffer(value)) return value.toString('base64');
@@ -41,6 +41,11 @@ export class FromDBus {
     ]);
     return Object.fromEntries(entries) as Json;
   }
+}
+
+/** Not instanceof: a dictionary with a key `__proto__` is one of those, too. */
+function isVariant(value: unknown): value is dbus.Variant<unknown> {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === dbus.Variant.prototype;
 }
 
 function integer(value: number | bigint, path: string): Json {

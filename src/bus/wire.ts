@@ -12,7 +12,7 @@ import { createConnection, type Socket } from 'node:net';
 import dbus from 'dbus-next';
 
 /** Bytes of a message body that are read; the broker takes no longer message either. */
-export const MAX_BODY = 256 * 1024;
+export const MAX_BODY: number = 256 * 1024;
 /** Bytes of header fields: paths and names, of which the bus allows 255 bytes each, and unknown fields, which are skipped. */
 const MAX_FIELDS = 64 * 1024;
 const FIXED_HEADER = 16;

@@ -1,0 +1,126 @@
+/** A real perfbroker-bus on a private bus, under its own uid, and what speaks to it. */
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ChildProcess } from 'node:child_process';
+import dbus from 'dbus-next';
+import { readableTree } from '../e2e/as_user.js';
+import type { PrivateBus, User } from './private_bus.js';
+
+export const NAME = 'org.perfbroker.Broker1';
+export const PATH = '/org/perfbroker/Broker1';
+export const POLICY_FILES: readonly string[] = ['dbus/org.perfbroker.Broker1.conf'];
+
+export interface FrontEnd {
+  readonly child: ChildProcess;
+  readonly exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  log(): string;
+  /** Resolves when `pattern` stands in the log. */
+  logged(pattern: RegExp): Promise<void>;
+  stop(signal?: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+}
+
+export interface FrontEndOptions {
+  /** The broker's. */
+  readonly socket: string;
+  readonly args?: readonly string[];
+  readonly user?: User;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Starts it; resolved when it has its name. It ends with the bus. */
+export async function startFrontEnd(bus: PrivateBus, options: FrontEndOptions): Promise<FrontEnd> {
+  const frontEnd = launchFrontEnd(bus, options);
+  await frontEnd.logged(/serving org/);
+  return frontEnd;
+}
+
+/** Starts it and does not wait. */
+export function launchFrontEnd(
+  bus: PrivateBus,
+  { socket, args = [], user = 'perfbroker-bus', env = {} }: FrontEndOptions,
+): FrontEnd {
+  const program = join(readableTree(), 'dist/bus/main.js');
+  const child = bus.spawn([process.execPath, program, '--socket', socket, '--log-level', 'debug', ...args], {
+    user,
+    env,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let log = '';
+  const waiters = new Set<() => void>();
+  const wake = (): void => {
+    for (const waiter of waiters) waiter();
+  };
+  child.stderr?.on('data', (chunk: Buffer) => {
+    log += chunk.toString();
+    wake();
+  });
+  const exit = once(child, 'close').then(([code, signal]) => {
+    setImmediate(wake);
+    return { code: code as number | null, signal: signal as NodeJS.Signals | null };
+  });
+  return {
+    child,
+    exit,
+    log: () => log,
+    logged: (pattern) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          if (pattern.test(log)) resolve();
+          else if (child.exitCode !== null || child.signalCode !== null)
+            reject(new Error(`perfbroker-bus ended (${child.exitCode ?? child.signalCode}): ${log}`));
+          else return;
+          waiters.delete(look);
+        };
+        waiters.add(look);
+        look();
+      }),
+    stop: (signal = 'SIGTERM') => {
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+      return exit;
+    },
+  };
+}
+
+/** What a call is about; by default of the broker object. */
+export interface CallOptions {
+  readonly path?: string;
+  readonly interface?: string;
+  readonly flags?: number;
+}
+
+/** Calls the front end as whoever the connection is. @throws DBusError */
+export async function call(
+  bus: dbus.MessageBus,
+  member: string,
+  signature = '',
+  body: unknown[] = [],
+  { path = PATH, interface: from = NAME, flags = 0 }: CallOptions = {},
+): Promise<unknown[]> {
+  const message = new dbus.Message({ destination: NAME, path, interface: from, member, signature, body, flags });
+  const reply = await bus.call(message);
+  return (reply?.body ?? []) as unknown[];
+}
+
+export function v(signature: string, value: unknown): dbus.Variant<unknown> {
+  return new dbus.Variant(signature, value);
+}
+
+/** Targets and events of a request that any policy can judge. */
+export function request(pid: number): [unknown[], unknown[], Record<string, unknown>] {
+  return [[{ kind: v('s', 'process'), pid: v('u', pid) }], [{ name: v('s', 'task-clock:u') }], {}];
+}
+
+export function openFds(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** Resident memory, MiB. */
+export function residentMiB(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) / 1024;
+}
+
+/** The types of dbus-next forget it. */
+export function uniqueName(bus: dbus.MessageBus): string {
+  return (bus as unknown as { readonly name: string }).name;
+}

@@ -1,0 +1,256 @@
+/** What strangers on the bus send, and a front end that goes on as if nothing had been. */
+import { openSync } from 'node:fs';
+import test, { type ExecutionContext } from 'ava';
+import dbus from 'dbus-next';
+import { native } from '#dist/native.js';
+import { skip } from '../e2e/daemon.js';
+import { startFakeBroker, type FakeBroker } from './fake_broker.js';
+import {
+  call,
+  NAME,
+  openFds,
+  PATH,
+  POLICY_FILES,
+  request,
+  residentMiB,
+  startFrontEnd,
+  v,
+  type FrontEnd,
+} from './front_end.js';
+import { noPrivateBus, startPrivateBus, type PrivateBus } from './private_bus.js';
+import { RawClient, type RawMessage, type RawReply } from './raw_client.js';
+
+const reason = noPrivateBus();
+
+interface World {
+  readonly bus: PrivateBus;
+  readonly broker: FakeBroker;
+  readonly frontEnd: FrontEnd;
+  readonly pid: number;
+  readonly raw: RawClient;
+  /** Somebody else, who is served all the same. */
+  readonly other: dbus.MessageBus;
+}
+
+async function setUp(t: ExecutionContext): Promise<World> {
+  const bus = await startPrivateBus(t, { policyFiles: POLICY_FILES, polkit: false });
+  const broker = startFakeBroker(bus.directory);
+  t.teardown(() => broker.close());
+  const frontEnd = await startFrontEnd(bus, { socket: broker.socket });
+  const raw = await RawClient.connect(bus.path);
+  t.teardown(() => raw.close());
+  return { bus, broker, frontEnd, pid: frontEnd.child.pid!, raw, other: await bus.connect() };
+}
+
+const EXPLAIN: RawMessage = { path: PATH, interface: NAME, member: 'Explain', destination: NAME };
+const STACK = /\bat \S+:\d+|node_modules|\.js\b|\/work|dbus_next|\n {2,}at /;
+
+/** The front end answers, with the same process and nothing said about its inside. */
+async function unharmed(t: ExecutionContext, { frontEnd, other }: World, ...replies: (RawReply | null)[]): Promise<void> {
+  const [version] = await call(other, 'Get', 'ss', [NAME, 'Version'], { interface: 'org.freedesktop.DBus.Properties' });
+  t.is((version as dbus.Variant).value, '9.9');
+  t.is(frontEnd.child.exitCode, null);
+  for (const reply of replies) t.notRegex(JSON.stringify(reply), STACK);
+  t.notRegex(frontEnd.log(), /fault/);
+}
+
+const u32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+};
+
+test('a message of signature h without an fd is answered with an error and harms nobody', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUp(t);
+  const replies: (RawReply | null)[] = [];
+  for (const [signature, body] of [
+    ['h', u32(0)],
+    ['h', u32(5)],
+    ['ah', Buffer.concat([u32(4), u32(0xffffffff)])],
+    ['v', Buffer.from([1, 0x68, 0, 0, 7, 0, 0, 0])],
+  ] as const) {
+    const reply = await world.raw.ask({ ...EXPLAIN, signature, body });
+    t.is(reply?.errorName, 'org.freedesktop.DBus.Error.InvalidArgs', signature);
+    replies.push(reply);
+  }
+  await unharmed(t, world, ...replies);
+});
+
+test('an fd without a place in a header field that nobody knows harms nobody', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUp(t);
+  // dbus-daemon 1.14 passes unknown fields on.
+  world.raw.send(world.raw.pack({ ...EXPLAIN, extra: [[99, 'h', 3]] }).bytes);
+  world.raw.send(world.raw.pack({ ...EXPLAIN, extra: [[99, 's', 'x'.repeat(200_000)]] }).bytes);
+  const reply = await world.raw.ask({ ...EXPLAIN, extra: [[99, 's', 'x']] });
+  t.is(reply?.errorName, 'org.freedesktop.DBus.Error.InvalidArgs');
+  await unharmed(t, world, reply);
+});
+
+test('messages with fds are not delivered to the front end, one by one or pipelined', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUp(t);
+  await unharmed(t, world);
+  await world.raw.ask(EXPLAIN);
+  const before = openFds(world.pid);
+  const fd = openSync('/dev/null', 'r');
+  t.teardown(() => native.close(fd));
+  const withFd: RawMessage = { ...EXPLAIN, signature: 'h', body: u32(0), unixFds: 1 };
+  const replies: (RawReply | null)[] = [];
+  for (let round = 0; round < 20; round++) replies.push(await world.raw.ask(withFd, [fd]));
+  const pipelined = [world.raw.pack(withFd), world.raw.pack(withFd), world.raw.pack(EXPLAIN)];
+  await world.raw.send(Buffer.concat(pipelined.map(({ bytes }) => bytes)), [fd, fd]);
+  await world.raw.until(() =>
+    pipelined.every(({ serial }) => world.raw.replies.some(({ replySerial }) => replySerial === serial)),
+  );
+  for (const reply of replies) {
+    t.is(reply?.sender, 'org.freedesktop.DBus');
+    t.is(reply?.errorName, 'org.freedesktop.DBus.Error.NotSupported');
+  }
+  await unharmed(t, world, ...replies);
+  t.is(openFds(world.pid), before);
+});
+
+test('a message of 20 MiB is skipped, refused and costs no memory', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUp(t);
+  await unharmed(t, world);
+  const before = residentMiB(world.pid);
+  // An array of empty variants of bytes: as many objects as bytes would make.
+  const inner = Buffer.alloc(20 * 1024 * 1024);
+  for (let at = 0; at + 4 <= inner.length; at += 4) inner.set([1, 0x79, 0, 7], at);
+  const reply = await world.raw.ask({ ...EXPLAIN, signature: 'av', body: Buffer.concat([u32(inner.length), inner]) });
+  t.is(reply?.errorName, 'org.freedesktop.DBus.Error.LimitsExceeded');
+  const many = Buffer.alloc(200 * 1024);
+  for (let at = 0; at + 4 <= many.length; at += 4) many.set([1, 0x79, 0, 7], at);
+  const unpacked = await world.raw.ask({ ...EXPLAIN, signature: 'av', body: Buffer.concat([u32(many.length), many]) });
+  t.is(unpacked?.errorName, 'org.freedesktop.DBus.Error.InvalidArgs');
+  await unharmed(t, world, reply, unpacked);
+  t.true(residentMiB(world.pid) < before + 80, `${before} -> ${residentMiB(world.pid)} MiB`);
+});
+
+test('deep nesting, odd signatures and values are errors of the call', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUp(t);
+  const deep = (levels: number): Buffer => Buffer.concat([...Array<Buffer>(levels).fill(Buffer.from([1, 0x76, 0])), Buffer.from([1, 0x79, 0, 1])]);
+  const replies: (RawReply | null)[] = [];
+  for (const message of [
+    { ...EXPLAIN, signature: 'v', body: deep(60) },
+    { ...EXPLAIN, signature: 'a{sv}aa{sv}as', body: Buffer.alloc(16) },
+    { ...EXPLAIN, member: 'constructor' },
+    { ...EXPLAIN, member: 'toString', interface: 'org.perfbroker.Grant1' },
+    { ...EXPLAIN, path: '/org/perfbroker/Broker1/grants/__proto__', interface: 'org.perfbroker.Grant1', member: 'Revoke' },
+    { ...EXPLAIN, path: '/constructor', interface: 'org.freedesktop.DBus.Introspectable', member: 'Introspect' },
+    { ...EXPLAIN, interface: 'org.freedesktop.DBus.Properties', member: 'GetAll', signature: 's', body: Buffer.concat([u32(9), Buffer.from('__proto__\0')]) },
+    { ...EXPLAIN, interface: 'org.freedesktop.DBus.Peer', member: 'Explode' },
+  ]) {
+    const reply = await world.raw.ask(message);
+    t.is(reply?.type, 3, JSON.stringify(message));
+    t.regex(reply?.errorName ?? '', /^org\.freedesktop\.DBus\.Error\./);
+    replies.push(reply);
+  }
+  for (const body of [deep(70), Buffer.from([1, 0x73, 0, 0, 2, 0, 0, 0, 0xff, 0xff, 0])]) {
+    // Not valid: the bus hangs up on the sender.
+    const bad = await RawClient.connect(world.bus.path);
+    t.is(await bad.ask({ ...EXPLAIN, signature: 'v', body }), null);
+    bad.close();
+  }
+  await unharmed(t, world, ...replies);
+});
+
+test('a key named like the prototype of every object is refused', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUp(t);
+  const options = Object.fromEntries([['__proto__', v('a{sv}', { ringBytes: v('u', 1) })]]);
+  const error = await t.throwsAsync(call(world.other, 'Explain', 'aa{sv}aa{sv}a{sv}', [...request(1).slice(0, 2), options]));
+  t.is((error as dbus.DBusError).type, 'org.freedesktop.DBus.Error.InvalidArgs');
+  await unharmed(t, world);
+});
+
+test('replies that answer nothing and signals addressed to the front end are ignored', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUp(t);
+  for (let serial = 1; serial < 200; serial++) {
+    await world.raw.send(world.raw.pack({ type: 2, destination: NAME, replySerial: serial, signature: 's', body: Buffer.concat([u32(1), Buffer.from('x\0')]) }).bytes);
+    await world.raw.send(world.raw.pack({ type: 3, destination: NAME, replySerial: serial, errorName: 'a.b' }).bytes);
+    await world.raw.send(world.raw.pack({ type: 4, destination: NAME, path: '/org/freedesktop/DBus', interface: 'org.freedesktop.DBus', member: 'NameOwnerChanged' }).bytes);
+  }
+  await unharmed(t, world);
+});
+
+test('a call that wants no reply gets none, not even an error', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUp(t);
+  const silent = [
+    { ...EXPLAIN, flags: 1 },
+    { ...EXPLAIN, flags: 1, signature: 'h', body: u32(0) },
+    { ...EXPLAIN, flags: 1, interface: 'org.freedesktop.DBus.Peer', member: 'Ping' },
+  ].map((message) => world.raw.pack(message));
+  for (const { bytes } of silent) await world.raw.send(bytes);
+  t.is((await world.raw.ask({ ...EXPLAIN, interface: 'org.freedesktop.DBus.Peer', member: 'Ping' }))?.type, 2);
+  await unharmed(t, world);
+  for (const { serial } of silent) t.false(world.raw.replies.some(({ replySerial }) => replySerial === serial));
+});
+
+test('a storm of calls ends at the limit of its sender, and others are served meanwhile', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUp(t);
+  await unharmed(t, world);
+  const before = { fds: openFds(world.pid), memory: residentMiB(world.pid) };
+  // Every question hangs: the broker waits for a human.
+  world.broker.handlers['PrepareOpen'] = () => new Promise(() => {});
+  const storm = await world.bus.connect();
+  const refused: Promise<string>[] = [];
+  for (let count = 0; count < 3000; count++)
+    refused.push(
+      call(storm, 'Open', 'aa{sv}aa{sv}a{sv}', request(1)).then(
+        () => 'answered',
+        (error: unknown) => (error as dbus.DBusError).type,
+      ),
+    );
+  let limited = 0;
+  for (const each of refused) void each.then((name) => (limited += name === 'org.freedesktop.DBus.Error.LimitsExceeded' ? 1 : 0));
+  const start = performance.now();
+  await unharmed(t, world);
+  t.true(performance.now() - start < 10_000);
+  await world.raw.until(() => limited === 3000 - 8);
+  t.is(world.broker.connections, 8 + 1); // questions, and the watch
+  storm.disconnect();
+  // Its questions are taken back, and it is forgotten.
+  await world.raw.until(() => openFds(world.pid) <= before.fds);
+  t.true(residentMiB(world.pid) < before.memory + 60);
+});
+
+test('1,000 calls and as many odd ones leave no fd behind', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUp(t);
+  await unharmed(t, world);
+  await world.raw.ask({ ...EXPLAIN, signature: 'h', body: u32(0) });
+  await world.raw.ask(EXPLAIN);
+  const before = openFds(world.pid);
+  for (let round = 0; round < 250; round++)
+    await Promise.all([
+      ...[1, 2, 3, 4].map(() => call(world.other, 'Explain', 'aa{sv}aa{sv}a{sv}', request(process.pid))),
+      ...[1, 2].map(() => world.raw.ask({ ...EXPLAIN, signature: 'h', body: u32(0) })),
+      ...[1, 2].map(() => world.raw.ask(EXPLAIN)),
+    ]);
+  t.is(openFds(world.pid), before);
+});
+
+test('callers that come, call and vanish are forgotten', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUp(t);
+  await unharmed(t, world);
+  const before = openFds(world.pid);
+  for (let round = 0; round < 100; round++) {
+    const client = await RawClient.connect(world.bus.path);
+    const { bytes } = client.pack({ ...EXPLAIN, interface: 'org.freedesktop.DBus.Properties', member: 'GetAll', signature: 's', body: Buffer.concat([u32(0), Buffer.from('\0')]) });
+    await client.send(bytes);
+    if (round % 2 === 0) await client.until(() => client.replies.length > 1);
+    client.close();
+  }
+  await world.raw.until(() => openFds(world.pid) <= before);
+  await unharmed(t, world);
+});
+void dbus;
