@@ -23,10 +23,10 @@ const MAX_SENTENCE = 400;
 
 const VERBS: Readonly<Record<AuditRecord['action'], string>> = {
   open: 'opens events',
-  ask: 'has a human asked',
+  ask: "asks for somebody's consent",
   prepare: 'gets a ticket',
-  revoke: 'revokes a grant',
-  end: 'had a grant, which has ended',
+  revoke: 'revokes',
+  end: 'loses',
   downgrade: 'takes capabilities',
   downgraded: 'took capabilities',
 };
@@ -86,7 +86,8 @@ function sentence({ uid, pid, executable }: Subject, record: AuditRecord): strin
     about('', 'events') +
     about('on', 'targets') +
     about('by rule', 'rule') +
-    about('as grant', 'grant') +
+    about(record.action === 'open' ? 'as grant' : 'grant', 'grant') +
+    about('of uid', 'of') +
     about('because', 'reasons') +
     about('because', 'error') +
     about('because', 'reason');
