@@ -22,9 +22,9 @@ export class QuestionWithdrawn extends Error {
 }
 
 export interface PolkitOptions {
-  /** Milliseconds for a question without a dialog; default 10 s. */
+  /** Milliseconds for a question without a dialog; default 15 s. */
   readonly deadlineMs?: number;
-  /** Milliseconds for a question with one; default 120 s. */
+  /** Milliseconds for a question with one; default 130 s. */
   readonly interactiveDeadlineMs?: number;
   /** Questions under way about one uid; default 4. */
   readonly perUser?: number;
@@ -40,6 +40,14 @@ const BUS_PATH = '/org/freedesktop/DBus';
 /** CheckAuthorizationFlags: AllowUserInteraction. */
 const ALLOW_INTERACTION = 1;
 const RESULT = '(bba{ss})';
+
+/** The broker gives up after 10 s and 120 s and hangs up; these are for when it does not. */
+const DEFAULTS: Required<PolkitOptions> = {
+  deadlineMs: 15_000,
+  interactiveDeadlineMs: 130_000,
+  perUser: 4,
+  total: 64,
+};
 
 interface MethodCall {
   readonly destination: string;
@@ -64,7 +72,7 @@ export class PolkitAuthority {
   /** @param bus connected; whoever made it watches for its end */
   constructor(bus: dbus.MessageBus, options: PolkitOptions = {}) {
     this.#bus = bus;
-    this.#options = { deadlineMs: 10_000, interactiveDeadlineMs: 120_000, perUser: 4, total: 64, ...options };
+    this.#options = { ...DEFAULTS, ...options };
   }
 
   /** Questions under way. */

@@ -179,6 +179,27 @@ test('a dialog comes up with what is asked, and its answer is the answer', async
   t.deepEqual(await failed.outcome, NO);
 });
 
+test('what polkit keeps without a session, it keeps for the process that asked', async (t) => {
+  if (missing !== null) return skip(t, missing);
+  const keep = `polkit.addRule(function (action) {
+    if (action.id == "org.perfbroker.kernel") return polkit.Result.AUTH_ADMIN_KEEP;
+  });`;
+  const bus = await startPrivateBus(t, { actions: POLICY, rules: [keep] });
+  const { socket } = await startAuthorizerProcess(bus);
+  const subject = await startSubject(bus, 'outsider');
+  const agent = await startAgent(bus, 'outsider', subject);
+  const action = 'org.perfbroker.kernel';
+  const question = open(socket, { subject, action, interactive: true });
+  const { cookie } = await agent.next();
+  await authenticate(bus, subject.uid, cookie!);
+  agent.say('done');
+  t.deepEqual(await question.outcome, YES);
+  t.deepEqual(await ask(socket, { subject, action }), YES);
+  t.deepEqual(await ask(socket, { subject, action: 'org.perfbroker.system-wide' }), CHALLENGE);
+  const other = await startSubject(bus, 'outsider');
+  t.deepEqual(await ask(socket, { subject: other, action }), CHALLENGE);
+});
+
 test('a broker that hangs up takes its dialog away, and so does a deadline', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, { actions: POLICY });

@@ -1,0 +1,107 @@
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { ask, open, startAuthorizerProcess, startSubject, startTimeOf } from '../bus/authorizer_support.js';
+import { noPrivateBus, startPrivateBus, USERS } from '../bus/private_bus.js';
+import { ROOT, skip } from '../e2e/daemon.js';
+import { blocks, read } from './documents.js';
+
+const DOCUMENT = read('docs/polkit.md');
+const POLICY = 'polkit/org.perfbroker.policy';
+const NO = { authorized: false, challenge: false, dismissed: false };
+const CHALLENGE = { authorized: false, challenge: true, dismissed: false };
+
+test('the actions of docs/polkit.md have the defaults of the policy file', (t) => {
+  const text = readFileSync(join(ROOT, POLICY), 'utf8');
+  const shipped = text
+    .split('<action ')
+    .slice(1)
+    .map((action) => {
+      const [, id] = /id="([^"]+)"/.exec(action) ?? [];
+      const of = (who: string): string | undefined => new RegExp(`<allow_${who}>(\\w+)<`).exec(action)?.[1];
+      t.is(of('any'), of('inactive'), id);
+      return [id, of('active'), of('any')];
+    });
+  const documented = [
+    ...DOCUMENT.text.matchAll(/^\| `(org\.perfbroker\.[a-z-]+)` +\|[^|]*\| `(\w+)` +\| `(\w+)` +\|$/gm),
+  ];
+  t.deepEqual(
+    documented.map((row) => row.slice(1)),
+    shipped,
+  );
+  t.is(shipped.length, 7);
+});
+
+test('every action has a description and a message in three languages', (t) => {
+  for (const action of readFileSync(join(ROOT, POLICY), 'utf8').split('<action ').slice(1))
+    for (const element of ['description', 'message'])
+      for (const language of ['', ' xml:lang="de"', ' xml:lang="fr"']) {
+        const [, words] = new RegExp(`<${element}${language}>([^<]+)</${element}>`).exec(action) ?? [];
+        t.truthy(words, action.slice(0, 40));
+        if (element === 'message') t.true(words?.includes('$(caller)'));
+      }
+});
+
+test('the rules of docs/polkit.md do what it says', async (t) => {
+  const missing = noPrivateBus();
+  if (missing !== null) return skip(t, missing);
+  const [local = '', downgrade = ''] = blocks(DOCUMENT, 'js');
+  t.regex(local, /40-perfbroker-local/);
+  const bus = await startPrivateBus(t, { actions: [POLICY], rules: [local] });
+  const subject = await startSubject(bus, 'member');
+  const { socket } = await startAuthorizerProcess(bus);
+  t.deepEqual(await ask(socket, { subject, action: 'org.perfbroker.count-own' }), NO);
+
+  const member = downgrade.replace('"ops"', '"profilers"');
+  t.not(member, downgrade);
+  // Then nothing decides, so that a challenge comes from the rule alone.
+  const rest = 'polkit.addRule(function () { return polkit.Result.NO; });';
+  const other = await startPrivateBus(t, { actions: [POLICY], rules: [member, rest] });
+  const authorizer = await startAuthorizerProcess(other);
+  t.deepEqual(await ask(authorizer.socket, { subject, action: 'org.perfbroker.downgrade' }), CHALLENGE);
+  const outsider = await startSubject(other, 'outsider');
+  t.deepEqual(await ask(authorizer.socket, { subject: outsider, action: 'org.perfbroker.downgrade' }), NO);
+});
+
+test('the agent for a terminal in docs/polkit.md asks there', async (t) => {
+  const missing = noPrivateBus();
+  if (missing !== null) return skip(t, missing);
+  for (const tool of ['pkttyagent', 'script'])
+    if (spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0) return skip(t, `${tool} is not installed`);
+  const [example = ''] = blocks(DOCUMENT, 'sh');
+  const command = example.replace(/exec perfbroker .*'/, () => "echo pid=$$; exec sleep 600'");
+  t.not(command, example);
+  const bus = await startPrivateBus(t, { actions: [POLICY] });
+  const { socket } = await startAuthorizerProcess(bus);
+  // A terminal of its own, as ssh gives one; it hangs up when this test closes the standard input.
+  const terminal = bus.spawn(['script', '--quiet', '--command', command, '/dev/null'], {
+    user: 'outsider',
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  let output = '';
+  const shown = new Set<() => void>();
+  terminal.stdout?.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+    for (const look of shown) look();
+  });
+  const shows = (pattern: RegExp): Promise<RegExpExecArray> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        const match = pattern.exec(output);
+        if (match !== null) resolve(match);
+      };
+      shown.add(look);
+      look();
+    });
+  const pid = Number((await shows(/pid=(\d+)/))[1]);
+  const subject = { uid: USERS.outsider, pid, startTime: startTimeOf(pid) };
+  const details = { target: 'process 815', events: 'cpu-clock', caller: '/usr/bin/perfbroker' };
+  const question = open(socket, { subject, action: 'org.perfbroker.kernel', details, interactive: true });
+  t.truthy(await shows(/let \/usr\/bin\/perfbroker observe what the kernel does: cpu-clock of process 815/));
+  question.takeBack();
+  process.kill(pid, 'SIGKILL');
+  terminal.stdin?.end();
+  await once(terminal, 'exit');
+});
