@@ -60,7 +60,8 @@ export function parseOptions(
   if (Number.isNaN(idleExit)) throw new Error('--idle-exit is a number of seconds, at most 999999');
   const fromEnvironment = env['PERFBROKER_SOCKET'];
   return {
-    socket: values.socket ?? (fromEnvironment === undefined || fromEnvironment === '' ? DEFAULT_SOCKET : fromEnvironment),
+    socket:
+      values.socket ?? (fromEnvironment === undefined || fromEnvironment === '' ? DEFAULT_SOCKET : fromEnvironment),
     authorizer: values.authorizer,
     brokerUser: values['broker-user'],
     bus: values.bus,

@@ -121,8 +121,7 @@ export class Service {
   async #find(path: string, caller: Caller): Promise<Found> {
     const folder = Object.hasOwn(FOLDERS, path) ? FOLDERS[path] : undefined;
     if (folder !== undefined) return { served: null, children: () => Promise.resolve([folder]) };
-    if (path === BROKER_PATH)
-      return { served: this.#parts.brokerObject, children: () => Promise.resolve(['grants']) };
+    if (path === BROKER_PATH) return { served: this.#parts.brokerObject, children: () => Promise.resolve(['grants']) };
     if (path === GRANTS_PATH)
       return {
         served: null,

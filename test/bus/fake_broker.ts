@@ -62,6 +62,7 @@ export function startFakeBroker(directory: string): FakeBroker {
   chmodSync(socket, 0o666);
   const connections = new Set<Connection>();
   const watchers = new Set<Replier>();
+  let closed = false;
   const fake: FakeBroker = {
     socket,
     calls: [],
@@ -93,6 +94,8 @@ export function startFakeBroker(directory: string): FakeBroker {
       for (const connection of [...connections]) connection.close();
     },
     close: () => {
+      if (closed) return;
+      closed = true;
       poller.close();
       native.close(listener);
       fake.dropAll();

@@ -46,7 +46,11 @@ const EXPLAIN: RawMessage = { path: PATH, interface: NAME, member: 'Explain', de
 const STACK = /\bat \S+:\d+|node_modules|\.js\b|\/work|dbus_next|\n {2,}at /;
 
 /** The front end answers, with the same process and nothing said about its inside. */
-async function unharmed(t: ExecutionContext, { frontEnd, other }: World, ...replies: (RawReply | null)[]): Promise<void> {
+async function unharmed(
+  t: ExecutionContext,
+  { frontEnd, other }: World,
+  ...replies: (RawReply | null)[]
+): Promise<void> {
   const [version] = await call(other, 'Get', 'ss', [NAME, 'Version'], { interface: 'org.freedesktop.DBus.Properties' });
   t.is((version as dbus.Variant).value, '9.9');
   t.is(frontEnd.child.exitCode, null);
@@ -133,16 +137,28 @@ test('a message of 20 MiB is skipped, refused and costs no memory', async (t) =>
 test('deep nesting, odd signatures and values are errors of the call', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
-  const deep = (levels: number): Buffer => Buffer.concat([...Array<Buffer>(levels).fill(Buffer.from([1, 0x76, 0])), Buffer.from([1, 0x79, 0, 1])]);
+  const deep = (levels: number): Buffer =>
+    Buffer.concat([...Array<Buffer>(levels).fill(Buffer.from([1, 0x76, 0])), Buffer.from([1, 0x79, 0, 1])]);
   const replies: (RawReply | null)[] = [];
   for (const message of [
     { ...EXPLAIN, signature: 'v', body: deep(60) },
     { ...EXPLAIN, signature: 'a{sv}aa{sv}as', body: Buffer.alloc(16) },
     { ...EXPLAIN, member: 'constructor' },
     { ...EXPLAIN, member: 'toString', interface: 'org.perfbroker.Grant1' },
-    { ...EXPLAIN, path: '/org/perfbroker/Broker1/grants/__proto__', interface: 'org.perfbroker.Grant1', member: 'Revoke' },
+    {
+      ...EXPLAIN,
+      path: '/org/perfbroker/Broker1/grants/__proto__',
+      interface: 'org.perfbroker.Grant1',
+      member: 'Revoke',
+    },
     { ...EXPLAIN, path: '/constructor', interface: 'org.freedesktop.DBus.Introspectable', member: 'Introspect' },
-    { ...EXPLAIN, interface: 'org.freedesktop.DBus.Properties', member: 'GetAll', signature: 's', body: Buffer.concat([u32(9), Buffer.from('__proto__\0')]) },
+    {
+      ...EXPLAIN,
+      interface: 'org.freedesktop.DBus.Properties',
+      member: 'GetAll',
+      signature: 's',
+      body: Buffer.concat([u32(9), Buffer.from('__proto__\0')]),
+    },
     { ...EXPLAIN, interface: 'org.freedesktop.DBus.Peer', member: 'Explode' },
   ]) {
     const reply = await world.raw.ask(message);
@@ -163,7 +179,9 @@ test('a key named like the prototype of every object is refused', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   const options = Object.fromEntries([['__proto__', v('a{sv}', { ringBytes: v('u', 1) })]]);
-  const error = await t.throwsAsync(call(world.other, 'Explain', 'aa{sv}aa{sv}a{sv}', [...request(1).slice(0, 2), options]));
+  const error = await t.throwsAsync(
+    call(world.other, 'Explain', 'aa{sv}aa{sv}a{sv}', [...request(1).slice(0, 2), options]),
+  );
   t.is((error as dbus.DBusError).type, 'org.freedesktop.DBus.Error.InvalidArgs');
   await unharmed(t, world);
 });
@@ -172,9 +190,25 @@ test('replies that answer nothing and signals addressed to the front end are ign
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   for (let serial = 1; serial < 200; serial++) {
-    await world.raw.send(world.raw.pack({ type: 2, destination: NAME, replySerial: serial, signature: 's', body: Buffer.concat([u32(1), Buffer.from('x\0')]) }).bytes);
+    await world.raw.send(
+      world.raw.pack({
+        type: 2,
+        destination: NAME,
+        replySerial: serial,
+        signature: 's',
+        body: Buffer.concat([u32(1), Buffer.from('x\0')]),
+      }).bytes,
+    );
     await world.raw.send(world.raw.pack({ type: 3, destination: NAME, replySerial: serial, errorName: 'a.b' }).bytes);
-    await world.raw.send(world.raw.pack({ type: 4, destination: NAME, path: '/org/freedesktop/DBus', interface: 'org.freedesktop.DBus', member: 'NameOwnerChanged' }).bytes);
+    await world.raw.send(
+      world.raw.pack({
+        type: 4,
+        destination: NAME,
+        path: '/org/freedesktop/DBus',
+        interface: 'org.freedesktop.DBus',
+        member: 'NameOwnerChanged',
+      }).bytes,
+    );
   }
   await unharmed(t, world);
 });
@@ -210,7 +244,8 @@ test('a storm of calls ends at the limit of its sender, and others are served me
       ),
     );
   let limited = 0;
-  for (const each of refused) void each.then((name) => (limited += name === 'org.freedesktop.DBus.Error.LimitsExceeded' ? 1 : 0));
+  for (const each of refused)
+    void each.then((name) => (limited += name === 'org.freedesktop.DBus.Error.LimitsExceeded' ? 1 : 0));
   const start = performance.now();
   await unharmed(t, world);
   t.true(performance.now() - start < 10_000);
@@ -245,7 +280,13 @@ test('callers that come, call and vanish are forgotten', async (t) => {
   const before = openFds(world.pid);
   for (let round = 0; round < 100; round++) {
     const client = await RawClient.connect(world.bus.path);
-    const { bytes } = client.pack({ ...EXPLAIN, interface: 'org.freedesktop.DBus.Properties', member: 'GetAll', signature: 's', body: Buffer.concat([u32(0), Buffer.from('\0')]) });
+    const { bytes } = client.pack({
+      ...EXPLAIN,
+      interface: 'org.freedesktop.DBus.Properties',
+      member: 'GetAll',
+      signature: 's',
+      body: Buffer.concat([u32(0), Buffer.from('\0')]),
+    });
     await client.send(bytes);
     if (round % 2 === 0) await client.until(() => client.replies.length > 1);
     client.close();

@@ -3,7 +3,11 @@ import { createRequire } from 'node:module';
 import { native, READABLE, type Fd } from '#dist/native.js';
 
 const require = createRequire(import.meta.url);
-const marshall = require('dbus-next/lib/marshall.js') as (signature: string, data: unknown[], offset?: number) => Buffer;
+const marshall = require('dbus-next/lib/marshall.js') as (
+  signature: string,
+  data: unknown[],
+  offset?: number,
+) => Buffer;
 const DBusBuffer = require('dbus-next/lib/dbus-buffer.js') as new (
   bytes: Buffer,
   start: number,
@@ -190,7 +194,15 @@ export class RawClient {
 /** Header fields by their code. */
 function unpack(bytes: Buffer): RawReply {
   const buffer = new DBusBuffer(bytes, 0, 0x6c, []);
-  const [, type, , , , , list] = buffer.read('yyyyuua(yv)') as [0, number, 0, 0, 0, 0, [number, [unknown, [unknown]]][]];
+  const [, type, , , , , list] = buffer.read('yyyyuua(yv)') as [
+    0,
+    number,
+    0,
+    0,
+    0,
+    0,
+    [number, [unknown, [unknown]]][],
+  ];
   const fields = new Map(list.map(([code, [, [value]]]) => [code, value]));
   buffer.align(3);
   const signature = fields.get(8) as string | undefined;

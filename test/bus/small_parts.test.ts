@@ -1,0 +1,79 @@
+/** Options, addresses, errors, idleness: what needs no bus. */
+import test from 'ava';
+import { busSocket } from '#dist/bus/connect.js';
+import { CallError, errorReply } from '#dist/bus/dbus_error.js';
+import { IdleTimer } from '#dist/bus/idle.js';
+import { HELP, parseOptions } from '#dist/bus/options.js';
+import { VarlinkError } from '#dist/client/errors.js';
+import { brokerError } from '#dist/model/error_table.js';
+import { ValidationError } from '#dist/varlink/validate.js';
+
+test('a bus is found by name, by environment and by address', (t) => {
+  t.is(busSocket('system', {}), '/run/dbus/system_bus_socket');
+  t.is(busSocket('system', { DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/a%20b,guid=1' }), '/a b');
+  t.is(busSocket('session', { DBUS_SESSION_BUS_ADDRESS: 'tcp:host=x,port=1;unix:guid=1,path=/s' }), '/s');
+  t.is(busSocket('unix:path=/x', {}), '/x');
+  t.throws(() => busSocket('session', {}), { message: /DBUS_SESSION_BUS_ADDRESS/ });
+  t.throws(() => busSocket('unix:abstract=x', {}), { message: /no address/ });
+});
+
+test('options have defaults and are checked', (t) => {
+  const defaults = {
+    socket: '/run/perfbroker/broker.sock',
+    authorizer: undefined,
+    brokerUser: undefined,
+    bus: 'system',
+    idleExit: 0,
+    logLevel: 'info',
+  };
+  t.deepEqual(parseOptions([], {}), defaults as never);
+  t.like(parseOptions(['--socket', '/a', '--authorizer', '/b', '--idle-exit', '60'], { PERFBROKER_SOCKET: '/c' }), {
+    socket: '/a',
+    authorizer: '/b',
+    idleExit: 60,
+  });
+  t.like(parseOptions([], { PERFBROKER_SOCKET: '/c' }), { socket: '/c' });
+  t.is(parseOptions(['--help']), 'help');
+  t.is(parseOptions(['--version']), 'version');
+  for (const wrong of [['--idle-exit', '1.5'], ['--log-level', 'loud'], ['--colour'], ['operand']])
+    t.throws(() => parseOptions(wrong, {}));
+  for (const option of ['--socket', '--authorizer', '--broker-user', '--bus', '--idle-exit', '--log-level'])
+    t.true(HELP.includes(option));
+});
+
+test('what was thrown becomes a name and words for the caller, and never a stack', (t) => {
+  const denied = errorReply(brokerError('Unavailable', 'not-running', 'nobody there'));
+  t.is(denied.name, 'org.perfbroker.Broker1.Error.Unavailable');
+  t.regex(denied.message, /^nobody there \(not-running\)\n/);
+  t.is(errorReply(new CallError('UnknownMethod', 'x')).name, 'org.freedesktop.DBus.Error.UnknownMethod');
+  t.is(errorReply(new ValidationError('a.b', 'is odd')).message, 'a.b: is odd');
+  t.regex(
+    errorReply(new VarlinkError('org.varlink.service.InvalidParameter', { parameter: 'cpus' })).message,
+    /does not take cpus/,
+  );
+  for (const inner of [new TypeError('secret'), 'secret', null, new VarlinkError('a.b', { secret: 1 })]) {
+    const reply = errorReply(inner);
+    t.is(reply.name, 'org.freedesktop.DBus.Error.Failed');
+    t.true(reply.internal);
+    t.notRegex(reply.message, /secret|at /);
+  }
+  const long = errorReply(new CallError('Failed', `\0${'x'.repeat(5000)}`));
+  t.true(long.message.length < 2100);
+  t.false(long.message.includes('\0'));
+});
+
+test('idleness is told once, after the last call and not while something is under way', async (t) => {
+  let idle = 0;
+  let busy = true;
+  const timer = new IdleTimer({ afterMs: 60, busy: () => busy, onIdle: () => (idle += 1) });
+  const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  await wait(150);
+  t.is(idle, 0);
+  busy = false;
+  await wait(300);
+  t.is(idle, 1);
+  timer.stop();
+  const never = new IdleTimer({ afterMs: 0, busy: () => false, onIdle: () => t.fail() });
+  never.touch();
+  await wait(20);
+});
