@@ -11,6 +11,7 @@ const BAD_FDS: readonly unknown[] = [NaN, 1.5, 2 ** 31, '3', -1, -0.5, Infinity,
 
 /** Functions by the arguments that stand before and after an fd. */
 const FD_PLACES: readonly (readonly [string, readonly unknown[], readonly unknown[]])[] = [
+  ['adoptListener', [], []],
   ['accept', [], []],
   ['peerCredentials', [], []],
   ['sendMessage', [], [bytes, []]],
