@@ -92,6 +92,7 @@ export class Server {
     this.#broker.stopping = true;
     this.#broker.parts.authorizer.close(); // a human may take minutes
     await this.#broker.idle();
+    await new Promise((resolve) => setImmediate(resolve)); // a request that failed has been answered by then
     for (const connection of [...this.#connections.values()]) connection.close();
   }
 

@@ -9,6 +9,16 @@ import type { CallOptions, Channel } from './channel.js';
 import { grantFromReplies, type Grant, type GrantHost } from './grant.js';
 import { encodeDowngrade, encodeRequest, type DowngradeRequest, type OpenRequest } from './request.js';
 
+export interface AskOptions {
+  /** Whether a human may be asked, which takes as long as it takes; `close` takes the question back. */
+  readonly allowInteractive?: boolean;
+}
+
+export interface ListOptions extends AskOptions {
+  /** Everyone's. */
+  readonly all?: boolean;
+}
+
 /** A connection to the broker. Every method throws BrokerError (or VarlinkError) when the broker says no or is gone. */
 export class Client {
   readonly #channel: Channel;
@@ -37,9 +47,16 @@ export class Client {
     const { parameters, fds } = encodeRequest(request);
     const options = { ...this.#options(request), fds, more: true };
     const replies = await this.#channel.call('Open', parameters, options);
-    const grant = grantFromReplies(this.#host, parameters, replies);
-    this.#grants.add(grant);
-    return grant;
+    return this.#keep(grantFromReplies(this.#host, parameters, replies));
+  }
+
+  /**
+   * Opens what a ticket stands for, which the D-Bus interface gave to this user. `event` and `target` of the grant's
+   * events are indexes into the request that was made there.
+   */
+  async redeem(ticket: string): Promise<Grant> {
+    const replies = await this.#channel.call('Redeem', { ticket }, { timeoutMs: this.#timeoutMs, more: true });
+    return this.#keep(grantFromReplies(this.#host, null, replies));
   }
 
   /**
@@ -48,7 +65,13 @@ export class Client {
    */
   async downgrade(request: DowngradeRequest): Promise<readonly DowngradedProcess[]> {
     const { parameters, fds } = encodeDowngrade(request);
-    const reply = await this.#call('Downgrade', parameters, { timeoutMs: this.#timeoutMs, fds });
+    const reply = await this.#call('Downgrade', parameters, { ...this.#options(request), fds });
+    return reply['processes'] as readonly DowngradedProcess[];
+  }
+
+  /** {@link downgrade} for what a ticket stands for. */
+  async redeemDowngrade(ticket: string): Promise<readonly DowngradedProcess[]> {
+    const reply = await this.#call('RedeemDowngrade', { ticket });
     return reply['processes'] as readonly DowngradedProcess[];
   }
 
@@ -59,15 +82,17 @@ export class Client {
     return reply['decision'] as Decision;
   }
 
-  /** One's own grants; with `all`, everyone's (administrators only). */
-  async listGrants(options: { readonly all?: boolean } = {}): Promise<readonly GrantRecord[]> {
-    const reply = await this.#call('ListGrants', options.all === true ? { all: true } : {});
+  /** One's own grants; with `all`, everyone's: for administrators, and who polkit takes for one where a human may be asked. */
+  async listGrants({ all = false, allowInteractive = false }: ListOptions = {}): Promise<readonly GrantRecord[]> {
+    const parameters = { ...(all && { all }), ...(allowInteractive && { allowInteractive }) };
+    const reply = await this.#call('ListGrants', parameters, this.#options({ allowInteractive }));
     return reply['grants'] as readonly GrantRecord[];
   }
 
-  /** Ends a grant at the broker; the reply says what a holder keeps. */
-  async revoke(grant: string): Promise<RevokeReply> {
-    return (await this.#call('Revoke', { grant })) as unknown as RevokeReply;
+  /** Ends a grant at the broker; the reply says what a holder keeps. Others' grants as with {@link listGrants}. */
+  async revoke(grant: string, { allowInteractive = false }: AskOptions = {}): Promise<RevokeReply> {
+    const parameters = { grant, ...(allowInteractive && { allowInteractive }) };
+    return (await this.#call('Revoke', parameters, this.#options({ allowInteractive }))) as unknown as RevokeReply;
   }
 
   /** Closes every event of every grant, then the connection; with it the broker ends the grants. Idempotent. */
@@ -82,9 +107,14 @@ export class Client {
     return this.close();
   }
 
-  #options(request: OpenRequest): CallOptions {
+  #keep(grant: Grant): Grant {
+    this.#grants.add(grant);
+    return grant;
+  }
+
+  #options({ allowInteractive }: AskOptions): CallOptions {
     // Nobody knows how long a human thinks.
-    return { timeoutMs: request.allowInteractive === true ? 0 : this.#timeoutMs };
+    return { timeoutMs: allowInteractive === true ? 0 : this.#timeoutMs };
   }
 
   async #call(method: string, parameters: object, options?: CallOptions): Promise<Record<string, unknown>> {

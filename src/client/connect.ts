@@ -18,12 +18,18 @@ export interface ConnectOptions {
  * @throws BrokerError Unavailable: `not-running`, `no-access`; other errnos as they are
  */
 export function connect(options: ConnectOptions = {}): Promise<Client> {
-  const { socket = fromEnvironment() ?? DEFAULT_SOCKET, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const socket = socketPath(options.socket);
   try {
     return Promise.resolve(new Client(new Channel(native.connectUnix(socket)), timeoutMs));
   } catch (error) {
     return Promise.reject(connectError(error, socket));
   }
+}
+
+/** @param option as the caller gave it */
+export function socketPath(option: string | undefined): string {
+  return option ?? fromEnvironment() ?? DEFAULT_SOCKET;
 }
 
 function fromEnvironment(): string | undefined {

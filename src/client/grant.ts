@@ -72,9 +72,14 @@ export class Grant {
 /**
  * Takes the fds out of the replies to Open. Either every slot becomes an event and every fd that no slot mentions is
  * closed, or all of them are closed.
+ * @param request null where this process does not know it, as with a ticket
  * @throws BrokerError Unavailable when the replies contradict themselves
  */
-export function grantFromReplies(host: GrantHost, request: OpenParameters, replies: readonly Reply[]): Grant {
+export function grantFromReplies(
+  host: GrantHost,
+  request: Pick<OpenParameters, 'events' | 'targets'> | null,
+  replies: readonly Reply[],
+): Grant {
   const loose = new Set<Fd>(replies.flatMap((reply) => reply.fds));
   const events: OpenedEvent[] = [];
   try {
@@ -87,7 +92,10 @@ export function grantFromReplies(host: GrantHost, request: OpenParameters, repli
       for (const { fd: index, ...slot } of slots) {
         const fd = reply.fds[index];
         if (fd === undefined || !loose.has(fd)) throw unexpected(`slot with fd ${index}, which is absent or taken`);
-        if (request.events[slot.event] === undefined || request.targets[slot.target] === undefined)
+        if (
+          request !== null &&
+          (request.events[slot.event] === undefined || request.targets[slot.target] === undefined)
+        )
           throw unexpected('slot of an event or target that was not asked for');
         loose.delete(fd);
         events.push(new OpenedEvent(fd, slot));

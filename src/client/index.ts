@@ -8,11 +8,12 @@
  * ```
  */
 export { connect, DEFAULT_SOCKET, type ConnectOptions } from './connect.js';
-export type { Client } from './client.js';
+export type { AskOptions, Client, ListOptions } from './client.js';
 export type { Grant } from './grant.js';
 export type { OpenedEvent } from './opened_event.js';
 export type { DowngradeRequest, OpenRequest, RawEvent, TargetSelector, ThreadSelector } from './request.js';
 export { RingReader, type PerfRecord } from './ring.js';
+export { watchGrants, type WatchOptions } from './watch_grants.js';
 export { VarlinkError } from './errors.js';
 export { BrokerError, ERROR_NAMES, type ErrorName } from '../model/errors.js';
 export type { EventSource, EventSpec, Sampling } from '../model/event.js';
@@ -30,4 +31,5 @@ export type {
   Pmu,
   Reason,
   RevokeReply,
+  WatchGrantsReply as GrantChange,
 } from '../varlink/broker_types.js';

@@ -51,6 +51,8 @@ export interface DowngradeRequest extends DowngradeOrder {
   readonly dryRun?: boolean;
   /** Milliseconds that the target may stand still before its first thread is changed; 1 to 10,000, by default 100. */
   readonly deadlineMs?: number;
+  /** Whether a human may be asked, which takes as long as it takes. */
+  readonly allowInteractive?: boolean;
 }
 
 export interface EncodedRequest {

@@ -49,14 +49,22 @@ const cases: [string, Partial<PolicyRequest>, string][] = [
     'ask ask',
   ],
   ['a member is not allowed tracepoints without being asked', { subject: member, events: [tracepoint] }, 'ask ask'],
-  ['a member does not get the processes of others', { subject: member, targets: [foreign()] }, 'deny undefined'],
   [
-    'a member does not get a setuid process that it started',
-    { subject: member, targets: [process({ uids: [1000, 0, 0] })] },
-    'deny undefined',
+    'a member does not get the processes of others without being asked',
+    { subject: member, targets: [foreign()] },
+    'ask ask',
   ],
-  ['a member does not get the system', { subject: member, targets: [system] }, 'deny undefined'],
-  ['a member does not get a cgroup', { subject: member, targets: [cgroup('/user.slice')] }, 'deny undefined'],
+  [
+    'a member does not get a setuid process that it started without being asked',
+    { subject: member, targets: [process({ uids: [1000, 0, 0] })] },
+    'ask ask',
+  ],
+  ['a member does not get the system without being asked', { subject: member, targets: [system] }, 'ask ask'],
+  [
+    'a member does not get a cgroup without being asked',
+    { subject: member, targets: [cgroup('/user.slice')] },
+    'ask ask',
+  ],
   ['somebody else is asked about his own processes', { subject: subject() }, 'ask ask'],
   [
     'an administrator gets the processes of others, the kernel side and tracepoints',
@@ -69,9 +77,9 @@ const cases: [string, Partial<PolicyRequest>, string][] = [
     'allow administrator',
   ],
   [
-    'root without capabilities is no administrator',
+    'root without capabilities is no administrator, and is asked',
     { subject: { ...administrator, permitted: 0n }, targets: [system] },
-    'deny undefined',
+    'ask ask',
   ],
   [
     'the ceiling binds an administrator',
@@ -85,6 +93,17 @@ for (const [title, asks, gives] of cases) {
     t.is(`${verdict.kind} ${verdict.rule}`, gives);
   });
 }
+
+test('an ask tells why nothing allows the request without asking', (t) => {
+  const verdict = decide(request({ subject: member, targets: [foreign()] }), policy);
+  t.is(verdict.kind, 'ask');
+  const reasons = verdict.kind === 'ask' ? verdict.reasons : [];
+  t.deepEqual(
+    reasons.map(({ code }) => code),
+    ['access', 'class', 'subject'],
+  );
+  t.regex(reasons[0]?.text ?? '', /"own-processes" leaves out process/);
+});
 
 test('where its group does not exist the default policy loads, says so, and allows its members nothing', (t) => {
   const without: NameResolver = { user: names.user, group: () => undefined };

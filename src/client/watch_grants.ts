@@ -1,0 +1,67 @@
+import { brokerError } from '../model/error_table.js';
+import { native } from '../native.js';
+import type { WatchGrantsReply } from '../varlink/broker_types.js';
+import { Channel } from './channel.js';
+import { connectError } from './errors.js';
+import { socketPath, type ConnectOptions } from './connect.js';
+
+export interface WatchOptions extends Pick<ConnectOptions, 'socket'> {
+  /** Everyone's grants; administrators only. */
+  readonly all?: boolean;
+  /** Ends the watch without an error. */
+  readonly signal?: AbortSignal;
+}
+
+/** Changes that wait for whoever iterates; more end the watch. */
+const MAX_WAITING = 10_000;
+
+/**
+ * The grants there are (`change: 'present'`; one without `grant` when there are none), then every one that begins or ends,
+ * until the loop is left. Over a connection of its own.
+ * @throws BrokerError, VarlinkError
+ */
+export async function* watchGrants(options: WatchOptions = {}): AsyncGenerator<WatchGrantsReply, void, undefined> {
+  const { all = false, signal } = options;
+  const path = socketPath(options.socket);
+  const waiting: WatchGrantsReply[] = [];
+  let wake: () => void = () => undefined;
+  const state: { over: boolean; error: unknown } = { over: signal?.aborted === true, error: null };
+  const end = (error: unknown): void => {
+    if (!state.over) Object.assign(state, { over: true, error });
+    wake();
+  };
+  const channel = connectTo(path);
+  const abort = (): void => end(null);
+  signal?.addEventListener('abort', abort, { once: true });
+  channel
+    .call('WatchGrants', all ? { all } : {}, {
+      more: true,
+      timeoutMs: 0,
+      onReply: ({ parameters }) => {
+        waiting.push(parameters as unknown as WatchGrantsReply);
+        if (waiting.length > MAX_WAITING)
+          end(brokerError('Unavailable', 'connection-lost', `${MAX_WAITING} changes of grants were not read`));
+        wake();
+      },
+    })
+    .then(() => end(null), end);
+  try {
+    for (;;) {
+      for (let next = waiting.shift(); next !== undefined && !state.over; next = waiting.shift()) yield next;
+      if (state.over) break;
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
+  } finally {
+    signal?.removeEventListener('abort', abort);
+    channel.close();
+  }
+  if (state.error !== null) throw state.error as Error;
+}
+
+function connectTo(path: string): Channel {
+  try {
+    return new Channel(native.connectUnix(path));
+  } catch (error) {
+    throw connectError(error, path);
+  }
+}

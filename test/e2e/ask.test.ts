@@ -1,0 +1,376 @@
+/** Rules that say ask, through a real daemon, with somebody in place of perfbroker-bus who answers as a test wants. */
+import { writeFileSync } from 'node:fs';
+import test, { type ExecutionContext } from 'ava';
+import { ALICE, BOB, runAs, startAs, type World } from './as_user.js';
+import { commandLine, noPrivilege, openFds, startDaemon, type Daemon, type DaemonOptions } from './daemon.js';
+import { FakeAuthorizer, NO, YES, type Asked, type Behaviour } from './fake_authorizer.js';
+import { start, startBusy, type Victim } from './target.js';
+
+const reason = noPrivilege();
+if (reason !== null) console.log(`skipped: ${reason}`);
+const privileged = reason === null ? test : test.skip;
+
+const ALLOW_ADMINISTRATORS = `
+[[rule]]
+name = "administrators"
+verdict = "allow"
+subjects = { administrator = true }
+targets = { any_user = true, system = true, any_cgroup = true }
+classes = "all"
+`;
+
+export const ASK_POLICY = `${ALLOW_ADMINISTRATORS}
+[[rule]]
+name = "bobs"
+verdict = "allow"
+subjects = { users = [${BOB}] }
+targets = { same_user = true }
+classes = ["user"]
+
+[[rule]]
+name = "ask"
+verdict = "ask"
+subjects = { everyone = true }
+targets = { any_user = true, system = true, any_cgroup = true }
+classes = "all"
+mode = ["counting", "sampling", "downgrade"]
+`;
+
+const CEILING = ['--ceiling', 'all'];
+
+interface Scene {
+  readonly daemon: Daemon;
+  readonly fake: FakeAuthorizer;
+}
+
+async function scene(t: ExecutionContext, behaviour: Behaviour, options: DaemonOptions = {}): Promise<Scene> {
+  const daemon = await startDaemon({ policy: ASK_POLICY, args: CEILING, ...options });
+  const fake = new FakeAuthorizer(daemon.socket, behaviour);
+  t.teardown(async () => {
+    fake.close();
+    await daemon.stop();
+  });
+  return { daemon, fake };
+}
+
+async function victimOf(t: ExecutionContext, uid: number): Promise<Victim> {
+  const victim = await startBusy(uid);
+  t.teardown(() => victim.end());
+  return victim;
+}
+
+/** Opens, counts for a moment, and tells what it read or how it was refused. */
+const openAs = async (
+  { client, syntax }: World,
+  pid: number | null,
+  events: string,
+  allowInteractive: boolean,
+): Promise<{ error: string; code: string; message: string; reasons: string[]; count: number }> => {
+  const connection = await client.connect();
+  try {
+    const grant = await connection.open({
+      targets: pid === null ? [{ system: true }] : [{ pid }],
+      events: syntax.parseEvents(events),
+      allowInteractive,
+    });
+    for (const event of grant.events) event.enable();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const count = grant.events.reduce((sum, event) => sum + Number(event.read()[0]), 0);
+    await connection.close();
+    return { error: '', code: '', message: '', reasons: [], count };
+  } catch (thrown) {
+    const { error, code, message, details } = thrown as {
+      error: string;
+      code: string;
+      message: string;
+      details: { reasons?: { text: string }[] };
+    };
+    return { error, code, message, reasons: (details?.reasons ?? []).map(({ text }) => text), count: 0 };
+  }
+};
+
+const until = async (done: () => boolean): Promise<void> => {
+  while (!done()) await new Promise((resolve) => setTimeout(resolve, 10));
+};
+
+privileged('an ask that is authorized opens; question, answer and grant are on record', async (t) => {
+  const { daemon, fake } = await scene(t, (asked) => asked.answer(YES));
+  const victim = await victimOf(t, ALICE);
+  const opened = await runAs({ uid: ALICE, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', false);
+  t.like(opened, { error: '' });
+  t.true(opened.count > 0);
+  const [question] = fake.questions;
+  t.like(question, { action: 'org.perfbroker.count-own', interactive: false, subject: { uid: ALICE } });
+  t.regex(question!.details['target'] ?? '', new RegExp(`^pid ${victim.pid} \\[sh\\]$`));
+  t.is(question!.details['events'], 'task-clock:u');
+  t.regex(question!.details['caller'] ?? '', /^\[node\] \(process \d+, uid 60123\)$/);
+  t.regex(question!.subject.startTime, /^\d+$/);
+  const [ask, open] = daemon.audit();
+  t.like(ask, {
+    action: 'ask',
+    verdict: 'allow',
+    rule: 'ask',
+    asked: 'org.perfbroker.count-own',
+    answer: 'authorized',
+    events: ['task-clock:u'],
+  });
+  t.like(open, { action: 'open', verdict: 'allow', rule: 'ask', authorized: ['org.perfbroker.count-own'] });
+});
+
+privileged('a rule that allows is not asked about', async (t) => {
+  const { daemon, fake } = await scene(t, (asked) => asked.answer(NO));
+  const victim = await victimOf(t, BOB);
+  const opened = await runAs({ uid: BOB, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
+  t.is(opened.error, '');
+  t.deepEqual(fake.questions, []);
+});
+
+const refusals: [string, Behaviour | null, string][] = [
+  ['polkit refuses', (asked) => asked.answer(NO), 'not-authorized'],
+  ['polkit would have to ask a human', (asked) => asked.answer({ ...NO, challenge: true }), 'authorization-needed'],
+  ['the dialog is closed', (asked) => asked.answer({ ...NO, dismissed: true }), 'dismissed'],
+  ['the answer is a lie', (asked) => asked.send('{"parameters":{"authorized":"true"}}\0'), 'no-authorizer'],
+  ['nobody is there to ask', null, 'no-authorizer'],
+];
+for (const [title, behaviour, code] of refusals) {
+  privileged(`an ask is a no when ${title}, and says what nothing allows without asking`, async (t) => {
+    const { daemon, fake } = await scene(t, behaviour ?? (() => undefined));
+    if (behaviour === null) fake.close();
+    const victim = await victimOf(t, ALICE);
+    const refused = await runAs({ uid: BOB, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
+    t.like(refused, { error: 'PolicyDenied', code });
+    t.true(
+      refused.reasons.some((text) => /rule "bobs" leaves out process \d+ .*one of its uids is not yours/.test(text)),
+      JSON.stringify(refused),
+    );
+    t.like(daemon.audit()[0], {
+      action: 'ask',
+      verdict: 'deny',
+      asked: 'org.perfbroker.other-user',
+      interactive: true,
+    });
+    t.is(daemon.audit().length, 1);
+  });
+}
+
+privileged('every action that applies is asked, the strongest first, and one no ends it', async (t) => {
+  const { daemon, fake } = await scene(t, (asked) =>
+    asked.answer(asked.question.action === 'org.perfbroker.kernel' ? NO : YES),
+  );
+  const asAlice = { uid: ALICE, socket: daemon.socket };
+  t.is((await runAs(asAlice, openAs, null, 'cpu-clock', true)).code, 'not-authorized');
+  t.deepEqual(
+    fake.questions.map(({ action }) => action),
+    ['org.perfbroker.system-wide', 'org.perfbroker.kernel'],
+  );
+  fake.behaviour = (asked) => asked.answer(YES);
+  t.is((await runAs(asAlice, openAs, null, 'cpu-clock', true)).error, '');
+});
+
+privileged("another user's process is opened where that is authorized and the ceiling has it", async (t) => {
+  const { daemon } = await scene(t, (asked) => asked.answer(YES));
+  const victim = await victimOf(t, BOB);
+  const opened = await runAs({ uid: ALICE, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
+  t.is(opened.error, '');
+  t.true(opened.count > 0);
+  const { daemon: low, fake } = await scene(t, (asked) => asked.answer(YES), { args: ['--ceiling', 'user'] });
+  const refused = await runAs({ uid: ALICE, socket: low.socket }, openAs, victim.pid, 'task-clock:u', true);
+  t.is(refused.error, 'CeilingExceeded');
+  t.deepEqual(fake.questions, [], 'nobody is bothered with what can not be');
+});
+
+privileged('explain says which actions would be asked, and asks nobody', async (t) => {
+  const { daemon, fake } = await scene(t, (asked) => asked.answer(YES));
+  const decision = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
+    const connection = await client.connect();
+    return connection.explain({ targets: [{ system: true }], events: syntax.parseEvents('cpu-clock') });
+  });
+  t.like(decision, {
+    verdict: 'ask',
+    rule: 'ask',
+    actions: ['org.perfbroker.system-wide', 'org.perfbroker.kernel'],
+  });
+  t.true(decision.reasons.length > 0);
+  t.deepEqual(fake.questions, []);
+});
+
+privileged('a client that goes away takes its question back, and leaves nothing behind', async (t) => {
+  let asked: Asked | null = null;
+  const { daemon } = await scene(t, (question) => (asked = question));
+  const victim = await victimOf(t, ALICE);
+  const before = openFds(daemon.parts.broker);
+  const waiting = startAs({ uid: ALICE, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
+  waiting.result.catch(() => undefined);
+  await until(() => asked !== null);
+  waiting.child.kill('SIGKILL');
+  await asked!.over;
+  await until(() => daemon.audit().length > 0);
+  t.like(daemon.audit()[0], { action: 'ask', verdict: 'deny', answer: 'withdrawn' });
+  await until(() => openFds(daemon.parts.broker) <= before);
+  t.is(daemon.audit().length, 1);
+});
+
+privileged('a target that ends while the dialog is up is gone, whatever the answer', async (t) => {
+  let asked: Asked | null = null;
+  const { daemon } = await scene(t, (question) => (asked = question));
+  const victim = await victimOf(t, ALICE);
+  const opening = runAs({ uid: ALICE, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
+  await until(() => asked !== null);
+  await victim.end();
+  asked!.answer(YES);
+  t.like(await opening, { error: 'TargetGone', code: 'exited' });
+});
+
+privileged('a target that becomes another program while the dialog is up is not what was agreed to', async (t) => {
+  let asked: Asked | null = null;
+  const { daemon } = await scene(t, (question) => (asked = question));
+  const victim = await start(ALICE, ALICE, 'trap "exec sleep 60" USR1; while :; do sleep 0.05; done');
+  t.teardown(() => victim.end());
+  const opening = runAs({ uid: ALICE, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
+  await until(() => asked !== null);
+  process.kill(victim.pid, 'SIGUSR1');
+  await until(() => commandLine(victim.pid).startsWith('sleep 60'));
+  asked!.answer(YES);
+  t.like(await opening, { error: 'TargetChanged', code: 'executable' });
+});
+
+privileged('the policy is asked again after the answer: a reload to deny holds', async (t) => {
+  let asked: Asked | null = null;
+  const { daemon } = await scene(t, (question) => (asked = question));
+  const victim = await victimOf(t, ALICE);
+  const opening = runAs({ uid: ALICE, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
+  await until(() => asked !== null);
+  writeFileSync(daemon.policyFile, ALLOW_ADMINISTRATORS);
+  process.kill(daemon.parts.broker, 'SIGHUP');
+  await daemon.logged(/policy reloaded/);
+  asked!.answer(YES);
+  t.like(await opening, { error: 'PolicyDenied', code: 'no-rule' });
+});
+
+privileged('a user who floods the authorizer with questions is refused the fifth, and others are served', async (t) => {
+  const { daemon, fake } = await scene(t, (asked) => {
+    if (asked.question.subject.uid !== ALICE) asked.answer(YES);
+  });
+  const victim = await victimOf(t, ALICE);
+  const flood = startAs(
+    { uid: ALICE, socket: daemon.socket },
+    async ({ client, syntax }, pid) => {
+      const codes = await Promise.all(
+        Array.from({ length: 6 }, async () => {
+          const connection = await client.connect({ timeoutMs: 0 });
+          const request = { targets: [{ pid }], events: syntax.parseEvents('task-clock:u'), allowInteractive: true };
+          const answer = connection.open(request).then(
+            () => 'opened',
+            ({ code }: { code: string }) => code,
+          );
+          return Promise.race([answer, new Promise<string>((r) => setTimeout(() => r('waiting'), 1500))]);
+        }),
+      );
+      return codes.sort();
+    },
+    victim.pid,
+  );
+  await until(() => fake.questions.length === 4);
+  const other = await victimOf(t, BOB);
+  const opened = await runAs({ uid: BOB, socket: daemon.socket }, openAs, other.pid, 'task-clock', true);
+  t.is(opened.error, '');
+  t.deepEqual(await flood.result, [
+    'too-many-questions',
+    'too-many-questions',
+    'waiting',
+    'waiting',
+    'waiting',
+    'waiting',
+  ]);
+});
+
+privileged('a stop does not wait for a human', async (t) => {
+  let asked: Asked | null = null;
+  const { daemon } = await scene(t, (question) => (asked = question));
+  const victim = await victimOf(t, ALICE);
+  const opening = runAs({ uid: ALICE, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
+  await until(() => asked !== null);
+  const began = Date.now();
+  t.is((await daemon.stop()).code, 0);
+  t.true(Date.now() - began < 5000);
+  t.like(await opening, { error: 'Unavailable', code: 'shutting-down' });
+});
+
+privileged('a downgrade asks its own action, and is carried out when that is authorized', async (t) => {
+  const { daemon, fake } = await scene(t, (asked) => asked.answer(NO), { args: [...CEILING, '--with-tracer'] });
+  const victim = await victimOf(t, ALICE);
+  const downgrade = async ({ client }: World, pid: number): Promise<string> => {
+    const connection = await client.connect();
+    try {
+      const request = { target: { pid }, drop: ['all'], noNewPrivs: true, allowInteractive: true };
+      return `${(await connection.downgrade(request)).length}`;
+    } catch (error) {
+      return (error as { code: string }).code;
+    }
+  };
+  const asAlice = { uid: ALICE, socket: daemon.socket };
+  t.is(await runAs(asAlice, downgrade, victim.pid), 'not-authorized');
+  t.like(fake.questions[0], {
+    action: 'org.perfbroker.downgrade',
+    interactive: true,
+    details: { events: 'take all capabilities, set no_new_privs' },
+  });
+  fake.behaviour = (asked) => asked.answer(YES);
+  t.is(await runAs(asAlice, downgrade, victim.pid), '1');
+  t.like(daemon.audit().at(-2), {
+    action: 'downgrade',
+    verdict: 'allow',
+    authorized: ['org.perfbroker.downgrade'],
+  });
+});
+
+privileged(
+  "others' grants: an administrator's action is asked only where a human may be, and then allows",
+  async (t) => {
+    const { daemon, fake } = await scene(t, (asked) => asked.answer(YES));
+    const victim = await victimOf(t, BOB);
+    const grants = async (
+      { client }: World,
+      step: 'list' | 'revoke',
+      id: string,
+      allowInteractive: boolean,
+    ): Promise<string[]> => {
+      const connection = await client.connect();
+      try {
+        if (step === 'revoke') return [`${(await connection.revoke(id, { allowInteractive })).fds}`];
+        return (await connection.listGrants({ all: true, allowInteractive })).map((grant) => grant.id);
+      } catch (error) {
+        return [(error as { code: string }).code];
+      }
+    };
+    const holder = startAs(
+      { uid: BOB, socket: daemon.socket },
+      async ({ client, syntax }, pid) => {
+        const connection = await client.connect();
+        await connection.open({ targets: [{ pid }], events: syntax.parseEvents('task-clock:u') });
+        await new Promise((resolve) => setTimeout(resolve, 60_000));
+      },
+      victim.pid,
+    );
+    holder.result.catch(() => undefined);
+    t.teardown(() => holder.child.kill('SIGKILL'));
+    await until(() => daemon.audit().some(({ action }) => action === 'open'));
+    const asAlice = { uid: ALICE, socket: daemon.socket };
+    const id = String(daemon.audit().find(({ action }) => action === 'open')?.['grant']);
+    t.deepEqual(await runAs(asAlice, grants, 'list', '', false), ['not-administrator']);
+    t.deepEqual(await runAs(asAlice, grants, 'revoke', id, false), ['unknown']);
+    t.deepEqual(fake.questions, []);
+    t.deepEqual(await runAs(asAlice, grants, 'list', '', true), [id]);
+    // A grant that is not there is asked about like one that is.
+    t.deepEqual(await runAs(asAlice, grants, 'revoke', '0'.repeat(24), true), ['unknown']);
+    t.deepEqual(await runAs(asAlice, grants, 'revoke', id, true), ['1']);
+    t.deepEqual(
+      fake.questions.map(({ action, details }) => `${action} ${details['events']}`),
+      ['list', 'revoke', 'revoke'].map((what) => `org.perfbroker.administer ${what}`),
+    );
+    t.like(
+      daemon.audit().find(({ action }) => action === 'revoke'),
+      { verdict: 'allow', grant: id, of: BOB },
+    );
+  },
+);
