@@ -1,0 +1,81 @@
+/** A broker that its socket started ends when there is nothing to do, and nobody notices. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { writeFileSync } from 'node:fs';
+import test from 'ava';
+import { ALICE, runAs, startAs } from '../e2e/as_user.js';
+import { noPrivilege, OPEN_POLICY, startDaemon } from '../e2e/daemon.js';
+import { startActivated } from './activated.js';
+
+const reason = noPrivilege();
+if (reason !== null) console.log(`skipped: ${reason}`);
+const privileged = reason === null ? test : test.skip;
+
+const IDLE = `${OPEN_POLICY}\n[service]\nidle_exit = "1 s"\n`;
+
+privileged('no request is lost or refused while the daemon ends for want of work and is started again', async (t) => {
+  const activated = await startActivated(IDLE);
+  t.teardown(() => activated.end());
+  // Around the moment in which it ends, which is a second after the last connection.
+  const answered = await runAs({ uid: ALICE, socket: activated.socket }, async ({ client }) => {
+    let count = 0;
+    for (const wait of [0, 990, 997, 999, 1000, 1001, 1003, 1010]) {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      const connection = await client.connect();
+      if ((await connection.describe()).caller.uid > 0) count += 1;
+      await connection.close();
+    }
+    return count;
+  });
+  t.is(answered, 8);
+  const ends = activated.events.filter((event) => event.startsWith('ended'));
+  t.true(ends.length >= 1, activated.events.join());
+  t.deepEqual([...new Set(ends)], ['ended 0'], activated.log());
+  t.regex(activated.log(), /ending: idle/);
+});
+
+privileged('a grant and an open connection keep it, and so does a ring that outlives both', async (t) => {
+  const activated = await startActivated(IDLE);
+  t.teardown(() => activated.end());
+  const hoarder = startAs(
+    { uid: ALICE, socket: activated.socket, ulimit: '-l 0' },
+    async ({ client, native, syntax }) => {
+      const { openSync } = await import('node:fs');
+      const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+      const connection = await client.connect();
+      const [event] = syntax.parseEvents('cpu-clock:u');
+      const grant = await connection.open({
+        targets: [{ pid: process.pid, threads: 'leader' }],
+        events: [{ ...event!, sampling: { frequency: 100 }, sampleType: ['ip' as const] }],
+        ringBytes: 1024 * 1024,
+      });
+      const drain = native.createDrain(openSync('/dev/null', 'w'));
+      drain.addRing(grant.events[0]!.fd, 256);
+      await grant.mapped();
+      await wait(2500);
+      await connection.close();
+      await wait(2500);
+      drain.close();
+      return 'unmapped';
+    },
+  );
+  await sleep(5000);
+  t.deepEqual(activated.events.length, 2, activated.events.join());
+  t.is(await hoarder.result, 'unmapped');
+  await activated.ended(1);
+  t.is(activated.events[2], 'ended 0');
+});
+
+privileged('a reload changes when it ends, and a daemon that bound its socket itself never does', async (t) => {
+  const activated = await startActivated(OPEN_POLICY);
+  t.teardown(() => activated.end());
+  const own = await startDaemon({ policy: IDLE, env: { LISTEN_FDS: '1' } });
+  t.teardown(() => own.stop());
+  await runAs({ uid: ALICE, socket: activated.socket }, async ({ client }) => (await client.connect()).close());
+  await sleep(1500);
+  t.is(activated.events.length, 2, 'the default is a minute');
+  writeFileSync(activated.policyFile, IDLE);
+  process.kill(Number(activated.events[1]!.split(' ')[1]), 'SIGHUP');
+  await activated.ended(1);
+  t.is(activated.events[2], 'ended 0');
+  t.is(own.child.exitCode, null, own.log());
+});
