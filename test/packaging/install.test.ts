@@ -1,0 +1,146 @@
+/**
+ * The package is installed, upgraded, removed, installed again and purged with Debian 13's own dpkg, systemd-sysusers,
+ * deb-systemd-helper and nodejs, in a chroot that `test/packaging/rootfs` made. Units do not run there: test/vm has that.
+ */
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { appendFileSync, copyFileSync, existsSync, lstatSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import test from 'ava';
+import { noPrivilege, ROOT } from '../e2e/daemon.js';
+import { buildDeb, noPackaging, temporaryDirectory } from './deb.js';
+
+const ROOTFS = process.env['PERFBROKER_ROOTFS'] ?? join(ROOT, 'build/rootfs/trixie');
+const reason =
+  noPrivilege() ??
+  noPackaging() ??
+  (existsSync(join(ROOTFS, 'usr/bin/dpkg')) ? null : 'needs a root file system: test/packaging/rootfs');
+if (reason !== null) console.log(`skipped: ${reason}`);
+const installing = reason === null ? test.serial : test.skip;
+
+const root = reason === null ? temporaryDirectory() : '';
+const debs: string[] = [];
+
+/** A command inside, with a /proc that ends with it: nothing stays mounted below a directory that is removed afterwards. */
+function inside(...command: string[]): SpawnSyncReturns<string> {
+  return spawnSync(
+    'unshare',
+    [
+      '--mount',
+      'sh',
+      '-c',
+      'mount -t proc -o ro proc "$1/proc" && root=$1 && shift && exec chroot "$root" "$@"',
+      'sh',
+      root,
+      ...command,
+    ],
+    {
+      encoding: 'utf8',
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
+    },
+  );
+}
+
+function dpkg(...args: string[]): string {
+  const run = inside('dpkg', ...args);
+  if (run.status !== 0) throw new Error(`dpkg ${args.join(' ')}: ${run.stdout}${run.stderr}`);
+  return run.stdout + run.stderr;
+}
+
+/** Every file with its mode and owner, but for dpkg's own data and logs. */
+function everything(): string[] {
+  const left = ['./proc', './tmp', './var/log', './var/lib/dpkg', './var/cache'].flatMap((path) => [
+    '-path',
+    path,
+    '-prune',
+    '-o',
+  ]);
+  const run = spawnSync('find', ['.', ...left, '-printf', '%P %y %m %u:%g\\n'], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 64 << 20,
+  });
+  return run.stdout.trimEnd().split('\n').sort();
+}
+
+const file = (path: string): string => readFileSync(join(root, path), 'utf8');
+const enabled = (): string[] =>
+  readdirSync(join(root, 'etc/systemd/system/sockets.target.wants'))
+    .filter((name) => name.startsWith('perfbroker'))
+    .sort();
+
+let before: string[] = [];
+
+if (reason === null) {
+  test.before(() => {
+    const copy = spawnSync('cp', ['-a', `${ROOTFS}/.`, root], { encoding: 'utf8' });
+    if (copy.status !== 0) throw new Error(copy.stderr);
+    for (const version of [[], ['--version', '999.0']]) {
+      const deb = buildDeb(...version);
+      copyFileSync(deb, join(root, 'tmp', basename(deb)));
+      debs.push(`/tmp/${basename(deb)}`);
+    }
+    before = everything();
+  });
+}
+
+installing('it installs: users, sockets enabled, programs and policy at work', (t) => {
+  dpkg('--install', debs[0]!);
+  for (const user of ['perfbroker', 'perfbroker-opener', 'perfbroker-tracer', 'perfbroker-bus']) {
+    t.regex(file('etc/passwd'), new RegExp(`^${user}:x:\\d+:\\d+:[^:]*:/:/usr/sbin/nologin$`, 'm'));
+    t.regex(file('etc/shadow'), new RegExp(`^${user}:!`, 'm'), 'locked');
+  }
+  t.regex(file('etc/group'), /^perfbroker:x:\d+:$/m);
+  t.deepEqual(enabled(), ['perfbroker-bus.socket', 'perfbroker.socket']);
+  t.regex(inside('perfbroker', '--version').stdout, /^\d+\.\d+\.\d+\n$/);
+  t.regex(inside('perfbrokerd', '--version').stdout, /^perfbrokerd \d+\.\d+\.\d+\n$/);
+  const check = inside('perfbroker', 'policy', 'check', '/etc/perfbroker/policy.toml');
+  t.is(check.status, 0, check.stdout + check.stderr);
+  t.is(inside('dpkg', '--verify', 'perfbroker').stdout, '');
+  t.is(lstatSync(join(root, 'run/perfbroker')).mode & 0o7777, 0o755);
+});
+
+installing('node of this Debian loads the addons', (t) => {
+  const run = inside(
+    'node',
+    '-e',
+    "console.log(require('/usr/libexec/perfbroker/node_modules/posix').getpwnam('perfbroker').name, typeof require('/usr/libexec/perfbroker/dist/native/perfbroker.node').connectUnix)",
+  );
+  t.is(run.stdout, 'perfbroker function\n', run.stderr);
+});
+
+installing('an upgrade keeps a changed policy, drop-ins, and what the administrator disabled', (t) => {
+  appendFileSync(join(root, 'etc/perfbroker/policy.toml'), '# ours\n');
+  writeFileSync(join(root, 'etc/perfbroker/policy.d/10-ours.toml'), '# ours\n');
+  t.is(inside('systemctl', 'disable', 'perfbroker-bus.socket').status, 0);
+  dpkg('--install', debs[1]!);
+  t.regex(inside('dpkg-query', '-W', 'perfbroker').stdout, /\t999\.0\n/);
+  t.regex(file('etc/perfbroker/policy.toml'), /# ours\n$/);
+  t.is(file('etc/perfbroker/policy.d/10-ours.toml'), '# ours\n');
+  t.deepEqual(enabled(), ['perfbroker.socket']);
+});
+
+installing('removed and installed again, it has its configuration back', (t) => {
+  dpkg('--remove', 'perfbroker');
+  t.false(existsSync(join(root, 'usr/libexec/perfbroker')));
+  t.regex(file('etc/perfbroker/policy.toml'), /# ours\n$/);
+  dpkg('--install', debs[1]!);
+  t.regex(file('etc/perfbroker/policy.toml'), /# ours\n$/);
+  t.deepEqual(enabled(), ['perfbroker.socket']);
+});
+
+installing('a purge leaves the locked users, what the administrator wrote, and nothing else', (t) => {
+  dpkg('--purge', 'perfbroker');
+  const after = new Set(everything());
+  const known = new Set(before);
+  const added = [...after].filter((line) => !known.has(line));
+  t.deepEqual(added, [
+    'etc/perfbroker d 755 root:root',
+    'etc/perfbroker/policy.d d 755 root:root',
+    'etc/perfbroker/policy.d/10-ours.toml f 644 root:root',
+  ]);
+  t.deepEqual(
+    before.filter((line) => !after.has(line)),
+    [],
+  );
+  t.regex(file('etc/shadow'), /^perfbroker:!/m);
+});
