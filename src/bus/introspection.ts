@@ -46,8 +46,7 @@ function property(name: string, type: string, annotation: string): string {
   return `    <property name="${name}" type="${type}" access="read">\n      ${annotation}\n    </property>\n`;
 }
 
-/** The interfaces of /org/perfbroker/Broker1. */
-export const BROKER_XML: string = `  <!--
+const brokerXml = `  <!--
     org.perfbroker.Broker1: perf events for the processes that a policy approves.
 
     Dictionaries have the keys of the Varlink interface org.perfbroker.Broker (docs/protocol.md); numbers of any integer
@@ -123,8 +122,10 @@ ${property('Grants', 'u', silent)}  </interface>
   </interface>
 ${PROPERTIES}${COMMON}`;
 
-/** The interfaces of /org/perfbroker/Broker1/grants/ID. */
-export const GRANT_XML: string = `  <!--
+/** The interfaces of /org/perfbroker/Broker1. */
+export const BROKER_XML: string = brokerXml;
+
+const grantXml = `  <!--
     org.perfbroker.Grant1: one live grant, visible to the user it was made for and to root. LeaseSeconds is 0 for a
     grant without end; AgeSeconds and RingBytes change without a signal.
   -->
@@ -137,6 +138,9 @@ export const GRANT_XML: string = `  <!--
     </method>
 ${property('Id', 's', unchanging)}${property('Uid', 'u', unchanging)}${property('Pid', 'u', unchanging)}${property('Executable', 's', unchanging)}${property('Targets', 'as', unchanging)}${property('Events', 'u', unchanging)}${property('Fds', 'u', unchanging)}${property('RingBytes', 't', silent)}${property('Rule', 's', unchanging)}${property('AgeSeconds', 't', silent)}${property('LeaseSeconds', 't', unchanging)}  </interface>
 ${PROPERTIES}${COMMON}`;
+
+/** The interfaces of /org/perfbroker/Broker1/grants/ID. */
+export const GRANT_XML: string = grantXml;
 
 /** An object that is there for its children alone. */
 export const FOLDER_XML: string = COMMON;

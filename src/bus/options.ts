@@ -16,7 +16,7 @@ export interface BusOptions {
   readonly logLevel: LogLevel;
 }
 
-export const HELP: string = `Usage: perfbroker-bus [OPTION]...
+const text = `Usage: perfbroker-bus [OPTION]...
 The D-Bus front end of perfbroker: serves org.perfbroker.Broker1 as a client of the broker, and asks polkit for it.
 
   --socket PATH       the broker's socket (default: $PERFBROKER_SOCKET, else ${DEFAULT_SOCKET})
@@ -33,6 +33,8 @@ Exit codes:
   2  wrong options
   4  refused to start: it has a privilege
 `;
+/** What --help prints. */
+export const HELP: string = text;
 
 /** @returns what to print instead, for --help and --version @throws Error for options that are not there */
 export function parseOptions(

@@ -144,7 +144,7 @@ function toValue(definition: Interface, type: Type, value: unknown): unknown {
     case 'map':
       return Object.fromEntries(
         Object.entries(value as object).map(([key, item]) => [key, toValue(definition, type.element, item)]),
-      ) as unknown;
+      );
     case 'reference':
       return toValue(definition, resolve(definition, type.name), value);
     case 'struct':

@@ -54,8 +54,8 @@ const DBusBuffer = require('dbus-next/lib/dbus-buffer.js') as new (
 const [headerArray] = require('dbus-next/lib/header-signature.json') as [{ child: [object] }];
 const { headerTypeName } = require('dbus-next/lib/constants.js') as { headerTypeName: (string | null)[] };
 const { marshallMessage, messageToJsFmt } = require('dbus-next/lib/marshall-compat.js') as {
-  marshallMessage(message: dbus.Message): [Buffer, unknown[]];
-  messageToJsFmt(message: dbus.MessageLike): dbus.MessageLike;
+  readonly marshallMessage: (message: dbus.Message) => [Buffer, unknown[]];
+  readonly messageToJsFmt: (message: dbus.MessageLike) => dbus.MessageLike;
 };
 
 interface Header {
@@ -78,7 +78,6 @@ export class Wire extends EventEmitter<WireEvents> {
   constructor(path: string) {
     super();
     this.stream = createConnection(path);
-    // node's default; said here since the fd passing of the bus hangs on it.
     this.stream.setNoDelay(true);
     this.stream.on('connect', () => this.stream.write(`\0AUTH EXTERNAL ${hex(String(process.getuid?.() ?? 0))}\r\n`));
     this.stream.on('data', (chunk) => this.#onData(chunk));

@@ -40,7 +40,7 @@ function setUp(limits: Partial<CallerLimits> = {}): { driver: FakeDriver; caller
 
 async function refused(t: ExecutionContext, call: Promise<unknown>, name: StandardError): Promise<void> {
   const error = await t.throwsAsync(call, { instanceOf: CallError });
-  t.is((error as CallError).error, name);
+  t.is(error.error, name);
 }
 
 const pidfds = (): number => readdirSync('/proc/self/fd').length;

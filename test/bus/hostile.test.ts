@@ -1,7 +1,7 @@
 /** What strangers on the bus send, and a front end that goes on as if nothing had been. */
 import { openSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import dbus from 'dbus-next';
+import type dbus from 'dbus-next';
 import { native } from '#dist/native.js';
 import { skip } from '../e2e/daemon.js';
 import { startFakeBroker, type FakeBroker } from './fake_broker.js';
@@ -85,8 +85,8 @@ test('an fd without a place in a header field that nobody knows harms nobody', a
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   // dbus-daemon 1.14 passes unknown fields on.
-  world.raw.send(world.raw.pack({ ...EXPLAIN, extra: [[99, 'h', 3]] }).bytes);
-  world.raw.send(world.raw.pack({ ...EXPLAIN, extra: [[99, 's', 'x'.repeat(200_000)]] }).bytes);
+  await world.raw.send(world.raw.pack({ ...EXPLAIN, extra: [[99, 'h', 3]] }).bytes);
+  await world.raw.send(world.raw.pack({ ...EXPLAIN, extra: [[99, 's', 'x'.repeat(200_000)]] }).bytes);
   const reply = await world.raw.ask({ ...EXPLAIN, extra: [[99, 's', 'x']] });
   t.is(reply?.errorName, 'org.freedesktop.DBus.Error.InvalidArgs');
   await unharmed(t, world, reply);
@@ -294,4 +294,3 @@ test('callers that come, call and vanish are forgotten', async (t) => {
   await world.raw.until(() => openFds(world.pid) <= before);
   await unharmed(t, world);
 });
-void dbus;

@@ -113,7 +113,7 @@ export class RawClient {
     let rest = bytes;
     let along = fds;
     while (rest.length > 0 && !this.#ended) {
-      let sent: number | null = null;
+      let sent: number | null;
       try {
         sent = native.sendMessage(this.#socket, rest, along);
       } catch {
