@@ -1,9 +1,12 @@
 /** Options that the documents mention exist, and those of perfbrokerd are all in its manual page. */
 import test from 'ava';
+import { HELP as FRONT_END_HELP } from '#dist/bus/options.js';
 import { blocks, help, longOptions, MAN_PAGES, MARKDOWN, prose, type Document } from './documents.js';
 
 const COMMANDS = ['record', 'stat', 'report', 'explain', 'describe', 'grants', 'revoke', 'downgrade', 'run', 'policy'];
 const daemon = longOptions(help('perfbrokerd'));
+const frontEnd = longOptions(help('perfbroker-bus'));
+const frontEnd = longOptions(FRONT_END_HELP);
 const general = longOptions(help('perfbroker'));
 const byCommand = new Map(COMMANDS.map((name) => [name, longOptions(help('perfbroker', name))]));
 const known = new Set([...daemon, ...general, ...[...byCommand.values()].flatMap((options) => [...options])]);
@@ -50,7 +53,7 @@ test('the command lines of the README are looked at', (t) => {
 for (const { path, text } of MAN_PAGES) {
   test(`every option that ${path} mentions exists`, (t) => {
     const plain = text.replaceAll('\\-', '-');
-    const allowed = path.endsWith('.8') ? daemon : known;
+    const allowed = path.endsWith('perfbroker-bus.8') ? frontEnd : path.endsWith('.8') ? daemon : known;
     t.deepEqual(
       [...longOptions(plain)].filter((option) => !allowed.has(option)),
       [],
@@ -66,6 +69,16 @@ test('perfbrokerd(8) has every option and exit code that --help has', (t) => {
     [],
   );
   for (const [, code] of help('perfbrokerd').matchAll(/^ {2}(\d) {2}/gm)) t.true(page.includes(`.B ${code}\n`), code);
+});
+
+test('perfbroker-bus(8) has every option and exit code that --help has', (t) => {
+  const page = MAN_PAGES.find(({ path }) => path.endsWith('perfbroker-bus.8'))!.text.replaceAll('\\-', '-');
+  const there = longOptions(page);
+  t.deepEqual(
+    [...frontEnd].filter((option) => !there.has(option)),
+    [],
+  );
+  for (const [, code] of FRONT_END_HELP.matchAll(/^ {2}(\d) {2}/gm)) t.true(page.includes(`.B ${code}\n`), code);
 });
 
 test('perfbroker(1) has every command', (t) => {
