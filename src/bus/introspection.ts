@@ -126,7 +126,7 @@ ${PROPERTIES}${COMMON}`;
 export const BROKER_XML: string = brokerXml;
 
 const grantXml = `  <!--
-    org.perfbroker.Grant1: one live grant, visible to the user it was made for and to root. LeaseSeconds is 0 for a
+    org.perfbroker.Grant1: one live grant, visible to the user it was made for and to administrators. LeaseSeconds is 0 for a
     grant without end; AgeSeconds and RingBytes change without a signal.
   -->
   <interface name="org.perfbroker.Grant1">

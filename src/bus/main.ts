@@ -67,7 +67,7 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
   const callers = new Callers(driver, log);
   const broker = new BrokerCalls(options.socket);
   const grants = new GrantList(broker);
-  const watch = new GrantWatch(options.socket, log, (change) => announce(bus, callers, change));
+  const watch = new GrantWatch(options.socket, log, (change) => announce(bus, callers, grants, change));
   const authorizer = startAuthorizer(options, new PolkitAuthority(bus), log);
   const idle = new IdleTimer({
     afterMs: options.idleExit * 1000,
@@ -92,7 +92,8 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
     log.info(`ending: ${reason}`);
     idle.stop();
     const deadline = setTimeout(() => process.exit(0), GRACE_MS);
-    await driver.releaseName(BUS_NAME);
+    // A bus that does not even answer this has no name to give back.
+    await driver.releaseName(BUS_NAME).catch((error: unknown) => log.warn((error as Error).message));
     while (callers.calls > 0) await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
     authorizer?.close();
     watch.close();

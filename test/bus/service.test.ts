@@ -1,6 +1,8 @@
 /** org.perfbroker.Broker1 as callers see it, over a real bus; the broker behind it is a stand-in. */
 import { once } from 'node:events';
-import { unlinkSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, unlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import dbus from 'dbus-next';
 import { readableTree } from '../e2e/as_user.js';
@@ -266,6 +268,37 @@ test('a grant that a broken broker lists for the wrong user is not shown', async
   t.is(stdout.trim(), '({},)'.replace('{}', '@a{oa{sa{sv}}} {}'));
 });
 
+test('root that the broker does not take for an administrator sees its own grants alone', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const { broker, caller } = await setUp(t);
+  broker.grants = [grantOf(0, 'aa'), grantOf(USERS.member, 'bb')];
+  const list = broker.handlers['ListGrants']!;
+  broker.handlers['ListGrants'] = (asked, reply) =>
+    asked.parameters['all'] === true
+      ? void reply.error('PolicyDenied', {
+          code: 'not-administrator',
+          message: '',
+          errno: 0,
+          cause: '',
+          remedy: '',
+          reasons: [],
+        })
+      : list(asked, reply);
+  const [all] = await call(caller, 'GetManagedObjects', '', [], {
+    interface: 'org.freedesktop.DBus.ObjectManager',
+  });
+  t.deepEqual(Object.keys(all as object), [grantPath('aa')]);
+  const seen: string[] = [];
+  caller.on('message', ({ type, member, body }) => {
+    if (type === dbus.MessageType.SIGNAL && member === 'GrantAdded') seen.push(String((body as unknown[])[1]));
+  });
+  broker.announce('added', grantOf(USERS.member, 'cc'));
+  broker.announce('added', grantOf(0, 'dd'));
+  await until(() => seen.length > 0);
+  await call(caller, 'Explain', 'aa{sv}aa{sv}a{sv}', request(1));
+  t.deepEqual(seen, ['dd']);
+});
+
 test('signals tell of a grant those who have called and may see it, and nobody else', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
@@ -424,6 +457,11 @@ test('it does not start with a privilege, nor as root', async (t) => {
   const asRoot = launchFrontEnd(bus, { socket: '/nowhere', user: 'root' });
   t.is((await asRoot.exit).code, 4);
   t.regex(asRoot.log(), /has a privilege: CapPrm is/);
+  const program = `${readableTree()}/dist/bus/main.js`;
+  const ambient = ['setpriv', '--reuid=60913', '--regid=60913', '--clear-groups', '--inh-caps=+sys_nice'];
+  const capable = await bus.run([...ambient, '--ambient-caps=+sys_nice', process.execPath, program]);
+  t.is(capable.code, 4);
+  t.regex(capable.stderr, /has a privilege: CapEff is 0+800000/);
 });
 
 test('it ends when idle, with the name given back, and not while a grant lives', async (t) => {
@@ -445,4 +483,30 @@ test('a signal ends it in order, a lost bus with an error', async (t) => {
   const second = await startFrontEnd(first.bus, { socket: first.broker.socket });
   await first.bus.close();
   t.not((await second.exit).code, 0);
+});
+
+test('a service that the bus starts by itself loses no call when it ends for idleness and is started again', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const program = `${readableTree()}/dist/bus/main.js`;
+  const identity = '--reuid=60913 --regid=60913 --clear-groups --inh-caps=-all --no-new-privs';
+  const socket = join(mkdtempSync(join(tmpdir(), 'perfbroker-bus-')), 'broker.sock');
+  t.teardown(() => rmSync(dirname(socket), { recursive: true }));
+  chmodSync(dirname(socket), 0o755);
+  const bus = await startPrivateBus(t, {
+    policyFiles: POLICY_FILES,
+    polkit: false,
+    services: {
+      [NAME]: `[D-BUS Service]\nName=${NAME}\nUser=root\nExec=/usr/bin/setpriv ${identity} ${process.execPath} ${program} --socket ${socket} --idle-exit 1\n`,
+    },
+  });
+  const broker = startFakeBroker(dirname(socket));
+  t.teardown(() => broker.close());
+  const caller = await bus.connect();
+  for (const pause of [0, 980, 1000, 1010, 1020, 1040, 1100]) {
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    const answers = await Promise.all([1, 2, 3].map(() => call(caller, 'Explain', 'aa{sv}aa{sv}a{sv}', request(1))));
+    t.is(answers.length, 3);
+  }
+  t.is(broker.calls.filter(({ method }) => method === 'Explain').length, 21);
+  t.true(broker.calls.filter(({ method }) => method === 'WatchGrants').length > 1, 'it was started again');
 });
