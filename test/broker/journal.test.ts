@@ -1,4 +1,4 @@
-import { fstatSync } from 'node:fs';
+import { fstatSync, readFileSync } from 'node:fs';
 import test from 'ava';
 import { AuditLog } from '#dist/broker/audit.js';
 import { auditEntry, MESSAGE_IDS } from '#dist/broker/audit_entry.js';
@@ -94,6 +94,12 @@ test('an audit record has fields to search by, its message id and the record its
   t.is(record['time'], '1970-01-01T00:00:00.000Z');
   t.deepEqual(record['targets'], [TARGET, { name: 'system' }]);
   for (const [name] of fields) t.regex(name, /^[A-Z][A-Z0-9_]{0,63}$/);
+});
+
+test('docs/systemd.md lists every message id beside its action', (t) => {
+  const text = readFileSync(new URL('../../../docs/systemd.md', import.meta.url), 'utf8');
+  const listed = [...text.matchAll(/^\| `(\w+)` +\| `([0-9a-f]{32})` +\|/gm)].map(([, action, id]) => [action, id]);
+  t.deepEqual(Object.fromEntries(listed), MESSAGE_IDS);
 });
 
 test('message ids are 128-bit numbers of which none is used twice', (t) => {
