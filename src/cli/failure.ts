@@ -10,6 +10,8 @@ export const ExitCode = {
   unreachable: 3,
   /** CMD could not be started; 126 and 127 as a shell has them. */
   cannotStart: 125,
+  /** 128 + SIGINT, as a shell reports it. */
+  interrupted: 130,
 } as const;
 
 /** The command line makes no sense. */

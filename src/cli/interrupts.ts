@@ -1,5 +1,4 @@
-/** 128 + SIGINT, as a shell reports it. */
-const INTERRUPTED = 130;
+import { ExitCode } from './failure.js';
 
 /**
  * The first SIGINT, SIGTERM or SIGHUP ends what runs in order, the second quits at once.
@@ -10,7 +9,7 @@ export function watchInterrupts(onQuit: () => void = () => undefined): { signal:
   const onSignal = (): void => {
     if (controller.signal.aborted) {
       onQuit();
-      process.exit(INTERRUPTED);
+      process.exit(ExitCode.interrupted);
     }
     controller.abort();
   };

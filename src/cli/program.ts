@@ -29,6 +29,10 @@ const COMMANDS: Readonly<Record<string, { summary: string; alias?: string; load:
     summary: 'take capabilities from a running process',
     load: () => import('./commands/downgrade.js'),
   },
+  redeem: {
+    summary: 'carry out what a ticket of the D-Bus interface stands for',
+    load: () => import('./commands/redeem.js'),
+  },
   policy: { summary: 'check a policy file', load: () => import('./commands/policy.js') },
 };
 

@@ -160,7 +160,9 @@ test('whoever else listens there is not asked', async (t) => {
 
 test('a question that is taken back is hung up, and the answer is no yes', async (t) => {
   let over: Promise<void> = Promise.resolve();
-  const { authorizer, fake } = pair(t, (asked) => (over = asked.over));
+  const { authorizer, fake } = pair(t, (asked) => {
+    ({ over } = asked);
+  });
   const controller = new AbortController();
   const answer = authorizer.ask(question({ interactive: true }), controller.signal);
   while (fake.questions.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));

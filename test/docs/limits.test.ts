@@ -35,6 +35,8 @@ function constant(path: string, name: string): number {
 }
 
 const SERVER = 'src/broker/server.ts';
+const AUTHORIZER = 'src/broker/authorizer.ts';
+const TICKETS = 'src/broker/tickets.ts';
 const CONNECTION = 'src/varlink/connection.ts';
 const rows: readonly [row: string, value: () => number][] = [
   ['bytes of a message to the broker', () => constant(SERVER, 'messageBytes')],
@@ -53,6 +55,16 @@ const rows: readonly [row: string, value: () => number][] = [
   ['rings mapped in advance, of all users', () => constant('native/monitor/protocol.h', 'kMaxRings')],
   ['bytes mapped in advance, of all users', () => MAX_PREMAP_BYTES],
   ['threads born between counting and attaching', () => constant('src/broker/open_grant.ts', 'SPARE_FDS')],
+  ['connections of the D-Bus front end', () => constant(SERVER, 'MAX_FRONT_END_CONNECTIONS')],
+  ['open questions of a user', () => constant(AUTHORIZER, 'MAX_QUESTIONS_PER_USER')],
+  ['open questions of all users', () => constant(AUTHORIZER, 'MAX_QUESTIONS')],
+  ['time for a human to answer', () => constant(AUTHORIZER, 'INTERACTIVE_MS')],
+  ['time for polkit to answer by itself', () => constant(AUTHORIZER, 'OTHERWISE_MS')],
+  ['life of a ticket', () => constant(TICKETS, 'TICKET_SECONDS') * 1000],
+  ['tickets of a user', () => constant(TICKETS, 'MAX_TICKETS_PER_USER')],
+  ['tickets of all users', () => constant(TICKETS, 'MAX_TICKETS')],
+  ['targets that tickets of a user hold', () => constant(TICKETS, 'MAX_FDS_PER_USER')],
+  ['targets that tickets of all users hold', () => constant(TICKETS, 'MAX_FDS')],
 ];
 
 for (const [row, value] of rows) {

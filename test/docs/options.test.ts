@@ -2,7 +2,19 @@
 import test from 'ava';
 import { blocks, help, longOptions, MAN_PAGES, MARKDOWN, prose, type Document } from './documents.js';
 
-const COMMANDS = ['record', 'stat', 'report', 'explain', 'describe', 'grants', 'revoke', 'redeem', 'downgrade', 'run', 'policy'];
+const COMMANDS = [
+  'record',
+  'stat',
+  'report',
+  'explain',
+  'describe',
+  'grants',
+  'revoke',
+  'redeem',
+  'downgrade',
+  'run',
+  'policy',
+];
 const daemon = longOptions(help('perfbrokerd'));
 const frontEnd = longOptions(help('perfbroker-bus'));
 const general = longOptions(help('perfbroker'));
@@ -76,7 +88,8 @@ test('perfbroker-bus(8) has every option and exit code that --help has', (t) => 
     [...frontEnd].filter((option) => !there.has(option)),
     [],
   );
-  for (const [, code] of help('perfbroker-bus').matchAll(/^ {2}(\d) {2}/gm)) t.true(page.includes(`.B ${code}\n`), code);
+  for (const [, code] of help('perfbroker-bus').matchAll(/^ {2}(\d) {2}/gm))
+    t.true(page.includes(`.B ${code}\n`), code);
 });
 
 test('perfbroker(1) has every command', (t) => {

@@ -74,8 +74,11 @@ const openAs = async (
       allowInteractive,
     });
     for (const event of grant.events) event.enable();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const count = grant.events.reduce((sum, event) => sum + Number(event.read()[0]), 0);
+    let count = 0;
+    for (const end = Date.now() + 20_000; count === 0 && Date.now() < end;) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      count = grant.events.reduce((sum, event) => sum + Number(event.read()[0]), 0);
+    }
     await connection.close();
     return { error: '', code: '', message: '', reasons: [], count };
   } catch (thrown) {
@@ -302,7 +305,7 @@ privileged('a downgrade asks its own action, and is carried out when that is aut
   const downgrade = async ({ client }: World, pid: number): Promise<string> => {
     const connection = await client.connect();
     try {
-      const request = { target: { pid }, drop: ['all'], noNewPrivs: true, allowInteractive: true };
+      const request = { target: { pid }, drop: ['all'], noNewPrivs: true, allowInteractive: true, deadlineMs: 10_000 };
       return `${(await connection.downgrade(request)).length}`;
     } catch (error) {
       return (error as { code: string }).code;

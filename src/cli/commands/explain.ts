@@ -72,7 +72,7 @@ async function run(options: ExplainOptions): Promise<number> {
   return decision.verdict === 'allow' ? ExitCode.ok : ExitCode.failed;
 }
 
-function decisionText({ verdict, rule, where, classes, reasons, limits }: Decision): string {
+function decisionText({ verdict, rule, where, classes, reasons, limits, actions }: Decision): string {
   const rows = [['verdict:', verdict]];
   if (rule !== undefined) rows.push(['rule:', where === undefined ? rule : `${rule} (${where})`]);
   rows.push(['classes:', classes.join(', ')]);
@@ -80,6 +80,7 @@ function decisionText({ verdict, rule, where, classes, reasons, limits }: Decisi
     const text = Object.entries(limits).map(([name, value]) => `${name} ${value}`);
     rows.push(['limits:', text.join(', ')]);
   }
+  if (actions !== undefined) rows.push(['asks:', `polkit: ${actions.join(', ')}`]);
   for (const [index, reason] of reasons.entries()) rows.push([index === 0 ? 'reasons:' : '', reason.text]);
   return table(rows);
 }

@@ -1,31 +1,63 @@
 import type { Command } from 'commander';
-import type { GrantRecord } from '../../client/index.js';
+import { watchGrants, type GrantChange, type GrantRecord } from '../../client/index.js';
+import { addAsking, mayAsk, whileAsking, type AskingOptions } from '../asking.js';
 import { withBroker } from '../broker.js';
 import { printable } from '../failure.js';
+import { watchInterrupts } from '../interrupts.js';
 import { byteText, table } from '../text.js';
 import { print } from '../output.js';
 
-interface GrantsOptions {
+interface GrantsOptions extends AskingOptions {
   readonly socket?: string;
   readonly all?: true;
+  readonly follow?: true;
   readonly json?: true;
 }
 
 const HELP = `
 Examples:
-  perfbroker grants          your own
-  perfbroker grants --all    everyone's (administrators)`;
+  perfbroker grants             your own
+  perfbroker grants --all       everyone's (administrators, and whom polkit takes for one)
+  perfbroker grants --follow    a line for each that begins or ends, until Ctrl-C`;
 
 export function define(command: Command): void {
-  command
+  addAsking(command)
     .option('--all', "everyone's, for administrators")
-    .option('-j, --json', 'print JSON')
+    .option('-f, --follow', 'print what begins and ends, until Ctrl-C')
+    .option('-j, --json', 'print JSON; with --follow one object a line')
     .addHelpText('after', HELP)
     .action(async () => {
       const options = command.optsWithGlobals<GrantsOptions>();
-      const grants = await withBroker(options.socket, (client) => client.listGrants({ all: options.all === true }));
-      print(options.json === true ? `${JSON.stringify(grants, null, 2)}\n` : printable(textOf(grants)));
+      await (options.follow === true ? follow(options) : list(options));
     });
+}
+
+async function list(options: GrantsOptions): Promise<void> {
+  const all = options.all === true;
+  // One's own are nobody else's business.
+  const asks = all && mayAsk(options);
+  const grants = await withBroker(options.socket, (client) =>
+    whileAsking(asks, client.listGrants({ all, allowInteractive: asks })),
+  );
+  print(options.json === true ? `${JSON.stringify(grants, null, 2)}\n` : printable(textOf(grants)));
+}
+
+async function follow({ socket, all, json }: GrantsOptions): Promise<void> {
+  const { signal, dispose } = watchInterrupts();
+  try {
+    const changes = watchGrants({ ...(socket === undefined ? {} : { socket }), all: all === true, signal });
+    for await (const change of changes)
+      print(json === true ? `${JSON.stringify(change)}\n` : printable(changeText(change)));
+  } finally {
+    dispose();
+  }
+}
+
+function changeText({ change, grant, reason }: GrantChange): string {
+  if (grant === undefined) return 'No grants.\n';
+  const { id, uid, pid, executable, fds, rule, targets } = grant;
+  const why = reason === undefined ? '' : ` (${reason})`;
+  return `${change}${why}: ${id} of uid ${uid}, pid ${pid} ${executable}: ${fds} fds by ${rule} on ${targets.join(', ')}\n`;
 }
 
 function textOf(grants: readonly GrantRecord[]): string {

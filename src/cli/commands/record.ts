@@ -6,6 +6,7 @@ import { recordingEvents } from '../../collector/event_defaults.js';
 import { writeFolded } from '../../collector/folded_file.js';
 import { record } from '../../collector/session.js';
 import { eventName } from '../../model/event_syntax.js';
+import { addAsking, askingOpener, mayAsk, type AskingOptions } from '../asking.js';
 import { withBroker } from '../broker.js';
 import { ExitCode, UsageError } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
@@ -17,7 +18,7 @@ import { addSelectors, selectionOf } from '../selectors.js';
 import { startWorkload } from '../start_workload.js';
 import { printError } from '../output.js';
 
-interface RecordOptions extends SelectorOptions, RecordingOptions {
+interface RecordOptions extends SelectorOptions, RecordingOptions, AskingOptions {
   readonly socket?: string;
 }
 
@@ -39,7 +40,7 @@ export function define(command: Command): void {
     '[CMD...]',
     'command to run and observe; with -p, -t, -a or --cgroup it only sets the time',
   );
-  addRecordingOptions(observing)
+  addAsking(addRecordingOptions(observing))
     .passThroughOptions()
     .addHelpText('after', HELP)
     .action(async (words: string[]) => {
@@ -77,7 +78,8 @@ async function run(words: readonly string[], options: RecordOptions): Promise<nu
       const progress = new Progress();
       try {
         const observed = workload !== undefined && selection.targets.length === 0;
-        const summary = await record(client, {
+        const opener = askingOpener(client, mayAsk(options), interrupts.signal);
+        const summary = await record(opener, {
           ...common,
           targets: observed ? [{ pid: workload.pid }] : selection.targets,
           events: recordingEvents(bare, { ...style, enableOnExec: observed }),

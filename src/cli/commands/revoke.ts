@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addAsking, mayAsk, whileAsking, type AskingOptions } from '../asking.js';
 import { withBroker } from '../broker.js';
 import { printable } from '../failure.js';
 import { print } from '../output.js';
@@ -10,12 +11,15 @@ Example:
   perfbroker revoke ID       an id that perfbroker grants printed`;
 
 export function define(command: Command): void {
-  command
+  addAsking(command)
     .argument('<ID>', 'the grant')
     .addHelpText('after', HELP)
     .action(async (id: string) => {
-      const { socket } = command.optsWithGlobals<{ socket?: string }>();
-      const { fds, disabled, kept } = await withBroker(socket, (client) => client.revoke(id));
+      const { socket, ...asking } = command.optsWithGlobals<{ socket?: string } & AskingOptions>();
+      const asks = mayAsk(asking);
+      const { fds, disabled, kept } = await withBroker(socket, (client) =>
+        whileAsking(asks, client.revoke(id, { allowInteractive: asks })),
+      );
       print(printable(`${id}: ${disabled} of ${fds} events switched off\n${kept}\n`));
     });
 }

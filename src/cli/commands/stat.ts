@@ -12,6 +12,7 @@ import { BrokerError } from '../../model/errors.js';
 import type { EventSpec } from '../../model/event.js';
 import { eventName, withCounting } from '../../model/event_syntax.js';
 import { parseSeconds, parseWhole } from '../arguments.js';
+import { addAsking, askingOpener, mayAsk, type AskingOptions } from '../asking.js';
 import { withBroker } from '../broker.js';
 import { collectEvents, eventsFrom } from '../event_option.js';
 import { ExitCode, UsageError } from '../failure.js';
@@ -23,7 +24,7 @@ import type { CountedEvent } from '../stat_table.js';
 import { intervalLines, jsonLines, statTable } from '../stat_table.js';
 import { printError } from '../output.js';
 
-interface StatOptions extends SelectorOptions {
+interface StatOptions extends SelectorOptions, AskingOptions {
   readonly socket?: string;
   readonly event?: string;
   readonly intervalPrint?: string;
@@ -48,7 +49,7 @@ Examples:
   perfbroker stat --json -- ./program                one JSON object a line, keys as perf stat -j`;
 
 export function define(command: Command): void {
-  addSelectors(command)
+  addAsking(addSelectors(command))
     .argument('[CMD...]', 'command to run and count; with -p, -t, -a or --cgroup it only sets the time')
     .option('-e, --event <EVENTS>', 'events', collectEvents)
     .option('-I, --interval-print <MS>', 'print what was counted every so many milliseconds')
@@ -82,7 +83,13 @@ async function run(words: readonly string[], options: StatOptions): Promise<numb
     return await withBroker(options.socket, async (client) => {
       const workload = words.length > 0 ? await startWorkload(words) : undefined;
       try {
-        const { counters, events } = await openCounters(client, selection, workload, asked);
+        const { counters, events } = await openCounters(client, {
+          selection,
+          workload,
+          asked,
+          asks: mayAsk(options),
+          interrupt: interrupts.signal,
+        });
         try {
           await count(
             counters,
@@ -109,30 +116,45 @@ async function run(words: readonly string[], options: StatOptions): Promise<numb
   }
 }
 
+interface Wish {
+  readonly selection: Selection;
+  readonly workload: Workload | undefined;
+  /** Absent: the default events. */
+  readonly asked: readonly EventSpec[] | undefined;
+  /** Whether a human may be asked. */
+  readonly asks: boolean;
+  readonly interrupt: AbortSignal;
+}
+
 /** The default events include the kernel's side where policy allows it, as perf's do; where it does not, the user's alone. */
 async function openCounters(
   client: Client,
-  selection: Selection,
-  workload: Workload | undefined,
-  asked: readonly EventSpec[] | undefined,
+  { selection, workload, asked, asks, interrupt }: Wish,
 ): Promise<{ counters: Counters; events: readonly EventSpec[] }> {
   const observed = workload !== undefined && selection.targets.length === 0;
-  const open = async (bare: readonly EventSpec[]): Promise<{ counters: Counters; events: readonly EventSpec[] }> => {
-    const counters = await Counters.open(client, {
+  const open = async (
+    bare: readonly EventSpec[],
+    mayAskNow: boolean,
+  ): Promise<{ counters: Counters; events: readonly EventSpec[] }> => {
+    const counters = await Counters.open(askingOpener(client, mayAskNow, interrupt), {
       targets: observed ? [{ pid: workload.pid }] : selection.targets,
       events: withCounting(bare, { inherit: selection.inherit, enableOnExec: observed }),
       ...(selection.cpus === undefined ? {} : { cpus: selection.cpus }),
     });
     return { counters, events: bare };
   };
-  if (asked !== undefined) return open(asked);
+  if (asked !== undefined) return open(asked, asks);
   const hardware = (await client.describe()).pmus.some(({ name }) => name === 'cpu' || name.startsWith('cpu_'));
   const events = eventsFrom(hardware ? `${SOFTWARE},${HARDWARE}` : SOFTWARE);
   try {
-    return await open(events);
+    // Nobody is asked for the kernel's side that was not asked for.
+    return await open(events, false);
   } catch (error) {
     if (!(error instanceof BrokerError) || !['PolicyDenied', 'CeilingExceeded'].includes(error.error)) throw error;
-    return open(events.map((event) => ({ ...event, exclude: ['kernel', 'hv'] })));
+    return open(
+      events.map((event) => ({ ...event, exclude: ['kernel', 'hv'] })),
+      asks,
+    );
   }
 }
 

@@ -1,0 +1,399 @@
+/** The D-Bus front end's calls: senders, tickets, watched grants. Its part is played by a process of its uid. */
+import { writeFileSync } from 'node:fs';
+import test, { type ExecutionContext } from 'ava';
+import type { Channel as BrokerChannel } from '#dist/client/channel.js';
+import { ALICE, BOB, readableTree, runAs, startAs, type World } from './as_user.js';
+import { noPrivilege, startDaemon, type Daemon, type DaemonOptions } from './daemon.js';
+import { FakeAuthorizer, NO, YES, type Behaviour } from './fake_authorizer.js';
+import { startBusy, type Victim } from './target.js';
+
+const reason = noPrivilege();
+if (reason !== null) console.log(`skipped: ${reason}`);
+const privileged = reason === null ? test : test.skip;
+
+/** Where there is no user perfbroker-bus. */
+const FRONT_END = 60913;
+
+const POLICY = `
+[[rule]]
+name = "own"
+verdict = "allow"
+subjects = { users = [${ALICE}, ${BOB}] }
+targets = { same_user = true }
+classes = ["user"]
+mode = ["counting", "sampling", "downgrade"]
+
+[[rule]]
+name = "ask"
+verdict = "ask"
+subjects = { everyone = true }
+targets = { any_user = true, system = true }
+classes = "all"
+`;
+
+async function scene(t: ExecutionContext, options: DaemonOptions = {}): Promise<Daemon> {
+  const daemon = await startDaemon({ policy: POLICY, args: ['--ceiling', 'all', '--with-tracer'], ...options });
+  t.teardown(() => daemon.stop());
+  return daemon;
+}
+
+function authorizer(t: ExecutionContext, daemon: Daemon, behaviour: Behaviour): FakeAuthorizer {
+  const fake = new FakeAuthorizer(daemon.socket, behaviour);
+  t.teardown(() => fake.close());
+  return fake;
+}
+
+/** A process that stands for a caller on the bus, and for what it wants to observe. */
+async function callerOf(t: ExecutionContext, uid: number): Promise<Victim> {
+  const caller = await startBusy(uid);
+  t.teardown(() => caller.end());
+  return caller;
+}
+
+interface CallAs {
+  readonly method: string;
+  readonly parameters: object;
+  /** The uid that is claimed, and the process whose pidfd is sent for it; 0: an fd that is no pidfd. */
+  readonly sender: { readonly uid: number; readonly pid: number; readonly busName: string };
+  readonly times?: number;
+}
+
+interface Answered {
+  readonly code: string;
+  readonly error: string;
+  readonly reply: Record<string, unknown>;
+}
+
+/** One call with a sender, as the front end makes it; the last answer of `times`. */
+const callWithSender = async (
+  { native }: World,
+  tree: string,
+  { method, parameters, sender, times = 1 }: CallAs,
+): Promise<Answered[]> => {
+  const { Channel } = (await import(`${tree}/dist/client/channel.js`)) as { Channel: typeof BrokerChannel };
+  const channel = new Channel(native.connectUnix(process.env['PERFBROKER_SOCKET']!));
+  const { pid, ...rest } = sender;
+  const answers: { code: string; error: string; reply: Record<string, unknown> }[] = [];
+  for (let time = 0; time < times; time++) {
+    const fd = pid === 0 ? native.duplicate(1) : native.pidfdOpen(pid);
+    try {
+      const body = { ...parameters, sender: { ...rest, pidfd: 0 } };
+      const [reply] = await channel.call(method, body, { fds: [fd], timeoutMs: 30_000 });
+      answers.push({ code: '', error: '', reply: reply!.parameters });
+    } catch (thrown) {
+      const { code, error } = thrown as { code: string; error: string };
+      answers.push({ code, error, reply: {} });
+    }
+  }
+  channel.close();
+  return answers;
+};
+
+const EVENTS = [{ source: { kind: 'software', name: 'task-clock' }, exclude: ['kernel', 'hv'] }];
+
+const openOf = (pid: number): object => ({ targets: [{ kind: 'process', pid }], events: EVENTS });
+
+async function asFrontEnd(daemon: Daemon, call: CallAs, uid = FRONT_END): Promise<Answered> {
+  const answers = await runAs({ uid, socket: daemon.socket }, callWithSender, readableTree(), call);
+  return answers.at(-1)!;
+}
+
+const senderOf = (caller: Victim, uid: number): CallAs['sender'] => ({ uid, pid: caller.pid, busName: ':1.42' });
+
+const redeemAs = async ({ client }: World, ticket: string, times: number): Promise<string[]> => {
+  const connection = await client.connect();
+  const answers: string[] = [];
+  for (let time = 0; time < times; time++) {
+    try {
+      const grant = await connection.redeem(ticket);
+      for (const event of grant.events) event.enable();
+      const end = Date.now() + 20_000;
+      const counts = (): boolean => grant.events.every((event) => Number(event.read()[0]) > 0);
+      while (!counts() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+      answers.push(counts() ? 'counted' : 'nothing counted');
+    } catch (error) {
+      answers.push((error as { code: string }).code);
+    }
+  }
+  await connection.close();
+  return answers;
+};
+
+privileged(
+  'what the front end prepares for a caller on the bus, the caller redeems over a connection of his own, once',
+  async (t) => {
+    const daemon = await scene(t);
+    const caller = await callerOf(t, ALICE);
+    const prepared = await asFrontEnd(daemon, {
+      method: 'PrepareOpen',
+      parameters: openOf(caller.pid),
+      sender: senderOf(caller, ALICE),
+    });
+    t.is(prepared.code, '');
+    t.like(prepared.reply, { expiresSeconds: 30, decision: { verdict: 'allow', rule: 'own' } });
+    const ticket = String(prepared.reply['ticket']);
+    t.regex(ticket, /^[0-9a-f]{32}$/);
+    t.deepEqual(await runAs({ uid: ALICE, socket: daemon.socket }, redeemAs, ticket, 2), ['counted', 'ticket']);
+    const audit = daemon.audit();
+    t.like(audit[0], {
+      action: 'prepare',
+      verdict: 'allow',
+      busName: ':1.42',
+      subject: { uid: ALICE, pid: caller.pid },
+    });
+    t.like(audit[1], { action: 'open', verdict: 'allow', rule: 'own', subject: { uid: ALICE } });
+    t.false(JSON.stringify(audit).includes(ticket), 'a ticket is a secret until it is used');
+  },
+);
+
+privileged("another user's ticket, and one for another method, are no tickets", async (t) => {
+  const daemon = await scene(t);
+  const caller = await callerOf(t, ALICE);
+  const prepared = await asFrontEnd(daemon, {
+    method: 'PrepareOpen',
+    parameters: openOf(caller.pid),
+    sender: senderOf(caller, ALICE),
+  });
+  const ticket = String(prepared.reply['ticket']);
+  for (const uid of [BOB, FRONT_END, 0])
+    t.deepEqual(await runAs({ uid, socket: daemon.socket }, redeemAs, ticket, 1), ['ticket'], `uid ${uid}`);
+  const wrongMethod = await runAs(
+    { uid: ALICE, socket: daemon.socket },
+    async ({ client }, text) => {
+      const connection = await client.connect();
+      return connection.redeemDowngrade(text).then(
+        () => 'done',
+        ({ code }: { code: string }) => code,
+      );
+    },
+    ticket,
+  );
+  t.is(wrongMethod, 'ticket');
+  t.deepEqual(await runAs({ uid: ALICE, socket: daemon.socket }, redeemAs, ticket, 1), ['counted']);
+});
+
+privileged('tickets that are guessed end at the request rate, and others are served meanwhile', async (t) => {
+  const daemon = await scene(t, { policy: `[service]\nrequests_per_second = 20\nburst = 40\n${POLICY}` });
+  const guess = startAs({ uid: BOB, socket: daemon.socket }, async ({ client }) => {
+    const connection = await client.connect();
+    const codes = new Set<string>();
+    for (let index = 0; index < 200; index++)
+      await connection
+        .redeem(index.toString(16).padStart(32, '0'))
+        .catch(({ code }: { code: string }) => codes.add(code));
+    return [...codes].sort();
+  });
+  const caller = await callerOf(t, ALICE);
+  const prepared = await asFrontEnd(daemon, {
+    method: 'PrepareOpen',
+    parameters: openOf(caller.pid),
+    sender: senderOf(caller, ALICE),
+  });
+  const ticket = String(prepared.reply['ticket']);
+  t.deepEqual(await runAs({ uid: ALICE, socket: daemon.socket }, redeemAs, ticket, 1), ['counted']);
+  t.deepEqual(await guess.result, ['requests', 'ticket']);
+});
+
+privileged('nobody but the front end speaks for others, root neither', async (t) => {
+  const daemon = await scene(t);
+  const caller = await callerOf(t, ALICE);
+  const calls: [string, object][] = [
+    ['Explain', openOf(caller.pid)],
+    ['PrepareOpen', openOf(caller.pid)],
+    ['PrepareDowngrade', { target: { kind: 'process', pid: caller.pid }, drop: ['all'] }],
+    ['ListGrants', {}],
+    ['Revoke', { grant: '0' }],
+  ];
+  for (const uid of [ALICE, BOB, 0])
+    for (const [method, parameters] of calls) {
+      const answer = await asFrontEnd(daemon, { method, parameters, sender: senderOf(caller, ALICE) }, uid);
+      t.like(answer, { error: 'PolicyDenied', code: 'not-front-end' }, `${method} by ${uid}`);
+    }
+  t.deepEqual(daemon.audit(), []);
+});
+
+privileged('a sender that is not what the front end says it is, is refused', async (t) => {
+  const daemon = await scene(t);
+  const [alice, bob] = [await callerOf(t, ALICE), await callerOf(t, BOB)];
+  const explain = async (sender: CallAs['sender']): Promise<string> => {
+    const answer = await asFrontEnd(daemon, { method: 'Explain', parameters: openOf(alice.pid), sender });
+    return answer.code === '' ? 'ok' : `${answer.error} ${answer.code}`;
+  };
+  t.is(await explain(senderOf(alice, ALICE)), 'ok');
+  t.is(await explain(senderOf(bob, ALICE)), 'InvalidTarget sender', 'a process of another uid');
+  t.is(await explain(senderOf(alice, 0)), 'InvalidTarget sender', 'another uid than the process has');
+  t.is(await explain({ uid: ALICE, pid: 0, busName: ':1.42' }), 'InvalidTarget sender', 'no pidfd');
+  for (const busName of ['', '1.42', ':1', ':1.42 ', ':1.42\n', 'org.perfbroker.Broker1', `:1.${'4'.repeat(300)}`])
+    t.is(await explain({ ...senderOf(alice, ALICE), busName }), 'InvalidTarget sender', JSON.stringify(busName));
+  t.is(await explain({ ...senderOf(alice, ALICE), uid: -1 }), 'InvalidTarget sender');
+});
+
+privileged('a sender is decided about under his own rights: his groups, his processes, his pid numbers', async (t) => {
+  const daemon = await scene(t);
+  const [alice, bob] = [await callerOf(t, ALICE), await callerOf(t, BOB)];
+  const own = await asFrontEnd(daemon, {
+    method: 'Explain',
+    parameters: openOf(alice.pid),
+    sender: senderOf(alice, ALICE),
+  });
+  t.like(own.reply, { decision: { verdict: 'allow', rule: 'own' } });
+  const other = await asFrontEnd(daemon, {
+    method: 'Explain',
+    parameters: openOf(bob.pid),
+    sender: senderOf(alice, ALICE),
+  });
+  t.like(other.reply, { decision: { verdict: 'ask', actions: ['org.perfbroker.other-user'] } });
+});
+
+privileged("what is asked for a sender counts for him, and the front end's other callers are served", async (t) => {
+  const daemon = await scene(t, { policy: `[service]\nrequests_per_second = 5\nburst = 10\n${POLICY}` });
+  const [alice, bob] = [await callerOf(t, ALICE), await callerOf(t, BOB)];
+  const many = { method: 'Explain', parameters: openOf(alice.pid), sender: senderOf(alice, ALICE), times: 200 };
+  t.is((await asFrontEnd(daemon, many)).code, 'requests');
+  const answer = await asFrontEnd(daemon, {
+    method: 'Explain',
+    parameters: openOf(bob.pid),
+    sender: senderOf(bob, BOB),
+  });
+  t.is(answer.code, '');
+});
+
+privileged('a ticket carries what was authorized, for the caller that the bus named', async (t) => {
+  const daemon = await scene(t);
+  const fake = authorizer(t, daemon, (asked) => asked.answer(YES));
+  const [alice, bob] = [await callerOf(t, ALICE), await callerOf(t, BOB)];
+  const call = {
+    method: 'PrepareOpen',
+    parameters: { ...openOf(bob.pid), allowInteractive: true },
+    sender: senderOf(alice, ALICE),
+  };
+  const prepared = await asFrontEnd(daemon, call);
+  t.like(prepared.reply, { decision: { verdict: 'ask', actions: ['org.perfbroker.other-user'] } });
+  t.like(fake.questions[0], {
+    action: 'org.perfbroker.other-user',
+    interactive: true,
+    subject: { uid: ALICE, pid: alice.pid, busName: ':1.42' },
+  });
+  const asAlice = { uid: ALICE, socket: daemon.socket };
+  t.deepEqual(await runAs(asAlice, redeemAs, String(prepared.reply['ticket']), 1), ['counted']);
+  t.is(fake.questions.length, 1, 'asked once');
+  t.like(daemon.audit().at(-2), { action: 'open', authorized: ['org.perfbroker.other-user'] });
+  fake.behaviour = (asked) => asked.answer(NO);
+  t.like(await asFrontEnd(daemon, call), { error: 'PolicyDenied', code: 'not-authorized' });
+});
+
+privileged('a ticket is worth what the policy says when it is redeemed', async (t) => {
+  const daemon = await scene(t);
+  const fake = authorizer(t, daemon, (asked) => asked.answer(YES));
+  const alice = await callerOf(t, ALICE);
+  const prepare = async (): Promise<string> => {
+    const call = { method: 'PrepareOpen', parameters: openOf(alice.pid), sender: senderOf(alice, ALICE) };
+    return String((await asFrontEnd(daemon, call)).reply['ticket']);
+  };
+  const reload = async (policy: string): Promise<void> => {
+    const from = daemon.log().length;
+    writeFileSync(daemon.policyFile, policy);
+    process.kill(daemon.parts.broker, 'SIGHUP');
+    await daemon.logged(/policy reloaded/, from);
+  };
+  const asAlice = { uid: ALICE, socket: daemon.socket };
+  const first = await prepare();
+  await reload(POLICY.replace('name = "own"\nverdict = "allow"', 'name = "own"\nverdict = "deny"'));
+  t.deepEqual(await runAs(asAlice, redeemAs, first, 1), ['denied']);
+  await reload(POLICY);
+  const second = await prepare();
+  await reload(POLICY.replace('name = "own"\nverdict = "allow"', 'name = "own"\nverdict = "ask"'));
+  t.deepEqual(await runAs(asAlice, redeemAs, second, 1), ['policy-changed'], 'nobody was asked for this one');
+  t.deepEqual(fake.questions, []);
+});
+
+privileged('a target that has ended makes its ticket worthless', async (t) => {
+  const daemon = await scene(t);
+  const [alice, target] = [await callerOf(t, ALICE), await callerOf(t, ALICE)];
+  const prepared = await asFrontEnd(daemon, {
+    method: 'PrepareOpen',
+    parameters: openOf(target.pid),
+    sender: senderOf(alice, ALICE),
+  });
+  await target.end();
+  const ticket = String(prepared.reply['ticket']);
+  t.deepEqual(await runAs({ uid: ALICE, socket: daemon.socket }, redeemAs, ticket, 1), ['exited']);
+});
+
+privileged('a downgrade by ticket', async (t) => {
+  const daemon = await scene(t);
+  const alice = await callerOf(t, ALICE);
+  const prepared = await asFrontEnd(daemon, {
+    method: 'PrepareDowngrade',
+    parameters: { target: { kind: 'process', pid: alice.pid }, drop: ['all'], noNewPrivs: true, deadlineMs: 10_000 },
+    sender: senderOf(alice, ALICE),
+  });
+  t.is(prepared.code, '');
+  const redeem = async ({ client }: World, ticket: string): Promise<string> => {
+    const connection = await client.connect();
+    return connection.redeemDowngrade(ticket).then(
+      ([process]) => `${process?.pid} ${process?.threads[0]?.noNewPrivs}`,
+      ({ code }: { code: string }) => code,
+    );
+  };
+  const ticket = String(prepared.reply['ticket']);
+  t.is(await runAs({ uid: BOB, socket: daemon.socket }, redeem, ticket), 'ticket');
+  t.is(await runAs({ uid: ALICE, socket: daemon.socket }, redeem, ticket), `${alice.pid} true`);
+  t.is(await runAs({ uid: ALICE, socket: daemon.socket }, redeem, ticket), 'ticket');
+});
+
+/** Watches until it has seen a grant go, and tells what it saw; a denial is its code. */
+const watch = async ({ client }: World, all: boolean): Promise<string[]> => {
+  const seen: string[] = [];
+  try {
+    for await (const { change, grant, reason: why } of client.watchGrants({
+      all,
+      signal: AbortSignal.timeout(60_000),
+    })) {
+      seen.push(`${change}${grant === undefined ? '' : ` ${grant.uid}`}${why === undefined ? '' : ` ${why}`}`);
+      if (seen.length === 1) console.error('watching');
+      if (change === 'removed') break;
+    }
+  } catch (error) {
+    seen.push((error as { code: string }).code);
+  }
+  return seen;
+};
+
+privileged('grants are watched by those who may see them, from the first to the last', async (t) => {
+  const daemon = await scene(t);
+  const alice = await callerOf(t, ALICE);
+  t.deepEqual(await runAs({ uid: BOB, socket: daemon.socket }, watch, true), ['not-administrator']);
+  const watchers = [
+    [ALICE, false],
+    [FRONT_END, true],
+    [0, true],
+    [BOB, false],
+  ] as const;
+  const running = watchers.map(([uid, all]) => startAs({ uid, socket: daemon.socket }, watch, all));
+  await Promise.all(
+    running.map(
+      ({ child }) =>
+        new Promise<void>((resolve) =>
+          child.stderr!.on('data', (text) => String(text).includes('watching') && resolve()),
+        ),
+    ),
+  );
+  const hold = async (uid: number): Promise<void> => {
+    const victim = uid === ALICE ? alice : await callerOf(t, uid);
+    await runAs(
+      { uid, socket: daemon.socket },
+      async ({ client, syntax }, pid) => {
+        const connection = await client.connect();
+        const grant = await connection.open({ targets: [{ pid }], events: syntax.parseEvents('task-clock:u') });
+        await grant.close();
+      },
+      victim.pid,
+    );
+  };
+  await hold(ALICE);
+  const whole = (uid: number): string[] => ['present', `added ${uid}`, `removed ${uid} revoked`];
+  for (const index of [0, 1, 2]) t.deepEqual(await running[index]!.result, whole(ALICE), `watcher ${index}`);
+  await hold(BOB);
+  t.deepEqual(await running[3]!.result, whole(BOB), "nothing of Alice's");
+});
