@@ -466,11 +466,11 @@ test('it does not start with a privilege, nor as root', async (t) => {
 
 test('it ends when idle, with the name given back, and not while a grant lives', async (t) => {
   if (reason !== null) return skip(t, reason);
-  const { broker, caller, frontEnd } = await setUp(t, ['--idle-exit', '1']);
+  const { broker, caller, frontEnd } = await setUp(t, ['--idle-exit', '3']);
   await call(caller, 'Explain', 'aa{sv}aa{sv}a{sv}', request(1));
   await until(() => broker.connections === 1);
   broker.announce('added', grantOf(0, 'aa'));
-  await new Promise((resolve) => setTimeout(resolve, 2500));
+  await new Promise((resolve) => setTimeout(resolve, 4500));
   t.is(frontEnd.child.exitCode, null);
   broker.announce('removed', grantOf(0, 'aa'), 'connection');
   t.deepEqual(await frontEnd.exit, { code: 0, signal: null });
