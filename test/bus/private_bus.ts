@@ -267,7 +267,10 @@ class Bus implements PrivateBus {
       writeFileSync(join(this.directory, 'rules', `${10 + index}-test.rules`), text, { mode: 0o644 });
   }
 
-  /** Debian's configuration of the system bus, but: no user, no fork, no setuid helper, its own folders. */
+  /**
+   * Debian's configuration of the system bus, but: no user, no fork, no setuid helper, its own folders, and time enough to
+   * log in on a busy machine (5 s otherwise).
+   */
   #writeBusConfiguration({ policyFiles = [], policies = [], services = {} }: PrivateBusOptions): string {
     const folder = join(this.directory, 'system.d');
     for (const file of [POLKIT_CONF, ...policyFiles.map((each) => join(ROOT, each))])
@@ -281,7 +284,8 @@ class Bus implements PrivateBus {
       .replaceAll(/<includedir>\/etc.*<\/includedir>/g, '')
       .replace('<standard_system_servicedirs/>', `<servicedir>${join(this.directory, 'services')}</servicedir>`)
       .replace(/<listen>.*<\/listen>/, `<listen>${this.address}</listen>`)
-      .replace('<includedir>system.d</includedir>', `<includedir>${folder}</includedir>`);
+      .replace('<includedir>system.d</includedir>', `<includedir>${folder}</includedir>`)
+      .replace('</busconfig>', '<limit name="auth_timeout">60000</limit></busconfig>');
     writeFileSync(file, text);
     return file;
   }
