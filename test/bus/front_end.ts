@@ -4,12 +4,20 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import dbus from 'dbus-next';
+import { read } from '../docs/documents.js';
 import { readableTree } from '../e2e/as_user.js';
 import type { PrivateBus, User } from './private_bus.js';
 
 export const NAME = 'org.perfbroker.Broker1';
 export const PATH = '/org/perfbroker/Broker1';
 export const POLICY_FILES: readonly string[] = ['dbus/org.perfbroker.Broker1.conf'];
+
+/** node's options in the unit file: what is tested is what is shipped. */
+const NODE_OPTIONS: readonly string[] = (
+  /^ExecStart=\S+ (.*?) \S+\/main\.js/m.exec(read('systemd/perfbroker-bus.service').text)?.[1] ?? ''
+)
+  .split(' ')
+  .filter((option) => option !== '');
 
 export interface FrontEnd {
   readonly child: ChildProcess;
@@ -41,11 +49,14 @@ export function launchFrontEnd(
   { socket, args = [], user = 'perfbroker-bus', env = {} }: FrontEndOptions,
 ): FrontEnd {
   const program = join(readableTree(), 'dist/bus/main.js');
-  const child = bus.spawn([process.execPath, program, '--socket', socket, '--log-level', 'debug', ...args], {
-    user,
-    env,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const child = bus.spawn(
+    [process.execPath, ...NODE_OPTIONS, program, '--socket', socket, '--log-level', 'debug', ...args],
+    {
+      user,
+      env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
   let log = '';
   const waiters = new Set<() => void>();
   const wake = (): void => {
