@@ -16,6 +16,7 @@ const PRIORITIES: Readonly<Record<string, string>> = { error: '3', warn: '4', in
 export function createLogger(level: LogLevel, journal: Journal | null = null): Logger {
   // Whatever reads a socket is taken for journald, which strips sd-daemon(3)'s prefix and stores the level.
   const prefixed = isSocket(2);
+  const lines = journal === null ? null : new JournalLines(journal);
   const line = winston.format.printf(
     ({ level: name, message }) => `${PRIORITIES[name] ?? '5'}${escapeControls(String(message))}`,
   );
@@ -24,7 +25,7 @@ export function createLogger(level: LogLevel, journal: Journal | null = null): L
     write(chunk: string, _encoding, done): void {
       const priority = chunk.charAt(0);
       const message = chunk.slice(1).trimEnd();
-      if (journal === null || !toJournal(journal, priority, message))
+      if (lines?.write(priority, message) !== true)
         toStderr(`${prefixed ? `<${priority}>` : ''}perfbroker: ${message}\n`);
       done();
     },
@@ -36,17 +37,36 @@ export function createLogger(level: LogLevel, journal: Journal | null = null): L
   });
 }
 
-function toJournal(journal: Journal, priority: string, message: string): boolean {
-  try {
-    journal.send([
+/** The journal as a place for lines: none of them may hold up who writes it. */
+class JournalLines {
+  readonly #journal: Journal;
+  #lost = 0;
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+  }
+
+  /** False when the line should go to stderr instead. */
+  write(priority: string, message: string): boolean {
+    try {
+      if (this.#lost > 0) this.#send('4', `${this.#lost} lines were lost while the journal was behind`);
+      this.#lost = 0;
+      this.#send(priority, message);
+      return true;
+    } catch (error) {
+      // A journald that is behind does not read our stderr either, and that one would block.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return false;
+      this.#lost += 1;
+      return true;
+    }
+  }
+
+  #send(priority: string, message: string): void {
+    this.#journal.send([
       ['MESSAGE', message],
       ['PRIORITY', priority],
       ['SYSLOG_IDENTIFIER', 'perfbroker'],
     ]);
-    return true;
-  } catch {
-    // journald is behind or being restarted: its stream, which it reads later, is our stderr.
-    return false;
   }
 }
 
