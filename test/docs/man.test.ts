@@ -51,6 +51,7 @@ for (const { path, text } of MAN_PAGES.filter(({ path }) => /perfbroker-\w+\.1$/
         match.slice(1).filter((option) => option !== undefined),
       ),
     );
-    t.deepEqual([...new Set(described)].sort(), [...new Set(offered)].sort());
+    // Each once: a page of several commands describes what they share in one place.
+    t.deepEqual(described.sort(), [...new Set(offered)].sort());
   });
 }
