@@ -3,6 +3,7 @@ root=/opt/perfbroker/dist/bin
 member=60123
 outsider=60124
 failures=0
+patience=180 # seconds, for one command: emulated, beside other work
 said=/tmp/said
 setpriv=/usr/bin/setpriv # the full one: the shell prefers its own by name
 
@@ -24,12 +25,12 @@ skip() { # skip SENTENCE REASON
 as() { # as USER COMMAND ARGUMENTS: with the user's groups and no capability
   user=$1
   shift
-  timeout 60 $setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all "$@"
+  timeout $patience $setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all "$@"
 }
 with_capability() { # with_capability NUMBER COMMAND ARGUMENTS: a user with one capability alone
   capability=$1
   shift
-  timeout 60 $setpriv --reuid $member --regid $member --clear-groups --inh-caps="-all,+cap_$capability" \
+  timeout $patience $setpriv --reuid $member --regid $member --clear-groups --inh-caps="-all,+cap_$capability" \
     --ambient-caps="-all,+cap_$capability" "$@"
 }
 holds() { # holds STRING TEXT

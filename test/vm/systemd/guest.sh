@@ -2,7 +2,7 @@
 # what systemd and the parts of the daemon say.
 socket=/run/perfbroker/broker.sock
 home=/home/member
-dropin=/run/systemd/system/perfbroker.service.d
+policies=/etc/perfbroker/policy.d
 
 property() { # property UNIT NAME
   systemctl show --value --property "$2" "$1"
@@ -16,7 +16,7 @@ is() { # is UNIT STATE
   }
 }
 call() { # call USER METHOD PARAMETERS: one line of JSON, or the error's name on standard error
-  as "$1" varlinkctl --no-pager --json=short call $socket "org.perfbroker.Broker.$2" "$3"
+  as "$1" varlinkctl --no-pager --timeout=$patience --json=short call $socket "org.perfbroker.Broker.$2" "$3"
 }
 user_of() {
   stat -c %U "/proc/$1"
@@ -31,20 +31,27 @@ part() { # part USER: the child of the monitor that runs as this user
   echo "no part runs as $1" >&2
   return 1
 }
-since() { # since CURSOR: what perfbroker.service has logged after it, as JSON lines
-  journalctl --quiet --output json --after-cursor "$1" _SYSTEMD_UNIT=perfbroker.service + UNIT=perfbroker.service
-}
-now() { # the journal's cursor
-  journalctl --sync
-  journalctl --quiet --lines 1 --show-cursor --output cat | sed -n 's/^-- cursor: //p'
-}
-
 # A process of the member: busy only while it is recorded, as the emulated cpus share one of the machine.
 start_workload() { # start_workload USER: its pid in $workload
   $setpriv --reuid "$1" --regid "$1" --init-groups --inh-caps=-all ./workload >/dev/null 2>&1 &
   workload=$!
+  until grep -q workload /proc/$workload/comm; do sleep 0.1; done
   kill -STOP $workload
 }
+logged() { # logged STRING: since the service began, or before
+  journalctl --quiet --output cat --unit perfbroker.service | grep -F -- "$1" || { journalctl --quiet --no-pager --lines 20 --unit perfbroker.service; return 1; }
+}
+status_has() { # status_has STRING
+  holds "$1" "$(property perfbroker.service StatusText)"
+}
+restarted() { # restarted TIMES
+  [ "$(property perfbroker.service NRestarts)" = "$1" ] && is perfbroker.service active
+}
+explained() { # explained USER PID VERDICT: of sampling this process
+  text=$(call "$1" Explain "{\"targets\":[{\"kind\":\"process\",\"pid\":$2}],\"events\":[$event]}") &&
+    holds "\"verdict\":\"$3\"" "$text"
+}
+event='{"source":{"kind":"software","name":"task-clock"},"exclude":["kernel","hv"],"sampling":{"frequency":99},"sampleType":["ip","tid","time"]}'
 records() { # records PID FILE SECONDS: as the member
   rm -f "$2"
   kill -CONT "$1"
