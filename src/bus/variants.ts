@@ -5,8 +5,8 @@ import { CallError } from './dbus_error.js';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
-/** Values in one call, arrays and dictionaries included. The longest request (64 events, every field) has some 3,000. */
-const MAX_VALUES = 10_000;
+/** Values in one call, arrays and dictionaries included. 16 events with every field are some 2,200. */
+const MAX_VALUES = 5000;
 /** Arrays, dictionaries and variants within each other. */
 const MAX_DEPTH = 12;
 const U64 = 1n << 64n;
