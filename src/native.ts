@@ -146,6 +146,8 @@ export interface NativeBinding {
   sendMessage(socket: Fd, data: Uint8Array, fds: readonly Fd[]): number | null;
   /** One recvmsg with MSG_CMSG_CLOEXEC | MSG_DONTWAIT. null on EAGAIN. */
   receiveMessage(socket: Fd, into: Uint8Array): Received | null;
+  /** Whether the other end of a stream socket is closed for good (POLLHUP, POLLERR), and not only done with writing. */
+  peerGone(socket: Fd): boolean;
   /** SIOCOUTQ: kernel memory, bytes, of what was sent on a stream socket and not yet read; 0 exactly when the peer has read all of it. */
   unreadBytes(socket: Fd): number;
   /** shutdown(SHUT_RDWR); errors are ignored. */

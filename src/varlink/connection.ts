@@ -60,8 +60,6 @@ const READS_PER_TURN = 16;
 const MESSAGES_PER_TURN = 16;
 const RETRY_MS = 10;
 
-const NOTHING = new Uint8Array(0);
-
 /** One for all: it is read into and copied from without anything in between. */
 const scratch = new Uint8Array(64 * 1024);
 
@@ -184,16 +182,12 @@ export class Connection {
     this.#updateInterest();
   }
 
-  /** Readiness looks the same when the peer has only stopped writing: sending nothing tells. */
+  /** Readiness looks the same when the peer has only stopped writing. */
   #hungUp(): boolean {
     this.#watchingHangup = false;
-    try {
-      native.sendMessage(this.#socket, NOTHING, []);
-      return false;
-    } catch {
-      this.#finish({ kind: 'eof', detail: 'the peer closed' });
-      return true;
-    }
+    if (!native.peerGone(this.#socket)) return false;
+    this.#finish({ kind: 'eof', detail: 'the peer closed' });
+    return true;
   }
 
   get #reading(): boolean {

@@ -1,0 +1,52 @@
+/** What a paused connection notices of its peer while a call takes its time. */
+import test from 'ava';
+import { native } from '#dist/native.js';
+import { Observed } from './helpers.js';
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+test('a paused connection that watches notices that its peer has closed', async (t) => {
+  const observed = new Observed();
+  observed.connection.pause();
+  observed.connection.watchHangup();
+  native.close(observed.peer);
+  while (observed.reason === null) await sleep(5);
+  t.is(observed.reason.kind, 'eof');
+});
+
+test('one that does not watch keeps an answer for whoever may still be there', async (t) => {
+  const observed = new Observed();
+  observed.connection.pause();
+  native.close(observed.peer);
+  await sleep(100);
+  t.is(observed.reason, null);
+  observed.connection.close();
+});
+
+test('a peer that only stopped writing is not gone: it gets its answer', async (t) => {
+  const observed = new Observed();
+  observed.connection.pause();
+  observed.connection.watchHangup();
+  native.endWriting(observed.peer);
+  await sleep(100);
+  t.is(observed.reason, null);
+  t.true(observed.connection.send({ parameters: {} }));
+  const buffer = new Uint8Array(100);
+  t.is(native.receiveMessage(observed.peer, buffer)?.bytes, Buffer.from('{"parameters":{}}\0').length);
+  observed.connection.close();
+  native.close(observed.peer);
+});
+
+test('what a peer sends meanwhile waits in the socket and wakes nobody', async (t) => {
+  const observed = new Observed();
+  observed.connection.pause();
+  observed.connection.watchHangup();
+  observed.write('{"method":"a.b.C"}\0');
+  await sleep(50);
+  t.deepEqual(observed.messages, []);
+  observed.connection.resume();
+  while (observed.messages.length === 0) await sleep(5);
+  t.is(observed.reason, null);
+  observed.connection.close();
+  native.close(observed.peer);
+});
