@@ -7,7 +7,7 @@ import { blocks, read } from '../docs/documents.js';
 import { runAs, startAs } from '../e2e/as_user.js';
 import { OPEN_POLICY, skip, startDaemon, type Daemon } from '../e2e/daemon.js';
 import { startBusy } from '../e2e/target.js';
-import { NAME, PATH, POLICY_FILES, startFrontEnd, type FrontEnd } from './front_end.js';
+import { call, NAME, PATH, POLICY_FILES, startFrontEnd, type FrontEnd } from './front_end.js';
 import { noPrivateBus, startPrivateBus, USERS, type Finished, type PrivateBus, type User } from './private_bus.js';
 
 const reason = noPrivateBus();
@@ -187,11 +187,25 @@ test('a front end that is killed takes no grant with it, and the next one serves
     flag,
   );
   while (!existsSync(`${flag}.holding`)) await new Promise((resolve) => setTimeout(resolve, 10));
+  const managed = 'org.freedesktop.DBus.ObjectManager.GetManagedObjects';
+  t.regex((await gdbus(world, 'member', managed)).stdout, /grants\/[0-9a-f]{24}'.*'Fds': <uint32 1>/);
+  t.notRegex((await gdbus(world, 'outsider', managed)).stdout, /grants\//);
+  t.regex((await gdbus(world, 'root', managed)).stdout, /'Uid': <uint32 60123>/);
   t.deepEqual(await world.frontEnd.stop('SIGKILL'), { code: null, signal: 'SIGKILL' });
+  const next = await startFrontEnd(world.bus, { socket: world.daemon.socket, args: frontEndArguments(world.daemon) });
+  const root = await world.bus.connect();
+  const signals: string[] = [];
+  root.on('message', ({ member, body }) => {
+    if (member === 'GrantRemoved') signals.push(String((body as unknown[])[2]));
+  });
+  await call(root, 'Ping', '', [], { interface: 'org.freedesktop.DBus.Peer' });
+  await call(root, 'GetManagedObjects', '', [], { interface: 'org.freedesktop.DBus.ObjectManager' });
   writeFileSync(flag, '');
   t.true((await holder.result) >= 20e6);
+  while (signals.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  t.deepEqual(signals, ['connection']);
+  t.is(next.child.exitCode, null);
   t.is(world.daemon.child.exitCode, null);
-  await startFrontEnd(world.bus, { socket: world.daemon.socket, args: frontEndArguments(world.daemon) });
   ticketOf(await open(world, 'member', victim.pid));
 });
 
