@@ -133,6 +133,16 @@ export function openFds(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 
+/**
+ * Waits until a request lies before the stopped opener, decided: the broker then has three more fds, the connection, the
+ * target's pidfd, and the duplicate of the connection that goes along. Gives up silently after ten seconds.
+ * @param before {@link openFds} of the broker before the request
+ */
+export async function requestDecided(broker: number, before: number): Promise<void> {
+  for (let tries = 0; tries < 500 && openFds(broker) < before + 3; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
 /** Name of the reason why privileged tests can not run here, or null. */
 export function noPrivilege(): string | null {
   return process.getuid?.() === 0 ? null : 'needs root';

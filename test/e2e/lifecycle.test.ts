@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { ALICE, runAs } from './as_user.js';
-import { childrenOf, noPrivilege, skip, OPEN_POLICY, PERFBROKERD, startDaemon } from './daemon.js';
+import { childrenOf, noPrivilege, openFds, requestDecided, skip, OPEN_POLICY, PERFBROKERD, startDaemon } from './daemon.js';
 import { startBusy } from './target.js';
 
 const reason = noPrivilege();
@@ -89,7 +89,8 @@ privileged('SIGTERM ends in order: the exit code is 0 and nothing stays', async 
 privileged('SIGTERM lets a request that runs finish, and takes no new one', async (t) => {
   const daemon = await startDaemon();
   t.teardown(() => daemon.stop());
-  const { opener, monitor } = daemon.parts;
+  const { opener, monitor, broker } = daemon.parts;
+  const before = openFds(broker);
   process.kill(opener, 'SIGSTOP');
   const running = runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
     const connection = await client.connect();
@@ -99,7 +100,7 @@ privileged('SIGTERM lets a request that runs finish, and takes no new one', asyn
     for (let i = 0; i < 1e6; i++);
     return Number(grant.events[0]!.read()[0]);
   });
-  await sleep(1500);
+  await requestDecided(broker, before);
   process.kill(monitor, 'SIGTERM');
   await sleep(500);
   const late = runAs({ uid: ALICE, socket: daemon.socket }, async ({ client }) => (await client.connect()).describe());

@@ -7,7 +7,7 @@ import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ALICE, BOB, runAs, startAs } from './as_user.js';
-import { noPrivilege, skip, startDaemon, type Daemon } from './daemon.js';
+import { noPrivilege, openFds, requestDecided, skip, startDaemon, type Daemon } from './daemon.js';
 import { start, startBusy, type Victim } from './target.js';
 
 const reason = noPrivilege();
@@ -29,7 +29,8 @@ async function openWhile(
   victim: Victim,
   change: () => Promise<void>,
 ): Promise<{ opened: boolean; error: string; code: string }> {
-  const { opener } = daemon.parts;
+  const { opener, broker } = daemon.parts;
+  const before = openFds(broker);
   process.kill(opener, 'SIGSTOP');
   try {
     const request = startAs(
@@ -46,8 +47,7 @@ async function openWhile(
       },
       victim.pid,
     );
-    // The request has been decided when its bytes wait in the stopped opener's socket; node needs a moment to start.
-    await sleep(1500);
+    await requestDecided(broker, before);
     await change();
     process.kill(opener, 'SIGCONT');
     return await request.result;
@@ -115,6 +115,7 @@ async function openAsAdministrator(
 ): Promise<{ opened: boolean; error: string }> {
   const open = await startDaemon({ args: ['--ceiling', 'all'] });
   t.teardown(() => open.stop());
+  const before = openFds(open.parts.broker);
   process.kill(open.parts.opener, 'SIGSTOP');
   const request = runAs(
     { uid: 0, socket: open.socket },
@@ -129,7 +130,7 @@ async function openAsAdministrator(
     },
     victim.pid,
   );
-  await sleep(1500);
+  await requestDecided(open.parts.broker, before);
   await change();
   process.kill(open.parts.opener, 'SIGCONT');
   return request;
