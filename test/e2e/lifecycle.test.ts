@@ -4,7 +4,16 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { ALICE, runAs } from './as_user.js';
-import { childrenOf, noPrivilege, openFds, requestDecided, skip, OPEN_POLICY, PERFBROKERD, startDaemon } from './daemon.js';
+import {
+  childrenOf,
+  noPrivilege,
+  openFds,
+  requestDecided,
+  skip,
+  OPEN_POLICY,
+  PERFBROKERD,
+  startDaemon,
+} from './daemon.js';
 import { startBusy } from './target.js';
 
 const reason = noPrivilege();
