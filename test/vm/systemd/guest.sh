@@ -47,6 +47,9 @@ status_has() { # status_has STRING
 restarted() { # restarted TIMES
   [ "$(property perfbroker.service NRestarts)" = "$1" ] && is perfbroker.service active
 }
+granted() { # granted PID: the member has a grant on it
+  holds "pid $1 " "$(call $member ListGrants '{}')"
+}
 explained() { # explained USER PID VERDICT: of sampling this process
   text=$(call "$1" Explain "{\"targets\":[{\"kind\":\"process\",\"pid\":$2}],\"events\":[$event]}") &&
     holds "\"verdict\":\"$3\"" "$text"
