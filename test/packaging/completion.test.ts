@@ -1,5 +1,7 @@
 /** The bash completion offers what the command line takes, and bash takes the completion. */
 import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { help } from '../docs/documents.js';
@@ -12,13 +14,20 @@ const COMMANDS = [...help('perfbroker').matchAll(/^ {2}(\w+)(?:\|(\w+))? \[(?:op
 
 /** What the function that bash has for `perfbroker` answers to these words, the last of them being typed. */
 function complete(...words: string[]): string[] {
+  return completeWith(process.env['PATH'] ?? '', ...words);
+}
+
+function completeWith(path: string, ...words: string[]): string[] {
   const script = `
     . "$1" || exit 2
     [[ $(complete -p perfbroker) =~ -F\\ ([a-z_]+) ]] || exit 3
     COMP_WORDS=("\${@:2}") COMP_CWORD=$(($# - 2))
     "\${BASH_REMATCH[1]}" perfbroker "\${COMP_WORDS[COMP_CWORD]}" "\${COMP_WORDS[COMP_CWORD-1]}"
     printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const run = spawnSync('bash', ['--norc', '-c', script, 'bash', FILE, 'perfbroker', ...words], { encoding: 'utf8' });
+  const run = spawnSync('bash', ['--norc', '-c', script, 'bash', FILE, 'perfbroker', ...words], {
+    encoding: 'utf8',
+    env: { ...process.env, PATH: path },
+  });
   if (run.status !== 0) throw new Error(`bash ended with ${run.status}: ${run.stderr}`);
   return run.stdout.split('\n').filter((line) => line !== '');
 }
@@ -56,4 +65,17 @@ test('what follows -- is another program, not an option of ours', (t) => {
 test('policy check takes a file', (t) => {
   t.deepEqual(complete('policy', ''), ['check']);
   t.deepEqual(complete('policy', 'check', join(ROOT, 'package.j')), [join(ROOT, 'package.json')]);
+});
+
+test('ids of grants are offered, and nothing that a broker puts in their place is run', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'perfbroker-completion-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const mark = join(directory, 'run');
+  const id = '0123456789abcdef01234567';
+  const grants = [{ id }, { id: `$(touch ${mark})` }, { id: `\`touch ${mark}\`` }, { grant: `$(touch ${mark})` }];
+  writeFileSync(join(directory, 'perfbroker'), `#!/bin/sh\ncat <<'END'\n${JSON.stringify(grants)}\nEND\n`, {
+    mode: 0o755,
+  });
+  t.deepEqual(completeWith(`${directory}:${process.env['PATH'] ?? ''}`, 'revoke', ''), [id]);
+  t.false(existsSync(mark));
 });
