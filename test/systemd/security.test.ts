@@ -135,3 +135,10 @@ withSystemd('sysusers.d makes the users that perfbrokerd looks for, and is read 
   for (const user of ['perfbroker', 'perfbroker-opener', 'perfbroker-tracer', 'perfbroker-bus'])
     t.regex(users, new RegExp(`^${user}:`, 'm'));
 });
+
+test("no limit that clients can use up for good stands in the opener's way, and journald drops no record", (t) => {
+  // perf_mmap_close() takes a ring's pages off the account of the process that unmaps it last, not of the one that mapped it.
+  t.deepEqual(values('perfbroker.service', 'LimitMEMLOCK'), ['infinity']);
+  t.true(values('perfbroker.service', 'SystemCallFilter').some((filter) => /^~.*@memlock/.test(filter)));
+  t.deepEqual(values('perfbroker.service', 'LogRateLimitIntervalSec'), ['0']);
+});
