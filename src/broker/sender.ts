@@ -58,7 +58,8 @@ export function vetCaller(
   }
 }
 
-function idsOf({ pid, uids: [real, effective], gids: [, gid] }: ProcessFacts, uid: number): PeerIds {
+/** The group is the real one: it stays what it was, whatever set-group-id program runs where the connection was made. */
+function idsOf({ pid, uids: [real, effective], gids: [gid] }: ProcessFacts, uid: number): PeerIds {
   if (real !== uid && effective !== uid) throw wrong(`its process does not run as uid ${uid}`);
   const groups = readGroups(pid);
   if (groups === null) throw gone(pid);

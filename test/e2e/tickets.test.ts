@@ -1,5 +1,6 @@
 /** The D-Bus front end's calls: senders, tickets, watched grants. Its part is played by a process of its uid. */
-import { writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import type { Channel as BrokerChannel } from '#dist/client/channel.js';
 import { ALICE, BOB, readableTree, runAs, startAs, type World } from './as_user.js';
@@ -393,4 +394,34 @@ privileged('grants are watched by those who may see them, from the first to the 
   for (const index of [0, 1, 2]) t.deepEqual(await running[index]!.result, whole(ALICE), `watcher ${index}`);
   await hold(BOB);
   t.deepEqual(await running[3]!.result, whole(BOB), "nothing of Alice's");
+});
+
+privileged('a set-group-id program that a caller on the bus has become lends him no group', async (t) => {
+  const GROUP = 60_999;
+  const policy = `[[rule]]
+name = "group"
+verdict = "allow"
+subjects = { groups = [${GROUP}] }
+targets = { any_user = true }
+classes = "all"
+`;
+  const daemon = await scene(t, { policy });
+  const target = await callerOf(t, ALICE);
+  const decide = async (rgid: number, egid: number): Promise<unknown> => {
+    const ids = [`--reuid=${ALICE}`, `--rgid=${rgid}`, `--egid=${egid}`, '--clear-groups'];
+    // Not by a shell, which gives up an effective group of its own accord.
+    const child = spawn('setpriv', [...ids, 'sleep', '60'], { stdio: 'ignore' });
+    try {
+      const ready = new RegExp(`^Name:\\tsleep\\n[^]*^Gid:\\t${rgid}\\t${egid}\\t`, 'm');
+      while (!ready.test(readFileSync(`/proc/${child.pid!}/status`, 'latin1')))
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      const sender = { uid: ALICE, pid: child.pid!, busName: ':1.42' };
+      const { reply } = await asFrontEnd(daemon, { method: 'Explain', parameters: openOf(target.pid), sender });
+      return (reply['decision'] as { verdict: string }).verdict;
+    } finally {
+      child.kill('SIGKILL');
+    }
+  };
+  t.is(await decide(GROUP, GROUP), 'allow');
+  t.is(await decide(ALICE, GROUP), 'deny');
 });
