@@ -52,7 +52,7 @@ export class Life {
     process.on('SIGHUP', () => this.#reload());
     process.once('SIGTERM', () => this.#stop());
     process.once('SIGINT', () => this.#stop());
-    this.#idle?.start(this.#broker.policy.service.idleExitSeconds);
+    this.#idle?.start(idleSeconds(this.#broker.policy));
     if (this.#notifier === null) return;
     this.#notifier.ready(this.#status());
     this.#notifier.feedWatchdog(() => this.#broker.parts.opener.ping());
@@ -65,7 +65,7 @@ export class Life {
     try {
       const policy = loadWithWarnings(this.#options, log);
       this.#broker.replacePolicy(policy);
-      this.#idle?.start(policy.service.idleExitSeconds);
+      this.#idle?.start(idleSeconds(policy));
       this.#trouble = '';
       log.info(`policy reloaded: ${policy.sources.join(', ')}`);
     } catch (error) {
@@ -112,6 +112,13 @@ export class Life {
     tracer?.close();
     process.exit(0);
   }
+}
+
+/** With the broker ends what it knows of each user's rate: nobody may get a new burst by that before the old one is back. */
+export function idleSeconds({
+  service: { idleExitSeconds, burst, requestsPerSecond },
+}: Pick<Policy, 'service'>): number {
+  return idleExitSeconds === 0 ? 0 : Math.max(idleExitSeconds, burst / requestsPerSecond);
 }
 
 function count(number: number, word: string): string {

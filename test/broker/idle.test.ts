@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { IdleExit } from '#dist/broker/idle.js';
+import { idleSeconds } from '#dist/broker/life.js';
 
 function fixture(): { state: { busy: boolean; last: number; ended: number }; idle: IdleExit } {
   const state = { busy: false, last: performance.now(), ended: 0 };
@@ -53,4 +54,11 @@ test('a time beyond what a timer of node holds does not end it at once', async (
   await sleep(50);
   t.is(state.ended, 0);
   idle.start(0);
+});
+
+test('nobody gets a new burst by the end of the broker before the old one is back', (t) => {
+  const service = { requestsPerSecond: 10, burst: 600, connections: 64, idleExitSeconds: 2 };
+  t.is(idleSeconds({ service }), 60);
+  t.is(idleSeconds({ service: { ...service, idleExitSeconds: 90 } }), 90);
+  t.is(idleSeconds({ service: { ...service, idleExitSeconds: 0 } }), 0, 'never');
 });

@@ -10,7 +10,7 @@ const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
 const privileged = reason === null ? test : test.skip;
 
-const IDLE = `${OPEN_POLICY}\n[service]\nidle_exit = "1 s"\n`;
+const IDLE = `${OPEN_POLICY}\n[service]\nidle_exit = "1 s"\nburst = 500\n`;
 
 privileged('no request is lost or refused while the daemon ends for want of work and is started again', async (t) => {
   const activated = await startActivated(IDLE);
