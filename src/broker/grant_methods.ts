@@ -7,7 +7,7 @@ import { ValidationError } from '../varlink/validate.js';
 import { authorize } from './authorization.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
-import type { Grant, GrantChange } from './grants.js';
+import { MAX_WATCHES, type Grant, type GrantChange } from './grants.js';
 import { callerFacts, subjectOf, vetCaller, type Caller } from './sender.js';
 
 export async function listGrants(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
@@ -31,13 +31,15 @@ export async function watchGrants(broker: Broker, call: Call<ClientConnection>, 
   if (all && !isAdministrator(subject) && !broker.isFrontEnd(subject))
     throw notAdministrator("only an administrator watches everyone's grants");
   const gone = call.context.watchHangup();
-  const present = broker.grants.list(all ? 'all' : subject.uid);
-  for (const grant of present) reply.continue({ change: 'present', grant: grantJson(grant) });
-  if (present.length === 0) reply.continue({ change: 'present' });
-  const unwatch = broker.grants.watch((grant, change, reason) => {
+  const unwatch = broker.grants.watch(subject.uid, (grant, change, reason) => {
     if (all || grant.parts.subject.uid === subject.uid) reply.continue(changeJson(grant, change, reason));
   });
+  if (unwatch === null)
+    throw brokerError('QuotaExceeded', 'watches', `uid ${subject.uid} watches grants ${MAX_WATCHES} times already`);
   try {
+    const present = broker.grants.list(all ? 'all' : subject.uid);
+    for (const grant of present) reply.continue({ change: 'present', grant: grantJson(grant) });
+    if (present.length === 0) reply.continue({ change: 'present' });
     if (!gone.aborted)
       await new Promise((resolve) => {
         gone.addEventListener('abort', resolve, { once: true });

@@ -125,10 +125,14 @@ function disableEvent(fd: Fd): boolean {
 /** Longest lease, seconds: what a timer of node's can hold. */
 export const MAX_LEASE_SECONDS = 2_147_483;
 
+/** Of one user at a time. */
+export const MAX_WATCHES = 4;
+
 export class Grants {
   readonly #grants = new Map<string, Grant>();
   readonly #rings = new RingWatch();
-  readonly #listeners = new Set<GrantListener>();
+  /** Whose each is. */
+  readonly #listeners = new Map<GrantListener, number>();
   readonly #onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void;
   /** Called after a grant was added or has ended; for what shows how many there are. */
   onChange: () => void = () => undefined;
@@ -172,15 +176,19 @@ export class Grants {
     return ended;
   }
 
-  /** @returns ends it */
-  watch(listener: GrantListener): () => void {
-    this.#listeners.add(listener);
+  /**
+   * @param uid who watches: each change waits in the queues of all watchers until it is read
+   * @returns ends it; null when this user watches MAX_WATCHES times already
+   */
+  watch(uid: number, listener: GrantListener): (() => void) | null {
+    if ([...this.#listeners.values()].filter((other) => other === uid).length >= MAX_WATCHES) return null;
+    this.#listeners.set(listener, uid);
     return () => this.#listeners.delete(listener);
   }
 
   #changed(grant: Grant, change: GrantChange, reason: EndReason | null): void {
     this.onChange();
-    for (const listener of this.#listeners) listener(grant, change, reason);
+    for (const listener of [...this.#listeners.keys()]) listener(grant, change, reason);
   }
 
   endOwnedBy(owner: object, reason: EndReason): void {

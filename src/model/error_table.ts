@@ -78,15 +78,14 @@ const table = {
       remedy: 'Run the collector outside of the container, or ask for a rule for other users.',
     },
     'authorization-needed': {
-      cause: 'Policy: the rule says ask, and polkit would have to ask a human, which the request does not allow.',
+      cause:
+        'Policy: the rule says ask, and polkit would have to ask a human, which the request does not allow or for which its session has no agent.',
       remedy:
-        'Allow the question (allowInteractive; the command line asks when standard error is a terminal and --no-ask is absent), or ask the administrator for a rule that allows it.',
+        'Allow the question (allowInteractive; the command line asks when standard error is a terminal and --no-ask is absent) where an agent can ask: a desktop session has one, `pkttyagent` is one for a terminal. Or ask the administrator for a rule that allows it.',
     },
     'not-authorized': {
-      cause:
-        'Policy: the rule says ask, and polkit refused: by its own rules, because authentication failed, or because no agent of this session can ask.',
-      remedy:
-        'Authenticate when polkit asks (a desktop session has an agent, `pkttyagent` is one for a terminal), or ask the administrator for a rule of polkit or of the policy.',
+      cause: 'Policy: the rule says ask, and polkit refused: by its own rules, or because authentication failed.',
+      remedy: 'Authenticate when polkit asks, or ask the administrator for a rule of polkit or of the policy.',
     },
     dismissed: {
       cause: 'Policy: the rule says ask, and the question was closed without an answer.',
@@ -320,6 +319,7 @@ const table = {
       cause: 'As many tickets of this user, or of all users, wait to be redeemed as may.',
       remedy: 'Redeem them, or wait: a ticket lives for 30 seconds.',
     },
+    watches: { cause: 'The user watches grants as many times as one may.', remedy: 'End one of them.' },
     'queued-bytes': {
       cause: 'More bytes wait for the client than the broker keeps for it.',
       remedy: 'Read replies as they come.',

@@ -16,6 +16,11 @@ export interface ConnectionLimits {
   readonly queuedBytes: number;
   /** Fds that may wait for a peer that does not read. */
   readonly queuedFds: number;
+  /**
+   * While more bytes than that wait for the peer, no message of its is delivered. Default: they are. For servers: a client
+   * that asks and asks and never reads then keeps one answer waiting, and not `queuedBytes` of them.
+   */
+  readonly deliverBelowBytes?: number;
   /** Fds that may lie in the socket, sent and not read; more wait in the queue. Default 1,024. */
   readonly unreadFds?: number;
   /** Time from the first byte of a message to its last, while this side reads. Default 10 s. */
@@ -190,8 +195,13 @@ export class Connection {
     return true;
   }
 
+  /** The peer is to read first. */
+  get #congested(): boolean {
+    return this.#queue.bytes > (this.#limits.deliverBelowBytes ?? Infinity);
+  }
+
   get #reading(): boolean {
-    return !this.#closed && !this.#paused && this.#ended === null && this.#nextTurn === null;
+    return !this.#closed && !this.#paused && !this.#congested && this.#ended === null && this.#nextTurn === null;
   }
 
   #read(): void {
@@ -228,7 +238,7 @@ export class Connection {
 
   #deliver(): void {
     this.#delivering = true;
-    for (let budget = MESSAGES_PER_TURN; !this.#closed && !this.#paused; budget--) {
+    for (let budget = MESSAGES_PER_TURN; !this.#closed && !this.#paused && !this.#congested; budget--) {
       if (budget === 0) {
         this.#deliverNextTurn();
         break;
@@ -282,6 +292,7 @@ export class Connection {
       );
       if (progress === 'fds-in-flight') this.#retryLater();
     }
+    if (!this.#paused && !this.#delivering && !this.#congested && this.#reader.buffered > 0) this.#deliverNextTurn();
     this.#updateInterest();
   }
 

@@ -420,3 +420,36 @@ test.serial('1,000 connections that come, send half a message with an fd, and go
   }
   t.deepEqual(openFds(), before);
 });
+
+test.serial('who asks on and never reads has a few answers waiting, and the rest once he reads', async (t) => {
+  const before = openFds();
+  const [socket, peer] = native.socketPair('stream');
+  let answered = 0;
+  const connection = new Connection({
+    socket,
+    limits: { ...LIMITS, deliverBelowBytes: 10_000 },
+    onMessage: () => {
+      answered++;
+      connection.send({ pad: 'x'.repeat(5000) });
+    },
+    onClose: () => undefined,
+  });
+  const asked = 1000;
+  t.is(native.sendMessage(peer, Buffer.from('{}\0'.repeat(asked)), []), 3 * asked);
+  await turns(100);
+  const waiting = answered;
+  t.true(waiting > 3 && waiting < 500, `${waiting} were answered`);
+  const buffer = new Uint8Array(65_536);
+  let read = 0;
+  while (read < asked * 5011) {
+    const received = native.receiveMessage(peer, buffer);
+    if (received === null) await turns(1);
+    else if (received.bytes === 0) break;
+    else read += received.bytes;
+  }
+  t.is(answered, asked);
+  t.false(connection.closed);
+  connection.close();
+  native.close(peer);
+  t.deepEqual(openFds(), before);
+});
