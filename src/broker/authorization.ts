@@ -7,6 +7,7 @@ import type { Answer } from './authorizer.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { reasonJson } from './denial.js';
+import { dialogText } from './dialog_text.js';
 import { gone, isAlive } from './peer.js';
 import { callerFacts, subjectOf, type Caller } from './sender.js';
 
@@ -100,13 +101,4 @@ export function unauthorized(
   reasons: readonly Reason[],
 ): BrokerError {
   return brokerError('PolicyDenied', code, message, { details: { reasons: reasons.map(reasonJson) } });
-}
-
-const MAX_TEXT = 200;
-
-/** Names come from users: no controls, no invisible characters, no markup gets into a dialog. */
-export function dialogText(text: string): string {
-  const safe = text.replace(/[\p{C}\p{Zl}\p{Zp}<>&]/gu, '?');
-  // Cut between UTF-16 halves, the last one is dropped.
-  return safe.length <= MAX_TEXT ? safe : `${safe.slice(0, MAX_TEXT - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 }

@@ -87,7 +87,14 @@ export class Authorizer {
   /** Never throws: whatever goes wrong is an answer, and no yes. @param withdrawn takes the question back */
   async ask(question: Question, withdrawn: AbortSignal): Promise<Answer> {
     if (this.#closed || withdrawn.aborted) return { kind: 'withdrawn', detail: '' };
-    const { uid } = question.subject;
+    const { uid, sameUserNamespace } = question.subject;
+    // Subordinate uids, of which one user may have tens of thousands there, would make the limit of each no limit; and
+    // polkit's sessions and users mean nothing there.
+    if (!sameUserNamespace)
+      return {
+        kind: 'unavailable',
+        detail: `uid ${uid} asks from a user namespace of its own, for which polkit is not asked`,
+      };
     const own = [...this.#open].filter((other) => other.uid === uid).length;
     if (own >= MAX_QUESTIONS_PER_USER || this.#open.size >= MAX_QUESTIONS)
       return {

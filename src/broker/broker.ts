@@ -66,6 +66,11 @@ export class Broker {
     return null;
   }
 
+  /** Whether a line about this client may go to the log: it costs as much as a request, or clients could fill the log. */
+  mayLog({ uid }: Pick<Subject, 'uid'>): boolean {
+    return this.#rates.take(uid);
+  }
+
   isFrontEnd({ uid }: Pick<Subject, 'uid'>): boolean {
     return uid === this.parts.frontEnd;
   }

@@ -8,6 +8,7 @@ import { authorize, unauthorized } from './authorization.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { denial, denialTexts } from './denial.js';
+import { targetsText } from './dialog_text.js';
 import { orderFacts, orderText, parseOrder, requireTracer, type DowngradeOrder } from './downgrade.js';
 import { callerFacts, subjectOf, type Caller } from './sender.js';
 import {
@@ -15,7 +16,6 @@ import {
   processFacts,
   recheckTargets,
   releaseTargets,
-  targetName,
   type PinnedTarget,
   type ProcessTarget,
 } from './targets.js';
@@ -91,7 +91,7 @@ export async function approveDowngrade(
     caller,
     actions: authorized,
     rule: verdict.rule,
-    target: `${targetName(target)}${children ? ' and its descendants' : ''}`,
+    target: `${children ? 'all descendants and ' : ''}${targetsText([target])}`,
     what: orderText(order),
     facts: { targets: [processFacts(target)], ...orderFacts(order) },
     interactive,

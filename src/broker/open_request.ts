@@ -11,6 +11,7 @@ import { authorize, unauthorized } from './authorization.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { denial, denialTexts } from './denial.js';
+import { eventsText, targetsText } from './dialog_text.js';
 import { orderText, parseOrder, requireTracer } from './downgrade.js';
 import { decideDowngradeOf, onlyProcess } from './downgrade_request.js';
 import { vetRequest, type VettedRequest } from './request.js';
@@ -60,13 +61,13 @@ export async function approve(
   const first = decideOpen(broker, caller, wanted, []);
   if (first.missing.length === 0) return { verdict: first.verdict, authorized: [] };
   const { request, downgrade } = wanted;
-  const taken = downgrade === null ? '' : `; ${orderText(downgrade.order)}`;
+  const taken = downgrade === null ? '' : `${orderText(downgrade.order)}; `;
   await authorize(broker, client, {
     caller,
     actions: first.missing,
     rule: first.verdict.rule,
-    target: request.targets.map(targetName).join(', '),
-    what: `${request.specs.map(eventName).join(',')}${taken}`,
+    target: targetsText(request.targets),
+    what: `${taken}${eventsText(request.specs.map(eventName))}`,
     facts: auditFacts(request),
     interactive,
     reasons: first.reasons,

@@ -20,11 +20,17 @@ const CONNECTION_LIMITS: ConnectionLimits = {
   depth: 16,
   queuedBytes: 4 * 1024 * 1024,
   queuedFds: 8192,
+  deliverBelowBytes: 64 * 1024,
 };
 /** Connections of all users together; perfbrokerd's fd limit leaves room for them. */
 export const MAX_CONNECTIONS = 2048;
 /** Of the D-Bus front end, which uses one for each question that is open (64 at most) and for each call under way. */
 const MAX_FRONT_END_CONNECTIONS = 256;
+/**
+ * Of all clients in user namespaces of their own. Whoever may map subordinate uids there (newuidmap(1)) is tens of thousands of
+ * users to whoever counts by uid.
+ */
+const MAX_FOREIGN_CONNECTIONS = 256;
 /** Fds that one user's connections may have been sent and not have read; the kernel counts all users' against us. */
 const MAX_FDS_IN_FLIGHT = 1024;
 /** Connections taken from the backlog before others get their turn on the event loop. */
@@ -49,6 +55,8 @@ export class Server {
   readonly #connections = new Map<ClientConnection, Connection>();
   readonly #users = new Map<number, UserShare>();
   #lastActivityMs = performance.now();
+  /** Connections of clients in other user namespaces. */
+  #foreign = 0;
 
   constructor(broker: Broker, listener: Fd) {
     this.#broker = broker;
@@ -135,7 +143,7 @@ export class Server {
         return refusal === null ? null : errorReply(refusal);
       },
       onClose: ({ kind, detail }) => {
-        if (kind !== 'eof' && kind !== 'closed')
+        if (kind !== 'eof' && kind !== 'closed' && this.#broker.mayLog(client.subject))
           this.#broker.parts.log.info(
             `connection of uid ${client.subject.uid} pid ${client.subject.pid} closed: ${kind}: ${detail}`,
           );
@@ -147,7 +155,7 @@ export class Server {
   }
 
   /** Takes a place among the user's connections. */
-  #enter({ subject: { uid } }: ClientConnection): UserShare {
+  #enter({ subject: { uid, sameUserNamespace } }: ClientConnection): UserShare {
     const share = this.#users.get(uid) ?? { open: 0, inFlight: new FdsInFlight(MAX_FDS_IN_FLIGHT) };
     const open = share.open + share.inFlight.lingering;
     const limit = this.#broker.isFrontEnd({ uid })
@@ -159,6 +167,13 @@ export class Server {
         'connections',
         `uid ${uid} has ${open} of ${limit} connections, all users ${this.#connections.size} of ${MAX_CONNECTIONS}`,
       );
+    if (!sameUserNamespace && this.#foreign >= MAX_FOREIGN_CONNECTIONS)
+      throw brokerError(
+        'QuotaExceeded',
+        'connections',
+        `clients in user namespaces of their own have ${this.#foreign} of ${MAX_FOREIGN_CONNECTIONS} connections`,
+      );
+    if (!sameUserNamespace) this.#foreign += 1;
     share.open += 1;
     this.#users.set(uid, share);
     return share;
@@ -168,6 +183,7 @@ export class Server {
     client.leave();
     this.#lastActivityMs = performance.now();
     this.#connections.delete(client);
+    if (!client.subject.sameUserNamespace) this.#foreign -= 1;
     share.open -= 1;
     if (share.open === 0 && share.inFlight.lingering === 0) this.#users.delete(client.subject.uid);
     this.#broker.grants.endOwnedBy(client, 'connection');

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
 import test from 'ava';
-import { ALICE, BOB, runAs } from './as_user.js';
+import { ALICE, BOB, runAs, type World } from './as_user.js';
 import { noPrivilege, openFds, OPEN_POLICY, skip, startDaemon, type Daemon } from './daemon.js';
 
 const reason = noPrivilege();
@@ -491,3 +491,56 @@ privileged(
     t.is(await unharmed(before), null);
   },
 );
+
+privileged('a client that only makes mistakes fills no log: each line costs one of its requests', async (t) => {
+  const strict = await startDaemon({ policy: `${OPEN_POLICY}\n[service]\nrequests_per_second = 1\nburst = 5\n` });
+  t.teardown(() => strict.stop());
+  const began = Date.now();
+  for (let count = 0; count < 60; count++) {
+    const socket = connectSocket(strict.socket);
+    await new Promise((resolve) => {
+      socket.on('error', () => undefined).once('close', resolve);
+      socket.resume().write('garbage\0');
+    });
+  }
+  const lines = [...strict.log().matchAll(/closed: protocol/g)].length;
+  t.true(lines >= 1 && lines <= 6 + (Date.now() - began) / 1000, `${lines} lines`);
+});
+
+privileged('clients in user namespaces of their own share connections, and leave the rest to others', async (t) => {
+  const roomy = await startDaemon({ policy: `${OPEN_POLICY}\n[service]\nconnections = 1000\n` });
+  t.teardown(() => roomy.stop());
+  const connect = async ({ client }: World, count: number): Promise<number> => {
+    let served = 0;
+    const kept = [];
+    for (let each = 0; each < count; each++) {
+      const connection = await client.connect();
+      kept.push(connection);
+      served += await connection.describe().then(
+        () => 1,
+        () => 0,
+      );
+    }
+    return served;
+  };
+  t.is(await runAs({ uid: ALICE, socket: roomy.socket, ownUserNamespace: true }, connect, 270), 256);
+  t.is(await runAs({ uid: ALICE, socket: roomy.socket }, connect, 270), 270);
+  t.is(await runAs({ uid: ALICE, socket: roomy.socket, ownUserNamespace: true }, connect, 1), 1, 'they come back');
+});
+
+privileged('a user watches grants four times at most', async (t) => {
+  const codes = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ client }) => {
+    const answers: string[] = [];
+    for (let each = 0; each < 5; each++) {
+      const watching = client.watchGrants();
+      answers.push(
+        await watching.next().then(
+          () => 'watching',
+          ({ code }: { code: string }) => code,
+        ),
+      );
+    }
+    return answers;
+  });
+  t.deepEqual(codes, [...Array.from({ length: 4 }, () => 'watching'), 'watches']);
+});

@@ -51,6 +51,8 @@ export interface UserOptions {
   readonly socket: string;
   /** `ulimit` arguments, e.g. `-l 0`. */
   readonly ulimit?: string;
+  /** In a user namespace of its own. */
+  readonly ownUserNamespace?: boolean;
 }
 
 /** A process under way; `line` resolves with the next line that the body printed with console.log. */
@@ -76,6 +78,7 @@ export function startAs<Arguments extends readonly unknown[], Result>(
       '-c',
       `${options.ulimit === undefined ? '' : `ulimit ${options.ulimit}; `}exec "$@"`,
       'sh',
+      ...(options.ownUserNamespace === true ? ['unshare', '--user'] : []),
       process.execPath,
       runner,
     ],

@@ -104,7 +104,7 @@ privileged('an ask that is authorized opens; question, answer and grant are on r
   t.true(opened.count > 0);
   const [question] = fake.questions;
   t.like(question, { action: 'org.perfbroker.count-own', interactive: false, subject: { uid: ALICE } });
-  t.regex(question!.details['target'] ?? '', new RegExp(`^pid ${victim.pid} \\[sh\\]$`));
+  t.regex(question!.details['target'] ?? '', new RegExp(`^pid ${victim.pid} \\[sh\\] of uid ${ALICE}$`));
   t.is(question!.details['events'], 'task-clock:u');
   t.regex(question!.details['caller'] ?? '', /^\[node\] \(process \d+, uid 60123\)$/);
   t.regex(question!.subject.startTime, /^\d+$/);
@@ -285,6 +285,44 @@ privileged('a user who floods the authorizer with questions is refused the fifth
     'waiting',
     'waiting',
   ]);
+});
+
+privileged('nobody is asked for a client in a user namespace of its own, where one user has many uids', async (t) => {
+  const { daemon, fake } = await scene(t, (asked) => asked.answer(YES));
+  const options = { uid: ALICE, socket: daemon.socket, ownUserNamespace: true };
+  const codes = await runAs(options, async ({ client }) => {
+    const connection = await client.connect();
+    const code = (error: unknown): string => (error as { code: string }).code;
+    return [
+      await connection.listGrants({ all: true, allowInteractive: true }).then(() => 'listed', code),
+      await connection.revoke('0'.repeat(24), { allowInteractive: true }).then(() => 'revoked', code),
+    ];
+  });
+  t.deepEqual(codes, ['no-authorizer', 'no-authorizer']);
+  t.deepEqual(fake.questions, []);
+  t.like(daemon.audit()[0], { action: 'ask', verdict: 'deny', answer: 'unavailable' });
+});
+
+privileged('the dialog says how many targets of whom there are before a list that is cut off', async (t) => {
+  const { daemon, fake } = await scene(t, (asked) => asked.answer(NO));
+  const own = await victimOf(t, ALICE);
+  const other = await victimOf(t, BOB);
+  const pids = [...Array.from({ length: 20 }, () => own.pid), other.pid];
+  await t.throwsAsync(
+    runAs(
+      { uid: ALICE, socket: daemon.socket },
+      async ({ client, syntax }, list) => {
+        const connection = await client.connect();
+        const events = syntax.parseEvents('task-clock:u,page-faults:u,context-switches:u');
+        await connection.open({ targets: list.map((pid) => ({ pid })), events, allowInteractive: true });
+      },
+      pids,
+    ),
+  );
+  const { target = '', events = '' } = fake.questions[0]!.details;
+  t.true(target.startsWith(`21 targets of uid ${ALICE}, ${BOB}: pid ${own.pid} [sh], `), target);
+  t.is(target.length, 200);
+  t.true(events.startsWith('3 events: task-clock:u, '), events);
 });
 
 privileged('a stop does not wait for a human', async (t) => {
