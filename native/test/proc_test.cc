@@ -1,5 +1,6 @@
 #include "core/proc.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #include "core/caps.h"
