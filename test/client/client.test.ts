@@ -11,7 +11,7 @@ import {
 import { native } from '#dist/native.js';
 import { eventFromJson } from '#dist/model/event_json.js';
 import type { MethodHandler } from '#dist/varlink/service.js';
-import { openFds, someFd, turns } from '../varlink/helpers.js';
+import { fdsBackTo, openFds, someFd, turns } from '../varlink/helpers.js';
 import { FakeBroker } from './fake_broker.js';
 import { openTaskClock, taskClockAttr } from './perf_attr.js';
 
@@ -47,7 +47,7 @@ async function withBroker(
     broker.close();
   }
   await turns();
-  t.deepEqual(openFds(), before, 'fds are left');
+  t.deepEqual(await fdsBackTo(before), before, 'fds are left');
 }
 
 test.serial('a grant has one usable event per slot', async (t) => {

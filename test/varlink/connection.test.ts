@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import test from 'ava';
 import { native } from '#dist/native.js';
 import { Connection } from '#dist/varlink/connection.js';
-import { LIMITS, Observed, openFds, someFd, turns } from './helpers.js';
+import { LIMITS, Observed, fdsBackTo, openFds, someFd, turns } from './helpers.js';
 
 // The fds of this process are counted: one test at a time.
 
@@ -15,7 +15,7 @@ test.serial('a message and its fds arrive together', async (t) => {
   t.is(message?.fds.length, 2);
   observed.end();
   t.deepEqual(observed.reason, { kind: 'closed', detail: 'closed by this side' });
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 test.serial('pipelined messages keep their order and their fds', async (t) => {
@@ -30,7 +30,7 @@ test.serial('pipelined messages keep their order and their fds', async (t) => {
     Array.from({ length: 100 }, (_, index) => [index, index % 3 === 0 ? 1 : 0]),
   );
   observed.end();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 test.serial('a message that comes in pieces is put together, with the fds of a piece', async (t) => {
@@ -46,7 +46,7 @@ test.serial('a message that comes in pieces is put together, with the fds of a p
   t.is((message?.value['text'] as string).length, 20_000);
   t.is(message?.fds.length, 1);
   observed.end();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 const refused = test.macro({
@@ -59,7 +59,7 @@ const refused = test.macro({
     t.regex(reason.detail, detail);
     t.is(observed.messages.length, 0);
     observed.end();
-    t.deepEqual(openFds(), before, 'a socket or an fd is left');
+    t.deepEqual(await fdsBackTo(before), before, 'a socket or an fd is left');
   },
   title: (name) => `${name} closes the connection and every fd`,
 });
@@ -115,7 +115,7 @@ test.serial('a peer that leaves in the middle of a message ends the connection, 
   native.shutdown(observed.peer);
   t.deepEqual(await observed.closed(), { kind: 'eof', detail: 'the peer closed in the middle of a message' });
   observed.end();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 test.serial('while paused nothing is read, and the peer is held back by the kernel', async (t) => {
@@ -132,7 +132,7 @@ test.serial('while paused nothing is read, and the peer is held back by the kern
   await observed.received(written);
   t.is(observed.messages.length, written);
   observed.end();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 test.serial('a pause from within onMessage stops the very next message', async (t) => {
@@ -213,10 +213,10 @@ test.serial('replies larger than the socket buffer arrive whole, each with its o
     Array.from({ length: 5 }, () => pad.length + 10),
   );
   observed.end();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
-test.serial('a peer that never reads is dropped when too many bytes wait, with every fd', (t) => {
+test.serial('a peer that never reads is dropped when too many bytes wait, with every fd', async (t) => {
   const before = openFds();
   const observed = new Observed({ queuedBytes: 300_000 });
   let sent = 0;
@@ -225,10 +225,10 @@ test.serial('a peer that never reads is dropped when too many bytes wait, with e
   t.true(sent > 30 && sent < 100);
   t.false(observed.connection.send({}, [someFd()]), 'a closed connection consumes fds, too');
   observed.end();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
-test.serial('a peer that never reads is dropped when too many fds wait', (t) => {
+test.serial('a peer that never reads is dropped when too many fds wait', async (t) => {
   const before = openFds();
   const observed = new Observed({ queuedFds: 10 });
   let sent = 0;
@@ -236,7 +236,7 @@ test.serial('a peer that never reads is dropped when too many fds wait', (t) => 
   t.is(observed.reason?.kind, 'backpressure');
   t.true(sent > 10);
   observed.end();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 test.serial('a peer has no more unread fds in its socket than the limit, the rest follows as it reads', async (t) => {
@@ -264,19 +264,22 @@ test.serial('a peer has no more unread fds in its socket than the limit, the res
   }
   t.deepEqual(passes, [9, 9, 9, 9]);
   observed.end();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
-test.serial('a message with more fds than may lie unread is still sent to a peer that has read everything', (t) => {
-  const before = openFds();
-  const observed = new Observed({ unreadFds: 1 });
-  observed.connection.send({}, [someFd(), someFd()]);
-  const received = native.receiveMessage(observed.peer, new Uint8Array(10));
-  t.is(received?.fds.length, 2);
-  for (const fd of received?.fds ?? []) native.close(fd);
-  observed.end();
-  t.deepEqual(openFds(), before);
-});
+test.serial(
+  'a message with more fds than may lie unread is still sent to a peer that has read everything',
+  async (t) => {
+    const before = openFds();
+    const observed = new Observed({ unreadFds: 1 });
+    observed.connection.send({}, [someFd(), someFd()]);
+    const received = native.receiveMessage(observed.peer, new Uint8Array(10));
+    t.is(received?.fds.length, 2);
+    for (const fd of received?.fds ?? []) native.close(fd);
+    observed.end();
+    t.deepEqual(await fdsBackTo(before), before);
+  },
+);
 
 test.serial('a peer that never reads is dropped after a time', async (t) => {
   const observed = new Observed({ stallMs: 50 });
@@ -322,7 +325,7 @@ print(total)`;
   t.is(await ended, 'eof');
   await exited;
   t.is(output.trim(), String(2_000_000 + '{"pad":""}'.length + 1));
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 test.serial('what a peer sent before it vanished without reading is still delivered', async (t) => {
@@ -340,24 +343,24 @@ test.serial('what a peer sent before it vanished without reading is still delive
   );
 });
 
-test.serial('sending to a peer that has gone ends the connection and closes the fds', (t) => {
+test.serial('sending to a peer that has gone ends the connection and closes the fds', async (t) => {
   const before = openFds();
   const observed = new Observed();
   native.shutdown(observed.peer);
   t.false(observed.connection.send({}, [someFd()]));
   t.is(observed.reason?.kind, 'eof');
   observed.end();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
-test.serial('a value that is not JSON, or too many fds, throw and close the fds', (t) => {
+test.serial('a value that is not JSON, or too many fds, throw and close the fds', async (t) => {
   const before = openFds();
   const observed = new Observed();
   t.throws(() => observed.connection.send({ big: 1n }, [someFd()]), { instanceOf: TypeError });
   t.throws(() => observed.connection.send({}, Array.from({ length: 254 }, someFd)), { instanceOf: RangeError });
   t.is(observed.reason, null);
   observed.end();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 test.serial('closing twice closes once, and takes the undelivered fds along', async (t) => {
@@ -385,7 +388,7 @@ test.serial('closing twice closes once, and takes the undelivered fds along', as
   connection.close();
   native.close(peer);
   t.deepEqual(reasons, ['closed']);
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 test.serial('no timer runs unless a message is half received or waits to be sent', async (t) => {
@@ -418,7 +421,7 @@ test.serial('1,000 connections that come, send half a message with an fd, and go
     }
     for (const observed of ten) t.is((await observed.closed()).kind, 'eof');
   }
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 test.serial('who asks on and never reads has a few answers waiting, and the rest once he reads', async (t) => {
@@ -451,5 +454,5 @@ test.serial('who asks on and never reads has a few answers waiting, and the rest
   t.false(connection.closed);
   connection.close();
   native.close(peer);
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });

@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { Connection, type CloseReason, type ConnectionLimits, type Message } from '#dist/varlink/connection.js';
 import { native, type Fd } from '#dist/native.js';
@@ -19,6 +21,21 @@ export function openFds(): readonly string[] {
       return []; // the directory that is being read
     }
   });
+}
+
+/**
+ * The open fds when they are these, or what they are after ten seconds: what a peer sent is closed on another thread, which
+ * may not have come to it yet.
+ */
+export async function fdsOnceThey(are: (fds: readonly string[]) => boolean): Promise<readonly string[]> {
+  const end = Date.now() + 10_000;
+  while (!are(openFds()) && Date.now() < end) await setTimeout(5);
+  return openFds();
+}
+
+/** {@link fdsOnceThey} are `before` again. */
+export async function fdsBackTo(before: readonly string[]): Promise<readonly string[]> {
+  return fdsOnceThey((fds) => isDeepStrictEqual(fds, before));
 }
 
 /** An fd that is good for nothing but being counted. */

@@ -6,7 +6,7 @@ import test from 'ava';
 import { native } from '#dist/native.js';
 import { parseInterface } from '#dist/varlink/idl.js';
 import { Service } from '#dist/varlink/service.js';
-import { LIMITS, openFds } from './helpers.js';
+import { LIMITS, fdsBackTo, openFds } from './helpers.js';
 
 const definition = parseInterface(`interface org.example.test
 method Swap(first: int, second: int) -> (first: int, second: int)
@@ -93,5 +93,5 @@ test('a client in Python calls with fds, is answered with fds, and is dropped wh
   t.is(await closed, 'protocol');
   native.close(listener);
   rmSync(directory, { recursive: true });
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });

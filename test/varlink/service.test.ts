@@ -3,7 +3,7 @@ import { native, type Fd } from '#dist/native.js';
 import type { CloseReason } from '#dist/varlink/connection.js';
 import { parseInterface } from '#dist/varlink/idl.js';
 import { Service, type ErrorReply, type MethodHandler } from '#dist/varlink/service.js';
-import { LIMITS, Observed, openFds, someFd, turns } from './helpers.js';
+import { LIMITS, Observed, fdsBackTo, fdsOnceThey, openFds, someFd, turns } from './helpers.js';
 
 const definition = parseInterface(`interface org.example.test
 method Echo(text: string, number: ?int) -> (text: string)
@@ -245,7 +245,7 @@ test.serial('continued replies say so, each with its fds, and the last does not'
     [1, 1, 1],
   );
   await served.end();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 test.serial('pipelined calls run one at a time and in order', async (t) => {
@@ -286,7 +286,8 @@ test.serial('fds that a handler does not take, takes twice or that do not exist 
     invalid('index'),
   ]);
   await served.end();
-  const leaked = openFds().filter((fd) => !before.includes(fd));
+  const left = await fdsOnceThey((fds) => fds.length === before.length + 1);
+  const leaked = left.filter((fd) => !before.includes(fd));
   t.is(leaked.length, 1, 'the one that the handler took and kept');
   native.close(Number(leaked[0]?.split(' ')[0]));
 });
@@ -301,7 +302,7 @@ const failed = test.macro({
     t.is(served.seen.failures.length, 1);
     t.regex(String(served.seen.failures[0]), message);
     await served.end();
-    t.deepEqual(openFds(), before);
+    t.deepEqual(await fdsBackTo(before), before);
   },
   title: (name) => `a handler that ${name} is reported inside, the caller learns no more than it should`,
 });
@@ -327,7 +328,7 @@ test.serial('a call can be refused before it is looked at', async (t) => {
   const refused = { error: 'org.other.Limited', parameters: { perSecond: 1 } };
   t.deepEqual(replies, [{ parameters: { text: 'one' } }, refused, refused]);
   await served.end();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 test.serial('a client that goes away while its call runs leaves nothing behind', async (t) => {
@@ -340,7 +341,7 @@ test.serial('a client that goes away while its call runs leaves nothing behind',
     await served.end();
   }
   await turns();
-  t.deepEqual(openFds(), before);
+  t.deepEqual(await fdsBackTo(before), before);
 });
 
 test('a handler for a method that is not in the interface is an error at once', (t) => {
