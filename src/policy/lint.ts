@@ -8,7 +8,9 @@ export function lintPolicy({ rules }: Policy): readonly string[] {
     const unreachable =
       shadow === undefined
         ? []
-        : [`can never match: rule "${shadow.name}" (${shadow.where}) comes first and takes all of it`];
+        : [
+            `can never match: rule "${shadow.name}" (${shadow.where}) comes first and takes all of it; before = "${shadow.name}" puts this one first`,
+          ];
     return [...unreachable, ...lintRule(rule)].map((text) => `${rule.where}: rule "${rule.name}" ${text}`);
   });
   return rules.length === 0 ? ['there is no rule: everything is denied'] : warnings;
