@@ -54,7 +54,7 @@ export class OpenerClient {
 
   /** Lets go of the rings that an earlier request mapped in advance. */
   async release(uid: number, serial: number): Promise<void> {
-    await this.#part.request(uid, serial, encodeRelease(serial), []);
+    await this.#part.giveBack(uid, serial, encodeRelease(serial));
   }
 
   /** Resolves when the opener has answered: it is asked to let go of rings that nobody has. */

@@ -80,13 +80,26 @@ export class PartClient<Message> {
    * @param fds stay the caller's, and open until the answer
    */
   request(uid: number, serial: number, bytes: Uint8Array, fds: readonly Fd[]): Promise<Answer<Message>> {
+    const waiting = this.#waiting.get(uid)?.length ?? 0;
+    if (waiting >= MAX_WAITING_PER_USER)
+      return Promise.reject(
+        brokerError('Unavailable', this.#protocol.busy, `${waiting} requests of uid ${uid} are waiting already`),
+      );
+    return this.#enqueue(uid, serial, bytes, fds);
+  }
+
+  /**
+   * A request that gives something back, which is refused only when the part is gone: what was refused here would be lost for
+   * good. There are no more of them than there were requests that took.
+   */
+  giveBack(uid: number, serial: number, bytes: Uint8Array): Promise<Answer<Message>> {
+    return this.#enqueue(uid, serial, bytes, []);
+  }
+
+  #enqueue(uid: number, serial: number, bytes: Uint8Array, fds: readonly Fd[]): Promise<Answer<Message>> {
     return new Promise((resolve, reject) => {
-      const queue = this.#waiting.get(uid) ?? [];
       if (this.#dead) return reject(brokerError('Unavailable', this.#protocol.gone, 'it has ended'));
-      if (queue.length >= MAX_WAITING_PER_USER)
-        return reject(
-          brokerError('Unavailable', this.#protocol.busy, `${queue.length} requests of uid ${uid} are waiting already`),
-        );
+      const queue = this.#waiting.get(uid) ?? [];
       queue.push({ serial, bytes, fds, answer: { messages: [], fds: [] }, resolve, reject });
       this.#waiting.set(uid, queue);
       this.#next();
