@@ -41,7 +41,7 @@ export interface Received {
 
 /** Readiness of one fd on the event loop (uv_poll). `start` keeps the loop alive, `stop` and `close` do not. */
 export interface Poller {
-  /** @param events bit 1 readable, bit 2 writable, bit 4 disconnected (UV_READABLE | UV_WRITABLE | UV_DISCONNECT) */
+  /** @param events {@link READABLE}, {@link WRITABLE}, {@link DISCONNECT}, {@link HANGUP}, or several of them */
   start(events: number): void;
   stop(): void;
   /** Idempotent. The fd itself stays open: it belongs to the caller. Must come before the fd is closed. */
@@ -49,7 +49,13 @@ export interface Poller {
 }
 export const READABLE = 1;
 export const WRITABLE = 2;
+/** The other end closed, or has only stopped writing. */
 export const DISCONNECT = 4;
+/**
+ * The other end closed for good. It is libuv's name for urgent data (UV_PRIORITIZED), of which AF_UNIX has none; libuv
+ * reports a hangup under any event that is watched.
+ */
+export const HANGUP = 8;
 
 /** Counters of a {@link Drain} so far. */
 export interface DrainStats {
@@ -146,8 +152,6 @@ export interface NativeBinding {
   sendMessage(socket: Fd, data: Uint8Array, fds: readonly Fd[]): number | null;
   /** One recvmsg with MSG_CMSG_CLOEXEC | MSG_DONTWAIT. null on EAGAIN. */
   receiveMessage(socket: Fd, into: Uint8Array): Received | null;
-  /** Whether the other end of a stream socket is closed for good (POLLHUP, POLLERR), and not only done with writing. */
-  peerGone(socket: Fd): boolean;
   /** SIOCOUTQ: kernel memory, bytes, of what was sent on a stream socket and not yet read; 0 exactly when the peer has read all of it. */
   unreadBytes(socket: Fd): number;
   /** shutdown(SHUT_RDWR); errors are ignored. */
@@ -171,7 +175,9 @@ export interface NativeBinding {
    * the sender likes (a TCP socket that lingers, a file of a FUSE server). The number may stay in use for a moment.
    */
   closeForeign(fd: Fd): void;
-  /** Shuts down and closes a connected AF_UNIX socket; unread messages are dropped, their fds as by `closeForeign`. */
+  /** Shuts down a connected AF_UNIX socket; unread messages are dropped, their fds as by `closeForeign`. It stays open. */
+  endConnection(socket: Fd): void;
+  /** {@link endConnection}, and close(2). */
   closeConnection(socket: Fd): void;
   /** F_DUPFD_CLOEXEC. */
   duplicate(fd: Fd): Fd;

@@ -54,21 +54,30 @@ Napi::Value close_foreign(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-Napi::Value close_connection(const Napi::CallbackInfo& info) {
-  const UniqueFd socket(open_fd_argument(info));
+void end(int socket) {
   // From here on nothing more arrives. What has arrived may hold fds, which the last close(2) would close.
-  ::shutdown(socket.get(), SHUT_RDWR);
+  ::shutdown(socket, SHUT_RDWR);
   std::vector<char> bytes(64 << 10);
   std::array<UniqueFd, kMaxMessageFds> fds;
   int unread = 0;
-  while (::ioctl(socket.get(), SIOCINQ, &unread) == 0 && unread > 0) {
-    const Result<Received> received = receive_message(socket.get(), bytes.data(), bytes.size(), fds, MSG_DONTWAIT);
+  while (::ioctl(socket, SIOCINQ, &unread) == 0 && unread > 0) {
+    const Result<Received> received = receive_message(socket, bytes.data(), bytes.size(), fds, MSG_DONTWAIT);
     // EMSGSIZE: more fds than there was room for. ECONNRESET is told once.
     if (!received && received.error().number != EMSGSIZE && received.error().number != ECONNRESET) break;
     for (UniqueFd& fd : fds) {
       if (fd) close_elsewhere(std::move(fd));
     }
   }
+}
+
+Napi::Value end_connection(const Napi::CallbackInfo& info) {
+  end(open_fd_argument(info));
+  return info.Env().Undefined();
+}
+
+Napi::Value close_connection(const Napi::CallbackInfo& info) {
+  const UniqueFd socket(open_fd_argument(info));
+  end(socket.get());
   return info.Env().Undefined();
 }
 
@@ -108,6 +117,7 @@ Napi::Value clock_nanoseconds(const Napi::CallbackInfo& info) {
 void export_fds(Napi::Object exports) {
   set_function(exports, "close", close_fd);
   set_function(exports, "closeForeign", close_foreign);
+  set_function(exports, "endConnection", end_connection);
   set_function(exports, "closeConnection", close_connection);
   set_function(exports, "duplicate", duplicate_fd);
   set_function(exports, "pidfdOpen", pidfd_open);

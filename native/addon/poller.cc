@@ -10,7 +10,7 @@
 namespace perfbroker::addon {
 namespace {
 
-constexpr int kAllEvents = UV_READABLE | UV_WRITABLE | UV_DISCONNECT;
+constexpr int kAllEvents = UV_READABLE | UV_WRITABLE | UV_DISCONNECT | UV_PRIORITIZED;
 
 class Poller : public std::enable_shared_from_this<Poller> {
  public:

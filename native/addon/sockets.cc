@@ -217,14 +217,6 @@ Napi::Value receive_bytes(const Napi::CallbackInfo& info) {
   return result;
 }
 
-Napi::Value peer_gone(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  pollfd watched{fd_argument(info, 0, "socket"), 0, 0};
-  int ready = ::poll(&watched, 1, 0);  // POLLHUP and POLLERR are always told
-  if (ready < 0) throw system_error(env, errno, "poll");
-  return Napi::Boolean::New(env, (watched.revents & (POLLHUP | POLLERR)) != 0);
-}
-
 Napi::Value unread_bytes(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   int amount = 0;
@@ -253,7 +245,6 @@ void export_sockets(Napi::Object exports) {
   set_function(exports, "peerCredentials", peer_credentials);
   set_function(exports, "sendMessage", send_bytes);
   set_function(exports, "receiveMessage", receive_bytes);
-  set_function(exports, "peerGone", peer_gone);
   set_function(exports, "unreadBytes", unread_bytes);
   set_function(exports, "shutdown", shutdown_socket);
   set_function(exports, "endWriting", end_writing);

@@ -1,4 +1,4 @@
-import { DISCONNECT, native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../native.js';
+import { HANGUP, native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../native.js';
 import { closeFds, closeForeignFds } from './close_fds.js';
 import { encodeFrame, FrameReader, ProtocolError, type Frame } from './framing.js';
 import { parseJsonObject } from './json.js';
@@ -181,18 +181,10 @@ export class Connection {
     // had sent before can still be read.
     if (status < 0) this.#read();
     if (status < 0) return this.#finish({ kind: 'eof', detail: 'the peer closed without reading everything' });
-    if ((events & DISCONNECT) !== 0 && this.#watchingHangup && this.#hungUp()) return;
+    if ((events & HANGUP) !== 0) return this.#finish({ kind: 'eof', detail: 'the peer closed' });
     if ((events & WRITABLE) !== 0) this.#flush();
     if ((events & READABLE) !== 0) this.#read();
     this.#updateInterest();
-  }
-
-  /** Readiness looks the same when the peer has only stopped writing. */
-  #hungUp(): boolean {
-    this.#watchingHangup = false;
-    if (!native.peerGone(this.#socket)) return false;
-    this.#finish({ kind: 'eof', detail: 'the peer closed' });
-    return true;
   }
 
   /** The peer is to read first. */
@@ -309,7 +301,7 @@ export class Connection {
     const wanted =
       (this.#reading ? READABLE : 0) |
       (!this.#queue.empty && this.#retryTimer === null ? WRITABLE : 0) |
-      (this.#watchingHangup ? DISCONNECT : 0);
+      (this.#watchingHangup ? HANGUP : 0);
     if (wanted === this.#interest) return;
     this.#interest = wanted;
     if (wanted === 0) this.#poller.stop();
@@ -339,8 +331,8 @@ export class Connection {
     if (this.#nextTurn !== null) clearImmediate(this.#nextTurn);
     closeForeignFds(this.#reader.takeFds());
     this.#queue.clear();
-    this.#shared?.closing(this.#socket);
-    native.closeConnection(this.#socket); // it is shut down, so that no duplicate keeps the peer waiting for our end
+    native.endConnection(this.#socket);
+    if (this.#shared?.keep(this.#socket) !== true) native.close(this.#socket);
     this.#onClose(reason);
   }
 }

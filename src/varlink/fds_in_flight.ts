@@ -7,7 +7,7 @@ const REFRESH_MS = 1000;
  * Fds that were sent over some sockets and not yet read. The kernel counts them against the *sender's* user, over all
  * its sockets (unix(7), ETOOMANYREFS), and goes on counting when the sender has closed its end: a user who lets them
  * lie would use up everybody's. So all connections of one user share one of these, and a connection that is closed over
- * unread fds leaves a duplicate of its socket here, which tells when they are gone.
+ * unread fds leaves its socket here, which tells when they are gone.
  */
 export class FdsInFlight {
   readonly #limit: number;
@@ -40,17 +40,17 @@ export class FdsInFlight {
     this.#total += fds;
   }
 
-  /** The connection is about to close `socket`. */
-  closing(socket: Fd): void {
+  /**
+   * The connection has ended.
+   * @returns whether `socket` stays here, to be closed when its fds are gone; else it is the caller's to close
+   */
+  keep(socket: Fd): boolean {
     this.#refresh();
-    const unread = this.#unread.get(socket);
-    if (unread === undefined) return;
-    this.#drop(socket);
-    const duplicate = native.duplicate(socket);
-    this.#lingering.add(duplicate);
-    this.sent(duplicate, unread);
+    if (!this.#unread.has(socket)) return false;
+    this.#lingering.add(socket);
     // No event says that a peer has read or gone which could not as well be made to come for ever.
     this.#timer ??= setInterval(() => this.#refresh(), REFRESH_MS).unref();
+    return true;
   }
 
   #refresh(): void {

@@ -37,6 +37,29 @@ test('a peer that only stopped writing is not gone: it gets its answer', async (
   native.close(observed.peer);
 });
 
+test('a peer that stopped writing and closes later is noticed then', async (t) => {
+  const observed = new Observed();
+  observed.connection.pause();
+  observed.connection.watchHangup();
+  native.endWriting(observed.peer);
+  await sleep(100);
+  t.is(observed.reason, null);
+  native.close(observed.peer);
+  for (let tries = 0; tries < 1000 && observed.reason === null; tries++) await sleep(5);
+  t.is(observed.reason?.kind, 'eof');
+});
+
+test('one that closes over an answer that it has not read is noticed, too', async (t) => {
+  const observed = new Observed();
+  observed.connection.pause();
+  observed.connection.watchHangup();
+  observed.connection.send({ parameters: {} });
+  observed.write('{"method":"a.b.C"}\0');
+  native.close(observed.peer);
+  for (let tries = 0; tries < 1000 && observed.reason === null; tries++) await sleep(5);
+  t.is(observed.reason?.kind, 'eof');
+});
+
 test('what a peer sends meanwhile waits in the socket and wakes nobody', async (t) => {
   const observed = new Observed();
   observed.connection.pause();

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { Connection, type CloseReason, type ConnectionLimits, type Message } from '#dist/varlink/connection.js';
+import type { FdsInFlight } from '#dist/varlink/fds_in_flight.js';
 import { native, type Fd } from '#dist/native.js';
 
 export const LIMITS: ConnectionLimits = {
@@ -51,12 +52,13 @@ export class Observed {
   reason: CloseReason | null = null;
   #wake: () => void = () => undefined;
 
-  constructor(limits: Partial<ConnectionLimits> = {}) {
+  constructor(limits: Partial<ConnectionLimits> = {}, inFlight?: FdsInFlight) {
     const [socket, peer] = native.socketPair('stream');
     this.peer = peer;
     this.connection = new Connection({
       socket,
       limits: { ...LIMITS, ...limits },
+      ...(inFlight === undefined ? {} : { inFlight }),
       onMessage: (message) => {
         this.messages.push(message);
         this.#wake();

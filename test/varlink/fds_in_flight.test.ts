@@ -1,0 +1,38 @@
+/** What a closed connection leaves behind while its peer has not read everything. */
+import test from 'ava';
+import posix from 'posix';
+import { native } from '#dist/native.js';
+import { FdsInFlight } from '#dist/varlink/fds_in_flight.js';
+import { fdsBackTo, Observed, openFds, someFd } from './helpers.js';
+
+test.serial('its fds stay counted until the peer has read them', async (t) => {
+  const before = openFds();
+  const inFlight = new FdsInFlight(10);
+  const observed = new Observed({}, inFlight);
+  observed.connection.send({ fds: true }, [someFd(), someFd()]);
+  observed.connection.close();
+  t.is(inFlight.lingering, 1);
+  t.false(inFlight.maySend(9));
+  native.close(observed.peer);
+  t.is(inFlight.lingering, 0);
+  t.true(inFlight.maySend(9));
+  t.deepEqual(await fdsBackTo(before), before);
+});
+
+test.serial('it is closed in order where there is no fd left to be had', async (t) => {
+  const inFlight = new FdsInFlight(10);
+  const observed = new Observed({}, inFlight);
+  observed.connection.send({ fds: true }, [someFd()]);
+  const { soft, hard } = posix.getrlimit('nofile');
+  posix.setrlimit('nofile', { soft: 3, hard });
+  try {
+    t.throws(someFd, { code: 'EMFILE' });
+    observed.connection.close();
+  } finally {
+    posix.setrlimit('nofile', { soft, hard });
+  }
+  t.is(observed.reason?.kind, 'closed');
+  t.is(inFlight.lingering, 1);
+  native.close(observed.peer);
+  t.is(inFlight.lingering, 0);
+});
