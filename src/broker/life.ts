@@ -31,6 +31,7 @@ export class Life {
   readonly #idle: IdleExit | null;
   /** What the last reload came to, when it failed. */
   #trouble = '';
+  #stopping = false;
 
   constructor(broker: Broker, server: Server, options: BrokerOptions) {
     this.#broker = broker;
@@ -50,8 +51,9 @@ export class Life {
   /** The listener is served by now. */
   begin(): void {
     process.on('SIGHUP', () => this.#reload());
-    process.once('SIGTERM', () => this.#stop());
-    process.once('SIGINT', () => this.#stop());
+    // Not once: the second of either would be the kernel's, and end it in the middle.
+    process.on('SIGTERM', () => this.#stop());
+    process.on('SIGINT', () => this.#stop());
     this.#idle?.start(idleSeconds(this.#broker.policy));
     if (this.#notifier === null) return;
     this.#notifier.ready(this.#status());
@@ -100,6 +102,8 @@ export class Life {
   }
 
   #stop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
     this.#broker.parts.log.info('ending');
     this.#notifier?.stopping('ending');
     void this.#server.stop().then(() => this.#close());

@@ -62,8 +62,15 @@ export class Notifier {
   /**
    * Feeds the watchdog twice as often as $WATCHDOG_USEC demands, each time after `works` has resolved: while it does not,
    * or rejects, the manager gets nothing and ends the service.
+   * @param starter pid of the process that $WATCHDOG_PID names when the watchdog is this service's
    */
-  feedWatchdog(works: () => Promise<void>, env: NodeJS.ProcessEnv = process.env): void {
+  feedWatchdog(
+    works: () => Promise<void>,
+    env: NodeJS.ProcessEnv = process.env,
+    starter: string = String(process.ppid),
+  ): void {
+    // It is the monitor's, which systemd started; inherited from some other service, it is not for us to feed.
+    if ((env['WATCHDOG_PID'] ?? starter) !== starter) return;
     const text = env['WATCHDOG_USEC'] ?? '';
     const halfMs = /^\d{1,15}$/.test(text) ? Math.floor(Number(text) / 2000) : 0;
     if (halfMs === 0) return;

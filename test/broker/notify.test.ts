@@ -77,6 +77,19 @@ test('a sign of life that fails feeds nothing, and no or a senseless $WATCHDOG_U
   t.deepEqual(manager.received, []);
 });
 
+test("another service's watchdog, whose variables were inherited, is not fed", async (t) => {
+  const manager = await startDatagramReader();
+  t.teardown(() => manager.end());
+  const notifier = new Notifier(manager.path);
+  t.teardown(() => notifier.close());
+  const works = (): Promise<void> => Promise.resolve();
+  notifier.feedWatchdog(works, { WATCHDOG_USEC: '100000', WATCHDOG_PID: '1' }, '4711');
+  await sleep(200);
+  t.deepEqual(manager.received, []);
+  notifier.feedWatchdog(works, { WATCHDOG_USEC: '100000', WATCHDOG_PID: '4711' }, '4711');
+  await manager.until(1);
+});
+
 test('a manager that does not read, or is not there, disturbs nobody', async (t) => {
   const manager = await startDatagramReader();
   t.teardown(() => manager.end());
