@@ -116,19 +116,24 @@ export class Broker {
     }
   }
 
-  #recordEnd(grant: Grant, reason: string, disabled: number): void {
+  /** For what takes rights away, or has happened: it is not held up when it can not be recorded, which the log is told. */
+  recordIfPossible(subject: Subject, record: AuditRecord): void {
     try {
-      this.record(grant.parts.subject, {
-        action: 'end',
-        verdict: 'allow',
-        grant: grant.id,
-        reason,
-        disabled,
-        seconds: grant.ageSeconds,
-      });
+      this.record(subject, record);
     } catch {
-      // The grant is over either way; record() has told the log.
+      // record() has told the log.
     }
+  }
+
+  #recordEnd(grant: Grant, reason: string, disabled: number): void {
+    this.recordIfPossible(grant.parts.subject, {
+      action: 'end',
+      verdict: 'allow',
+      grant: grant.id,
+      reason,
+      disabled,
+      seconds: grant.ageSeconds,
+    });
   }
 }
 

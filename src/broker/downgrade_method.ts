@@ -195,7 +195,7 @@ class Run {
     } catch (error) {
       const told = this.#done.length === 0 || this.#order.dryRun ? error : this.#withDone(error);
       if (!(error instanceof BrokerError) || (error.error !== 'PolicyDenied' && error.error !== 'AuditFailed'))
-        this.#broker.record(subject, {
+        this.#broker.recordIfPossible(subject, {
           action: 'downgraded',
           verdict: 'error',
           ...facts,

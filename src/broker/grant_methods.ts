@@ -66,7 +66,7 @@ export async function revoke(broker: Broker, call: Call<ClientConnection>, reply
   const grant = broker.grants.find(id, subject.uid, administrator);
   if (grant === null) throw noSuchGrant();
   if (grant.parts.subject.uid !== subject.uid)
-    broker.record(subject, {
+    broker.recordIfPossible(subject, {
       action: 'revoke',
       verdict: 'allow',
       grant: grant.id,
