@@ -1,10 +1,10 @@
 /** What the Debian package is made of. That it installs, upgrades and purges is shown by install.test.ts. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { MAN_PAGES } from '../docs/documents.js';
+import { blocks, MAN_PAGES, read } from '../docs/documents.js';
 import { ROOT, skip } from '../e2e/daemon.js';
 import { buildDeb, noPackaging, temporaryDirectory, unpack, type Package } from './deb.js';
 
@@ -221,13 +221,39 @@ packaging('lintian finds nothing', (t) => {
   t.is(run.status, 0, run.stderr);
 });
 
+/** Why apparmor_parser can not be run here, or null. */
+function noAppArmor(): string | null {
+  if (!existsSync('/etc/apparmor.d/abstractions/base')) return 'apparmor is not installed';
+  return spawnSync('apparmor_parser', ['--version']).error === undefined ? null : 'apparmor_parser is not installed';
+}
+
+/** @returns what the parser says against a profile; empty when it takes it */
+function parseProfile(profile: string): string {
+  const run = spawnSync('apparmor_parser', ['-Q', '-K', '-T', profile], { encoding: 'utf8' });
+  return run.status === 0 ? '' : `${run.status}: ${run.stderr}`;
+}
+
 for (const profile of ['usr.sbin.perfbrokerd', 'perfbroker-bus']) {
   packaging(`the AppArmor profile ${profile} is one that the parser takes`, (t) => {
-    if (!existsSync('/etc/apparmor.d/abstractions/base')) return skip(t, 'apparmor is not installed');
-    const run = spawnSync('apparmor_parser', ['-Q', '-K', '-T', join(built.tree, 'etc/apparmor.d', profile)], {
-      encoding: 'utf8',
-    });
-    if (run.error !== undefined) return skip(t, 'apparmor_parser is not installed');
-    t.is(run.status, 0, run.stderr);
+    const missing = noAppArmor();
+    if (missing !== null) return skip(t, missing);
+    t.is(parseProfile(join(built.tree, 'etc/apparmor.d', profile)), '');
   });
 }
+
+packaging('so it is with each rule that the documents add to it', (t) => {
+  const missing = noAppArmor();
+  if (missing !== null) return skip(t, missing);
+  const documented = blocks(read('docs/packaging.md'), 'text');
+  t.is(documented.length, 2, 'an audit file, the tracer');
+  const example = text('usr/share/doc/perfbroker/examples/20-tracer.conf').match(/^# {3}.*,$/gm) ?? [];
+  t.is(example.map((line) => `${line.slice(4)}\n`).join(''), documented[1] ?? 'none');
+  const profile = text('etc/apparmor.d/usr.sbin.perfbrokerd');
+  const include = '  include if exists <local/usr.sbin.perfbrokerd>\n';
+  t.true(profile.includes(include));
+  const file = join(temporaryDirectory(), 'profile');
+  for (const rules of [...documented, documented.join('')]) {
+    writeFileSync(file, profile.replace(include, rules));
+    t.is(parseProfile(file), '', rules);
+  }
+});
