@@ -17,7 +17,8 @@ interface RedeemOptions {
 const HELP = `
 A ticket comes from the D-Bus interface (org.perfbroker.Broker1, Open or Downgrade), is good once, for the user that it was
 made for, and for 30 seconds. One of Open: the events are switched on, and what they counted is printed, summed over
-threads and cpus. One of Downgrade: what was taken is printed.
+threads and cpus (for events without \`group\` in their readFormat: the others are for programs to read).
+One of Downgrade: what was taken is printed.
 
 Example:
   perfbroker redeem TICKET --duration 5`;
