@@ -16,7 +16,7 @@ import type { ClientConnection } from './client_connection.js';
 import { decisionJson } from './denial.js';
 import { pinDescendants } from './descendants.js';
 import { downgradeProcess, orderFacts, type DowngradeOrder } from './downgrade.js';
-import { allowDowngrade, approveDowngrade, decideDowngradeOf, vetDowngrade } from './downgrade_request.js';
+import { allowDowngrade, approveDowngrade, vetDowngrade } from './downgrade_request.js';
 import { isDowngradeTicket, unknownTicket } from './held_requests.js';
 import { requireConnected } from './open_grant.js';
 import { callerFacts, subjectOf, vetCaller, type Caller } from './sender.js';
@@ -56,15 +56,14 @@ export async function prepareDowngrade(broker: Broker, call: Call<ClientConnecti
   let decision: Decision;
   try {
     const authorized = await approveDowngrade(broker, client, caller, wanted, parameters.allowInteractive === true);
-    const verdict = decideDowngradeOf(broker, caller, [target], order);
-    const rule = allowDowngrade(broker, caller, [target], order, authorized);
+    const verdict = allowDowngrade(broker, caller, [target], order, authorized);
     broker.record(subject, {
       action: 'prepare',
       verdict: 'allow',
       targets: [processFacts(target)],
       ...orderFacts(order),
       ...callerFacts(caller),
-      rule,
+      rule: verdict.rule,
     });
     decision = decisionJson(verdict, authorized);
     ticket = broker.tickets.add(subject.uid, { kind: 'downgrade', wanted, authorized, fds: 1, release });
@@ -177,7 +176,7 @@ class Run {
     const facts = { targets: targets.map(processFacts), ...orderFacts(this.#order) };
     const { subject } = this.#client;
     try {
-      const rule = allowDowngrade(this.#broker, this.#caller, targets, this.#order, this.#authorized);
+      const { rule } = allowDowngrade(this.#broker, this.#caller, targets, this.#order, this.#authorized);
       // Whatever can be seen to stand against one of several is seen before the first one is changed.
       if (targets.length > 1 && !this.#order.dryRun) await this.#each(targets, { ...this.#order, dryRun: true });
       this.#broker.record(subject, { action: 'downgrade', verdict: 'allow', ...facts, rule, ...this.#authorization });

@@ -101,22 +101,23 @@ export async function approveDowngrade(
   return authorized;
 }
 
-/** @returns the rule that lets it pass, by itself or with what was authorized. @throws BrokerError for a no, which is recorded */
+/** @returns what lets it pass, by itself or with what was authorized. @throws BrokerError for a no, which is recorded */
 export function allowDowngrade(
   broker: Broker,
   caller: Caller,
   targets: readonly ProcessTarget[],
   order: DowngradeOrder,
   authorized: readonly AuthorizationAction[],
-): string {
+): Passed {
   const verdict = decideDowngradeOf(broker, caller, targets, order);
-  if (verdict.kind === 'allow' || authorized.includes('downgrade')) return verdict.rule;
+  if (verdict.kind === 'allow' || authorized.includes('downgrade')) return verdict;
   const text = `rule "${verdict.rule}" asks downgrade for these processes, which nobody was asked`;
   broker.record(subjectOf(caller), {
     action: 'downgrade',
     verdict: 'deny',
     targets: targets.map(processFacts),
     ...orderFacts(order),
+    ...callerFacts(caller),
     rule: verdict.rule,
     reasons: [text],
   });

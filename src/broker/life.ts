@@ -112,6 +112,7 @@ export class Life {
   #close(): void {
     const { opener, tracer } = this.#broker.parts;
     this.#broker.grants.endAll('shutdown');
+    this.#broker.tickets.clear();
     opener.close();
     tracer?.close();
     process.exit(0);

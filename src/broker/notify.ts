@@ -64,13 +64,9 @@ export class Notifier {
    * or rejects, the manager gets nothing and ends the service.
    * @param starter pid of the process that $WATCHDOG_PID names when the watchdog is this service's
    */
-  feedWatchdog(
-    works: () => Promise<void>,
-    env: NodeJS.ProcessEnv = process.env,
-    starter: string = String(process.ppid),
-  ): void {
+  feedWatchdog(works: () => Promise<void>, env: NodeJS.ProcessEnv = process.env, starter: number = process.ppid): void {
     // It is the monitor's, which systemd started; inherited from some other service, it is not for us to feed.
-    if ((env['WATCHDOG_PID'] ?? starter) !== starter) return;
+    if ((env['WATCHDOG_PID'] ?? String(starter)) !== String(starter)) return;
     const text = env['WATCHDOG_USEC'] ?? '';
     const halfMs = /^\d{1,15}$/.test(text) ? Math.floor(Number(text) / 2000) : 0;
     if (halfMs === 0) return;

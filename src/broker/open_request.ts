@@ -90,6 +90,7 @@ export function approveAgain(
       action: 'open',
       verdict: 'deny',
       ...auditFacts(wanted.request),
+      ...callerFacts(caller),
       rule: verdict.rule,
       reasons: [text],
     });

@@ -83,10 +83,10 @@ test("another service's watchdog, whose variables were inherited, is not fed", a
   const notifier = new Notifier(manager.path);
   t.teardown(() => notifier.close());
   const works = (): Promise<void> => Promise.resolve();
-  notifier.feedWatchdog(works, { WATCHDOG_USEC: '100000', WATCHDOG_PID: '1' }, '4711');
+  notifier.feedWatchdog(works, { WATCHDOG_USEC: '100000', WATCHDOG_PID: '1' }, 4711);
   await sleep(200);
   t.deepEqual(manager.received, []);
-  notifier.feedWatchdog(works, { WATCHDOG_USEC: '100000', WATCHDOG_PID: '4711' }, '4711');
+  notifier.feedWatchdog(works, { WATCHDOG_USEC: '100000', WATCHDOG_PID: '4711' }, 4711);
   await manager.until(1);
 });
 

@@ -19,7 +19,7 @@ test.serial('its fds stay counted until the peer has read them', async (t) => {
   t.deepEqual(await fdsBackTo(before), before);
 });
 
-test.serial('it is closed in order where there is no fd left to be had', async (t) => {
+test.serial('it is closed in order where there is no fd left to be had', (t) => {
   const inFlight = new FdsInFlight(10);
   const observed = new Observed({}, inFlight);
   observed.connection.send({ fds: true }, [someFd()]);
