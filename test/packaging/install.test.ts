@@ -6,44 +6,22 @@ import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { appendFileSync, copyFileSync, existsSync, lstatSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import test from 'ava';
-import { noPrivilege, ROOT } from '../e2e/daemon.js';
 import { buildDeb, noPackaging, temporaryDirectory } from './deb.js';
+import { inside, noDebian13, ROOTFS } from './debian13.js';
 
-const ROOTFS = process.env['PERFBROKER_ROOTFS'] ?? join(ROOT, 'build/rootfs/trixie');
-const reason =
-  noPrivilege() ??
-  noPackaging() ??
-  (existsSync(join(ROOTFS, 'usr/bin/dpkg')) ? null : 'needs a root file system: test/packaging/rootfs');
+const reason = noDebian13() ?? noPackaging();
 if (reason !== null) console.log(`skipped: ${reason}`);
 const installing = reason === null ? test.serial : test.skip;
 
 const root = reason === null ? temporaryDirectory() : '';
 const debs: string[] = [];
 
-/** A command inside, with a /proc that ends with it: nothing stays mounted below a directory that is removed afterwards. */
-function inside(...command: string[]): SpawnSyncReturns<string> {
-  return spawnSync(
-    'unshare',
-    [
-      '--mount',
-      'sh',
-      '-c',
-      'mount -t proc -o ro proc "$1/proc" && root=$1 && shift && exec chroot "$root" "$@"',
-      'sh',
-      root,
-      ...command,
-    ],
-    {
-      encoding: 'utf8',
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
-    },
-  );
-}
+const run = (...command: string[]): SpawnSyncReturns<string> => inside(root, command);
 
 function dpkg(...args: string[]): string {
-  const run = inside('dpkg', ...args);
-  if (run.status !== 0) throw new Error(`dpkg ${args.join(' ')}: ${run.stdout}${run.stderr}`);
-  return run.stdout + run.stderr;
+  const { status, stdout, stderr } = run('dpkg', ...args);
+  if (status !== 0) throw new Error(`dpkg ${args.join(' ')}: ${stdout}${stderr}`);
+  return stdout + stderr;
 }
 
 /** Every file with its mode and owner, but for dpkg's own data and logs. */
@@ -91,29 +69,29 @@ installing('it installs: users, sockets enabled, programs and policy at work', (
   }
   t.regex(file('etc/group'), /^perfbroker:x:\d+:$/m);
   t.deepEqual(enabled(), ['perfbroker-bus.socket', 'perfbroker.socket']);
-  t.regex(inside('perfbroker', '--version').stdout, /^\d+\.\d+\.\d+\n$/);
-  t.regex(inside('perfbrokerd', '--version').stdout, /^perfbrokerd \d+\.\d+\.\d+\n$/);
-  const check = inside('perfbroker', 'policy', 'check', '/etc/perfbroker/policy.toml');
+  t.regex(run('perfbroker', '--version').stdout, /^\d+\.\d+\.\d+\n$/);
+  t.regex(run('perfbrokerd', '--version').stdout, /^perfbrokerd \d+\.\d+\.\d+\n$/);
+  const check = run('perfbroker', 'policy', 'check', '/etc/perfbroker/policy.toml');
   t.is(check.status, 0, check.stdout + check.stderr);
-  t.is(inside('dpkg', '--verify', 'perfbroker').stdout, '');
+  t.is(run('dpkg', '--verify', 'perfbroker').stdout, '');
   t.is(lstatSync(join(root, 'run/perfbroker')).mode & 0o7777, 0o755);
 });
 
 installing('node of this Debian loads the addons', (t) => {
-  const run = inside(
+  const { stdout, stderr } = run(
     'node',
     '-e',
     "console.log(require('/usr/libexec/perfbroker/node_modules/posix').getpwnam('perfbroker').name, typeof require('/usr/libexec/perfbroker/dist/native/perfbroker.node').connectUnix)",
   );
-  t.is(run.stdout, 'perfbroker function\n', run.stderr);
+  t.is(stdout, 'perfbroker function\n', stderr);
 });
 
 installing('an upgrade keeps a changed policy, drop-ins, and what the administrator disabled', (t) => {
   appendFileSync(join(root, 'etc/perfbroker/policy.toml'), '# ours\n');
   writeFileSync(join(root, 'etc/perfbroker/policy.d/10-ours.toml'), '# ours\n');
-  t.is(inside('systemctl', 'disable', 'perfbroker-bus.socket').status, 0);
+  t.is(run('systemctl', 'disable', 'perfbroker-bus.socket').status, 0);
   dpkg('--install', debs[1]!);
-  t.regex(inside('dpkg-query', '-W', 'perfbroker').stdout, /\t999\.0\n/);
+  t.regex(run('dpkg-query', '-W', 'perfbroker').stdout, /\t999\.0\n/);
   t.regex(file('etc/perfbroker/policy.toml'), /# ours\n$/);
   t.is(file('etc/perfbroker/policy.d/10-ours.toml'), '# ours\n');
   t.deepEqual(enabled(), ['perfbroker.socket']);
