@@ -7,6 +7,16 @@ import { BROKER_PATH, BUS_NAME } from './service.js';
 
 const OBJECT_MANAGER = 'org.freedesktop.DBus.ObjectManager';
 
+type Signal = 'InterfacesAdded' | 'InterfacesRemoved' | 'GrantAdded' | 'GrantRemoved';
+
+/** Interface and signature of all that is ever sent. */
+export const SIGNALS: Readonly<Record<Signal, readonly [from: string, signature: string]>> = {
+  InterfacesAdded: [OBJECT_MANAGER, 'oa{sa{sv}}'],
+  InterfacesRemoved: [OBJECT_MANAGER, 'oas'],
+  GrantAdded: [BUS_NAME, 'os'],
+  GrantRemoved: [BUS_NAME, 'oss'],
+};
+
 /**
  * Tells of a grant, each addressed to one connection: a broadcast would tell everybody. They go to whoever has called us
  * and may see the grant.
@@ -23,16 +33,16 @@ export function announce(bus: dbus.MessageBus, callers: Callers, grants: GrantLi
 
 function tell(bus: dbus.MessageBus, { name }: Caller, { change, grant, reason }: GrantChange): void {
   const path = grantPath(grant);
-  const send = (from: string, member: string, signature: string, body: unknown[]): void => {
-    const signal = dbus.Message.newSignal(BROKER_PATH, from, member, signature, body);
+  const send = (member: Signal, body: unknown[]): void => {
+    const signal = dbus.Message.newSignal(BROKER_PATH, SIGNALS[member][0], member, SIGNALS[member][1], body);
     signal.destination = name;
     bus.send(signal);
   };
   if (change === 'added') {
-    send(OBJECT_MANAGER, 'InterfacesAdded', 'oa{sa{sv}}', [path, { [GRANT_INTERFACE]: grantProperties(grant) }]);
-    send(BUS_NAME, 'GrantAdded', 'os', [path, grant.id]);
+    send('InterfacesAdded', [path, { [GRANT_INTERFACE]: grantProperties(grant) }]);
+    send('GrantAdded', [path, grant.id]);
   } else {
-    send(BUS_NAME, 'GrantRemoved', 'oss', [path, grant.id, reason]);
-    send(OBJECT_MANAGER, 'InterfacesRemoved', 'oas', [path, [GRANT_INTERFACE]]);
+    send('GrantRemoved', [path, grant.id, reason]);
+    send('InterfacesRemoved', [path, [GRANT_INTERFACE]]);
   }
 }

@@ -8,6 +8,7 @@ import { BrokerCalls } from '#dist/bus/broker_calls.js';
 import { GrantList } from '#dist/bus/grant_list.js';
 import { grantObject, grantProperties } from '#dist/bus/grant_object.js';
 import type { ServedObject } from '#dist/bus/served.js';
+import { SIGNALS } from '#dist/bus/signals.js';
 import { read } from '../docs/documents.js';
 import { ROOT, skip } from '../e2e/daemon.js';
 import { grantOf, startFakeBroker } from './fake_broker.js';
@@ -40,6 +41,8 @@ function members(xml: string): Record<string, Record<string, string>> {
           .join('');
       list[member] = `${of('in')}->${of('out')}`;
     }
+    for (const [, signal = '', args = ''] of plain.matchAll(/<signal name="(\w+)">(.*?)<\/signal>/gs))
+      list[signal] = `signal ${[...args.matchAll(/type="([^"]+)"/g)].map((match) => match[1]).join('')}`;
     for (const [, property = '', type = ''] of plain.matchAll(/<property name="(\w+)" type="([^"]+)" access="read">/g))
       list[property] = type;
   }
@@ -60,7 +63,7 @@ function table({ interfaces }: ServedObject, types: Readonly<Record<string, stri
   );
 }
 
-test('the dispatch table has the methods and properties of the XML, with its types', (t) => {
+test('the dispatch table has the methods, properties and signals of the XML, with its types', (t) => {
   const broker = new BrokerCalls('/nowhere');
   const types = {
     Version: 's',
@@ -74,7 +77,16 @@ test('the dispatch table has the methods and properties of the XML, with its typ
     Grants: 'u',
   };
   const object = new BrokerObject(broker, new GrantList(broker));
-  t.deepEqual(table(object, types)[NAME], members(BROKER_XML)[NAME]);
+  const signalsOf = (name: string): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(SIGNALS).flatMap(([member, [from, signature]]) =>
+        from === name ? [[member, `signal ${signature}`]] : [],
+      ),
+    );
+  const xml = members(BROKER_XML);
+  t.deepEqual({ ...(table(object, types)[NAME] as object), ...signalsOf(NAME) }, xml[NAME]);
+  const manager = 'org.freedesktop.DBus.ObjectManager';
+  t.deepEqual({ GetManagedObjects: '->a{oa{sa{sv}}}', ...signalsOf(manager) }, xml[manager]);
 
   const record = grantOf(1) as never;
   const grantTypes = Object.fromEntries(
