@@ -1,4 +1,5 @@
 import dbus from 'dbus-next';
+import { CallError } from './dbus_error.js';
 
 const NAME = 'org.freedesktop.DBus';
 const PATH = '/org/freedesktop/DBus';
@@ -14,9 +15,11 @@ export interface Credentials {
 /** Calls of the bus itself. Every method throws when the bus says no, or nothing. */
 export class BusDriver {
   readonly #bus: dbus.MessageBus;
+  readonly #timeoutMs: number;
 
-  constructor(bus: dbus.MessageBus) {
+  constructor(bus: dbus.MessageBus, timeoutMs: number = TIMEOUT_MS) {
     this.#bus = bus;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** @returns whether the name is ours now; false when somebody else has it */
@@ -61,7 +64,7 @@ export class BusDriver {
     );
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`the bus did not answer ${member}`)), TIMEOUT_MS);
+      timer = setTimeout(() => reject(new CallError('Failed', `the bus did not answer ${member}`)), this.#timeoutMs);
     });
     try {
       const reply = await Promise.race([call, timeout]);
