@@ -10,7 +10,7 @@ import type { GrantList } from './grant_list.js';
 import { BROKER_XML } from './introspection.js';
 import { expandEvents } from './named_events.js';
 import type { Call, Properties, ServedInterface, ServedObject } from './served.js';
-import { fitStrings, FromDBus, toDictionary, type Json } from './variants.js';
+import { fitStrings, toDictionary, toJson, type Json } from './variants.js';
 
 /** Milliseconds that an answer of Describe is good for: applications read properties one by one. */
 const DESCRIBE_MS = 2000;
@@ -60,12 +60,11 @@ export class BrokerObject implements ServedObject {
   }
 
   async #downgrade(call: Call): Promise<readonly unknown[]> {
-    const from = new FromDBus();
     const [target, drop, options] = call.body;
     const parameters = {
-      ...optionsOf(from, options, ['target', 'drop', 'sender']),
-      target: numberedTarget(from.toJson(target, 'target'), 'target'),
-      drop: from.toJson(drop, 'drop'),
+      ...optionsOf(options, ['target', 'drop', 'sender']),
+      target: numberedTarget(toJson(target, 'target'), 'target'),
+      drop: toJson(drop, 'drop'),
     };
     return ticket('PrepareDowngrade', await callBroker(this.#broker, call, 'PrepareDowngrade', parameters));
   }
@@ -103,24 +102,23 @@ export async function revoke(
   grant: unknown,
   options: unknown,
 ): Promise<readonly unknown[]> {
-  const parameters = { ...optionsOf(new FromDBus(), options, ['grant', 'sender']), grant: grant as string };
+  const parameters = { ...optionsOf(options, ['grant', 'sender']), grant: grant as string };
   const { fds, disabled, kept } = await callBroker(broker, call, 'Revoke', parameters);
   return [fds, disabled, kept];
 }
 
 function openParameters([targets, events, options]: readonly unknown[]): Record<string, Json> {
-  const from = new FromDBus();
-  const list = from.toJson(targets, 'targets') as readonly Json[];
+  const list = toJson(targets, 'targets') as readonly Json[];
   return {
-    ...optionsOf(from, options, ['targets', 'events', 'sender']),
+    ...optionsOf(options, ['targets', 'events', 'sender']),
     targets: list.map((target, index) => numberedTarget(target, `targets[${index}]`)),
-    events: expandEvents(from.toJson(events, 'events')),
+    events: expandEvents(toJson(events, 'events')),
   };
 }
 
 /** What one argument says can not be said again, otherwise, by another; and nobody speaks for somebody else here. */
-function optionsOf(from: FromDBus, options: unknown, taken: readonly string[]): Readonly<Record<string, Json>> {
-  const json = from.toJson(options, '') as Readonly<Record<string, Json>>;
+function optionsOf(options: unknown, taken: readonly string[]): Readonly<Record<string, Json>> {
+  const json = toJson(options, '') as Readonly<Record<string, Json>>;
   const wrong = taken.find((name) => Object.hasOwn(json, name));
   if (wrong !== undefined) throw new CallError('InvalidArgs', `${wrong} is no option`);
   return json;

@@ -1,5 +1,6 @@
 /** Who has called, by the bus's word alone. */
 import { native, type Fd, type NativeError } from '../native.js';
+import { Allowance } from './allowance.js';
 import type { BusDriver } from './bus_driver.js';
 import { CallError } from './dbus_error.js';
 import type { Log } from './log.js';
@@ -26,6 +27,10 @@ export interface CallerLimits {
   readonly names: number;
   /** Connections whose credentials the bus is being asked for. */
   readonly lookups: number;
+  /** Connections that wait for that. The bus lets one user have 256. */
+  readonly waiting: number;
+  /** Bytes of the calls of one connection that wait until it is known whose it is. */
+  readonly waitingBytes: number;
 }
 
 export const CALLER_LIMITS: CallerLimits = {
@@ -33,14 +38,24 @@ export const CALLER_LIMITS: CallerLimits = {
   callsPerUser: 16,
   calls: 128,
   namesPerUser: 32,
+  // Each of them and of the lookups holds a match rule, of which the bus gives a connection 512.
   names: 256,
   lookups: 64,
+  waiting: 256,
+  waitingBytes: 64 * 1024,
 };
+
+/** All of those whose user is not known share an allowance, for the errors that they are sent. */
+const NOBODY = -1;
+/** Bytes that a call costs beside its own and its answer's, for the work. */
+const CALL_COST = 2048;
 
 interface Entry {
   readonly name: string;
   readonly abort: AbortController;
+  /** Under way, or waiting until it is known whose they are. */
   calls: number;
+  waitingBytes: number;
   lookup: Promise<Caller>;
   caller: Caller | null;
 }
@@ -54,40 +69,64 @@ export class Callers {
   readonly #log: Log;
   readonly #limits: CallerLimits;
   readonly #entries = new Map<string, Entry>();
+  readonly #allowance: Allowance;
+  /** Calls under way, by uid. */
+  readonly #callsOf = new Map<number, number>();
+  readonly #queue: (() => void)[] = [];
+  #present = 0;
   #calls = 0;
   #lookups = 0;
 
-  constructor(driver: BusDriver, log: Log, limits: CallerLimits = CALLER_LIMITS) {
+  constructor(
+    driver: BusDriver,
+    log: Log,
+    limits: CallerLimits = CALLER_LIMITS,
+    allowance: Allowance = new Allowance(),
+  ) {
     this.#driver = driver;
     this.#log = log;
     this.#limits = limits;
+    this.#allowance = allowance;
   }
 
-  /** Calls under way. */
+  /** Calls that are not answered yet. */
   get calls(): number {
-    return this.#calls;
+    return this.#present;
   }
 
   /** Everyone who is remembered and may be sent signals. */
   *known(): Iterable<Caller> {
-    for (const { caller } of this.#entries.values()) if (caller !== null) yield caller;
+    for (const { caller } of this.#entries.values())
+      if (caller !== null && this.#allowance.hasSome(caller.uid)) yield caller;
   }
 
   /**
    * Runs one call of a connection.
+   * @param bytes that the call holds meanwhile
    * @throws CallError LimitsExceeded, AccessDenied, Failed; whatever `body` throws
    */
-  async run<Result>(name: string, body: (caller: Caller) => Promise<Result>): Promise<Result> {
-    const entry = this.#enter(name);
+  async run<Result>(name: string, bytes: number, body: (caller: Caller) => Promise<Result>): Promise<Result> {
+    const entry = this.#enter(name, bytes);
+    this.#present += 1;
+    entry.calls += 1;
     try {
       const caller = await entry.lookup;
-      this.#checkUser(caller.uid);
-      return await body(caller);
+      return await this.#runFor(caller.uid, bytes, () => body(caller));
     } finally {
-      this.#calls -= 1;
       entry.calls -= 1;
-      this.#forgetSome();
+      this.#present -= 1;
+      if (entry.calls === 0 && this.#entries.size > this.#limits.names) this.#forgetSome();
     }
+  }
+
+  /** So much was sent to a connection. */
+  charge(name: string, bytes: number): void {
+    this.#allowance.spend(this.#uidOf(name), bytes);
+  }
+
+  /** Whether a connection may be sent an answer; if not, it gets none. */
+  mayHear(name: string): boolean {
+    return this.#allowance.mayHear(this.#uidOf(name));
   }
 
   /** The connection has left the bus. */
@@ -96,51 +135,83 @@ export class Callers {
     if (entry !== undefined) this.#remove(entry);
   }
 
-  #enter(name: string): Entry {
-    const { calls, callsPerName, lookups } = this.#limits;
+  #uidOf(name: string): number {
+    return this.#entries.get(name)?.caller?.uid ?? NOBODY;
+  }
+
+  /** Nothing is taken from others here: whose call it is is known only later. */
+  #enter(name: string, bytes: number): Entry {
+    const { callsPerName, lookups, waiting, waitingBytes } = this.#limits;
     const known = this.#entries.get(name);
-    if (this.#calls >= calls || (known?.calls ?? 0) >= callsPerName)
+    if ((known?.calls ?? 0) >= callsPerName)
       throw new CallError('LimitsExceeded', 'too many calls are under way; wait for answers');
-    if (known === undefined && this.#lookups >= lookups)
+    if (known === undefined && this.#lookups >= lookups && this.#queue.length >= waiting)
       throw new CallError('LimitsExceeded', 'too many new callers at once; try again');
     const entry = known ?? this.#meet(name);
+    if (entry.caller === null && entry.calls > 0 && entry.waitingBytes + bytes > waitingBytes)
+      throw new CallError('LimitsExceeded', `more than ${waitingBytes} bytes before the first answer`);
+    entry.waitingBytes += bytes;
     this.#entries.delete(name);
     this.#entries.set(name, entry);
-    this.#calls += 1;
-    entry.calls += 1;
     return entry;
   }
 
-  #checkUser(uid: number): void {
-    let calls = 0;
-    for (const entry of this.#entries.values()) if (entry.caller?.uid === uid) calls += entry.calls;
-    if (calls > this.#limits.callsPerUser)
+  async #runFor<Result>(uid: number, bytes: number, body: () => Promise<Result>): Promise<Result> {
+    const own = this.#callsOf.get(uid) ?? 0;
+    if (own >= this.#limits.callsPerUser)
       throw new CallError('LimitsExceeded', `uid ${uid} has too many calls under way; wait for answers`);
+    if (this.#calls >= this.#limits.calls)
+      throw new CallError('LimitsExceeded', 'too many calls are under way; try again');
+    if (!this.#allowance.hasSome(uid))
+      throw new CallError('LimitsExceeded', `uid ${uid} calls too often; wait a moment`);
+    this.#allowance.spend(uid, CALL_COST + bytes);
+    this.#callsOf.set(uid, own + 1);
+    this.#calls += 1;
+    try {
+      return await body();
+    } finally {
+      this.#calls -= 1;
+      const left = (this.#callsOf.get(uid) ?? 1) - 1;
+      if (left > 0) this.#callsOf.set(uid, left);
+      else this.#callsOf.delete(uid);
+    }
   }
 
   #meet(name: string): Entry {
     const abort = new AbortController();
-    const entry: Entry = { name, abort, calls: 0, caller: null, lookup: this.#identify(name, abort.signal) };
-    this.#lookups += 1;
-    entry.lookup = entry.lookup
-      .then(
-        (caller) => {
-          if (abort.signal.aborted) {
-            native.close(caller.pidfd);
-            throw gone();
-          }
-          entry.caller = caller;
-          return caller;
-        },
-        (error: unknown) => {
-          this.#remove(entry);
-          throw error;
-        },
-      )
-      .finally(() => (this.#lookups -= 1));
+    const lookup = this.#inTurn(() => this.#identify(name, abort.signal));
+    const entry: Entry = { name, abort, calls: 0, waitingBytes: 0, caller: null, lookup };
+    entry.lookup = lookup.then(
+      (caller) => {
+        if (abort.signal.aborted) {
+          native.close(caller.pidfd);
+          throw gone();
+        }
+        entry.caller = caller;
+        this.#forgetSome();
+        return caller;
+      },
+      (error: unknown) => {
+        this.#remove(entry);
+        throw error;
+      },
+    );
     // Whoever calls awaits it; when nobody does any more, nothing is lost.
     entry.lookup.catch(() => {});
     return entry;
+  }
+
+  /** First come, first served: a user has at most as many turns before another's as connections. */
+  async #inTurn(lookup: () => Promise<Caller>): Promise<Caller> {
+    if (this.#lookups < this.#limits.lookups) this.#lookups += 1;
+    else await new Promise<void>((resolve) => this.#queue.push(resolve));
+    try {
+      return await lookup();
+    } finally {
+      const next = this.#queue.shift();
+      if (next === undefined) this.#lookups -= 1;
+      else next();
+    }
   }
 
   /**

@@ -1,15 +1,17 @@
 import { createRequire } from 'node:module';
 import type dbus from 'dbus-next';
-import { Wire, type Refused } from './wire.js';
+import { Wire, type IncomingCall } from './wire.js';
 
 const SYSTEM_BUS = '/run/dbus/system_bus_socket';
 
 /** A connection to a message bus, said Hello. */
 export interface BusConnection {
-  /** For calls and signals of ours, and to add method handlers to. */
+  /** For calls and signals of ours. */
   readonly bus: dbus.MessageBus;
-  /** Messages that were too long or unreadable; set before any can arrive. */
-  onRefused: (refused: Refused) => void;
+  /** Calls of others, which dbus-next does not get to see; set before any can arrive. */
+  onCall: (call: IncomingCall) => void;
+  /** So many bytes were sent to a name. */
+  onSent: (destination: string, bytes: number) => void;
   /** Resolves with the reason when the bus is gone, whoever ended it. */
   readonly closed: Promise<string>;
 }
@@ -42,8 +44,9 @@ export async function connectBus(path: string): Promise<BusConnection> {
   const wire = new Wire(path);
   const closed = new Promise<string>((resolve) => wire.once('closed', resolve));
   const bus = new MessageBus(wire);
-  const connection: BusConnection = { bus, closed, onRefused: () => {} };
-  wire.on('refused', (refused) => connection.onRefused(refused));
+  const connection: BusConnection = { bus, closed, onCall: () => {}, onSent: () => {} };
+  wire.on('call', (call) => connection.onCall(call));
+  wire.on('sent', (destination, bytes) => connection.onSent(destination, bytes));
   await new Promise<void>((resolve, reject) => {
     bus.on('error', (error: unknown) => reject(error instanceof Error ? error : new Error(String(error))));
     bus.once('connect', () => resolve());

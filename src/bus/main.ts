@@ -62,13 +62,15 @@ function refusePrivileges(log: Log): void {
 
 async function serve(options: BusOptions, log: Log): Promise<void> {
   const connection = await connectBus(busSocket(options.bus));
+  // Of its own: a bus that reads no more from the other one, because of what callers let lie, still lets polkit be asked.
+  const polkit = await connectBus(busSocket(options.bus));
   const { bus } = connection;
   const driver = new BusDriver(bus);
   const callers = new Callers(driver, log);
   const broker = new BrokerCalls(options.socket);
   const grants = new GrantList(broker);
   const watch = new GrantWatch(options.socket, log, (change) => announce(bus, callers, grants, change));
-  const authorizer = startAuthorizer(options, new PolkitAuthority(bus), log);
+  const authorizer = startAuthorizer(options, new PolkitAuthority(polkit.bus), log);
   const idle = new IdleTimer({
     afterMs: options.idleExit * 1000,
     busy: () => callers.calls > 0 || watch.size > 0 || (authorizer?.pending ?? 0) > 0,
@@ -77,6 +79,9 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
   const onCall = (): void => {
     idle.touch();
     watch.ensure();
+  };
+  connection.onSent = (name, bytes) => {
+    if (name.startsWith(':')) callers.charge(name, bytes);
   };
   new Service({ connection, callers, broker, brokerObject: new BrokerObject(broker, grants), grants, log, onCall });
   bus.on('message', (message) => {
@@ -98,12 +103,13 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
     authorizer?.close();
     watch.close();
     bus.disconnect();
-    await connection.closed;
+    polkit.bus.disconnect();
+    await Promise.all([connection.closed, polkit.closed]);
     clearTimeout(deadline);
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end(signal));
-  void connection.closed.then((reason) => {
+  void Promise.race([connection.closed, polkit.closed]).then((reason) => {
     if (ending) return;
     log.error(`the bus is gone: ${reason}`);
     process.exit(FAILED);

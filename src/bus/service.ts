@@ -13,7 +13,7 @@ import type { GrantList } from './grant_list.js';
 import { FOLDER_XML, nodeXml } from './introspection.js';
 import type { Log } from './log.js';
 import type { Call, ServedMethod, ServedObject } from './served.js';
-import { MAX_BODY, type Refused } from './wire.js';
+import { MAX_BODY, type IncomingCall } from './wire.js';
 
 export const BUS_NAME = 'org.perfbroker.Broker1';
 export const BROKER_PATH = '/org/perfbroker/Broker1';
@@ -51,40 +51,36 @@ export class Service {
 
   constructor(parts: ServiceParts) {
     this.#parts = parts;
-    const { connection } = parts;
-    // Always true: nothing is left for dbus-next to answer by itself.
-    connection.bus.addMethodHandler((message: dbus.Message) => {
-      this.#onCall(message);
-      return true;
-    });
-    connection.onRefused = (refused) => this.#onRefused(refused);
+    parts.connection.onCall = (call) => this.#onCall(call);
   }
 
-  #onCall(message: dbus.Message): void {
+  #onCall(call: IncomingCall): void {
     this.#parts.onCall();
-    this.#answer(message).then(
-      (reply) => this.#send(message, reply),
-      (error: unknown) => this.#sendError(message, error),
-    );
+    const { message, bytes } = call;
+    this.#parts.callers
+      .run(message.sender, bytes, (caller) => this.#answer(call, caller))
+      .then(
+        (reply) => this.#send(message, reply),
+        (error: unknown) => this.#sendError(message, error),
+      );
   }
 
-  async #answer(message: dbus.Message): Promise<dbus.Message> {
+  async #answer({ message, body }: IncomingCall, caller: Caller): Promise<dbus.Message> {
+    if (body === null) throw new CallError('LimitsExceeded', `a call has at most ${MAX_BODY} bytes`);
     if ((message.interface as string | undefined) === PEER) return this.#answerPeer(message);
-    const values = await this.#parts.callers.run(message.sender, async (caller) => {
-      const method = await this.#method(message, caller);
-      if (message.signature !== method.in)
-        throw new CallError(
-          'InvalidArgs',
-          `${message.member} takes (${method.in}), and was called with (${message.signature})`,
-        );
-      const flags: number = message.flags;
-      const allowInteractive = (flags & ALLOW_INTERACTIVE_AUTHORIZATION) !== 0;
-      return { out: method.out, body: await method.run({ caller, body: message.body as unknown[], allowInteractive }) };
-    });
-    return dbus.Message.newMethodReturn(message, values.out, [...values.body]);
+    const method = await this.#method(message, caller);
+    if (message.signature !== method.in)
+      throw new CallError(
+        'InvalidArgs',
+        `${message.member} takes (${method.in}), and was called with (${message.signature})`,
+      );
+    const flags: number = message.flags;
+    const allowInteractive = (flags & ALLOW_INTERACTIVE_AUTHORIZATION) !== 0;
+    const values = await method.run({ caller, body: read(body), allowInteractive });
+    return dbus.Message.newMethodReturn(message, method.out, [...values]);
   }
 
-  /** org.freedesktop.DBus.Peer is of the connection, not of an object: every path has it, and nobody needs to be known. */
+  /** org.freedesktop.DBus.Peer is of the connection, not of an object: every path has it. */
   #answerPeer(message: dbus.Message): dbus.Message {
     if (message.signature !== '') throw new CallError('InvalidArgs', `${message.member} takes no arguments`);
     if (message.member === 'Ping') return dbus.Message.newMethodReturn(message);
@@ -148,17 +144,6 @@ export class Service {
     };
   }
 
-  /** The message was not even unpacked. */
-  #onRefused({ message, reason }: Refused): void {
-    if (message.type !== dbus.MessageType.METHOD_CALL) return;
-    this.#sendError(
-      message,
-      reason === 'too-long'
-        ? new CallError('LimitsExceeded', `a call has at most ${MAX_BODY} bytes`)
-        : new CallError('InvalidArgs', 'the arguments can not be read; fds do not travel over the bus here'),
-    );
-  }
-
   #sendError(message: dbus.Message, error: unknown): void {
     const reply = errorReply(error);
     if (reply.internal)
@@ -171,12 +156,24 @@ export class Service {
 
   #send(call: dbus.Message, reply: dbus.Message): void {
     const flags: number = call.flags;
-    if ((flags & NO_REPLY_EXPECTED) !== 0) return;
+    if ((flags & NO_REPLY_EXPECTED) !== 0 || !this.#parts.callers.mayHear(call.sender)) return;
     try {
       this.#parts.connection.bus.send(reply);
     } catch (error) {
+      // Values that their signature does not fit: a fault of ours, which the caller hears of all the same.
+      if (reply.type !== dbus.MessageType.ERROR) return this.#sendError(call, error);
       this.#parts.log.error(`the answer to ${call.member} can not be sent: ${(error as Error).message}`);
     }
+  }
+}
+
+/** @throws CallError for a body that says otherwise than its signature, and for an `h`: there are no fds. */
+function read(body: () => unknown[]): unknown[] {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof CallError) throw error;
+    throw new CallError('InvalidArgs', 'the arguments can not be read; fds do not travel over the bus here');
   }
 }
 

@@ -5,42 +5,34 @@ import { CallError } from './dbus_error.js';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
-/** Values in one call, arrays and dictionaries included. 16 events with every field are some 2,200. */
-const MAX_VALUES = 5000;
 /** Arrays, dictionaries and variants within each other. */
 const MAX_DEPTH = 12;
 const U64 = 1n << 64n;
 
-/** Counts what it converts: one budget for all arguments of a call. */
-export class FromDBus {
-  #left = MAX_VALUES;
+/**
+ * Variants lose their wrapping, byte arrays become base64, integers beyond 2^53 decimal strings.
+ * @param path what the value is, for messages
+ * @throws CallError InvalidArgs
+ */
+export function toJson(value: unknown, path: string, depth = 0): Json {
+  if (depth > MAX_DEPTH) throw new CallError('InvalidArgs', `${path} is nested too deeply`);
+  if (isVariant(value)) return toJson(value.value, path, depth + 1);
+  if (typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'number' || typeof value === 'bigint') return integer(value, path);
+  if (Buffer.isBuffer(value)) return value.toString('base64');
+  if (Array.isArray(value)) return value.map((item, index) => toJson(item, `${path}[${index}]`, depth + 1));
+  return dictionary(value, path, depth);
+}
 
-  /**
-   * Variants lose their wrapping, byte arrays become base64, integers beyond 2^53 decimal strings.
-   * @param path what the value is, for messages
-   * @throws CallError InvalidArgs
-   */
-  toJson(value: unknown, path: string, depth = 0): Json {
-    if (--this.#left < 0) throw new CallError('InvalidArgs', `more than ${MAX_VALUES} values in one call`);
-    if (depth > MAX_DEPTH) throw new CallError('InvalidArgs', `${path} is nested too deeply`);
-    if (isVariant(value)) return this.toJson(value.value, path, depth + 1);
-    if (typeof value === 'string' || typeof value === 'boolean') return value;
-    if (typeof value === 'number' || typeof value === 'bigint') return integer(value, path);
-    if (Buffer.isBuffer(value)) return value.toString('base64');
-    if (Array.isArray(value)) return value.map((item, index) => this.toJson(item, `${path}[${index}]`, depth + 1));
-    return this.#dictionary(value, path, depth);
-  }
-
-  #dictionary(value: unknown, path: string, depth: number): Json {
-    // A key `__proto__` became the prototype inside dbus-next.
-    if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
-      throw new CallError('InvalidArgs', `${path} is of a type that is not taken`);
-    const entries = Object.entries(value).map(([key, item]) => [
-      key,
-      this.toJson(item, path === '' ? key : `${path}.${key}`, depth + 1),
-    ]);
-    return Object.fromEntries(entries) as Json;
-  }
+function dictionary(value: unknown, path: string, depth: number): Json {
+  // A key `__proto__` became the prototype inside dbus-next.
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+    throw new CallError('InvalidArgs', `${path} is of a type that is not taken`);
+  const entries = Object.entries(value).map(([key, item]) => [
+    key,
+    toJson(item, path === '' ? key : `${path}.${key}`, depth + 1),
+  ]);
+  return Object.fromEntries(entries) as Json;
 }
 
 /** Not instanceof: a dictionary with a key `__proto__` is one of those, too. */

@@ -4,56 +4,56 @@
  * - messages are buffered and unpacked whatever their size (the bus lets 32 MiB pass, which become gigabytes of objects);
  * - fds that come along are never closed.
  * Here fd passing is not negotiated at all, so that the bus refuses to deliver messages with fds to us; a message that is
- * too long is skipped as it streams in; and what can not be unpacked is answered with an error and forgotten.
+ * too long is skipped as it streams in; and the body of a call stays bytes until whoever serves it wants to read it.
  */
 import { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
 import { createConnection, type Socket } from 'node:net';
 import dbus from 'dbus-next';
+import { LITTLE_ENDIAN, Reader } from './reader.js';
 
-/**
- * Bytes of a message body that are read. dbus-next takes some 3 us for each byte of a body that is all variants, with nothing
- * else served meanwhile; 16 events with every field, the longest list that there is, are 29 KiB.
- */
+/** Bytes of a message body that are read; 16 events with every field, the longest list that there is, are 29 KiB. */
 export const MAX_BODY: number = 64 * 1024;
 /** Bytes of header fields: paths and names, of which the bus allows 255 bytes each, and unknown fields, which are skipped. */
 const MAX_FIELDS = 64 * 1024;
+/** Values in a body. 16 events with every field are some 4,400; an `av` of 64 KiB would be 32,000, for 200 ms of work. */
+const MAX_VALUES = 10_000;
+/** Values in the header fields: 9 of them with 4 each, and something for fields that nobody knows yet. */
+const MAX_FIELD_VALUES = 200;
 const FIXED_HEADER = 16;
 /** Bytes that may wait for the bus to read them before we stop reading from it. */
 const HIGH_WATER = 1024 * 1024;
+/**
+ * Milliseconds that they may wait. dbus-daemon reads no more from a connection whose messages fill the queues of others who do
+ * not read theirs (127 MiB), for as long as those please: only a connection with nothing charged to it gets on then.
+ */
+const STUCK_MS = 30_000;
 const MAX_HANDSHAKE = 4096;
-const LITTLE_ENDIAN = 0x6c;
 
-/** A message whose body was not unpacked. `reason` is for the sender. */
-export interface Refused {
+/** A method call. */
+export interface IncomingCall {
+  /** Without its body. */
   readonly message: dbus.Message;
-  readonly reason: 'too-long' | 'unreadable';
+  /** Bytes that it holds, of header fields and body. */
+  readonly bytes: number;
+  /** Unpacks the body; it throws what can not be read. Null: the body was too long, and skipped. */
+  readonly body: (() => unknown[]) | null;
 }
 
 export interface WireEvents {
   connect: [];
+  /** Any other message than a call. */
   message: [dbus.Message];
-  /** A method call or another message that nobody gets to see. */
-  refused: [Refused];
+  call: [IncomingCall];
+  /** So many bytes go to this destination. */
+  sent: [string, number];
   /** The bus is gone; nothing follows. */
   closed: [string];
   error: [Error];
 }
 
-interface Unmarshaller {
-  align(power: number): void;
-  read(signature: string): unknown[];
-  readArray(element: object, bytes: number): [number, [unknown, [unknown]]][];
-}
-
 // dbus-next has no exports map, and no types for these.
 const require = createRequire(import.meta.url);
-const DBusBuffer = require('dbus-next/lib/dbus-buffer.js') as new (
-  bytes: Buffer,
-  start: number,
-  endian: number,
-  fds: readonly never[],
-) => Unmarshaller;
 const [headerArray] = require('dbus-next/lib/header-signature.json') as [{ child: [object] }];
 const { headerTypeName } = require('dbus-next/lib/constants.js') as { headerTypeName: (string | null)[] };
 const { marshallMessage, messageToJsFmt } = require('dbus-next/lib/marshall-compat.js') as {
@@ -63,6 +63,7 @@ const { marshallMessage, messageToJsFmt } = require('dbus-next/lib/marshall-comp
 
 interface Header {
   readonly fields: dbus.MessageLike;
+  readonly length: number;
   readonly bodyLength: number;
   readonly endian: number;
 }
@@ -75,16 +76,20 @@ export class Wire extends EventEmitter<WireEvents> {
   #received: Buffer = Buffer.alloc(0);
   #header: Header | null = null;
   #skip = 0;
+  #stuck: NodeJS.Timeout | null = null;
   #closed = false;
 
+  readonly #stuckMs: number;
+
   /** @param path of the bus's socket */
-  constructor(path: string) {
+  constructor(path: string, stuckMs: number = STUCK_MS) {
     super();
+    this.#stuckMs = stuckMs;
     this.stream = createConnection(path);
     this.stream.setNoDelay(true);
     this.stream.on('connect', () => this.stream.write(`\0AUTH EXTERNAL ${hex(String(process.getuid?.() ?? 0))}\r\n`));
     this.stream.on('data', (chunk) => this.#onData(chunk));
-    this.stream.on('drain', () => this.stream.resume());
+    this.stream.on('drain', () => this.#drained());
     this.stream.on('error', (error) => this.#close(error.message));
     this.stream.on('close', () => this.#close('the bus closed the connection'));
   }
@@ -98,10 +103,30 @@ export class Wire extends EventEmitter<WireEvents> {
   #write(message: dbus.Message): void {
     if (this.#closed || !this.stream.writable) return;
     const [bytes] = marshallMessage(withoutInternals(message));
-    if (!this.stream.write(bytes) && this.stream.writableLength > HIGH_WATER) this.stream.pause();
+    this.emit('sent', message.destination, bytes.length);
+    this.stream.write(bytes);
+    if (this.stream.writableLength <= HIGH_WATER || this.#stuck !== null) return;
+    this.stream.pause();
+    const reason = `the bus has not taken what waits for it within ${this.#stuckMs / 1000} s`;
+    this.#stuck = setTimeout(() => this.#close(reason), this.#stuckMs);
   }
 
+  #drained(): void {
+    if (this.#stuck !== null) clearTimeout(this.#stuck);
+    this.#stuck = null;
+    this.stream.resume();
+  }
+
+  /** One chunk a turn of the event loop: whoever floods us leaves the others their turns, timers and polkit's answers too. */
   #onData(chunk: Buffer): void {
+    this.#receive(chunk);
+    this.stream.pause();
+    setImmediate(() => {
+      if (this.#stuck === null) this.stream.resume();
+    });
+  }
+
+  #receive(chunk: Buffer): void {
     if (this.#skip >= chunk.length) {
       this.#skip -= chunk.length;
       return;
@@ -141,22 +166,35 @@ export class Wire extends EventEmitter<WireEvents> {
     if (header === 'skipped') return this.#received.length > 0;
     if (header.bodyLength > MAX_BODY) {
       this.#drop(header.bodyLength);
-      this.#refuse(header, 'too-long');
+      this.#deliver(header, null);
       return this.#received.length > 0;
     }
     this.#header = header;
     if (this.#received.length < header.bodyLength) return false;
     this.#header = null;
-    const body = this.#take(header.bodyLength);
+    this.#deliver(header, this.#take(header.bodyLength));
+    return true;
+  }
+
+  /** What is no message to dbus-next, and no call, is dropped. */
+  #deliver(header: Header, body: Buffer | null): void {
     let message: dbus.Message;
     try {
-      message = unpack(header, body);
+      message = new dbus.Message({ ...header.fields, body: [] });
+      if (message.type !== dbus.MessageType.METHOD_CALL) {
+        if (body === null) return;
+        message.body = unpack(header, body);
+      }
     } catch {
-      this.#refuse(header, 'unreadable');
-      return true;
+      return;
     }
-    this.emit('message', message);
-    return true;
+    if (message.type !== dbus.MessageType.METHOD_CALL) this.emit('message', message);
+    else {
+      // A copy: a short body would keep all that was received with it.
+      const own = body === null ? null : Buffer.from(body);
+      const bytes = header.length + (own?.length ?? 0);
+      this.emit('call', { message, bytes, body: own === null ? null : () => unpack(header, own) });
+    }
   }
 
   #readHeader(): Header | 'skipped' | null {
@@ -178,7 +216,12 @@ export class Wire extends EventEmitter<WireEvents> {
     try {
       const fields = unpackFields(raw, fieldsLength, endian);
       const type = fixed.readUInt8(1);
-      return { fields: { ...fields, type, flags: fixed.readUInt8(2), serial }, bodyLength, endian };
+      return {
+        fields: { ...fields, type, flags: fixed.readUInt8(2), serial },
+        length: fieldsLength,
+        bodyLength,
+        endian,
+      };
     } catch {
       // A header that only an unknown field can have spoiled: who sent it is not known.
       this.#drop(bodyLength);
@@ -197,18 +240,10 @@ export class Wire extends EventEmitter<WireEvents> {
     this.#received = this.#received.subarray(Math.min(length, this.#received.length));
   }
 
-  #refuse({ fields }: Header, reason: Refused['reason']): void {
-    try {
-      const message = new dbus.Message({ ...fields, signature: '', body: [] });
-      this.emit('refused', { message, reason });
-    } catch {
-      // Not even a header that dbus-next takes for one.
-    }
-  }
-
   #close(reason: string): void {
     if (this.#closed) return;
     this.#closed = true;
+    if (this.#stuck !== null) clearTimeout(this.#stuck);
     this.stream.destroy();
     this.emit('closed', reason);
   }
@@ -217,17 +252,21 @@ export class Wire extends EventEmitter<WireEvents> {
 /** Fields that the specification does not know are left out. */
 function unpackFields(raw: Buffer, length: number, endian: number): dbus.MessageLike {
   const fields: Record<string, unknown> = {};
-  for (const [code, [, [value]]] of new DBusBuffer(raw, 0, endian, []).readArray(headerArray.child[0], length)) {
+  const reader = new Reader(raw, endian, MAX_FIELD_VALUES);
+  for (const [code, [, [value]]] of reader.readArray(headerArray.child[0], length) as [
+    number,
+    [unknown, [unknown]],
+  ][]) {
     const name = headerTypeName[code];
     if (typeof name === 'string') fields[name] = value;
   }
   return fields;
 }
 
-function unpack({ fields, bodyLength, endian }: Header, body: Buffer): dbus.Message {
-  const { signature } = fields;
-  const unpacked = bodyLength > 0 && signature !== undefined ? new DBusBuffer(body, 0, endian, []).read(signature) : [];
-  return new dbus.Message(messageToJsFmt({ ...fields, body: unpacked }));
+function unpack({ fields: { signature }, bodyLength, endian }: Header, body: Buffer): unknown[] {
+  if (bodyLength === 0 || signature === undefined) return [];
+  const values = new Reader(body, endian, MAX_VALUES).read(signature);
+  return messageToJsFmt({ signature, body: values }).body as unknown[];
 }
 
 /** dbus-next answers what goes wrong inside of it with a stack trace; nobody else's business. */

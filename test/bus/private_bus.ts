@@ -87,6 +87,8 @@ export interface PrivateBus {
   startPolkit(): Promise<void>;
   /** Resolves when polkitd is gone from the bus. */
   stopPolkit(signal?: NodeJS.Signals): Promise<void>;
+  /** Pid of dbus-daemon. */
+  readonly daemonPid: number;
   /** Pid of polkitd; null while it does not run. */
   readonly polkitPid: number | null;
   /** What dbus-daemon and polkitd said. */
@@ -137,9 +139,16 @@ class Bus implements PrivateBus {
   readonly #children = new Set<ChildProcess>();
   readonly #connections = new Set<dbus.MessageBus>();
   #holder: ChildProcess | null = null;
+  #daemon: ChildProcess | null = null;
   #polkit: ChildProcess | null = null;
   #watcher: dbus.MessageBus | null = null;
   #log = '';
+
+  get daemonPid(): number {
+    const pid = this.#daemon?.pid;
+    if (pid === undefined) throw new Error('the private bus does not run');
+    return pid;
+  }
 
   get polkitPid(): number | null {
     return this.#polkit?.pid ?? null;
@@ -164,6 +173,7 @@ class Bus implements PrivateBus {
       ['dbus-daemon', `--config-file=${configuration}`, '--nofork', '--nopidfile', '--print-address=1'],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     );
+    this.#daemon = daemon;
     await this.#said(daemon, /unix:/);
     this.#watcher = await this.connect();
     if (options.polkit !== false) await this.startPolkit();

@@ -1,9 +1,12 @@
-/** Options, addresses, errors, idleness: what needs no bus. */
+/** Options, addresses, errors, answers, idleness: what needs no bus. */
 import test from 'ava';
+import dbus from 'dbus-next';
 import { busSocket } from '#dist/bus/connect.js';
 import { CallError, errorReply } from '#dist/bus/dbus_error.js';
 import { IdleTimer } from '#dist/bus/idle.js';
 import { HELP, parseOptions } from '#dist/bus/options.js';
+import { Service, type ServiceParts } from '#dist/bus/service.js';
+import type { IncomingCall } from '#dist/bus/wire.js';
 import { VarlinkError } from '#dist/client/errors.js';
 import { brokerError } from '#dist/model/error_table.js';
 import { ValidationError } from '#dist/varlink/validate.js';
@@ -76,4 +79,30 @@ test('idleness is told once, after the last call and not while something is unde
   const never = new IdleTimer({ afterMs: 0, busy: () => false, onIdle: () => t.fail() });
   never.touch();
   await wait(20);
+});
+
+test('an answer whose values do not fit becomes an error: nobody is left waiting', async (t) => {
+  const sent: dbus.Message[] = [];
+  const logged: string[] = [];
+  const send = (message: dbus.Message): void => {
+    if (message.type === dbus.MessageType.METHOD_RETURN) throw new TypeError('secret');
+    sent.push(message);
+  };
+  const connection: { bus: object; onCall: (call: IncomingCall) => void } = { bus: { send }, onCall: () => {} };
+  new Service({
+    connection,
+    callers: {
+      run: (_name: string, _bytes: number, body: (caller: object) => unknown) => body({}),
+      mayHear: () => true,
+    },
+    log: { error: (text: string) => logged.push(text) },
+    onCall: () => {},
+  } as unknown as ServiceParts);
+  const names = { path: '/', interface: 'org.freedesktop.DBus.Peer', member: 'Ping', sender: ':1.1', serial: 7 };
+  connection.onCall({ message: new dbus.Message(names), bytes: 0, body: () => [] });
+  await new Promise((resolve) => setImmediate(resolve));
+  t.is(sent.length, 1);
+  t.like(sent[0], { errorName: 'org.freedesktop.DBus.Error.Failed', destination: ':1.1', replySerial: 7 });
+  t.notRegex(String((sent[0]!.body as unknown[])[0]), /secret/);
+  t.regex(logged.join('\n'), /^Ping of :1\.1: TypeError: secret/);
 });
