@@ -1,12 +1,12 @@
 /**
- * A polkit authentication agent for one process: `node agent_program.js PID START-TIME`. Prints what polkit asks of it as
+ * A polkit authentication agent for one process: `node agent_program.js PID START-TIME LOCALE`. Prints what polkit asks of it as
  * JSON lines; a line on its standard input ends the dialog ("done", after somebody gave polkit the password; or "dismiss").
  */
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import dbus from 'dbus-next';
 
-const [pid = '', startTime = ''] = process.argv.slice(2);
+const [pid = '', startTime = '', locale = ''] = process.argv.slice(2);
 const PATH = '/org/perfbroker/TestAgent';
 const AGENT = 'org.freedesktop.PolicyKit1.AuthenticationAgent';
 const tell = (event: string, facts: object = {}): void => void writeSync(1, `${JSON.stringify({ event, ...facts })}\n`);
@@ -64,7 +64,7 @@ bus.once('connect', () => {
     interface: 'org.freedesktop.PolicyKit1.Authority',
     member: 'RegisterAuthenticationAgent',
     signature: '(sa{sv})ss',
-    body: [subject, 'en_US.UTF-8', PATH],
+    body: [subject, locale, PATH],
   });
   bus.call(register).then(
     () => tell('registered'),

@@ -179,6 +179,49 @@ test('a dialog comes up with what is asked, and its answer is the answer', async
   t.deepEqual(await failed.outcome, NO);
 });
 
+test('what is taken away, and what is done to whose grant, stands in the dialog in three languages', async (t) => {
+  if (missing !== null) return skip(t, missing);
+  const bus = await startPrivateBus(t, { actions: POLICY });
+  const { socket } = await startAuthorizerProcess(bus);
+  const caller = '/usr/bin/x (process 4, uid 5)';
+  // As the broker fills them in.
+  const downgrade = { caller, target: 'process 12 of uid 1000', events: 'take CAP_PERFMON, set no_new_privs' };
+  const list = { caller, target: "everyone's grants", events: 'list' };
+  const revoke = { caller, target: 'grant 0123456789abcdef01234567', events: 'revoke' };
+  for (const [locale, ...texts] of [
+    [
+      'en_US.UTF-8',
+      'Authentication is required to let CALLER permanently take privileges away from TARGET: EVENTS',
+      'Authentication is required to let CALLER see or end what other users observe: EVENTS TARGET',
+    ],
+    [
+      'de_DE.UTF-8',
+      'Legitimation ist notwendig, damit CALLER TARGET dauerhaft Rechte entziehen darf: EVENTS',
+      'Legitimation ist notwendig, damit CALLER Beobachtungen anderer Benutzer sehen oder beenden darf: EVENTS TARGET',
+    ],
+    [
+      'fr_FR.UTF-8',
+      'Une authentification est requise pour que CALLER puisse retirer définitivement des privilèges à TARGET : EVENTS',
+      'Une authentification est requise pour que CALLER puisse voir ou interrompre les observations d’autres utilisateurs : EVENTS TARGET',
+    ],
+  ] as const) {
+    const subject = await startSubject(bus, 'outsider');
+    const agent = await startAgent(bus, 'outsider', subject, locale);
+    for (const [action, details, text] of [
+      ['downgrade', downgrade, texts[0]],
+      ['administer', list, texts[1]],
+      ['administer', revoke, texts[1]],
+    ] as const) {
+      const question = open(socket, { subject, action: `org.perfbroker.${action}`, details, interactive: true });
+      const begin = await agent.next();
+      const { target, events } = details;
+      t.is(begin.text, text.replace('CALLER', caller).replace('TARGET', target).replace('EVENTS', events));
+      agent.say('dismiss');
+      t.deepEqual(await question.outcome, DISMISSED);
+    }
+  }
+});
+
 test('what polkit keeps without a session, it keeps for the process that asked', async (t) => {
   if (missing !== null) return skip(t, missing);
   const keep = `polkit.addRule(function (action) {

@@ -138,9 +138,14 @@ export interface Agent {
 }
 
 /** An authentication agent for the process of `subject`, run by `user`. */
-export async function startAgent(bus: PrivateBus, user: User, { pid, startTime }: Subject): Promise<Agent> {
+export async function startAgent(
+  bus: PrivateBus,
+  user: User,
+  { pid, startTime }: Subject,
+  locale = 'en_US.UTF-8',
+): Promise<Agent> {
   const program = join(readableTree(), 'build/test/bus/agent_program.js');
-  const child = bus.spawn([process.execPath, program, String(pid), startTime], {
+  const child = bus.spawn([process.execPath, program, String(pid), startTime, locale], {
     user,
     stdio: ['pipe', 'pipe', 'inherit'],
   });

@@ -41,13 +41,14 @@ test('the actions of docs/polkit.md have the defaults of the policy file', (t) =
   t.is(shipped.length, 7);
 });
 
-test('every action has a description and a message in three languages', (t) => {
+test('every action has a description, and a message with all that is asked, in three languages', (t) => {
   for (const action of readFileSync(join(ROOT, POLICY), 'utf8').split('<action ').slice(1))
     for (const element of ['description', 'message'])
       for (const language of ['', ' xml:lang="de"', ' xml:lang="fr"']) {
         const [, words] = new RegExp(`<${element}${language}>([^<]+)</${element}>`).exec(action) ?? [];
         t.truthy(words, action.slice(0, 40));
-        if (element === 'message') t.true(words?.includes('$(caller)'));
+        if (element === 'message')
+          for (const detail of ['caller', 'target', 'events']) t.true(words?.includes(`$(${detail})`), words);
       }
 });
 
