@@ -7,7 +7,7 @@ import { ValidationError } from '../varlink/validate.js';
 import { authorize } from './authorization.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
-import { MAX_WATCHES, type Grant, type GrantChange } from './grants.js';
+import { isGrantId, MAX_WATCHES, type Grant, type GrantChange } from './grants.js';
 import { callerFacts, subjectOf, vetCaller, type Caller } from './sender.js';
 
 export async function listGrants(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
@@ -56,6 +56,8 @@ export async function revoke(broker: Broker, call: Call<ClientConnection>, reply
   const { grant: id, allowInteractive = false } = parameters;
   const caller = vetCaller(broker, call.context, parameters.sender, call.fds);
   requireNoMoreFds(call);
+  // It goes into a dialog, where a caller must not have words of his own.
+  if (!isGrantId(id)) throw noSuchGrant();
   const subject = subjectOf(caller);
   let administrator = isAdministrator(subject);
   // Asked whether or not there is such a grant: whose it is, and that it is, stays untold.

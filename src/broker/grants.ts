@@ -45,6 +45,11 @@ export function newGrantId(): string {
   return randomBytes(12).toString('hex');
 }
 
+/** Whether there could ever be a grant of this id. */
+export function isGrantId(text: string): boolean {
+  return /^[0-9a-f]{24}$/.test(text);
+}
+
 export class Grant {
   readonly id: string;
   readonly parts: GrantParts;

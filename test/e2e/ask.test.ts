@@ -402,6 +402,8 @@ privileged(
     t.deepEqual(await runAs(asAlice, grants, 'revoke', id, false), ['unknown']);
     t.deepEqual(fake.questions, []);
     t.deepEqual(await runAs(asAlice, grants, 'list', '', true), [id]);
+    // What is no id brings up no dialog, whose words it would be.
+    t.deepEqual(await runAs(asAlice, grants, 'revoke', `${id}, as you asked for`, true), ['unknown']);
     // A grant that is not there is asked about like one that is.
     t.deepEqual(await runAs(asAlice, grants, 'revoke', '0'.repeat(24), true), ['unknown']);
     t.deepEqual(await runAs(asAlice, grants, 'revoke', id, true), ['1']);
