@@ -27,7 +27,9 @@ export interface AuthorizerOptions {
 export interface Authorizer {
   /** Connections: questions under way, and ones that may still come. While there are any, do not end for idleness. */
   readonly pending: number;
-  /** Takes every question back and listens no more. Idempotent. */
+  /** Takes no more questions: what waits to be accepted is for the next process. Idempotent. */
+  stopListening(): void;
+  /** Takes every question back, too. Idempotent. */
   close(): void;
 }
 
@@ -59,7 +61,7 @@ interface Peer {
  *     const listener = passedListener() ?? (path === undefined ? null : bindListener(path));
  *     const authority = new PolkitAuthority(bus);
  *     const authorizer = serveAuthorizer({ listener, brokerUid: brokerUid(options['broker-user']), authority, log });
- *     // idle exit: authorizer.pending === 0; at the end: authorizer.close()
+ *     // idle exit: authorizer.pending === 0; at the end: authorizer.stopListening(), and close() when none are pending
  */
 export function serveAuthorizer(options: AuthorizerOptions): Authorizer {
   return new AuthorizerServer(options);
@@ -70,7 +72,7 @@ class AuthorizerServer implements Authorizer {
   readonly #service: Service<Peer>;
   readonly #poller: Poller;
   readonly #connections = new Map<Peer, Connection>();
-  #closed = false;
+  #listening = true;
 
   constructor(options: AuthorizerOptions) {
     this.#options = options;
@@ -92,11 +94,15 @@ class AuthorizerServer implements Authorizer {
     return this.#connections.size;
   }
 
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+  stopListening(): void {
+    if (!this.#listening) return;
+    this.#listening = false;
     this.#poller.close();
     native.close(this.#options.listener);
+  }
+
+  close(): void {
+    this.stopListening();
     for (const connection of [...this.#connections.values()]) connection.close();
   }
 
@@ -110,7 +116,7 @@ class AuthorizerServer implements Authorizer {
         this.#options.log.error(`authorizer: accept: ${(error as Error).message}`);
         this.#poller.stop();
         setTimeout(() => {
-          if (!this.#closed) this.#poller.start(READABLE);
+          if (this.#listening) this.#poller.start(READABLE);
         }, RETRY_MS);
         return;
       }

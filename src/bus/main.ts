@@ -71,9 +71,10 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
   const grants = new GrantList(broker);
   const watch = new GrantWatch(options.socket, log, (change) => announce(bus, callers, grants, change));
   const authorizer = startAuthorizer(options, new PolkitAuthority(polkit.bus), log);
+  const underWay = (): boolean => callers.calls > 0 || (authorizer?.pending ?? 0) > 0;
   const idle = new IdleTimer({
     afterMs: options.idleExit * 1000,
-    busy: () => callers.calls > 0 || watch.size > 0 || (authorizer?.pending ?? 0) > 0,
+    busy: () => watch.size > 0 || underWay(),
     onIdle: () => void end('nobody called for a while'),
   });
   const onCall = (): void => {
@@ -89,17 +90,21 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
     if (name !== null) callers.leave(name);
   });
 
-  /** Gives the name away first: what was sent to it until then is answered, what comes later starts another process. */
+  /**
+   * Gives away first what is called, the socket and the name: what came until then is answered, what comes later starts
+   * another process.
+   */
   let ending = false;
   const end = async (reason: string): Promise<void> => {
     if (ending) return;
     ending = true;
     log.info(`ending: ${reason}`);
     idle.stop();
+    authorizer?.stopListening();
     const deadline = setTimeout(() => process.exit(0), GRACE_MS);
     // A bus that does not even answer this has no name to give back.
     await driver.releaseName(BUS_NAME).catch((error: unknown) => log.warn((error as Error).message));
-    while (callers.calls > 0) await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
+    while (underWay()) await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
     authorizer?.close();
     watch.close();
     bus.disconnect();

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import dbus from 'dbus-next';
+import type { Fd } from '#dist/native.js';
 import { read } from '../docs/documents.js';
 import { readableTree } from '../e2e/as_user.js';
 import type { PrivateBus, User } from './private_bus.js';
@@ -34,6 +35,8 @@ export interface FrontEndOptions {
   readonly args?: readonly string[];
   readonly user?: User;
   readonly env?: Readonly<Record<string, string>>;
+  /** Passed on as systemd does it; stays the caller's. */
+  readonly listener?: Fd;
 }
 
 /** Starts it; resolved when it has its name. It ends with the bus. */
@@ -46,15 +49,25 @@ export async function startFrontEnd(bus: PrivateBus, options: FrontEndOptions): 
 /** Starts it and does not wait. */
 export function launchFrontEnd(
   bus: PrivateBus,
-  { socket, args = [], user = 'perfbroker-bus', env = {} }: FrontEndOptions,
+  { socket, args = [], user = 'perfbroker-bus', env = {}, listener }: FrontEndOptions,
 ): FrontEnd {
   const program = join(readableTree(), 'dist/bus/main.js');
   const child = bus.spawn(
-    [process.execPath, ...NODE_OPTIONS, program, '--socket', socket, '--log-level', 'debug', ...args],
+    [
+      ...(listener === undefined ? [] : ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', 'sh']),
+      process.execPath,
+      ...NODE_OPTIONS,
+      program,
+      '--socket',
+      socket,
+      '--log-level',
+      'debug',
+      ...args,
+    ],
     {
       user,
       env,
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'ignore', 'pipe', ...(listener === undefined ? [] : [listener])],
     },
   );
   let log = '';

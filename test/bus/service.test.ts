@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import dbus from 'dbus-next';
+import { native } from '#dist/native.js';
 import { readableTree } from '../e2e/as_user.js';
 import { skip } from '../e2e/daemon.js';
+import { ask } from './authorizer_support.js';
 import { ALLOWED, grantOf, startFakeBroker, type FakeBroker } from './fake_broker.js';
 import {
   call,
@@ -22,6 +24,7 @@ import {
   type CallOptions,
   type FrontEnd,
 } from './front_end.js';
+import { FAKE_POLKIT_POLICY, startFakePolkit } from './fake_polkit.js';
 import { noPrivateBus, startPrivateBus, USERS, type Finished, type PrivateBus, type User } from './private_bus.js';
 
 const reason = noPrivateBus();
@@ -474,6 +477,36 @@ test('it ends when idle, with the name given back, and not while a grant lives',
   t.is(frontEnd.child.exitCode, null);
   broker.announce('removed', grantOf(0, 'aa'), 'connection');
   t.deepEqual(await frontEnd.exit, { code: 0, signal: null });
+});
+
+test('a question to polkit is answered before the end, and one that comes later is for the next process', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const bus = await startPrivateBus(t, { policyFiles: POLICY_FILES, policies: [FAKE_POLKIT_POLICY], polkit: false });
+  let answer = (): void => {};
+  const polkit = await startFakePolkit(bus, async (asked) => {
+    await new Promise<void>((resolve) => (answer = resolve));
+    return dbus.Message.newMethodReturn(asked, '(bba{ss})', [[true, false, {}]]);
+  });
+  const socket = join(bus.directory, 'authorizer.sock');
+  const listener = native.listenUnix(socket, 8);
+  t.teardown(() => native.close(listener));
+  const subject = { uid: USERS.member, pid: process.pid, startTime: '1' };
+  const first = await startFrontEnd(bus, { socket: '/nowhere', listener });
+  const early = ask(socket, { subject });
+  await polkit.called(1);
+  first.child.kill('SIGTERM');
+  await first.logged(/ending: SIGTERM/);
+  const late = ask(socket, { subject });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.is(first.child.exitCode, null);
+  t.is(polkit.calls.length, 1);
+  answer();
+  t.like(await early, { authorized: true });
+  t.deepEqual(await first.exit, { code: 0, signal: null });
+  await startFrontEnd(bus, { socket: '/nowhere', listener });
+  await polkit.called(2);
+  answer();
+  t.like(await late, { authorized: true });
 });
 
 test('a signal ends it in order, a lost bus with an error', async (t) => {
