@@ -31,7 +31,7 @@ export class GrantList {
     const answer = this.#broker.onBehalf(caller, 'ListGrants', { all: true }).then(
       () => true,
       (error: unknown) => {
-        // Only a no is remembered: a broker that is not there may be there the next time.
+        // A no is remembered as well as a yes; that the broker can not say is not: it may the next time.
         if (!(error instanceof BrokerError && error.error === 'PolicyDenied')) this.#administrators.delete(caller);
         return false;
       },

@@ -45,7 +45,7 @@ export interface FakeBroker {
   readonly calls: { readonly method: string; readonly parameters: Record<string, unknown> }[];
   /** Replace or add: by method name. */
   readonly handlers: Record<string, MethodHandler>;
-  /** Live grants; ListGrants shows the sender's. */
+  /** Live grants; ListGrants shows the sender's, and WatchGrants begins with them. */
   grants: Record<string, unknown>[];
   /** Tells the watchers. */
   announce(change: 'added' | 'removed', grant: Record<string, unknown>, reason?: string): void;
@@ -79,7 +79,8 @@ export function startFakeBroker(directory: string): FakeBroker {
         reply.reply({ grants: fake.grants.filter((grant) => all || grant['uid'] === uid) });
       },
       WatchGrants: (_, reply) => {
-        reply.continue({ change: 'present' });
+        for (const grant of fake.grants) reply.continue({ change: 'present', grant });
+        if (fake.grants.length === 0) reply.continue({ change: 'present' });
         watchers.add(reply);
         return new Promise(() => {});
       },
@@ -91,6 +92,7 @@ export function startFakeBroker(directory: string): FakeBroker {
       return connections.size;
     },
     dropAll: () => {
+      watchers.clear();
       for (const connection of [...connections]) connection.close();
     },
     close: () => {
