@@ -33,7 +33,7 @@ classes = "all"
 `;
 
 async function scene(t: ExecutionContext, options: DaemonOptions = {}): Promise<Daemon> {
-  const daemon = await startDaemon({ policy: POLICY, args: ['--ceiling', 'all', '--with-tracer'], ...options });
+  const daemon = await startDaemon({ policy: POLICY, args: ['--ceiling', 'all'], ...options });
   t.teardown(() => daemon.stop());
   return daemon;
 }
@@ -319,7 +319,8 @@ privileged('a target that has ended makes its ticket worthless', async (t) => {
 });
 
 privileged('a downgrade by ticket', async (t) => {
-  const daemon = await scene(t);
+  // Here alone: the tracers of all daemons that run have one user, whose processes are limited.
+  const daemon = await scene(t, { args: ['--ceiling', 'all', '--with-tracer'] });
   const alice = await callerOf(t, ALICE);
   const prepared = await asFrontEnd(daemon, {
     method: 'PrepareDowngrade',
