@@ -104,8 +104,7 @@ inline bool is_readable(const char* path) {
   for (const std::string& argument : s.argv) argv.push_back(argument.c_str());
   argv.push_back(nullptr);
   // Of the environment only what systemd says to a service, as it stands there: NAME=value.
-  const char* environment[10] = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/"};
-  const char** next = std::ranges::find(environment, nullptr);
+  const char *environment[10] = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/"}, **next = std::ranges::find(environment, nullptr);
   for (const std::string_view name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY"}) {
     if (const char* value = getenv(name.data())) *next++ = value - name.size() - 1;
   }
