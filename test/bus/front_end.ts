@@ -2,23 +2,30 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ChildProcess } from 'node:child_process';
+import { execFileSync, type ChildProcess } from 'node:child_process';
 import dbus from 'dbus-next';
 import type { Fd } from '#dist/native.js';
 import { read } from '../docs/documents.js';
 import { readableTree } from '../e2e/as_user.js';
+import { ROOT } from '../e2e/daemon.js';
 import type { PrivateBus, User } from './private_bus.js';
 
 export const NAME = 'org.perfbroker.Broker1';
 export const PATH = '/org/perfbroker/Broker1';
 export const POLICY_FILES: readonly string[] = ['dbus/org.perfbroker.Broker1.conf'];
 
-/** node's options in the unit file: what is tested is what is shipped. */
+const noWasm = execFileSync(join(ROOT, 'scripts/no-wasm-option'), {
+  encoding: 'utf8',
+  env: { ...process.env, NODE: process.execPath },
+}).trim();
+
+/** node's options in the unit file, as they are packaged: what is tested is what is shipped. */
 const NODE_OPTIONS: readonly string[] = (
   /^ExecStart=\S+ (.*?) \S+\/main\.js/m.exec(read('systemd/perfbroker-bus.service').text)?.[1] ?? ''
 )
   .split(' ')
-  .filter((option) => option !== '');
+  .filter((option) => option !== '')
+  .map((option) => (option === '--no-expose-wasm' ? noWasm : option));
 
 export interface FrontEnd {
   readonly child: ChildProcess;

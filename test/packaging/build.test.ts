@@ -13,7 +13,7 @@ const building = reason === null ? test : test.skip;
 building('everything native compiles there without a warning, with the headers of its own node', (t) => {
   t.timeout(10 * 60_000);
   const tree = temporaryDirectory();
-  for (const folder of ['native', 'node_modules/node-addon-api'])
+  for (const folder of ['native', 'scripts', 'node_modules/node-addon-api'])
     cpSync(join(ROOT, folder), join(tree, folder), { recursive: true });
   mkdirSync(join(tree, 'dist'));
   const make = inside(ROOTFS, ['make', '-s', '-j4', '-C', '/mnt/native', 'all', '/mnt/build/native/native-test'], tree);

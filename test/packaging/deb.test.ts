@@ -95,6 +95,13 @@ packaging('the profile of the front end is the one that its unit names', (t) => 
   );
 });
 
+packaging('the front end starts without a word of node, with the options of its unit', (t) => {
+  const [, options = ''] =
+    /^ExecStart=\/usr\/bin\/node (.*?) \/usr/m.exec(text('usr/lib/systemd/system/perfbroker-bus.service')) ?? [];
+  const node = spawnSync(process.execPath, [...options.split(' '), '-e', '0'], { encoding: 'utf8' });
+  t.deepEqual([node.status, node.stderr], [0, '']);
+});
+
 packaging('what lies below /etc is a conffile, and nothing else is', (t) => {
   const conffiles = readFileSync(join(built.control, 'conffiles'), 'utf8').trimEnd().split('\n');
   const below = built.entries.filter(({ path }) => path.startsWith('etc/') && !path.endsWith('/'));
