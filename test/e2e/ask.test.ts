@@ -106,7 +106,7 @@ privileged('an ask that is authorized opens; question, answer and grant are on r
   t.like(question, { action: 'org.perfbroker.count-own', interactive: false, subject: { uid: ALICE } });
   t.regex(question!.details['target'] ?? '', new RegExp(`^pid ${victim.pid} \\[sh\\] of uid ${ALICE}$`));
   t.is(question!.details['events'], 'task-clock:u');
-  t.regex(question!.details['caller'] ?? '', /^\[node\] \(process \d+, uid 60123\)$/);
+  t.regex(question!.details['caller'] ?? '', /^\[(?:node|MainThread|node-MainThread)\] \(process \d+, uid 60123\)$/);
   t.regex(question!.subject.startTime, /^\d+$/);
   const [ask, open] = daemon.audit();
   t.like(ask, {
