@@ -101,6 +101,8 @@ export class Server {
     this.#broker.parts.authorizer.close(); // a human may take minutes
     await this.#broker.idle();
     await new Promise((resolve) => setImmediate(resolve)); // a request that failed has been answered by then
+    // First, while those who watch are there to be told: the front end would look for what it has not heard the end of.
+    this.#broker.grants.endAll('shutdown');
     for (const connection of [...this.#connections.values()]) connection.close();
   }
 

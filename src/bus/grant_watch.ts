@@ -44,7 +44,7 @@ export class GrantWatch {
 
   /** Watches, unless it does already. */
   ensure(): void {
-    if (this.#channel === null && performance.now() - this.#lastAttempt >= RETRY_MS) this.#connect();
+    if (this.#channel === null && !this.#closed && performance.now() - this.#lastAttempt >= RETRY_MS) this.#connect();
   }
 
   close(): void {
