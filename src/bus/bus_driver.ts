@@ -48,13 +48,10 @@ export class BusDriver {
     return { uid, pid: typeof pid === 'number' ? pid : 0 };
   }
 
-  /** From now on NameOwnerChanged of this name is sent to us. */
-  async watch(uniqueName: string): Promise<void> {
-    await this.#call('AddMatch', 's', [ownerRule(uniqueName)]);
-  }
-
-  async unwatch(uniqueName: string): Promise<void> {
-    await this.#call('RemoveMatch', 's', [ownerRule(uniqueName)]);
+  /** From now on we are told who leaves the bus ({@link goneName}). One rule for all: of rules the bus allows 512. */
+  async watchLeaving(): Promise<void> {
+    const rule = `type='signal',sender='${NAME}',interface='${NAME}',member='NameOwnerChanged',arg2=''`;
+    await this.#call('AddMatch', 's', [rule]);
   }
 
   /** The first value of the reply, which only the bus itself can have sent: dbus-next looks at serials alone. */
@@ -86,8 +83,4 @@ export function goneName({ type, sender, interface: from, member, body }: dbus.M
     return null;
   const [name, , owner] = body as unknown[];
   return typeof name === 'string' && name.startsWith(':') && owner === '' ? name : null;
-}
-
-function ownerRule(uniqueName: string): string {
-  return `type='signal',sender='${NAME}',interface='${NAME}',member='NameOwnerChanged',arg0='${uniqueName}'`;
 }

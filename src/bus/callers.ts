@@ -3,7 +3,6 @@ import { native, type Fd, type NativeError } from '../native.js';
 import { Allowance } from './allowance.js';
 import type { BusDriver } from './bus_driver.js';
 import { CallError } from './dbus_error.js';
-import type { Log } from './log.js';
 
 /** A connection to the bus that has called us, and whose it is. */
 export interface Caller {
@@ -38,7 +37,6 @@ export const CALLER_LIMITS: CallerLimits = {
   callsPerUser: 16,
   calls: 128,
   namesPerUser: 32,
-  // Each of them and of the lookups holds a match rule, of which the bus gives a connection 512.
   names: 256,
   lookups: 64,
   waiting: 256,
@@ -49,6 +47,11 @@ export const CALLER_LIMITS: CallerLimits = {
 const NOBODY = -1;
 /** Bytes that a call costs beside its own and its answer's, for the work. */
 const CALL_COST = 2048;
+
+interface Turn {
+  readonly come: () => void;
+  readonly cancel: (error: CallError) => void;
+}
 
 interface Entry {
   readonly name: string;
@@ -66,25 +69,19 @@ interface Entry {
  */
 export class Callers {
   readonly #driver: BusDriver;
-  readonly #log: Log;
   readonly #limits: CallerLimits;
   readonly #entries = new Map<string, Entry>();
   readonly #allowance: Allowance;
   /** Calls under way, by uid. */
   readonly #callsOf = new Map<number, number>();
-  readonly #queue: (() => void)[] = [];
+  /** Connections that wait to be looked up. */
+  readonly #queue = new Map<string, Turn>();
   #present = 0;
   #calls = 0;
   #lookups = 0;
 
-  constructor(
-    driver: BusDriver,
-    log: Log,
-    limits: CallerLimits = CALLER_LIMITS,
-    allowance: Allowance = new Allowance(),
-  ) {
+  constructor(driver: BusDriver, limits: CallerLimits = CALLER_LIMITS, allowance: Allowance = new Allowance()) {
     this.#driver = driver;
-    this.#log = log;
     this.#limits = limits;
     this.#allowance = allowance;
   }
@@ -145,7 +142,7 @@ export class Callers {
     const known = this.#entries.get(name);
     if ((known?.calls ?? 0) >= callsPerName)
       throw new CallError('LimitsExceeded', 'too many calls are under way; wait for answers');
-    if (known === undefined && this.#lookups >= lookups && this.#queue.length >= waiting)
+    if (known === undefined && this.#lookups >= lookups && this.#queue.size >= waiting)
       throw new CallError('LimitsExceeded', 'too many new callers at once; try again');
     const entry = known ?? this.#meet(name);
     if (entry.caller === null && entry.calls > 0 && entry.waitingBytes + bytes > waitingBytes)
@@ -179,7 +176,7 @@ export class Callers {
 
   #meet(name: string): Entry {
     const abort = new AbortController();
-    const lookup = this.#inTurn(() => this.#identify(name, abort.signal));
+    const lookup = this.#inTurn(name, () => this.#identify(name, abort.signal));
     const entry: Entry = { name, abort, calls: 0, waitingBytes: 0, caller: null, lookup };
     entry.lookup = lookup.then(
       (caller) => {
@@ -201,16 +198,19 @@ export class Callers {
     return entry;
   }
 
-  /** First come, first served: a user has at most as many turns before another's as connections. */
-  async #inTurn(lookup: () => Promise<Caller>): Promise<Caller> {
+  /** First come, first served. Who leaves loses his turn: a user has at most as many before another's as connections. */
+  async #inTurn(name: string, lookup: () => Promise<Caller>): Promise<Caller> {
     if (this.#lookups < this.#limits.lookups) this.#lookups += 1;
-    else await new Promise<void>((resolve) => this.#queue.push(resolve));
+    else await new Promise<void>((come, cancel) => this.#queue.set(name, { come, cancel }));
     try {
       return await lookup();
     } finally {
-      const next = this.#queue.shift();
+      const [next] = this.#queue;
       if (next === undefined) this.#lookups -= 1;
-      else next();
+      else {
+        this.#queue.delete(next[0]);
+        next[1].come();
+      }
     }
   }
 
@@ -220,7 +220,6 @@ export class Callers {
    * again, would pin another: the broker compares the uid, so that this gives nothing which that user has not anyway.
    */
   async #identify(name: string, signal: AbortSignal): Promise<Caller> {
-    await this.#driver.watch(name);
     const before = await this.#driver.credentials(name);
     if (before === null) throw gone();
     if (before.pid <= 0)
@@ -250,9 +249,13 @@ export class Callers {
       perUser.set(uid, count);
       if (count > namesPerUser && entry.calls === 0) this.#remove(entry);
     }
+    // Those that wait until it is known whose they are take no place from others.
+    let over = [...this.#entries.values()].filter(({ caller }) => caller !== null).length - names;
     for (const entry of this.#entries.values()) {
-      if (this.#entries.size <= names) return;
-      if (entry.calls === 0) this.#remove(entry);
+      if (over <= 0) return;
+      if (entry.caller === null || entry.calls > 0) continue;
+      this.#remove(entry);
+      over -= 1;
     }
   }
 
@@ -261,9 +264,8 @@ export class Callers {
     this.#entries.delete(entry.name);
     entry.abort.abort();
     if (entry.caller !== null) native.close(entry.caller.pidfd);
-    this.#driver
-      .unwatch(entry.name)
-      .catch((error: unknown) => this.#log.debug(`RemoveMatch ${entry.name}: ${(error as Error).message}`));
+    this.#queue.get(entry.name)?.cancel(gone());
+    this.#queue.delete(entry.name);
   }
 }
 

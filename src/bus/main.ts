@@ -66,7 +66,7 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
   const polkit = await connectBus(busSocket(options.bus));
   const { bus } = connection;
   const driver = new BusDriver(bus);
-  const callers = new Callers(driver, log);
+  const callers = new Callers(driver);
   const broker = new BrokerCalls(options.socket);
   const grants = new GrantList(broker);
   const watch = new GrantWatch(options.socket, log, (change) => announce(bus, callers, grants, change));
@@ -120,6 +120,8 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
     process.exit(FAILED);
   });
 
+  // Before anybody can call: who has called is forgotten when he leaves.
+  await driver.watchLeaving();
   if (!(await driver.requestName(BUS_NAME))) throw new Error(`somebody else has the name ${BUS_NAME}`);
   log.info(`serving ${BUS_NAME} for the broker on ${options.socket}`);
 }

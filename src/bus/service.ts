@@ -58,11 +58,15 @@ export class Service {
     this.#parts.onCall();
     const { message, bytes } = call;
     this.#parts.callers
-      .run(message.sender, bytes, (caller) => this.#answer(call, caller))
-      .then(
-        (reply) => this.#send(message, reply),
-        (error: unknown) => this.#sendError(message, error),
-      );
+      // Sent within the call, while it is known whose it is.
+      .run(message.sender, bytes, async (caller) => {
+        try {
+          this.#send(message, await this.#answer(call, caller));
+        } catch (error) {
+          this.#sendError(message, error);
+        }
+      })
+      .catch((error: unknown) => this.#sendError(message, error));
   }
 
   async #answer({ message, body }: IncomingCall, caller: Caller): Promise<dbus.Message> {

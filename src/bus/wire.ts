@@ -29,6 +29,7 @@ const HIGH_WATER = 1024 * 1024;
  */
 const STUCK_MS = 30_000;
 const MAX_HANDSHAKE = 4096;
+const BUS = 'org.freedesktop.DBus';
 
 /** A method call. */
 export interface IncomingCall {
@@ -42,7 +43,7 @@ export interface IncomingCall {
 
 export interface WireEvents {
   connect: [];
-  /** Any other message than a call. */
+  /** Any other message than a call, but for signals of others than the bus. */
   message: [dbus.Message];
   call: [IncomingCall];
   /** So many bytes go to this destination. */
@@ -77,6 +78,8 @@ export class Wire extends EventEmitter<WireEvents> {
   #header: Header | null = null;
   #skip = 0;
   #stuck: NodeJS.Timeout | null = null;
+  /** Nothing is read until the bus has taken everything. */
+  #full = false;
   #closed = false;
 
   readonly #stuckMs: number;
@@ -104,16 +107,26 @@ export class Wire extends EventEmitter<WireEvents> {
     if (this.#closed || !this.stream.writable) return;
     const [bytes] = marshallMessage(withoutInternals(message));
     this.emit('sent', message.destination, bytes.length);
-    this.stream.write(bytes);
-    if (this.stream.writableLength <= HIGH_WATER || this.#stuck !== null) return;
-    this.stream.pause();
+    this.stream.write(bytes, () => this.#taken());
     const reason = `the bus has not taken what waits for it within ${this.#stuckMs / 1000} s`;
-    this.#stuck = setTimeout(() => this.#close(reason), this.#stuckMs);
+    this.#stuck ??= setTimeout(() => this.#close(reason), this.#stuckMs);
+    if (this.stream.writableLength <= HIGH_WATER) return;
+    this.#full = true;
+    this.stream.pause();
+  }
+
+  /** However little waits: whoever fills the bus need not fill us as well. */
+  #taken(): void {
+    if (this.#stuck === null || this.#closed) return;
+    if (this.stream.writableLength > 0) this.#stuck.refresh();
+    else {
+      clearTimeout(this.#stuck);
+      this.#stuck = null;
+    }
   }
 
   #drained(): void {
-    if (this.#stuck !== null) clearTimeout(this.#stuck);
-    this.#stuck = null;
+    this.#full = false;
     this.stream.resume();
   }
 
@@ -122,7 +135,7 @@ export class Wire extends EventEmitter<WireEvents> {
     this.#receive(chunk);
     this.stream.pause();
     setImmediate(() => {
-      if (this.#stuck === null) this.stream.resume();
+      if (!this.#full) this.stream.resume();
     });
   }
 
@@ -182,7 +195,9 @@ export class Wire extends EventEmitter<WireEvents> {
     try {
       message = new dbus.Message({ ...header.fields, body: [] });
       if (message.type !== dbus.MessageType.METHOD_CALL) {
-        if (body === null) return;
+        // The bus lets strangers send signals. To unpack them, only to find out that nobody wants them, would take a while.
+        const stranger = message.type === dbus.MessageType.SIGNAL && message.sender !== BUS;
+        if (body === null || stranger) return;
         message.body = unpack(header, body);
       }
     } catch {

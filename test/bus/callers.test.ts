@@ -6,12 +6,10 @@ import type { BusDriver, Credentials } from '#dist/bus/bus_driver.js';
 import { Allowance } from '#dist/bus/allowance.js';
 import { CALLER_LIMITS, Callers, type Caller, type CallerLimits } from '#dist/bus/callers.js';
 import { CallError, type StandardError } from '#dist/bus/dbus_error.js';
-import { createLog } from '#dist/bus/log.js';
 
 /** A bus that knows what it is told. */
 class FakeDriver {
   readonly known = new Map<string, Credentials>();
-  readonly watched = new Set<string>();
   lookups = 0;
   hold: Promise<void> = Promise.resolve();
   between: () => void = () => {};
@@ -23,14 +21,6 @@ class FakeDriver {
     this.between();
     return found;
   }
-  watch(name: string): Promise<void> {
-    this.watched.add(name);
-    return Promise.resolve();
-  }
-  unwatch(name: string): Promise<void> {
-    this.watched.delete(name);
-    return Promise.resolve();
-  }
 }
 
 interface World {
@@ -41,8 +31,7 @@ interface World {
 
 function setUp(limits: Partial<CallerLimits> = {}, allowance?: Allowance): World {
   const driver = new FakeDriver();
-  const log = createLog('error', false);
-  const callers = new Callers(driver as unknown as BusDriver, log, { ...CALLER_LIMITS, ...limits }, allowance);
+  const callers = new Callers(driver as unknown as BusDriver, { ...CALLER_LIMITS, ...limits }, allowance);
   return { driver, callers, run: (name, body, bytes = 100) => callers.run(name, bytes, body) };
 }
 
@@ -62,12 +51,10 @@ test.serial('a caller is identified once, remembered, and forgotten when it leav
   const before = pidfds();
   for (let count = 0; count < 3; count++) t.is(await run(':1.1', (caller) => Promise.resolve(caller.uid)), 1000);
   t.is(driver.lookups, 2); // before and after the pidfd
-  t.deepEqual([...driver.watched], [':1.1']);
   const gone = await run(':1.1', (caller) => Promise.resolve(caller.gone));
   t.false(gone.aborted);
   callers.leave(':1.1');
   t.true(gone.aborted);
-  t.deepEqual([...driver.watched], []);
   t.deepEqual([...callers.known()], []);
   t.is(pidfds(), before);
 });
@@ -90,7 +77,6 @@ test.serial('who is not seen by the bus, has left, or is another process by now 
   driver.known.set(':1.5', uidOf(1000));
   await refused(t, run(':1.5'), 'Failed');
   t.is(callers.calls, 0);
-  t.is(driver.watched.size, 0);
   t.is(pidfds(), before);
 });
 
@@ -135,7 +121,7 @@ test.serial('one user with many connections takes no place of others, before it 
   driver.known.set(':2.0', uidOf(2000));
   const outcomes = many.map((name) => run(name, hang).catch((error: unknown) => (error as CallError).error));
   const other = run(':2.0', () => Promise.resolve('served'));
-  t.is(driver.watched.size, 2); // at the bus are those whose turn it is
+  t.is(driver.lookups, 2); // at the bus are those whose turn it is
   release();
   t.is(await other, 'served');
   t.deepEqual(await Promise.all(outcomes.slice(3)), Array(17).fill('LimitsExceeded'));
@@ -156,6 +142,52 @@ test.serial('lookups have their turns in order, and those that wait are limited'
   await Promise.all(calls);
   t.deepEqual(served, names);
   t.is(await run(':1.5', () => Promise.resolve('served')), 'served');
+});
+
+test.serial('who leaves while he waits for his turn is out of the queue', async (t) => {
+  const { driver, callers, run } = setUp({ lookups: 1, waiting: 2 });
+  let release = (): void => {};
+  driver.hold = new Promise((resolve) => (release = resolve));
+  for (const name of [':1.1', ':1.2', ':1.3', ':2.0']) driver.known.set(name, uidOf(name === ':2.0' ? 2000 : 1000));
+  const first = run(':1.1', () => Promise.resolve('served'));
+  for (const name of [':1.2', ':1.3']) {
+    const left = refused(t, run(name, hang), 'Failed');
+    callers.leave(name);
+    await left;
+  }
+  const other = run(':2.0', () => Promise.resolve('served'));
+  release();
+  t.deepEqual(await Promise.all([first, other]), ['served', 'served']);
+  t.is(driver.lookups, 4); // of two connections, twice each
+  t.is(callers.calls, 0);
+});
+
+test.serial('connections that are not known yet make nobody forgotten, nor what is under way unheard', async (t) => {
+  const { driver, callers, run } = setUp({ names: 4, waiting: 8 });
+  const goneOf = (name: string): Promise<AbortSignal> => run(name, (caller) => Promise.resolve(caller.gone));
+  for (const [index, name] of [':1.1', ':1.2', ':1.3'].entries()) driver.known.set(name, uidOf(1000 + index));
+  const known = [await goneOf(':1.1'), await goneOf(':1.2')];
+  let finish = (): void => {};
+  let heard = false;
+  const long = run(':1.3', async () => {
+    await new Promise<void>((resolve) => (finish = resolve));
+    heard = callers.mayHear(':1.3');
+  });
+  await soon();
+  callers.charge(':9.9', 1 << 30); // nobody's account: strangers have emptied it
+  let release = (): void => {};
+  driver.hold = new Promise((resolve) => (release = resolve));
+  const many = Array.from({ length: 8 }, (_, index) => run(`:2.${index}`, hang).catch(() => {}));
+  await soon();
+  finish();
+  await long;
+  t.true(heard);
+  t.deepEqual(
+    known.map(({ aborted }) => aborted),
+    [false, false],
+  );
+  release();
+  await Promise.all(many);
 });
 
 test.serial('what a connection has waiting until it is known is limited in bytes', async (t) => {

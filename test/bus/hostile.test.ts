@@ -6,7 +6,7 @@ import dbus from 'dbus-next';
 import { native } from '#dist/native.js';
 import { readableTree } from '../e2e/as_user.js';
 import { skip } from '../e2e/daemon.js';
-import { ask } from './authorizer_support.js';
+import { ask, type Outcome } from './authorizer_support.js';
 import { ALLOWED, startFakeBroker, type FakeBroker } from './fake_broker.js';
 import {
   call,
@@ -201,8 +201,15 @@ test('a user who calls without end is refused, and others are served as ever', a
   await unharmed(t, world);
 });
 
-test('polkit is asked over another connection than callers are answered on, which they could block', async (t) => {
-  if (reason !== null) return skip(t, reason);
+interface AskingWorld {
+  readonly bus: PrivateBus;
+  /** The connection over which polkit is asked. */
+  readonly asker: string;
+  readonly ask: () => Promise<Outcome>;
+}
+
+/** The front end with a polkit that says yes, and was asked once. */
+async function setUpAsking(t: ExecutionContext): Promise<AskingWorld> {
   const bus = await startPrivateBus(t, { policyFiles: POLICY_FILES, policies: [FAKE_POLKIT_POLICY], polkit: false });
   const polkit = await startFakePolkit(bus, (asked) =>
     dbus.Message.newMethodReturn(asked, '(bba{ss})', [[true, false, {}]]),
@@ -214,6 +221,27 @@ test('polkit is asked over another connection than callers are answered on, whic
   await startFrontEnd(bus, { socket: '/nowhere', args: ['--authorizer', socket] });
   const subject = { uid: USERS.member, pid: process.pid, startTime: '1' };
   t.like(await ask(socket, { subject }), { authorized: true });
+  return { bus, asker: polkit.calls[0]!.sender, ask: () => ask(socket, { subject }) };
+}
+
+test("strangers' signals, which the bus lets anybody send, do not keep polkit from answering", async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUpAsking(t);
+  const raw = await RawClient.connect(world.bus.path);
+  t.teardown(() => raw.close());
+  const inner = Buffer.alloc(16 * 1024);
+  for (let at = 0; at < inner.length; at += 4) inner.set([1, 0x79, 0, 7], at);
+  const signal = { type: 4, path: '/a', interface: 'a.b', member: 'C', signature: 'av' };
+  // A minute's work, if they were unpacked.
+  for (const destination of [world.asker, NAME])
+    for (let count = 0; count < 1000; count++)
+      await raw.send(raw.pack({ ...signal, destination, body: Buffer.concat([u32(inner.length), inner]) }).bytes);
+  t.like(await world.ask(), { authorized: true });
+});
+
+test('polkit is asked over another connection than callers are answered on, which they could block', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const { bus, asker } = await setUpAsking(t);
   const askBus = async (member: string, name: string): Promise<unknown> => {
     const from = 'org.freedesktop.DBus';
     const message = {
@@ -226,7 +254,6 @@ test('polkit is asked over another connection than callers are answered on, whic
     };
     return (await (await bus.connect()).call(new dbus.Message(message)))?.body[0];
   };
-  const asker = polkit.calls[0]!.sender;
   t.not(asker, await askBus('GetNameOwner', NAME));
   t.is(await askBus('GetConnectionUnixUser', asker), USERS['perfbroker-bus']); // as polkit's owner annotation has it
 });
@@ -450,7 +477,7 @@ test('who answers in the place of the bus makes nobody somebody else', async (t)
   await forger.call(new dbus.Message({ ...ping, member: 'GetId' }));
   world.frontEnd.child.kill('SIGCONT');
   t.is((await outcome).type, 'org.freedesktop.DBus.Error.Failed');
-  await world.frontEnd.logged(/somebody else answered AddMatch/);
+  await world.frontEnd.logged(/somebody else answered GetConnectionCredentials/);
   t.false(world.broker.calls.some(({ method }) => method === 'Explain'));
 });
 

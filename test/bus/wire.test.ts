@@ -13,6 +13,8 @@ const { marshallMessage } = createRequire(import.meta.url)('dbus-next/lib/marsha
   readonly marshallMessage: (message: dbus.Message) => [Buffer];
 };
 
+const BUS = 'org.freedesktop.DBus';
+
 /** A wire past its handshake, and the bus's end of it. */
 async function connected(t: ExecutionContext, stuckMs: number): Promise<{ wire: Wire; bus: Socket }> {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-wire-'));
@@ -32,13 +34,13 @@ async function connected(t: ExecutionContext, stuckMs: number): Promise<{ wire: 
   return { wire, bus };
 }
 
+function signal(serial: number, length = 100_000): dbus.Message {
+  return Object.assign(dbus.Message.newSignal('/a', 'a.b', 'C', 's', ['x'.repeat(length)]), { serial });
+}
+
+/** More than what stops the wire from reading. */
 function sendMuch(wire: Wire): void {
-  const body = ['x'.repeat(100_000)];
-  for (let serial = 1; serial <= 30; serial++) {
-    const signal = dbus.Message.newSignal('/a', 'a.b', 'C', 's', body);
-    signal.serial = serial;
-    wire.message(signal);
-  }
+  for (let serial = 1; serial <= 30; serial++) wire.message(signal(serial));
 }
 
 test('a bus that takes nothing for too long is given up: another connection has nothing charged to it', async (t) => {
@@ -49,6 +51,25 @@ test('a bus that takes nothing for too long is given up: another connection has 
   t.true(wire.stream.isPaused()); // nothing is read that would have to be answered
   t.regex(String((await closed)[0]), /has not taken what waits for it within 0.2 s/);
   t.true(wire.stream.destroyed);
+});
+
+test('so is one that takes nothing of very little', async (t) => {
+  const { wire, bus } = await connected(t, 200);
+  bus.pause();
+  const closed = once(wire, 'closed');
+  for (let serial = 1; serial <= 6; serial++) wire.message(signal(serial));
+  t.true(wire.stream.writableLength > 0 && wire.stream.writableLength < 1024 * 1024);
+  t.regex(String((await closed)[0]), /has not taken what waits for it/);
+});
+
+test('a signal is unpacked when the bus sent it, and not when a stranger did', async (t) => {
+  const { wire, bus } = await connected(t, 2000);
+  const senders: string[] = [];
+  wire.on('message', ({ sender }) => senders.push(sender));
+  for (const sender of [':1.66', 'org.freedesktop.PolicyKit1', BUS])
+    bus.write(marshallMessage(Object.assign(signal(1, 10), { sender }))[0]);
+  while (senders.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  t.deepEqual(senders, [BUS]);
 });
 
 test('a bus that is slow is waited for', async (t) => {
@@ -68,7 +89,7 @@ test('a bus that is slow is waited for', async (t) => {
 test('others have their turns while messages come in without end', async (t) => {
   const { wire, bus } = await connected(t, 2000);
   const [bytes] = marshallMessage(
-    Object.assign(dbus.Message.newSignal('/a', 'a.b', 'C', 's', ['x'.repeat(900)]), { serial: 1, sender: ':1.1' }),
+    Object.assign(dbus.Message.newSignal('/a', 'a.b', 'C', 's', ['x'.repeat(900)]), { serial: 1, sender: BUS }),
   );
   let received = 0;
   wire.on('message', () => (received += 1));
