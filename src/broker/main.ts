@@ -4,7 +4,6 @@
  */
 import { dirname, join } from 'node:path';
 import { systemNames } from '../policy/names.js';
-import type { Policy } from '../policy/types.js';
 import { AuditLog } from './audit.js';
 import { Authorizer } from './authorizer.js';
 import { Broker } from './broker.js';
@@ -13,7 +12,7 @@ import { createLogger, type Logger } from './logger.js';
 import { readMachine } from './machine.js';
 import { OpenerClient } from './opener.js';
 import { Life, loadWithWarnings, problemsOf } from './life.js';
-import { parseOptions, type BrokerOptions } from './options.js';
+import { parseOptions } from './options.js';
 import { unprivilegedProof } from './proof.js';
 import { Server } from './server.js';
 import { Tracepoints } from './tracepoints.js';
@@ -41,7 +40,8 @@ async function main(): Promise<void> {
     for (const { tid, what } of excess) log.error(`not serving: thread ${tid} of the broker has too much: ${what}`);
     process.exit(PRIVILEGED);
   }
-  const policy = loadOrExit(options, log);
+  const policy = orExit(log, () => loadWithWarnings(options, log));
+  const machine = orExit(log, readMachine);
   const opener = new OpenerClient(options.opener, (reason) => {
     log.error(`the opener is gone: ${reason}`);
     process.exit(FAILED);
@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   await Promise.all([opener.ready(), tracer?.ready()]);
   const frontEnd = systemNames.user(FRONT_END) ?? FRONT_END_UID;
   const broker = new Broker({
-    machine: readMachine(),
+    machine,
     tracepoints: new Tracepoints(options.tracepoints),
     ceiling: options.ceiling,
     capability: options.capability,
@@ -78,9 +78,10 @@ async function main(): Promise<void> {
   );
 }
 
-function loadOrExit(options: BrokerOptions, log: Logger): Policy {
+/** What the start needs. */
+function orExit<Result>(log: Logger, read: () => Result): Result {
   try {
-    return loadWithWarnings(options, log);
+    return read();
   } catch (error) {
     for (const problem of problemsOf(error)) log.error(`not serving: ${problem}`);
     process.exit(FAILED);

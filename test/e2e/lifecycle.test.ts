@@ -1,6 +1,7 @@
 /** The daemon from start to end: what it needs, what its parts hold, what happens when one of them dies. */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { ALICE, runAs } from './as_user.js';
@@ -86,6 +87,23 @@ for (const part of ['monitor', 'opener', 'broker'] as const) {
     for (const [name, pid] of Object.entries(parts)) t.false(existsSync(`/proc/${pid}`), `${name} is still there`);
   });
 }
+
+privileged('a machine that can not be read is said in one sentence', (t) => {
+  const script = 'mount -t tmpfs none /sys && exec "$0" --policy "$1" --socket "$2"';
+  const directory = mkdtempSync(join(tmpdir(), 'perfbroker-no-sys-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  chmodSync(directory, 0o755);
+  const policy = join(directory, 'policy.toml');
+  writeFileSync(policy, OPEN_POLICY);
+  const { status, stderr } = spawnSync(
+    'unshare',
+    ['--mount', 'sh', '-c', script, PERFBROKERD, policy, join(directory, 'broker.sock')],
+    { encoding: 'utf8' },
+  );
+  t.is(status, 6, stderr);
+  t.regex(stderr, /not serving: ENOENT.*\/sys\//);
+  t.notRegex(stderr, /\bat \S+:\d+/);
+});
 
 privileged('SIGTERM ends in order: the exit code is 0 and nothing stays', async (t) => {
   const daemon = await startDaemon();
