@@ -5,13 +5,24 @@ import { Observed } from './helpers.js';
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-test('a paused connection that watches notices that its peer has closed', async (t) => {
+/** A paused connection that watches. */
+function watching(): Observed {
   const observed = new Observed();
   observed.connection.pause();
   observed.connection.watchHangup();
+  return observed;
+}
+
+/** Why it ended, within some seconds. */
+async function end(observed: Observed): Promise<string | undefined> {
+  for (let tries = 0; tries < 1000 && observed.reason === null; tries++) await sleep(5);
+  return observed.reason?.kind;
+}
+
+test('a paused connection that watches notices that its peer has closed', async (t) => {
+  const observed = watching();
   native.close(observed.peer);
-  while (observed.reason === null) await sleep(5);
-  t.is(observed.reason.kind, 'eof');
+  t.is(await end(observed), 'eof');
 });
 
 test('one that does not watch keeps an answer for whoever may still be there', async (t) => {
@@ -24,9 +35,7 @@ test('one that does not watch keeps an answer for whoever may still be there', a
 });
 
 test('a peer that only stopped writing is not gone: it gets its answer', async (t) => {
-  const observed = new Observed();
-  observed.connection.pause();
-  observed.connection.watchHangup();
+  const observed = watching();
   native.endWriting(observed.peer);
   await sleep(100);
   t.is(observed.reason, null);
@@ -38,32 +47,24 @@ test('a peer that only stopped writing is not gone: it gets its answer', async (
 });
 
 test('a peer that stopped writing and closes later is noticed then', async (t) => {
-  const observed = new Observed();
-  observed.connection.pause();
-  observed.connection.watchHangup();
+  const observed = watching();
   native.endWriting(observed.peer);
   await sleep(100);
   t.is(observed.reason, null);
   native.close(observed.peer);
-  for (let tries = 0; tries < 1000 && observed.reason === null; tries++) await sleep(5);
-  t.is(observed.reason?.kind, 'eof');
+  t.is(await end(observed), 'eof');
 });
 
 test('one that closes over an answer that it has not read is noticed, too', async (t) => {
-  const observed = new Observed();
-  observed.connection.pause();
-  observed.connection.watchHangup();
+  const observed = watching();
   observed.connection.send({ parameters: {} });
   observed.write('{"method":"a.b.C"}\0');
   native.close(observed.peer);
-  for (let tries = 0; tries < 1000 && observed.reason === null; tries++) await sleep(5);
-  t.is(observed.reason?.kind, 'eof');
+  t.is(await end(observed), 'eof');
 });
 
 test('what a peer sends meanwhile waits in the socket and wakes nobody', async (t) => {
-  const observed = new Observed();
-  observed.connection.pause();
-  observed.connection.watchHangup();
+  const observed = watching();
   observed.write('{"method":"a.b.C"}\0');
   await sleep(50);
   t.deepEqual(observed.messages, []);
