@@ -3,7 +3,7 @@
  * target is changed behind its back, and the opener goes on: each time it has to notice.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ALICE, BOB, runAs, startAs } from './as_user.js';
@@ -71,7 +71,7 @@ privileged('a target that executes a setuid program between decision and hand-ov
   t.teardown(() => victim.end());
   const outcome = await openWhile(victim, async () => {
     writeFileSync(signal, '');
-    for (let tries = 0; uidsOf(victim.pid)[1] !== 0 && tries < 100; tries++) await sleep(20);
+    for (let tries = 0; uidsOf(victim.pid)[1] !== 0 && tries < 1000; tries++) await sleep(20);
   });
   t.is(uidsOf(victim.pid)[1], 0, 'the target runs as root now');
   t.like(outcome, { opened: false, error: 'TargetChanged' });
@@ -96,11 +96,11 @@ time.sleep(60)
 `;
     const victim = await start(0, 0, program, 'python3');
     t.teardown(() => victim.end());
-    for (let tries = 0; uidsOf(victim.pid)[0] !== ALICE && tries < 100; tries++) await sleep(20);
+    for (let tries = 0; uidsOf(victim.pid)[0] !== ALICE && tries < 1000; tries++) await sleep(20);
     await sleep(100);
     const outcome = await openAsAdministrator(t, victim, async () => {
       writeFileSync(signal, '');
-      for (let tries = 0; uidsOf(victim.pid)[0] !== BOB && tries < 100; tries++) await sleep(20);
+      for (let tries = 0; uidsOf(victim.pid)[0] !== BOB && tries < 1000; tries++) await sleep(20);
     });
     t.is(uidsOf(victim.pid)[0], BOB);
     t.like(outcome, { opened: false, error: 'TargetChanged' });
@@ -169,7 +169,7 @@ privileged('a pidfd of a process whose pid was recycled means the old process, w
     victim.pid,
     signal,
   );
-  await sleep(1000);
+  for (let tries = 0; tries < 1000 && !hasPidfd(request.child.pid!, victim.pid); tries++) await sleep(20);
   await victim.end();
   const heir = await recycle(victim.pid, ALICE);
   writeFileSync(signal, '');
@@ -177,6 +177,17 @@ privileged('a pidfd of a process whose pid was recycled means the old process, w
   else t.log('the pid could not be recycled here; the old process is gone all the same');
   t.is(await request.result, 'TargetGone');
 });
+
+/** Whether process `pid` holds a pidfd of `of`. */
+function hasPidfd(pid: number, of: number): boolean {
+  return readdirSync(`/proc/${pid}/fdinfo`).some((fd) => {
+    try {
+      return new RegExp(`^Pid:\\s+${of}$`, 'm').test(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'));
+    } catch {
+      return false; // closed meanwhile
+    }
+  });
+}
 
 /** Starts a process with exactly this pid, as `uid`. Null when the machine does not let us choose. */
 async function recycle(pid: number, uid = BOB): Promise<number | null> {
