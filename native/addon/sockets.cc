@@ -1,7 +1,6 @@
 // AF_UNIX sockets with fd passing. Node's net.Socket can not pass fds.
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
