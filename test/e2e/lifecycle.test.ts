@@ -1,10 +1,21 @@
 /** The daemon from start to end: what it needs, what its parts hold, what happens when one of them dies. */
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { ALICE, runAs } from './as_user.js';
+import { ALICE, runAs, startAs, type World } from './as_user.js';
 import {
   childrenOf,
   noPrivilege,
@@ -335,6 +346,34 @@ privileged('an audit log on a full disk refuses every grant and keeps the servic
     });
   t.is(await ask(), 'AuditFailed 0');
   t.is(await ask(), 'AuditFailed 0');
+});
+
+privileged('an administrator ends a grant while the audit log takes nothing', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'perfbroker-fifo-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const fifo = join(directory, 'audit');
+  t.is(spawnSync('mkfifo', [fifo]).status, 0);
+  const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  const daemon = await startDaemon({ audit: fifo });
+  t.teardown(() => daemon.stop());
+  const holder = startAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
+    const connection = await client.connect();
+    await connection.open({ targets: [{ pid: process.pid }], events: syntax.parseEvents('task-clock:u') });
+    await new Promise((resolve) => setTimeout(resolve, 60_000));
+  });
+  t.teardown(() => holder.child.kill('SIGKILL'));
+  holder.result.catch(() => undefined);
+  const root = { uid: 0, socket: daemon.socket };
+  const list = async ({ client }: World): Promise<string[]> => {
+    const connection = await client.connect();
+    return (await connection.listGrants({ all: true })).map(({ id }) => id);
+  };
+  let grants: string[] = [];
+  for (let tries = 0; tries < 100 && grants.length === 0; tries++) grants = await runAs(root, list);
+  closeSync(reader); // EPIPE from now on
+  await runAs(root, async ({ client }, id) => (await client.connect()).revoke(id), grants[0] ?? '');
+  t.deepEqual(await runAs(root, list), []);
+  t.regex(daemon.log(), /the audit log can not be written/);
 });
 
 privileged('a usage error is exit code 2, --help and --version are 0', (t) => {
