@@ -8,6 +8,9 @@ export class ClientConnection {
   readonly peer: Peer;
   /** Valid until `closed`; owned by the Varlink connection. */
   readonly socket: Fd;
+  /** Whether it has made its first call. */
+  called = false;
+  readonly #cameMs: number = performance.now();
   readonly #gone: AbortController = new AbortController();
   #connection: Connection | null = null;
 
@@ -18,6 +21,11 @@ export class ClientConnection {
 
   get subject(): Subject {
     return this.peer.subject;
+  }
+
+  /** Milliseconds since it was accepted; monotonic clock. */
+  get ageMs(): number {
+    return performance.now() - this.#cameMs;
   }
 
   get closed(): boolean {

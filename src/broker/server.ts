@@ -1,4 +1,5 @@
 /** Accepts connections, counts them per user, and answers them with the Varlink service. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerError } from '../model/errors.js';
 import { brokerError } from '../model/error_table.js';
 import { native, READABLE, type Fd, type Poller } from '../native.js';
@@ -36,6 +37,13 @@ const MAX_FDS_IN_FLIGHT = 1024;
 /** Connections taken from the backlog before others get their turn on the event loop. */
 const ACCEPTS_PER_TURN = 32;
 const RETRY_MS = 100;
+/**
+ * From the connection to the first call, for who has come just before the end: taken from the backlog, he can not be left to
+ * the next broker any more.
+ */
+const FIRST_CALL_MS = 2000;
+/** Between two looks at whether all of those have called. */
+const LOOK_MS = 10;
 
 /** What one user's connections have in common. */
 interface UserShare {
@@ -94,9 +102,11 @@ export class Server {
     native.close(this.#listener); // whoever connects to one of our own is refused at once, not left waiting
   }
 
-  /** Refuses what is new, lets running calls end, then closes every connection. */
+  /** Hears who has just come, then refuses what is new, lets running calls end and closes every connection. */
   async stop(): Promise<void> {
     this.stopAccepting();
+    while ([...this.#connections.keys()].some(({ called, ageMs }) => !called && ageMs < FIRST_CALL_MS))
+      await sleep(LOOK_MS);
     this.#broker.stopping = true;
     this.#broker.parts.authorizer.close(); // a human may take minutes
     await this.#broker.idle();
@@ -141,6 +151,7 @@ export class Server {
       inFlight: share.inFlight,
       context: client,
       admit: () => {
+        client.called = true;
         const refusal = this.#broker.admit(client.subject);
         return refusal === null ? null : errorReply(refusal);
       },

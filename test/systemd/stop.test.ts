@@ -1,6 +1,7 @@
 /** A daemon that is told to end while its socket stays, as `systemctl stop perfbroker.service` leaves it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
+import { native, READABLE, type Fd } from '#dist/native.js';
 import { GrantWatch } from '#dist/bus/grant_watch.js';
 import { createLog } from '#dist/bus/log.js';
 import { ALICE, startAs } from '../e2e/as_user.js';
@@ -37,4 +38,42 @@ privileged('the front end hears that its grants have ended, and does not start i
   t.deepEqual(told, ['added', 'removed shutdown']);
   t.is(activated.events.length, 3, activated.events.join());
   t.is(activated.events[2], 'ended 0');
+});
+
+/** A reply's text, or '' when the connection ended without one. */
+async function reply(socket: Fd): Promise<string> {
+  await new Promise<void>((resolve) => {
+    const poller = native.createPoller(socket, () => {
+      poller.close();
+      resolve();
+    });
+    poller.start(READABLE);
+  });
+  const into = new Uint8Array(65_536);
+  return Buffer.from(into.subarray(0, native.receiveMessage(socket, into)?.bytes)).toString();
+}
+
+function describe(socket: Fd): Promise<string> {
+  native.sendMessage(socket, Buffer.from('{"method":"org.perfbroker.Broker.Describe"}\0'), []);
+  return reply(socket);
+}
+
+privileged('whoever has connected and not asked when the end begins is answered before it', async (t) => {
+  const activated = await startActivated(OPEN_POLICY);
+  t.teardown(() => activated.end());
+  const [early, later, silent] = [1, 2, 3].map(() => native.connectUnix(activated.socket)) as [Fd, Fd, Fd];
+  t.teardown(() => [early, later, silent].forEach((socket) => native.close(socket)));
+  // In order of arrival: all that came before this one have been accepted as well.
+  const last = native.connectUnix(activated.socket);
+  t.teardown(() => native.close(last));
+  t.regex(await describe(last), /"version"/);
+  process.kill(Number(activated.events[1]?.split(' ')[1]), 'SIGTERM');
+  while (!activated.log().includes('ending')) await sleep(5);
+  t.regex(await describe(early), /"version"/);
+  await sleep(100);
+  t.regex(await describe(later), /"version"/);
+  // Whoever says nothing does not hold it up.
+  await activated.ended(1);
+  t.is(await reply(silent), '');
+  t.deepEqual(activated.events.slice(2), ['ended 0']);
 });
