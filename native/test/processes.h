@@ -1,4 +1,5 @@
-// Processes for the opener's tests: targets, clients, and an opener itself. Each is ended with its object.
+// Processes for the opener's tests, which drive it directly, as root, with clients and targets under made-up uids. Each is
+// ended with its object.
 #pragma once
 
 #include <sched.h>
@@ -13,6 +14,10 @@
 namespace harness {
 
 using namespace perfbroker;
+
+constexpr uid_t kAlice = 60123, kBob = 60124;
+
+#define STATUS(answer, wanted) EQUAL((answer).reply.status, perfbroker::protocol::Status::wanted)
 
 inline int proc_fd() {
   static const UniqueFd directory(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));

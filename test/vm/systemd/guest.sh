@@ -63,6 +63,12 @@ records() { # records PID FILE SECONDS: as the member
   kill -STOP "$1"
   return $code
 }
+# In the background until it is interrupted, while the process stands still.
+start_recorder() { # start_recorder PID FILE LOG: as the member; its pid in $recorder
+  $setpriv --reuid $member --regid $member --init-groups --inh-caps=-all perfbroker record -p "$1" -o "$2" >"$3" 2>&1 &
+  recorder=$!
+  eventually granted "$1" || { cat "$3"; return 1; }
+}
 shows_the_hot_function() { # shows_the_hot_function FILE
   text=$(as $member perfbroker report "$1") || { echo "$text"; return 1; }
   holds render_frame "$(echo "$text" | grep -m 1 %)"
