@@ -13,7 +13,7 @@ inline constexpr int kDeadlineMs = 5000;
 // broker has closed its side. SIGHUP goes to the broker. When a part dies unasked the others are ended. `signals`: a
 // signalfd of these and SIGCHLD. Returns the daemon's exit code.
 inline int supervise(std::span<Part> parts, Part& broker, int signals) {
-  bool ending = false;
+  bool ending = false, told = false;
   ExitCode code = kOrdered;
   const auto signal_part = [](const Part& part, int number) { if (part.pid > 0) kill(part.pid, number); };
   const auto end = [&] { if (!std::exchange(ending, true)) signal_part(broker, SIGTERM); };
@@ -23,9 +23,9 @@ inline int supervise(std::span<Part> parts, Part& broker, int signals) {
     // broker has closed their sockets: what it died of is still to be heard.
     if (status == 0 && &part == &broker) ending = true;
     if (status == 0) return;
-    // Only the first death tells something: the others follow from it.
-    const bool killed = WIFSIGNALED(status);
-    if (code == kOrdered) {
+    // Only the first death tells something: the others follow from it, as the broker says of its own by this code.
+    const bool killed = WIFSIGNALED(status), follows = &part == &broker && status == W_EXITCODE(kPartDied, 0);
+    if (!follows && !std::exchange(told, true)) {
       say("the %s (pid %d) %s %d; ending", part.name, pid, killed ? "was killed by signal" : "exited with code",
           killed ? WTERMSIG(status) : WEXITSTATUS(status));
     }

@@ -21,6 +21,8 @@ import { TracerClient } from './tracer.js';
 /** Exit codes towards perfbrokerd. */
 const FAILED = 1;
 const PRIVILEGED = 5;
+/** What there is to tell is what the part died of, which perfbrokerd hears a moment later, or has heard. */
+const PART_DIED = 6;
 const STDERR = 2;
 
 /** User of the D-Bus front end, and its uid where there is no such user. */
@@ -44,14 +46,14 @@ async function main(): Promise<void> {
   const machine = orExit(log, readMachine);
   const opener = new OpenerClient(options.opener, (reason) => {
     log.error(`the opener is gone: ${reason}`);
-    process.exit(FAILED);
+    process.exit(PART_DIED);
   });
   const tracer =
     options.tracer === null
       ? null
       : new TracerClient(options.tracer, (reason) => {
           log.error(`the tracer is gone: ${reason}`);
-          process.exit(FAILED);
+          process.exit(PART_DIED);
         });
   await Promise.all([opener.ready(), tracer?.ready()]);
   const frontEnd = systemNames.user(FRONT_END) ?? FRONT_END_UID;

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import test from 'ava';
 import { ALICE, BOB, runAs } from '../e2e/as_user.js';
-import { childrenOf, noPrivilege, startDaemon } from '../e2e/daemon.js';
+import { childrenOf, noPrivilege, startDaemon, type Daemon } from '../e2e/daemon.js';
 import { startBusy } from '../e2e/target.js';
 import { compileTools } from '../tools/compile.js';
 import { parseEvents } from '#dist/model/event_syntax.js';
@@ -260,6 +260,24 @@ privileged('kill -9 of the tracer ends the daemon, and leaves the targets runnin
   for (let tries = 0; tries < 100 && statusOf(target.pid).get('TracerPid') !== '0'; tries++) await sleep(20);
   const { code: ended, lines } = await target.end();
   t.is(ended, 0, lines.join());
+});
+
+privileged('whatever part has died first is named, also when the broker has ended by then', async (t) => {
+  for (const [name, pid] of [
+    ['tracer', tracerOf],
+    ['opener', (daemon: Daemon): number => daemon.parts.opener],
+  ] as const) {
+    const own = await startTracing();
+    t.teardown(() => own.stop());
+    // It finds both dead at once.
+    process.kill(own.parts.monitor, 'SIGSTOP');
+    process.kill(pid(own), 'SIGKILL');
+    while (statusOf(own.parts.broker).get('State')?.startsWith('Z') !== true) await sleep(10);
+    process.kill(own.parts.monitor, 'SIGCONT');
+    t.is((await own.exit).code, 6);
+    t.regex(own.log(), new RegExp(`the ${name} \\(pid \\d+\\) was killed by signal 9; ending`));
+    t.notRegex(own.log(), /the broker \(pid/);
+  }
 });
 
 privileged('SIGTERM and the death of another part end the tracer too', async (t) => {

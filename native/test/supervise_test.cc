@@ -1,0 +1,60 @@
+// What the monitor makes of the deaths of its parts.
+#include "monitor/supervise.h"
+
+#include "test/harness.h"
+
+using namespace perfbroker;
+
+namespace {
+
+pid_t start(void (*body)()) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    alarm(20);
+    body();
+    _exit(0);
+  }
+  return pid;
+}
+
+// Supervises a broker and an opener; what is said goes to `said`.
+int supervise_both(void (*broker)(), void (*opener)(), std::string& said) {
+  sigset_t handled;
+  sigemptyset(&handled);
+  sigaddset(&handled, SIGCHLD);
+  sigprocmask(SIG_SETMASK, &handled, nullptr);
+  const UniqueFd signals(signalfd(-1, &handled, SFD_CLOEXEC));
+  int ends[2];
+  CHECK(pipe2(ends, O_CLOEXEC) == 0);
+  dup2(ends[1], STDERR_FILENO);
+  close(ends[1]);
+  Part parts[] = {{"opener", start(opener)}, {"broker", start(broker)}};
+  const int code = supervise(parts, parts[1], signals.get());
+  close(STDERR_FILENO);
+  char text[4096];
+  for (ssize_t bytes; (bytes = read(ends[0], text, sizeof text)) > 0;) said.append(text, static_cast<size_t>(bytes));
+  close(ends[0]);
+  return code;
+}
+
+}  // namespace
+
+TEST("a part that dies is told, though the broker that ended for it was gone before") {
+  std::string said;
+  EQUAL(supervise_both([] { _exit(kPartDied); }, [] { usleep(300'000), raise(SIGKILL); }, said), kPartDied);
+  CHECK(said.find("the opener (pid ") != said.npos && said.find("was killed by signal 9; ending\n") != said.npos);
+  CHECK(said.find("the broker") == said.npos);
+}
+
+TEST("a broker that dies of itself is told, and not what follows from it") {
+  std::string said;
+  EQUAL(supervise_both([] { _exit(1); }, [] { usleep(300'000), _exit(70); }, said), kPartDied);
+  CHECK(said.find("the broker (pid ") != said.npos && said.find("exited with code 1; ending\n") != said.npos);
+  CHECK(said.find("the opener") == said.npos);
+}
+
+TEST("a broker that ends in order takes the others with it, and nothing is said") {
+  std::string said;
+  EQUAL(supervise_both([] {}, [] { usleep(300'000); }, said), kOrdered);
+  CHECK(said.empty());
+}
