@@ -99,6 +99,8 @@ inline bool is_readable(const char* path) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   become(p, fds[5], fds[6], monitor, install_broker_filter);
+  // Now the monitor listens for a code, and only for that.
+  if (receive_byte(fds[5]) < 0) _exit(kPartDied);
   if (!is_readable("dist/broker/main.js") || !is_readable(s.policy.empty() ? "." : s.policy.c_str())) give_up(fds[5], kStartup);
   std::vector<const char*> argv;
   for (const std::string& argument : s.argv) argv.push_back(argument.c_str());
@@ -108,7 +110,6 @@ inline bool is_readable(const char* path) {
   for (const std::string_view name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY"}) {
     if (const char* value = getenv(name.data())) *next++ = value - name.size() - 1;
   }
-  if (receive_byte(fds[5]) < 0) _exit(kPartDied);
   // The search goes by the starter's PATH, which is still this process's.
   for (const char* node : {argv[0], "/usr/bin/node", "/usr/local/bin/node"}) {
     execvpe(node, const_cast<char* const*>(argv.data()), const_cast<char* const*>(environment));

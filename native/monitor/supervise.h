@@ -19,17 +19,17 @@ inline int supervise(std::span<Part> parts, Part& broker, int signals) {
   const auto end = [&] { if (!std::exchange(ending, true)) signal_part(broker, SIGTERM); };
   const auto on_death = [&](Part& part, int status) {
     const pid_t pid = std::exchange(part.pid, -1);
+    const auto broker_says = [&](ExitCode own) { return &part == &broker && status == W_EXITCODE(own, 0); };
     // The broker ends with 0 when it was told to, or has had nothing to do for long enough. The others do when the
     // broker has closed their sockets: what it died of is still to be heard.
-    if (status == 0 && &part == &broker) ending = true;
+    if (broker_says(kOrdered)) ending = true;
     if (status == 0) return;
     // Only the first death tells something: the others follow from it, as the broker says of its own by this code.
-    const bool killed = WIFSIGNALED(status), follows = &part == &broker && status == W_EXITCODE(kPartDied, 0);
-    if (!follows && !std::exchange(told, true)) {
-      say("the %s (pid %d) %s %d; ending", part.name, pid, killed ? "was killed by signal" : "exited with code",
-          killed ? WTERMSIG(status) : WEXITSTATUS(status));
+    if (!broker_says(kPartDied) && !std::exchange(told, true)) {
+      say("the %s (pid %d) %s %d; ending", part.name, pid, WIFSIGNALED(status) ? "was killed by signal" : "exited with code",
+          WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     }
-    code = kPartDied;
+    code = broker_says(kStartup) ? kStartup : broker_says(kProof) ? kProof : kPartDied;
     end();
   };
   while (std::ranges::any_of(parts, [](const Part& part) { return part.pid > 0; })) {

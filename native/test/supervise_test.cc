@@ -53,6 +53,12 @@ TEST("a broker that dies of itself is told, and not what follows from it") {
   CHECK(said.find("the opener") == said.npos);
 }
 
+TEST("a broker that can not start ends the daemon with a code of its own") {
+  std::string said;
+  EQUAL(supervise_both([] { _exit(kStartup); }, [] { usleep(300'000); }, said), kStartup);
+  CHECK(said.find("the broker (pid ") != said.npos && said.find("exited with code 7; ending\n") != said.npos);
+}
+
 TEST("a broker that ends in order takes the others with it, and nothing is said") {
   std::string said;
   EQUAL(supervise_both([] {}, [] { usleep(300'000); }, said), kOrdered);

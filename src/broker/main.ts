@@ -18,11 +18,12 @@ import { Server } from './server.js';
 import { Tracepoints } from './tracepoints.js';
 import { TracerClient } from './tracer.js';
 
-/** Exit codes towards perfbrokerd. */
-const FAILED = 1;
+/** Exit codes, perfbrokerd's own. */
 const PRIVILEGED = 5;
 /** What there is to tell is what the part died of, which perfbrokerd hears a moment later, or has heard. */
 const PART_DIED = 6;
+/** Something that the start needs is not there, or is not right. */
+const NOT_STARTED = 7;
 const STDERR = 2;
 
 /** User of the D-Bus front end, and its uid where there is no such user. */
@@ -86,7 +87,7 @@ function orExit<Result>(log: Logger, read: () => Result): Result {
     return read();
   } catch (error) {
     for (const problem of problemsOf(error)) log.error(`not serving: ${problem}`);
-    process.exit(FAILED);
+    process.exit(NOT_STARTED);
   }
 }
 

@@ -111,7 +111,7 @@ privileged('a machine that can not be read is said in one sentence', (t) => {
     ['--mount', 'sh', '-c', script, PERFBROKERD, policy, join(directory, 'broker.sock')],
     { encoding: 'utf8' },
   );
-  t.is(status, 6, stderr);
+  t.is(status, 7, stderr);
   t.regex(stderr, /not serving: ENOENT.*\/sys\//);
   t.notRegex(stderr, /\bat \S+:\d+/);
 });
@@ -375,6 +375,30 @@ privileged('an administrator ends a grant while the audit log takes nothing', as
   t.deepEqual(await runAs(root, list), []);
   t.regex(daemon.log(), /the audit log can not be written/);
 });
+
+for (const [what, text, mode] of [
+  ['is not there', null, 0],
+  ['can not be read', OPEN_POLICY, 0o000],
+  ['may be written by everybody', OPEN_POLICY, 0o666],
+  ['is broken', 'nonsense = 1', 0o644],
+] as const)
+  privileged(`a policy that ${what} is said, and is exit code 7 every time`, (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'perfbroker-policy-'));
+    t.teardown(() => rmSync(directory, { recursive: true }));
+    chmodSync(directory, 0o755);
+    const policy = join(directory, 'policy.toml');
+    if (text !== null) writeFileSync(policy, text);
+    if (text !== null) chmodSync(policy, mode);
+    for (let times = 0; times < 4; times++) {
+      const { status, stderr } = spawnSync(
+        PERFBROKERD,
+        ['--policy', policy, '--socket', join(directory, 'broker.sock')],
+        { encoding: 'utf8', timeout: 20_000 },
+      );
+      t.is(status, 7, stderr);
+      t.true(stderr.includes(policy), stderr);
+    }
+  });
 
 privileged('a usage error is exit code 2, --help and --version are 0', (t) => {
   t.is(spawnSync(PERFBROKERD, ['--nonsense']).status, 2);
