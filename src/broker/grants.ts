@@ -1,6 +1,7 @@
 /** Grants from hand-over to end: what the broker keeps of each, who may see it, and that everything is closed once. */
 import { randomBytes } from 'node:crypto';
 import type { Subject } from '../model/subject.js';
+import { MAX_TIMER_MS } from '../model/timer.js';
 import { DISCONNECT, native, READABLE, type Fd, type Poller } from '../native.js';
 import { RingWatch } from './ring_watch.js';
 import { releaseTargets, targetName, type PinnedTarget } from './targets.js';
@@ -66,7 +67,13 @@ export class Grant {
     const processes = parts.targets.filter((target) => target.kind === 'process');
     this.#liveProcesses = processes.length === parts.targets.length ? processes.length : Infinity;
     if (this.#liveProcesses !== Infinity) this.#watch(processes, onDue);
-    if (parts.leaseSeconds > 0) this.#lease = setTimeout(() => onDue(this, 'lease'), parts.leaseSeconds * 1000);
+    if (parts.leaseSeconds > 0) this.#awaitLease(onDue);
+  }
+
+  #awaitLease(onDue: (grant: Grant, reason: EndReason) => void): void {
+    const left = this.#startedMs + this.parts.leaseSeconds * 1000 - performance.now();
+    if (left <= 0) return onDue(this, 'lease');
+    this.#lease = setTimeout(() => this.#awaitLease(onDue), Math.min(Math.ceil(left), MAX_TIMER_MS));
   }
 
   #watch(processes: readonly { readonly fd: Fd }[], onDue: (grant: Grant, reason: EndReason) => void): void {
@@ -126,9 +133,6 @@ function disableEvent(fd: Fd): boolean {
     return false;
   }
 }
-
-/** Longest lease, seconds: what a timer of node's can hold. */
-export const MAX_LEASE_SECONDS = 2_147_483;
 
 /** Of one user at a time. */
 export const MAX_WATCHES = 4;

@@ -1,5 +1,7 @@
 /** Ends a broker that was started for its first client, when there has been nothing to do for long enough. */
 
+import { MAX_TIMER_MS } from '../model/timer.js';
+
 /** What may keep the broker from ending. */
 export interface Occupation {
   /** Whether ending now would cost anybody anything. */
@@ -9,9 +11,6 @@ export interface Occupation {
   /** Ends the process; called once, and nothing else may run before it has stopped to accept. */
   readonly end: () => void;
 }
-
-/** Longest timer of node's, ms. */
-const MAX_TIMER_MS = 0x7fff_ffff;
 
 export class IdleExit {
   readonly #occupation: Occupation;

@@ -1,3 +1,4 @@
+import { MAX_TIMER_MS } from '../model/timer.js';
 import { UsageError } from './failure.js';
 
 /** PID_MAX_LIMIT (include/linux/threads.h). */
@@ -22,7 +23,10 @@ export function parsePids(text: string): readonly number[] {
 export function parseSeconds(text: string, what: string): number {
   const seconds = /^\d{1,7}(\.\d{1,6})?$/.test(text) ? Number(text) : NaN;
   if (!(seconds > 0)) throw new UsageError(`${what}: '${text}' is no number of seconds above 0`);
-  return Math.max(1, Math.round(seconds * 1000));
+  const ms = Math.max(1, Math.round(seconds * 1000));
+  if (ms > MAX_TIMER_MS)
+    throw new UsageError(`${what}: ${text} seconds are too many; ${Math.floor(MAX_TIMER_MS / 1000)} are possible`);
+  return ms;
 }
 
 /**

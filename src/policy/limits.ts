@@ -12,6 +12,9 @@ export const BUILT_IN_LIMITS: Limits = Object.freeze({
   stackBytes: 65_528,
 });
 
+/** Longest lease but for none at all. */
+export const MAX_LEASE_SECONDS: number = 365 * 86_400;
+
 /** Keys of a limits table. The order is that of documentation and summaries. */
 export const LIMIT_KEYS: Readonly<Record<string, QuantityKey<Limits>>> = {
   // Far above any kernel.perf_event_max_sample_rate in use: the kernel's own maximum holds besides.
@@ -21,7 +24,7 @@ export const LIMIT_KEYS: Readonly<Record<string, QuantityKey<Limits>>> = {
   ring: { field: 'ringBytes', minimum: 0, maximum: 256 * 1024 ** 2, ...bytes },
   fds: { field: 'fds', minimum: 1, maximum: 1_000_000, ...count },
   grants: { field: 'grants', minimum: 1, maximum: 10_000, ...count },
-  lease: { field: 'leaseSeconds', minimum: 0, maximum: 365 * 86_400, ...lease },
+  lease: { field: 'leaseSeconds', minimum: 0, maximum: MAX_LEASE_SECONDS, ...lease },
   // sample_stack_user: the kernel takes at most 65,528 (perf_event_open(2): less than USHRT_MAX, a multiple of 8).
   stack: { field: 'stackBytes', minimum: 0, maximum: 65_528, ...bytes },
 };

@@ -1,3 +1,4 @@
+import { MAX_TIMER_MS } from '../model/timer.js';
 import type { Fd } from '../native.js';
 import { closeFds } from './close_fds.js';
 import { Connection, type ConnectionLimits, type Message } from './connection.js';
@@ -98,7 +99,8 @@ export class Channel {
       return Promise.reject(method === undefined ? new TypeError(`no method ${name}`) : (this.#failure as Error));
     }
     return new Promise((resolve, reject) => {
-      const timer = timeoutMs > 0 ? setTimeout(() => this.#giveUp(name, timeoutMs), timeoutMs) : null;
+      const timer =
+        timeoutMs > 0 ? setTimeout(() => this.#giveUp(name, timeoutMs), Math.min(timeoutMs, MAX_TIMER_MS)) : null;
       this.#pending.push({ method, more, replies: [], onReply, timer, resolve, reject });
       this.#connection.resume();
       this.#connection.send({ method: `${this.#definition.name}.${name}`, parameters, ...(more && { more }) }, fds);

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { BrokerError, type Client, type Grant } from '../../client/index.js';
+import { MAX_TIMER_MS } from '../../model/timer.js';
 import { parseSeconds } from '../arguments.js';
 import { withBroker } from '../broker.js';
 import { downgradedText } from '../downgraded_text.js';
@@ -64,7 +65,7 @@ async function redeemOpen(client: Client, ticket: string): Promise<Grant | null>
 
 async function counted(grant: Grant, durationMs: number | undefined, interrupt: AbortSignal): Promise<string> {
   for (const event of grant.events) event.enable();
-  await delay(durationMs ?? LONGEST_MS, undefined, { signal: interrupt }).catch(() => undefined);
+  await delay(durationMs ?? MAX_TIMER_MS, undefined, { signal: interrupt }).catch(() => undefined);
   for (const event of grant.events) event.disable();
   const sums = new Map<number, bigint>();
   // The value comes first, and whatever else the event's read_format has follows; with `group` in it a count of events does.
@@ -72,6 +73,3 @@ async function counted(grant: Grant, durationMs: number | undefined, interrupt: 
   const rows = [...sums].map(([event, sum]) => [`event ${event}`, sum.toString()]);
   return table([['event', 'count'], ...rows], [1]);
 }
-
-/** Timers of node hold 31 bits: 24 days. */
-const LONGEST_MS = 2 ** 31 - 1;
