@@ -72,13 +72,15 @@ export function vetRequest(parameters: OpenParameters, fds: FdBag, peer: Peer, c
 }
 
 /** Names become the kernel's numbers here: tracepoint ids and PMU types. */
-function resolveEvent(spec: EventSpec, { machine, tracepoints }: RequestContext): EventFields {
+function resolveEvent(spec: EventSpec, { machine, tracepoints, ceiling }: RequestContext): EventFields {
   const { source } = spec;
   if (source.kind === 'tracepoint' && 'name' in source) {
+    // Refused for its class in a moment, whichever it is: without the class perfbrokerd does not read their names.
+    if (!ceiling.includes('tracepoint')) return eventFields(spec, { tracepointId: 0 });
     const tracepointId = tracepoints.id(source.name);
-    if (tracepointId === null)
-      throw brokerError('InvalidEvent', 'unknown-tracepoint', `there is no tracepoint ${source.name} here`);
-    return eventFields(spec, { tracepointId });
+    if (tracepointId !== null) return eventFields(spec, { tracepointId });
+    const why = tracepoints.size > 0 ? '' : ': perfbrokerd could read no names in tracefs when it started';
+    throw brokerError('InvalidEvent', 'unknown-tracepoint', `there is no tracepoint ${source.name} here${why}`);
   }
   if (source.kind === 'pmu') {
     const { pmu } = source;

@@ -190,8 +190,8 @@ const table = {
     },
     'too-many-events': { cause: 'A request holds at least one and at most 16 events.', remedy: 'Split the request.' },
     'unknown-tracepoint': {
-      cause: 'This kernel has no tracepoint of that name.',
-      remedy: 'List them with `perf list tracepoint`; a module may have to be loaded first.',
+      cause: 'This kernel has no tracepoint of that name, or had none when perfbrokerd read them at its start.',
+      remedy: 'List them with `perf list tracepoint`; load the module or mount tracefs, and restart perfbrokerd.',
     },
     'unknown-pmu': {
       cause: 'This machine has no PMU of that name or number.',
@@ -207,14 +207,6 @@ const table = {
       cause: 'The sender that the D-Bus front end named is not what it said of it.',
       remedy: 'Repeat the request over a new connection to the bus.',
     },
-    'unknown-field': {
-      cause: 'The target has a field that does not exist.',
-      remedy: 'Remove or correct the field; docs/protocol.md lists them.',
-    },
-    'missing-field': {
-      cause: 'A field that the target needs is absent.',
-      remedy: 'Add the field; docs/protocol.md lists them.',
-    },
     'bad-value': { cause: 'A field has the wrong type or is out of its range.', remedy: 'Correct the value.' },
     conflict: {
       cause: 'Two fields exclude each other.',
@@ -225,10 +217,6 @@ const table = {
       remedy: 'Name at least one process, a cgroup, or the system.',
     },
     'too-many-targets': { cause: 'The request names more targets than one request may.', remedy: 'Split the request.' },
-    'fd-index': {
-      cause: 'An index does not refer to an fd of this message.',
-      remedy: 'Attach the fd to the same message and count from 0.',
-    },
     'not-a-pidfd': { cause: 'The fd is no pidfd of a process.', remedy: 'Open it with pidfd_open(2), flags 0.' },
     'not-a-cgroup': {
       cause: 'The fd is no directory of a cgroup file system.',
@@ -238,12 +226,7 @@ const table = {
       cause: 'The caller lives in another pid namespace, so that its numbers mean other processes here.',
       remedy: 'Pass a pidfd instead of a number.',
     },
-    'not-visible': {
-      cause: "The process is not visible in the broker's pid namespace.",
-      remedy: 'Run the broker in the namespace of the target or in one above it.',
-    },
     'wrong-thread': { cause: 'The tid is no thread of the process.', remedy: 'Take tids from /proc/PID/task.' },
-    'kernel-thread': { cause: 'The process is a kernel thread.', remedy: 'Observe the kernel system-wide.' },
     'too-many-threads': {
       cause: 'Threads times events times cpus is more than one grant may hold.',
       remedy: 'Name fewer threads, events or cpus, or use inherit.',
@@ -320,40 +303,11 @@ const table = {
       remedy: 'Redeem them, or wait: a ticket lives for 30 seconds.',
     },
     watches: { cause: 'The user watches grants as many times as one may.', remedy: 'End one of them.' },
-    'queued-bytes': {
-      cause: 'More bytes wait for the client than the broker keeps for it.',
-      remedy: 'Read replies as they come.',
-    },
-    'queued-requests': {
-      cause: 'More requests wait than the broker queues for a client.',
-      remedy: 'Wait for replies before the next request.',
-    },
-    'fds-in-flight': {
-      cause: 'Fds that were sent have not been received yet, and no more are sent before.',
-      remedy: 'Receive with recvmsg(2) and room for 253 fds.',
-    },
-    'message-bytes': { cause: 'The message is longer than a request may be.', remedy: 'Split the request.' },
-    'message-depth': {
-      cause: 'The message is nested deeper than a request may be.',
-      remedy: 'Send what docs/protocol.md describes.',
-    },
-    'message-fds': {
-      cause: 'The message carries more fds than a request may.',
-      remedy: 'Attach only fds that the request mentions.',
-    },
-    tracked: {
-      cause: 'The broker already keeps all the grants or rings that it can, over all users.',
-      remedy: 'Try again later.',
-    },
   },
   RateLimited: {
     requests: {
       cause: 'The user sends more requests a second than the broker answers.',
       remedy: 'Wait and try again; put several events and targets into one request.',
-    },
-    connections: {
-      cause: 'The user connects more often than the broker accepts.',
-      remedy: 'Keep one connection open and use it again.',
     },
   },
   DowngradeRefused: {
@@ -445,7 +399,6 @@ const table = {
         'There is no such ticket, it was used, its 30 seconds are over, or it was made for another user or method.',
       remedy: 'Get a new one from the D-Bus interface, and redeem it at once, as the user that asked for it.',
     },
-    ended: { cause: 'The grant has ended: revoked, its lease over, or its target gone.', remedy: 'Open a new one.' },
   },
   UnexpectedFds: {
     method: {
@@ -456,7 +409,6 @@ const table = {
       cause: 'An fd came along that no target mentions; all of them were closed.',
       remedy: 'Attach exactly the fds that the targets index.',
     },
-    repeated: { cause: 'Two targets mention the same fd.', remedy: 'Attach one fd per target.' },
   },
   AuditFailed: {
     write: {
@@ -475,10 +427,6 @@ const table = {
     'tracer-gone': {
       cause: 'The tracer has ended; the daemon ends with it.',
       remedy: "Try again; the administrator finds the reason in the daemon's log.",
-    },
-    'not-supported': {
-      cause: 'This kernel lacks what the request needs.',
-      remedy: 'Use a newer kernel, or ask for less.',
     },
     'not-running': {
       cause: 'Nothing listens on the socket of the broker.',

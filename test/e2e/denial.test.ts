@@ -91,6 +91,9 @@ privileged('the kernel side is refused below the ceiling', async (t) => {
   const victim = await startBusy(ALICE);
   t.teardown(() => victim.end());
   t.like(await refused(t, ALICE, openPid, victim.pid, 'task-clock'), { error: 'CeilingExceeded', code: 'kernel' });
+  // Whether there is one of that name or not: the broker does not have their names then.
+  for (const event of ['sched:sched_switch', 'no:such'])
+    t.like(await refused(t, ALICE, openPid, victim.pid, event), { error: 'CeilingExceeded', code: 'tracepoint' });
 });
 
 privileged('system-wide events are refused below the ceiling', async (t) => {

@@ -53,6 +53,18 @@ test('every code that the sources use is in the table', (t) => {
   }
 });
 
+test('every code of the table is used by the sources', (t) => {
+  const text = readdirSync('src', { recursive: true, withFileTypes: true })
+    .filter(({ name }) => name.endsWith('.ts') && !/^error(?:_table|s_doc)\.ts$/.test(name))
+    .map(({ name, parentPath }) => readFileSync(join(parentPath, name), 'utf8'))
+    .join('\n');
+  for (const name of ERROR_NAMES)
+    for (const code of Object.keys(ERROR_TABLE[name])) {
+      // A word in quotes, or a key.
+      t.regex(text, new RegExp(`'${code}'|\\b${code}:`), `${name} ${code}`);
+    }
+});
+
 test('an error takes cause and remedy from the table', (t) => {
   const error = brokerError('TargetGone', 'exited', 'process 7 has ended');
   t.true(error instanceof BrokerError);
