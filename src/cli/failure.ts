@@ -1,3 +1,5 @@
+import { FormatError } from '../formats/format_error.js';
+import { OutputFileError } from '../formats/output_file.js';
 import { BrokerError } from '../model/errors.js';
 
 /** What the program exits with; `record` and `stat` pass on their CMD's own. */
@@ -49,13 +51,29 @@ export function describeFailure(error: unknown): { readonly text: string; readon
       exitCode: unreachable ? ExitCode.unreachable : ExitCode.failed,
     };
   }
-  if (error instanceof Error && 'code' in error) return { text: lines(error.message), exitCode: ExitCode.failed };
-  if (error instanceof Error && error.name === 'FormatError')
-    return { text: lines(error.message), exitCode: ExitCode.failed };
+  const remedy = remedyOf(error);
+  if (remedy !== null) return { text: lines((error as Error).message, '', remedy), exitCode: ExitCode.failed };
   // Anything else is a bug here; where it happened helps whoever mends it.
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { text: lines(text), exitCode: ExitCode.failed };
 }
+
+/** For files that can not be had. Empty where nothing more than the message is known; null for what is no such error. */
+function remedyOf(error: unknown): string | null {
+  if (error instanceof OutputFileError) return 'Name a file that is not there yet, or an old profile.';
+  if (error instanceof FormatError) return '';
+  if (error instanceof Error && 'code' in error) return REMEDIES[String(error.code)] ?? '';
+  return null;
+}
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  EACCES: 'Name a file that you may use, in a folder where you may, or ask whom it belongs to.',
+  EEXIST: 'Somebody made that file in this moment: name another, or try again.',
+  EISDIR: 'Name a file in that folder.',
+  ENOENT: 'Look at the name; the folder of a file that is written must be there.',
+  ENOSPC: 'Make room on the disk, or write elsewhere.',
+  EROFS: 'Write to a folder that is not read-only.',
+};
 
 function lines(message: string, cause = '', remedy = '', reasons: readonly string[] = []): string {
   const list = [`perfbroker: ${message}`];
