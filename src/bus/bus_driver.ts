@@ -32,20 +32,23 @@ export class BusDriver {
     await this.#call('ReleaseName', 's', [name]);
   }
 
-  /** @returns null when there is no such connection (any more) */
+  /**
+   * Two questions whose answers are numbers. The one answer of GetConnectionCredentials brings a pidfd, too, when the bus is
+   * dbus-broker, which throws whoever takes no fds off the bus for it. A name is one connection's for good: both are of the same.
+   * @returns null when there is no such connection (any more)
+   */
   async credentials(uniqueName: string): Promise<Credentials | null> {
-    let found: unknown;
     try {
-      found = await this.#call('GetConnectionCredentials', 's', [uniqueName]);
+      const [uid, pid] = await Promise.all([
+        this.#call('GetConnectionUnixUser', 's', [uniqueName]),
+        this.#call('GetConnectionUnixProcessID', 's', [uniqueName]).catch(zeroIfUnknown),
+      ]);
+      if (typeof uid !== 'number') throw new Error(`the bus does not know the user of ${uniqueName}`);
+      return { uid, pid: typeof pid === 'number' ? pid : 0 };
     } catch (error) {
-      if (error instanceof dbus.DBusError && error.type === 'org.freedesktop.DBus.Error.NameHasNoOwner') return null;
+      if (isBusError(error, 'NameHasNoOwner')) return null;
       throw error;
     }
-    const fields = found as Readonly<Record<string, dbus.Variant<unknown> | undefined>>;
-    const uid = fields['UnixUserID']?.value;
-    const pid = fields['ProcessID']?.value;
-    if (typeof uid !== 'number') throw new Error(`the bus does not know the user of ${uniqueName}`);
-    return { uid, pid: typeof pid === 'number' ? pid : 0 };
   }
 
   /** From now on we are told who leaves the bus ({@link goneName}). One rule for all: of rules the bus allows 512. */
@@ -75,6 +78,15 @@ export class BusDriver {
       clearTimeout(timer);
     }
   }
+}
+
+function isBusError(error: unknown, name: string): boolean {
+  return error instanceof dbus.DBusError && error.type === `${NAME}.Error.${name}`;
+}
+
+function zeroIfUnknown(error: unknown): number {
+  if (isBusError(error, 'UnixProcessIdUnknown')) return 0;
+  throw error as Error;
 }
 
 /** @returns the unique name that a NameOwnerChanged from the bus says is gone, or null */

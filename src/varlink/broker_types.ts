@@ -159,7 +159,7 @@ export interface Grant {
 }
 
 /**
- * The caller that the bus named to the D-Bus front end: uid by GetConnectionCredentials, pidfd (fd index) of its process,
+ * The caller that the bus named to the D-Bus front end: uid by GetConnectionUnixUser, pidfd (fd index) of its process,
  * busName ":1.42". Only the front end's user may send one; of anybody else it is an error.
  */
 export interface Sender {

@@ -470,14 +470,14 @@ test('who answers in the place of the bus makes nobody somebody else', async (t)
           type: dbus.MessageType.METHOD_RETURN,
           destination: NAME,
           replySerial: serial as unknown as string, // a number; dbus-next's declaration is wrong
-          signature: 'a{sv}',
-          body: [{ UnixUserID: v('u', USERS.member), ProcessID: v('u', process.pid) }],
+          signature: 'u',
+          body: [USERS.member],
         }),
       );
   await forger.call(new dbus.Message({ ...ping, member: 'GetId' }));
   world.frontEnd.child.kill('SIGCONT');
   t.is((await outcome).type, 'org.freedesktop.DBus.Error.Failed');
-  await world.frontEnd.logged(/somebody else answered GetConnectionCredentials/);
+  await world.frontEnd.logged(/somebody else answered GetConnectionUnix/);
   t.false(world.broker.calls.some(({ method }) => method === 'Explain'));
 });
 
