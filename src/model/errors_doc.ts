@@ -51,9 +51,14 @@ const HEAD = `# Errors
 
 <!-- Generated from src/model/error_table.ts by \`node dist/model/errors_doc.js\`; a test compares. -->
 
-Every error of the broker is \`org.perfbroker.Broker.<name>\` and carries the same parameters: \`code\` (stable, one of the
-tables below), \`message\` (what, in this very case), \`errno\` (the kernel's, 0 when there was none), \`cause\` and \`remedy\`.
-Programs decide by name and code; message, cause and remedy are for people and may change.`;
+The errors of the interface are \`org.perfbroker.Broker.<name>\` and carry the same parameters: \`code\` (stable,
+one of the tables below), \`message\` (what, in this very case), \`errno\` (the kernel's, 0 when there was none), \`cause\`
+and \`remedy\`. Programs decide by name and code; message, cause and remedy are for people and may change.
+
+A call that is not as the interface declares it gets an error of \`org.varlink.service\` in their place, which has none of
+these parameters. \`InvalidParameter\` has the path of the field in \`parameter\`: a field that does not exist, a wrong type,
+a \`kind\` or another word that the interface does not list. An index that no fd of the message has, or that is mentioned twice,
+gives it as well, with \`fds\` for the path. \`MethodNotFound\` and \`InterfaceNotFound\` are the others.`;
 
 function cell(text: string): string {
   return text.replaceAll('|', '\\|');
