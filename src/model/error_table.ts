@@ -81,7 +81,7 @@ const table = {
       cause:
         'Policy: the rule says ask, and polkit would have to ask a human, which the request does not allow or for which its session has no agent.',
       remedy:
-        'Allow the question (allowInteractive; the command line asks when standard error is a terminal and --no-ask is absent) where an agent can ask: a desktop session has one, `pkttyagent` is one for a terminal. Or ask the administrator for a rule that allows it.',
+        'Allow the question (allowInteractive; the command line asks when standard error is a terminal and --no-ask is absent) where an agent can ask. A desktop session has one; in a terminal start the program with an agent of its own, `pkttyagent --process PID` (docs/polkit.md has the command). Or ask the administrator for a rule that allows it.',
     },
     'not-authorized': {
       cause: 'Policy: the rule says ask, and polkit refused: by its own rules, or because authentication failed.',
@@ -209,8 +209,10 @@ const table = {
     },
     'bad-value': { cause: 'A field has the wrong type or is out of its range.', remedy: 'Correct the value.' },
     conflict: {
-      cause: 'Two fields exclude each other.',
-      remedy: 'Give either pid or pidfd, and either tid or threads.',
+      cause:
+        'Two fields exclude each other, a field does not belong to the kind, or the one that names the target is absent.',
+      remedy:
+        'Give a process either pid or pidfd, and at most one of tid and threads; a cgroup its directory; the system nothing.',
     },
     'no-targets': {
       cause: 'The request names no target.',
@@ -403,10 +405,10 @@ const table = {
   UnexpectedFds: {
     method: {
       cause: 'This method takes no fds; those that came were closed.',
-      remedy: 'Attach fds to Open and Explain only.',
+      remedy: 'Attach fds only where targets are named: Open, Explain, Downgrade, PrepareOpen, PrepareDowngrade.',
     },
     unused: {
-      cause: 'An fd came along that no target mentions; all of them were closed.',
+      cause: 'More or fewer fds came along than the targets mention; all of them were closed.',
       remedy: 'Attach exactly the fds that the targets index.',
     },
   },

@@ -23,7 +23,7 @@ const INTRODUCTIONS: Readonly<Record<ErrorName, string>> = {
   DowngradeFailed:
     'Something was taken and something was not. What is gone does not come back; `processes` says, thread by thread, what each had and has. The message names the threads that kept something.',
   NoSuchGrant: 'The grant is not there, or not for the caller to touch.',
-  UnexpectedFds: 'Fds came along that the request does not explain. All fds of the message were closed.',
+  UnexpectedFds: 'The fds that came along are not those that the request mentions. All fds of the message were closed.',
   AuditFailed: 'Nothing is handed over that could not be recorded.',
   Unavailable: 'The request may be in order; the broker cannot serve it now.',
 };

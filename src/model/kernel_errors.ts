@@ -51,8 +51,10 @@ export const KERNEL_ERRORS = {
     remedy: 'Try again later, or without pinned and exclusive.',
   },
   ENOSPC: {
-    cause: 'All hardware breakpoint slots are in use, or a group holds more events than the PMU has counters.',
-    remedy: 'Use fewer breakpoints, or split the group.',
+    cause:
+      'All hardware breakpoint slots are in use, a group holds more events than the PMU has counters, or the opener has no room for more rings (4,096 rings, 256 MiB, over all users).',
+    remedy:
+      'Use fewer breakpoints, or split the group. For rings: ask for smaller ones, and say Mapped as soon as rings are mapped, which gives their room back.',
   },
   EMFILE: {
     cause: "nofile: the opener's limit of open fds is reached.",
@@ -130,6 +132,13 @@ export function explainErrno(
   const code = errnoCode(errno);
   const general = KERNEL_ERRORS[code];
   if (context.call === 'mmap' && (code === 'EPERM' || code === 'EAGAIN')) return { code, ...KERNEL_ERRORS.EAGAIN };
+  if (context.call === 'mmap' && code === 'ENOSPC')
+    return {
+      code,
+      cause: 'The opener has no room for more rings: it maps up to 4,096 of them, 256 MiB, over all users.',
+      remedy:
+        'Ask for smaller rings, or try again: room comes back when a client says Mapped, as each should once its rings are mapped, and when a grant ends.',
+    };
   if (code === 'EACCES' && context.paranoid !== undefined) {
     const holds = context.capability === undefined ? 'the opener' : `the opener (${context.capability})`;
     return {

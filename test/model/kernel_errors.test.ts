@@ -33,7 +33,7 @@ const explains = test.macro({
     t.truthy(error.remedy);
   },
 });
-const { EACCES, EPERM, ENOENT, ENODEV, EOPNOTSUPP, EMFILE, ENFILE, EAGAIN, E2BIG, EINVAL } = constants.errno;
+const { EACCES, EPERM, ENOENT, ENODEV, EOPNOTSUPP, EMFILE, ENFILE, EAGAIN, E2BIG, EINVAL, ENOSPC } = constants.errno;
 test(
   explains,
   EACCES,
@@ -45,6 +45,8 @@ test(explains, EPERM, { what: 'cpu-clock' }, /seccomp, lockdown.*capability/);
 test(explains, EPERM, { what: 'sched:sched_switch', source: 'tracepoint' }, /raw tracepoint data/);
 test(explains, EPERM, { what: 'ring of 4 MiB', call: 'mmap' }, /memlock/);
 test(explains, EAGAIN, { what: 'ring of 4 MiB', call: 'mmap' }, /memlock/);
+test(explains, ENOSPC, { what: 'ring of 64 pages', call: 'mmap' }, /no room for more rings/);
+test(explains, ENOSPC, { what: 'mem:0x1000:w' }, /breakpoint slots.*room for more rings/);
 test(explains, ENOENT, { what: 'cycles', source: 'hardware' }, /Missing PMU/);
 test(explains, ENODEV, { what: 'cycles', source: 'hardware' }, /Missing PMU/);
 test(explains, ENOENT, { what: 'cgroup-switches', source: 'software' }, /kernel is older/);
