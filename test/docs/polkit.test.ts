@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { eventsText, targetsText } from '#dist/broker/dialog_text.js';
+import type { ProcessFacts } from '#dist/broker/proc.js';
 import {
   ask,
   open,
@@ -50,6 +52,24 @@ test('every action has a description, and a message with all that is asked, in t
         if (element === 'message')
           for (const detail of ['caller', 'target', 'events']) t.true(words?.includes(`$(${detail})`), words);
       }
+});
+
+test('the dialogs of docs/polkit.md say what the broker and the policy file make of such requests', (t) => {
+  const messages = [...readFileSync(join(ROOT, POLICY), 'utf8').matchAll(/<message>([^<]+)</g)].map(([, text]) => text);
+  const process = { pid: 815, executable: '[workload]', uids: [1000, 1000, 1000] } as unknown as ProcessFacts;
+  const values: Readonly<Record<string, readonly string[]>> = {
+    caller: ['[node] (process 4711, uid 1000)'],
+    events: [eventsText(['cpu-clock']), 'revoke'],
+    target: [targetsText([{ kind: 'process', process, tid: null, fd: 0 }]), 'grant 0123456789abcdef01234567'],
+  };
+  const possible = messages.flatMap((message = '') =>
+    [0, 1].map((choice) =>
+      message.replace(/\$\((\w+)\)/g, (_, name: string) => values[name]?.[choice] ?? values[name]?.[0] ?? ''),
+    ),
+  );
+  const shown = [...DOCUMENT.text.matchAll(/^> (.*)$/gm)].map(([, text = '']) => text);
+  t.is(shown.length, 2);
+  for (const text of shown) t.true(possible.includes(text), text);
 });
 
 test('the rules of docs/polkit.md do what it says', async (t) => {
