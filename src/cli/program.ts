@@ -38,7 +38,8 @@ const COMMANDS: Readonly<Record<string, { summary: string; alias?: string; load:
 
 const EPILOGUE = `
 Exit codes: 0 done; 1 denied or failed; 2 usage; 3 the broker can not be reached; 125 CMD could not be started,
-126 not executed, 127 not found; else CMD's own, 128 + N when signal N ended it.
+126 not executed, 127 not found; 130 interrupted before there were events, or twice; else CMD's own, 128 + N when
+signal N ended it.
 
 Examples:
   perfbroker record -g -p 1234 --duration 10
