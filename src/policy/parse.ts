@@ -33,12 +33,17 @@ interface Document extends ReadContext {
   readonly source: PolicySource;
 }
 
+/**
+ * Where the rules stand whose names were read so far. Those that are wrong are among them: another rule that has their
+ * name, or refers to it, is told what is wrong with itself and no more.
+ */
+type NamedRules = Map<string, string>;
+
 /** A rule before the defaults for its limits are known, and before it has its place. */
 interface Draft {
   readonly rule: Omit<Rule, 'limits'>;
   readonly limits: Partial<Limits>;
   readonly before: string | undefined;
-  readonly reader: TableReader;
 }
 
 /**
@@ -59,8 +64,9 @@ export function parsePolicy(sources: readonly PolicySource[], names: NameResolve
     service = { ...service, ...readTable(top, 'service', SERVICE_KEYS) };
   }
   const drafts: Draft[] = [];
+  const named: NamedRules = new Map();
   for (const document of documents) {
-    for (const draft of readRules(document, names, warnings)) insert(drafts, draft);
+    for (const draft of readRules(document, names, warnings, named)) insert(drafts, draft);
   }
   const [first, ...others] = problems;
   if (first !== undefined) throw new PolicyError(first, ...others);
@@ -102,7 +108,7 @@ function readTable<Values>(
   return table === undefined ? {} : readQuantities(table, keys);
 }
 
-function* readRules(document: Document, names: NameResolver, warnings: string[]): Generator<Draft> {
+function* readRules(document: Document, names: NameResolver, warnings: string[], named: NamedRules): Generator<Draft> {
   const { top } = document;
   const tables = top.get('rule') ?? [];
   if (!Array.isArray(tables)) {
@@ -115,7 +121,8 @@ function* readRules(document: Document, names: NameResolver, warnings: string[])
       top.problem(path, `must be a table, not ${describe(table)}`, 'Begin each rule with [[rule]].');
       continue;
     }
-    const rule = readRule(new TableReader(table, path, RULE_KEYS, document), document.source, names, warnings);
+    const reader = new TableReader(table, path, RULE_KEYS, document);
+    const rule = readRule(reader, document.source, names, warnings, named);
     if (rule !== undefined) yield rule;
   }
 }
@@ -126,7 +133,9 @@ function readRule(
   { file, lenientGroups }: PolicySource,
   names: NameResolver,
   warnings: string[],
+  named: NamedRules,
 ): Draft | undefined {
+  const where = `${file}:${reader.context.positions.find(reader.path)?.line ?? 0}`;
   const name = readName(reader, 'name');
   const before = reader.has('before') ? readName(reader, 'before') : undefined;
   const verdict = readVerdict(reader);
@@ -140,15 +149,17 @@ function readRule(
     : DEFAULT_MODES;
   // A rule about nothing but downgrades has nothing to do with events.
   const opensNothing = modes.length > 0 && modes.every((mode) => mode === 'downgrade');
-  const classes = opensNothing && !reader.has('classes') ? [] : readClasses(reader);
+  const classes = opensNothing && !reader.has('classes') ? [] : readClasses(reader, opensNothing);
   const limits = readRuleLimits(reader, verdict);
   // Read even when something above is missing: all problems are told at once.
   const ruleSubjects = subjects && readSubjects(subjects, names, lenientGroups === true ? warn : undefined);
   const ruleTargets = targets && readTargets(targets, names);
+  if (before !== undefined) requireNamed(reader, before, named);
+  if (name !== undefined) claim(reader, name, where, named);
   if (name === undefined || verdict === undefined || !ruleSubjects || !ruleTargets) return undefined;
   const rule = {
     name,
-    where: `${file}:${reader.context.positions.find(reader.path)?.line ?? 0}`,
+    where,
     verdict,
     subjects: ruleSubjects,
     targets: ruleTargets,
@@ -157,7 +168,7 @@ function readRule(
     sampling: modes.includes('sampling'),
     downgrade: modes.includes('downgrade'),
   };
-  return { rule, limits, before, reader };
+  return { rule, limits, before };
 }
 
 function readName(reader: TableReader, key: 'name' | 'before'): string | undefined {
@@ -168,7 +179,7 @@ function readName(reader: TableReader, key: 'name' | 'before'): string | undefin
   reader.problem(
     [key],
     `${describe(name)} is no name`,
-    'Write 1 to 64 letters, digits, blanks, dots, dashes or underscores.',
+    'Write 1 to 64 letters, digits, blanks, dots, dashes or underscores, and begin with a letter or a digit.',
   );
   return undefined;
 }
@@ -192,11 +203,14 @@ function readPart(
     : undefined;
 }
 
-function readClasses(reader: TableReader): readonly EventClass[] {
+function readClasses(reader: TableReader, mayBeAbsent: boolean): readonly EventClass[] {
   if (!reader.required('classes', `Add classes = [...] with some of ${EVENT_CLASSES.join(', ')}, or "all".`)) return [];
   if (reader.get('classes') === 'all') return EVENT_CLASSES;
-  const named = reader.list('classes', 'event classes (or "all")', (value) =>
-    readWord(value, EVENT_CLASSES, 'event class'),
+  const named = reader.list(
+    'classes',
+    'event classes (or "all")',
+    (value) => readWord(value, EVENT_CLASSES, 'event class'),
+    mayBeAbsent ? undefined : 'Name at least one, or write "all" for every one.',
   );
   return EVENT_CLASSES.filter((name) => named.includes(name));
 }
@@ -208,23 +222,24 @@ function readRuleLimits(reader: TableReader, verdict: RuleVerdict | undefined): 
   return readTable(reader, 'limits', LIMIT_KEYS);
 }
 
+/** What `before` refers to is there. */
+function requireNamed(reader: TableReader, before: string, named: NamedRules): void {
+  if (named.has(before)) return;
+  const known = [...named.keys()];
+  const list = known.length === 0 ? 'none' : known.join(', ');
+  const remedy = `${suggestion(before, known)}Rules that were read before this one: ${list}.`;
+  reader.problem(['before'], `there is no rule "${before}" so far`, remedy);
+}
+
+/** Takes a name, which is nobody else's. */
+function claim(reader: TableReader, name: string, where: string, named: NamedRules): void {
+  const earlier = named.get(name);
+  if (earlier === undefined) named.set(name, where);
+  else reader.problem(['name'], `"${name}" is taken by the rule at ${earlier}`, 'Give each rule a name of its own.');
+}
+
 /** Puts a rule behind the others, or where its `before` says. */
 function insert(drafts: Draft[], draft: Draft): void {
-  const { rule, before, reader } = draft;
-  const known = drafts.map((other) => other.rule.name);
-  const earlier = drafts.find((other) => other.rule.name === rule.name);
-  if (earlier !== undefined) {
-    reader.problem(
-      ['name'],
-      `"${rule.name}" is taken by the rule at ${earlier.rule.where}`,
-      'Give each rule a name of its own.',
-    );
-  }
-  const index = before === undefined ? drafts.length : known.indexOf(before);
-  if (index < 0) {
-    const list = known.length === 0 ? 'none' : known.join(', ');
-    const remedy = `${suggestion(before ?? '', known)}Rules that were read before this one: ${list}.`;
-    reader.problem(['before'], `there is no rule "${before ?? ''}" so far`, remedy);
-  }
+  const index = drafts.findIndex(({ rule }) => rule.name === draft.before);
   drafts.splice(index < 0 ? drafts.length : index, 0, draft);
 }

@@ -61,15 +61,23 @@ export class TableReader {
     return false;
   }
 
-  /** A list; an element that `read` answers with a text is a problem: the text says what it must be. */
-  list<Item>(key: string, what: string, read: (value: unknown, index: number) => Item | Refusal): Item[] {
+  /**
+   * A list; an element that `read` answers with a text is a problem: the text says what it must be.
+   * @param whenEmpty the remedy for a list of nothing
+   */
+  list<Item>(
+    key: string,
+    what: string,
+    read: (value: unknown, index: number) => Item | Refusal,
+    whenEmpty = 'Name at least one, or leave the key out.',
+  ): Item[] {
     const value = this.get(key);
     if (value === undefined) return [];
     if (!Array.isArray(value)) {
       this.problem([key], `must be a list of ${what}, not ${describe(value)}`, 'Put it in square brackets.');
       return [];
     }
-    if (value.length === 0) this.problem([key], 'is empty', 'Name at least one, or leave the key out.');
+    if (value.length === 0) this.problem([key], 'is empty', whenEmpty);
     const items = new Set<Item>();
     for (const [index, element] of (value as readonly unknown[]).entries()) {
       const item = read(element, index);

@@ -203,7 +203,13 @@ const mistakes: Mistake[] = [
     key: 'rule.classes',
     says: /Did you mean "kernel"/,
   },
-  { title: 'no class', text: withLine('classes', 'classes = []'), line: 7, key: 'rule.classes', says: /is empty/ },
+  {
+    title: 'no class',
+    text: withLine('classes', 'classes = []'),
+    line: 7,
+    key: 'rule.classes',
+    says: /is empty\. Name .*"all"/,
+  },
   {
     title: 'a class instead of a list',
     text: withLine('classes', 'classes = "user"'),
@@ -405,6 +411,13 @@ const mistakes: Mistake[] = [
     says: /is no name/,
   },
   {
+    title: 'a name that begins with an underscore',
+    text: withLine('name', 'name = "_own"'),
+    line: 3,
+    key: 'rule.name',
+    says: /is no name\. .* begin with a letter or a digit/,
+  },
+  {
     title: 'a name that is taken',
     text: RULE + RULE,
     line: 10,
@@ -449,4 +462,15 @@ test('all that is wrong is told at once, each in its file', (t) => {
     'policy.toml:4',
   ]);
   t.regex(error.message, /and 2 more/);
+});
+
+test('a name is taken, and may be referred to, by a rule that is wrong in other ways', (t) => {
+  const wrong = withLine('verdict', 'verdict = "no"');
+  const error = t.throws(() => policyOf(wrong, RULE, `${RULE.replace('own', 'two')}before = "own"`), {
+    instanceOf: PolicyError,
+  });
+  t.deepEqual(
+    error.problems.map(({ file, key }) => `${file} ${key ?? ''}`),
+    ['policy.toml rule.verdict', 'policy.d/1.toml rule.name'],
+  );
 });
