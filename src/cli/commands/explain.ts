@@ -1,14 +1,16 @@
 import type { Command } from 'commander';
-import type { Decision } from '../../client/index.js';
+import type { Client, Decision } from '../../client/index.js';
 import { onlineCpus } from '../../collector/cpus.js';
 import { recordingEvents } from '../../collector/event_defaults.js';
-import { withCounting } from '../../model/event_syntax.js';
+import type { EventSpec } from '../../model/event.js';
+import { eventName, withCounting } from '../../model/event_syntax.js';
 import { defaultRingBytes, parseRingBytes } from '../arguments.js';
 import { withBroker } from '../broker.js';
 import { collectEvents, eventsFrom, samplingFrom } from '../event_option.js';
 import { ExitCode, printable } from '../failure.js';
 import type { SelectorOptions } from '../selectors.js';
-import { addSelectors, selectionOf } from '../selectors.js';
+import { addSelectors, selectionOf, type Selection } from '../selectors.js';
+import { defaultEvents, userSideOf } from '../stat_events.js';
 import { table } from '../text.js';
 import { print } from '../output.js';
 
@@ -25,6 +27,8 @@ interface ExplainOptions extends SelectorOptions {
 const HELP = `
 Asks for the decision that record (or, with --stat, stat) of the same options would get, and opens nothing. Without a
 selector: a command that you start, that is a process of your own. The exit code is 0 when the answer is allow, else 1.
+With --stat and without -e it asks about what stat counts then: its events with the kernel's side, and where that is not
+allowed without asking, of the user's side alone (:u).
 
 Examples:
   perfbroker explain
@@ -33,7 +37,7 @@ Examples:
 
 export function define(command: Command): void {
   addSelectors(command)
-    .option('-e, --event <EVENTS>', 'events (default: cpu-clock:u)', collectEvents)
+    .option('-e, --event <EVENTS>', 'events (default: cpu-clock:u; with --stat those of stat)', collectEvents)
     .option('-F, --freq <HZ>', 'samples a second')
     .option('-c, --count <PERIOD>', 'one sample for so many events')
     .option('-g, --call-graph', 'with call graphs')
@@ -45,35 +49,77 @@ export function define(command: Command): void {
     });
 }
 
+/** What was asked about is shown where the options do not say it. */
+interface Answer {
+  readonly decision: Decision;
+  readonly about?: readonly EventSpec[];
+}
+
 async function run(options: ExplainOptions): Promise<number> {
-  const { targets, inherit, cpus } = selectionOf(options);
-  const bare = eventsFrom(options.event ?? 'cpu-clock:u');
-  const sampling = samplingFrom(options);
-  const sampled = cpus ?? onlineCpus();
-  const style = { inherit, enableOnExec: false };
-  const request = {
-    targets: targets.length > 0 ? targets : [{ pid: process.pid }],
-    ...(options.stat === true
-      ? { events: withCounting(bare, style), ringSlots: 'none' as const, ...(cpus === undefined ? {} : { cpus }) }
-      : {
-          events: recordingEvents(bare, {
-            ...style,
-            ...(sampling === undefined ? {} : { sampling }),
-            callGraph: options.callGraph === true,
-          }),
-          cpus: sampled,
-          ringBytes:
-            options.mmapPages === undefined ? defaultRingBytes(sampled.length) : parseRingBytes(options.mmapPages),
-          ringSlots: 'cpu' as const,
-        }),
-  };
-  const decision = await withBroker(options.socket, (client) => client.explain(request));
-  print(printable(decisionText(decision)));
+  const selection = selectionOf(options);
+  const events = options.event === undefined ? undefined : eventsFrom(options.event);
+  const request = recording(options, selection, events);
+  const ask =
+    options.stat === true
+      ? (client: Client) => askToCount(client, selection, events)
+      : async (client: Client) => ({ decision: await client.explain(request) });
+  const { decision, about } = await withBroker<Answer>(options.socket, ask);
+  print(printable(decisionText(decision, about)));
   return decision.verdict === 'allow' ? ExitCode.ok : ExitCode.failed;
 }
 
-function decisionText({ verdict, rule, where, classes, reasons, limits, actions }: Decision): string {
+function recording(
+  options: ExplainOptions,
+  { targets, inherit, cpus }: Selection,
+  events = eventsFrom('cpu-clock:u'),
+): Parameters<Client['explain']>[0] {
+  const sampling = samplingFrom(options);
+  const sampled = cpus ?? onlineCpus();
+  return {
+    targets: orOneself(targets),
+    events: recordingEvents(events, {
+      inherit,
+      enableOnExec: false,
+      ...(sampling === undefined ? {} : { sampling }),
+      callGraph: options.callGraph === true,
+    }),
+    cpus: sampled,
+    ringBytes: options.mmapPages === undefined ? defaultRingBytes(sampled.length) : parseRingBytes(options.mmapPages),
+    ringSlots: 'cpu' as const,
+  };
+}
+
+/** As stat does: of its default events it takes the user's side where both are not allowed. */
+async function askToCount(
+  client: Client,
+  { targets, inherit, cpus }: Selection,
+  events: readonly EventSpec[] | undefined,
+): Promise<Answer> {
+  const explain = (about: readonly EventSpec[]): Promise<Decision> =>
+    client.explain({
+      targets: orOneself(targets),
+      events: withCounting(about, { inherit, enableOnExec: false }),
+      ...(cpus === undefined ? {} : { cpus }),
+    });
+  if (events !== undefined) return { decision: await explain(events) };
+  const both = await defaultEvents(client);
+  const decision = await explain(both);
+  if (decision.verdict === 'allow') return { decision, about: both };
+  const user = userSideOf(both);
+  return { decision: await explain(user), about: user };
+}
+
+/** Without a selector it is about a process of one's own. */
+function orOneself(targets: Selection['targets']): Selection['targets'] {
+  return targets.length > 0 ? targets : [{ pid: process.pid }];
+}
+
+function decisionText(
+  { verdict, rule, where, classes, reasons, limits, actions }: Decision,
+  about: readonly EventSpec[] | undefined,
+): string {
   const rows = [['verdict:', verdict]];
+  if (about !== undefined) rows.push(['events:', about.map(eventName).join(', ')]);
   if (rule !== undefined) rows.push(['rule:', where === undefined ? rule : `${rule} (${where})`]);
   rows.push(['classes:', classes.join(', ')]);
   if (limits !== undefined) {

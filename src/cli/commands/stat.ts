@@ -20,6 +20,7 @@ import { watchInterrupts } from '../interrupts.js';
 import type { Selection, SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
 import { startWorkload } from '../start_workload.js';
+import { defaultEvents, HARDWARE, SOFTWARE, userSideOf } from '../stat_events.js';
 import type { CountedEvent } from '../stat_table.js';
 import { intervalLines, jsonLines, statTable } from '../stat_table.js';
 import { printError } from '../output.js';
@@ -32,9 +33,6 @@ interface StatOptions extends SelectorOptions, AskingOptions {
   readonly json?: true;
   readonly output?: string;
 }
-
-const SOFTWARE = 'task-clock,context-switches,cpu-migrations,page-faults';
-const HARDWARE = 'cycles,instructions,branches,branch-misses';
 
 const HELP = `
 Without -e: ${SOFTWARE}, and where there is a
@@ -144,17 +142,13 @@ async function openCounters(
     return { counters, events: bare };
   };
   if (asked !== undefined) return open(asked, asks);
-  const hardware = (await client.describe()).pmus.some(({ name }) => name === 'cpu' || name.startsWith('cpu_'));
-  const events = eventsFrom(hardware ? `${SOFTWARE},${HARDWARE}` : SOFTWARE);
+  const events = await defaultEvents(client);
   try {
     // Nobody is asked for the kernel's side that was not asked for.
     return await open(events, false);
   } catch (error) {
     if (!(error instanceof BrokerError) || !['PolicyDenied', 'CeilingExceeded'].includes(error.error)) throw error;
-    return open(
-      events.map((event) => ({ ...event, exclude: ['kernel', 'hv'] })),
-      asks,
-    );
+    return open(userSideOf(events), asks);
   }
 }
 

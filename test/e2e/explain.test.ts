@@ -1,0 +1,48 @@
+/** What `perfbroker explain` asks about is what the command of the same options would open. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { noPrivilege, ROOT, startDaemon } from './daemon.js';
+
+const reason = noPrivilege();
+if (reason !== null) console.log(`skipped: ${reason}`);
+const privileged = reason === null ? test : test.skip;
+
+async function explain(t: ExecutionContext, ceiling: string, ...args: string[]): Promise<Map<string, string>> {
+  const daemon = await startDaemon({ args: ['--ceiling', ceiling] });
+  t.teardown(() => daemon.stop());
+  const env = { ...process.env, PERFBROKER_SOCKET: daemon.socket };
+  const text = await new Promise<string>((resolve) => {
+    // A denial ends with 1.
+    execFile(join(ROOT, 'dist/bin/perfbroker'), ['explain', ...args], { env }, (_, stdout) => resolve(stdout));
+  });
+  return new Map([...text.matchAll(/^(\w+): +(.*)$/gm)].map(([, key = '', value = '']) => [key, value]));
+}
+
+const SOFTWARE = ['task-clock', 'context-switches', 'cpu-migrations', 'page-faults'];
+
+privileged(
+  "explain --stat asks about the default events of stat, with the kernel's side where it is allowed",
+  async (t) => {
+    const answer = await explain(t, 'user,kernel', '--stat');
+    t.is(answer.get('verdict'), 'allow');
+    t.deepEqual(answer.get('events')?.split(', ').slice(0, 4), SOFTWARE);
+    t.is(answer.get('classes'), 'user, kernel');
+  },
+);
+
+privileged("explain --stat asks about the user's side of them where the kernel's is not allowed", async (t) => {
+  const answer = await explain(t, 'user', '--stat');
+  t.is(answer.get('verdict'), 'allow');
+  t.deepEqual(
+    answer.get('events')?.split(', ').slice(0, 4),
+    SOFTWARE.map((name) => `${name}:u`),
+  );
+  t.is(answer.get('classes'), 'user');
+});
+
+privileged('explain --stat asks about the events that are named, as they are', async (t) => {
+  const answer = await explain(t, 'user', '--stat', '-e', 'task-clock');
+  t.is(answer.get('verdict'), 'deny');
+  t.false(answer.has('events'));
+});
