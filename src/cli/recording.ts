@@ -26,7 +26,10 @@ export function addRecordingOptions(command: Command): Command {
     .option('-F, --freq <HZ>', `samples a second (default: ${DEFAULT_FREQUENCY}; each one of tracepoints)`)
     .option('-c, --count <PERIOD>', 'one sample for so many events')
     .option('-g, --call-graph', 'record call graphs (frame pointers)')
-    .option('-m, --mmap-pages <SIZE>', 'ring of each cpu: pages (a power of two) or a size like 512K')
+    .option(
+      '-m, --mmap-pages <SIZE>',
+      'ring of each cpu: pages (a power of two) or a size like 4M (default: 512K, less beyond 32 cpus)',
+    )
     .option('--duration <S>', 'end after so many seconds')
     .option('-o, --output <FILE>', 'perf.data file, or folded stacks by the name .folded', 'perf.data');
 }

@@ -46,22 +46,32 @@ test('every key and class has a row in the tables', (t) => {
   );
 });
 
-test('the tables give the defaults that are built in', (t) => {
-  const cell = (key: string): string =>
-    new RegExp(`^\\| \`${key}\` +\\| ([^|]*?) +\\|`, 'm').exec(text)?.[1]?.replaceAll('`', '') ?? '';
-  const tableOf = (table: string): string =>
-    Object.keys(table === 'limits' ? LIMIT_KEYS : SERVICE_KEYS)
-      .map((key) => `${key} = ${cell(key)}`)
-      .join('\n');
-  const policy = parsePolicy(
-    [
-      {
-        file: 'docs',
-        text: `[limits]\n${tableOf('limits')}\n[service]\n${tableOf('service')}\n${examples[0]?.slice(examples[0].indexOf('[[rule]]')) ?? ''}`,
-      },
-    ],
-    names,
-  );
-  t.deepEqual(policy.rules[0]?.limits, BUILT_IN_LIMITS);
-  t.deepEqual(policy.service, BUILT_IN_SERVICE);
-});
+const page = readFileSync('docs/man/perfbroker.policy.5', 'utf8');
+const DEFAULTS: readonly (readonly [where: string, cell: (key: string) => string | undefined])[] = [
+  [
+    'the tables of docs/policy.md give',
+    (key) => new RegExp(`^\\| \`${key}\` +\\| ([^|]*?) +\\|`, 'm').exec(text)?.[1]?.replaceAll('`', ''),
+  ],
+  [
+    'perfbroker.policy(5) gives',
+    (key) => new RegExp(`^\\.BR ${key} " \\((.*)\\)"$`, 'm').exec(page)?.[1]?.replaceAll('\\(dq', '"'),
+  ],
+];
+for (const [where, cell] of DEFAULTS)
+  test(`${where} the defaults that are built in`, (t) => {
+    const tableOf = (table: string): string =>
+      Object.keys(table === 'limits' ? LIMIT_KEYS : SERVICE_KEYS)
+        .map((key) => `${key} = ${cell(key) ?? ''}`)
+        .join('\n');
+    const policy = parsePolicy(
+      [
+        {
+          file: 'docs',
+          text: `[limits]\n${tableOf('limits')}\n[service]\n${tableOf('service')}\n${examples[0]?.slice(examples[0].indexOf('[[rule]]')) ?? ''}`,
+        },
+      ],
+      names,
+    );
+    t.deepEqual(policy.rules[0]?.limits, BUILT_IN_LIMITS);
+    t.deepEqual(policy.service, BUILT_IN_SERVICE);
+  });

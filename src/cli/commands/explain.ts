@@ -41,7 +41,7 @@ export function define(command: Command): void {
     .option('-F, --freq <HZ>', 'samples a second')
     .option('-c, --count <PERIOD>', 'one sample for so many events')
     .option('-g, --call-graph', 'with call graphs')
-    .option('-m, --mmap-pages <SIZE>', 'ring of each cpu')
+    .option('-m, --mmap-pages <SIZE>', 'ring of each cpu (default: 512K, less beyond 32 cpus)')
     .option('--stat', 'count instead of sampling')
     .addHelpText('after', HELP)
     .action(async () => {

@@ -38,7 +38,7 @@ const HELP = `
 Without -e: ${SOFTWARE}, and where there is a
 cpu PMU ${HARDWARE}; of the user side alone (:u) when policy allows no more.
 Counts are scaled by the time that an event was on the counter. The table goes to standard error, as perf's does.
-With -o it goes to a file.
+With -o it goes to a file; one that exists is kept as FILE.old.
 
 Examples:
   perfbroker stat -- make                            counts of a command and its children
