@@ -125,3 +125,17 @@ installing('a purge leaves the locked users, what the administrator wrote, and n
   );
   t.regex(file('etc/shadow'), /^perfbroker:!/m);
 });
+
+installing(
+  'a user of ours who is somebody already is not taken: the package says so, and is configured when he is gone',
+  (t) => {
+    t.is(run('usermod', '--shell', '/bin/bash', 'perfbroker-bus').status, 0);
+    const { status, stderr } = run('dpkg', '--install', debs[0]!);
+    t.not(status, 0);
+    t.regex(stderr, /there is a user perfbroker-bus already, with uid \d+ and the shell '\/bin\/bash'/);
+    t.regex(stderr, /dpkg --configure perfbroker/);
+    t.is(run('usermod', '--lock', '--shell', '/usr/sbin/nologin', 'perfbroker-bus').status, 0);
+    dpkg('--configure', 'perfbroker');
+    dpkg('--purge', 'perfbroker');
+  },
+);

@@ -57,7 +57,7 @@ function stageRoot(): string {
   for (const directory of ['usr/lib/systemd/system', 'usr/bin', 'usr/sbin', 'etc'])
     mkdirSync(join(root, directory), { recursive: true });
   symlinkSync('usr/bin', join(root, 'bin'));
-  for (const program of ['usr/bin/node', 'usr/bin/kill', 'usr/sbin/perfbrokerd']) {
+  for (const program of ['usr/bin/node', 'usr/bin/sh', 'usr/sbin/perfbrokerd']) {
     writeFileSync(join(root, program), '#!/bin/true\n');
     chmodSync(join(root, program), 0o755);
   }
@@ -65,7 +65,7 @@ function stageRoot(): string {
   // What every unit depends on by default, and what ours name.
   const others = {
     '[Unit]\n': ['sysinit.target', 'basic.target', 'shutdown.target', 'sockets.target', 'system.slice', '-.slice'],
-    '[Service]\nExecStart=/bin/kill\n': ['dbus.service'],
+    '[Service]\nExecStart=/bin/sh\n': ['dbus.service'],
     '[Socket]\nListenStream=/run/dbus/system_bus_socket\n': ['dbus.socket'],
   };
   for (const [text, units] of Object.entries(others)) for (const unit of units) writeFileSync(join(system, unit), text);
