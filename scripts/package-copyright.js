@@ -23,19 +23,26 @@ function shortName(manifest, text) {
 function holders(manifest, text) {
   const lines = text
     .split('\n')
-    .map((line) => line.trim().replace(/^(?:\(c\)\s*)?/i, ''))
+    .map((line) => line.trim().replace(/^(?:-\s*)?(?:\(c\)\s*)?/i, ''))
     .filter(
       (line) =>
         /^Copyright:?\s+(?:\(c\)|\d|©|by\b|[A-Z])/.test(line.replace('(C)', '(c)')) &&
         !/\bcopyright (?:notice|holder)/i.test(line),
     )
-    .map((line) => line.replace(/^copyright[\s:,]*(?:\(c\)|©)?\s*/i, '').replace(/\s*all rights reserved\.?\s*$/i, ''));
+    .map((line) =>
+      line
+        .replace(/^copyright[\s:,]*(?:\(c\)|©)?\s*/i, '')
+        .replace(/\s*all rights reserved\.?\s*$/i, '')
+        .replace(/,$/, ''),
+    );
   const { author } = manifest;
   const named = typeof author === 'string' ? author : author?.name;
-  if (lines.length > 0) return [...new Set(lines)];
+  // Years alone are nobody's.
+  const stated = lines.filter((line) => /[a-z]/i.test(line));
+  if (stated.length > 0) return [...new Set(stated)];
   if (manifest.name in AUTHORS) return AUTHORS[manifest.name];
   if (named === undefined) throw new Error(`${manifest.name}: neither licence nor package.json names an author`);
-  return [named];
+  return [[lines[0]?.replace(/\.$/, ''), named].filter(Boolean).join(' ')];
 }
 
 /** As a field's continuation: indented, blank lines as a dot. */

@@ -1,6 +1,6 @@
 // Lays out what the programs need to run below DIR: dist, node_modules, package.json. No types, source maps, headers or
 // tests, and nothing of dist that has no source any more. Usage: node scripts/package-tree.js DIR
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import process from 'node:process';
 import { filesOf, productionModules } from './production-modules.js';
@@ -19,6 +19,11 @@ function put(file, bytes, mode = 0o644) {
   chmodSync(path, mode);
 }
 
+/** The source maps stay behind, so their mention goes. */
+function withoutMap(path) {
+  return readFileSync(path, 'utf8').replace(/^\/\/# sourceMappingURL=.*\n?/gm, '');
+}
+
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const { name, version, license, type, engines } = manifest;
 put('package.json', `${JSON.stringify({ name, version, license, type, private: true, engines }, null, 2)}\n`);
@@ -29,9 +34,7 @@ for (const source of readdirSync(join(root, 'src'), { recursive: true, withFileT
   const built = join('dist', path.replace(/\.ts$/, '.js'));
   const from = join(root, built);
   if (!existsSync(from)) throw new Error(`${built} is not built: npm run build`);
-  // The source maps stay behind, so their mention goes.
-  if (built.endsWith('.js')) put(built, readFileSync(from, 'utf8').replace(/^\/\/# sourceMappingURL=.*\n?/gm, ''));
-  else put(built, readFileSync(from));
+  put(built, built.endsWith('.js') ? withoutMap(from) : readFileSync(from));
 }
 
 for (const program of ['dist/bin/perfbroker', 'dist/bin/perfbrokerd'])
@@ -41,10 +44,8 @@ put('dist/native/perfbroker.node', readFileSync(join(root, 'dist/native/perfbrok
 for (const module of productionModules(root)) {
   for (const file of filesOf(module)) {
     const path = join(relative(root, module.directory), file);
-    mkdirSync(join(to, dirname(path)), { recursive: true, mode: 0o755 });
     if (!file.endsWith('package.json')) {
-      copyFileSync(join(root, path), join(to, path));
-      chmodSync(join(to, path), 0o644);
+      put(path, /\.[cm]?js$/.test(file) ? withoutMap(join(root, path)) : readFileSync(join(root, path)));
       continue;
     }
     // What npm wrote into it on this machine, and what only builds need, stays behind.

@@ -48,6 +48,14 @@ const LEFT_OUT_FOLDERS = /^(?:node_modules|test|tests|examples?|bin|typings|brow
 const LEFT_OUT_FILES =
   /^(?:rollup\.config\.js|test\.js|Gruntfile\.js|eslint.*|bower\.json|component\.json|.*\.bc\.js|.*\.min\.js|async\.mjs|\..*)$/;
 
+/** The same once more, for loaders that are not used here. */
+const OTHER_BUILDS = {
+  fecha: ['lib/fecha.js'],
+  jsbi: ['dist/jsbi-umd.js', 'dist/jsbi.mjs'],
+  'safe-stable-stringify': ['esm/package.json', 'esm/wrapper.js'],
+  'smol-toml': ['dist/index.cjs'],
+};
+
 /** Files that are loaded: JavaScript, JSON and compiled addons. Not sources, types, tests, texts and builds for browsers. */
 export function filesOf({ name, directory, manifest }) {
   const files = [];
@@ -65,7 +73,10 @@ export function filesOf({ name, directory, manifest }) {
   };
   walk('');
   if (!files.includes('package.json')) throw new Error(`${name} has no package.json`);
-  return files.sort();
+  const others = OTHER_BUILDS[name] ?? [];
+  for (const other of others)
+    if (!files.includes(other)) throw new Error(`${name} has no ${other} any more: look which of its builds is loaded`);
+  return files.filter((file) => !others.includes(file)).sort();
 }
 
 /** Top folders in which a package's entry points lie. */
