@@ -175,6 +175,8 @@ export interface NativeBinding {
    * the sender likes (a TCP socket that lingers, a file of a FUSE server). The number may stay in use for a moment.
    */
   closeForeign(fd: Fd): void;
+  /** How many of those are not closed yet. A process can not end while one hangs, not even by SIGKILL. */
+  foreignCloses(): number;
   /** Shuts down a connected AF_UNIX socket; unread messages are dropped, their fds as by `closeForeign`. It stays open. */
   endConnection(socket: Fd): void;
   /** {@link endConnection}, and close(2). */

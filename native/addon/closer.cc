@@ -37,6 +37,11 @@ void Closer::add(UniqueFd fd) {
   }
 }
 
+size_t Closer::pending() {
+  const std::lock_guard lock(mutex_);
+  return fds_.size() + closing_;
+}
+
 void Closer::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -46,9 +51,11 @@ void Closer::run() {
     if (!found) break;
     UniqueFd fd = std::move(fds_.front());
     fds_.pop_front();
+    closing_++;
     lock.unlock();
     close_at_once(std::move(fd));
     lock.lock();
+    closing_--;
   }
   threads_--;
 }

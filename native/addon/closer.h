@@ -17,6 +17,8 @@ class Closer {
 
   // The number belongs to the closer from now on. Never blocks.
   void add(UniqueFd fd);
+  // Fds that are not closed yet.
+  size_t pending();
 
  private:
   void run();
@@ -24,7 +26,7 @@ class Closer {
   std::mutex mutex_;
   std::condition_variable work_;
   std::deque<UniqueFd> fds_;
-  size_t threads_ = 0, idle_ = 0;
+  size_t threads_ = 0, idle_ = 0, closing_ = 0;
 };
 
 }  // namespace perfbroker::addon

@@ -54,6 +54,10 @@ Napi::Value close_foreign(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value foreign_closes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(Closer::instance().pending()));
+}
+
 void end(int socket) {
   // From here on nothing more arrives. What has arrived may hold fds, which the last close(2) would close.
   ::shutdown(socket, SHUT_RDWR);
@@ -117,6 +121,7 @@ Napi::Value clock_nanoseconds(const Napi::CallbackInfo& info) {
 void export_fds(Napi::Object exports) {
   set_function(exports, "close", close_fd);
   set_function(exports, "closeForeign", close_foreign);
+  set_function(exports, "foreignCloses", foreign_closes);
   set_function(exports, "endConnection", end_connection);
   set_function(exports, "closeConnection", close_connection);
   set_function(exports, "duplicate", duplicate_fd);

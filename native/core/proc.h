@@ -126,7 +126,8 @@ inline bool in_own_user_namespace(int proc_dir, int process_dir) {
 // Not even a zombie. False also on errors.
 inline bool pidfd_alive(int pidfd) {
   pollfd poller{pidfd, POLLIN, 0};
-  return poll(&poller, 1, 0) == 0;
+  const timespec at_once{};
+  return ppoll(&poller, 1, &at_once, nullptr) == 0;
 }
 
 // `directory`: /proc/PID.

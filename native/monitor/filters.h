@@ -12,9 +12,6 @@ inline int install_allow_list(SeccompFilter& filter, std::span<const long> more)
   constexpr long common[] = {SYS_read, SYS_write, SYS_close, SYS_ppoll, SYS_newfstatat, SYS_fstat, SYS_getdents64,
                              SYS_exit_group, SYS_rt_sigreturn, SYS_restart_syscall, SYS_clock_gettime};
   for (const long call : common) filter.on(call, kAllow);
-#ifdef SYS_poll
-  filter.on(SYS_poll, kAllow);
-#endif
   for (const long call : more) filter.on(call, kAllow);
   return filter.install(kKill);
 }
@@ -30,7 +27,7 @@ inline int install_opener_filter() {
 
 inline int install_monitor_filter() {
   SeccompFilter filter;
-  return install_allow_list(filter, {{SYS_wait4, SYS_kill}});
+  return install_allow_list(filter, {{SYS_wait4, SYS_kill, SYS_setitimer}});
 }
 
 // For the broker a deny-list of what node never needs: EPERM.

@@ -61,7 +61,7 @@ std::vector<std::string> broker_argv(const Options& o, const Resources& r, unsig
       o.node, "--max-semi-space-size=1", "--jitless", NODE_NO_WASM_OPTION, "--no-memory-reducer", "--disable-proto=delete", "--preserve-symlinks",
       "--disallow-code-generation-from-strings", "--preserve-symlinks-main", "/proc/self/cwd/dist/broker/main.js", "--socket",
       socket.empty() ? o.socket : socket, "--ceiling", o.ceiling, "--capability", std::string("CAP_") + cap_name(capability),
-      "--paranoid", std::to_string(read_paranoid_level()), "--log-level", o.log_level};
+      "--paranoid", std::to_string(read_paranoid_level()), "--log-level", o.log_level, "--ready-fd", "8"};
   if (!o.policy.empty()) argv.insert(argv.end(), {"--policy", o.policy});
   if (r.audit) argv.insert(argv.end(), {"--audit-fd", "5"});
   if (r.tracepoints) argv.insert(argv.end(), {"--tracepoints-fd", "6"});
@@ -73,7 +73,7 @@ std::vector<std::string> broker_argv(const Options& o, const Resources& r, unsig
 int start(const Options& o, Resources& r, unsigned capability, uint64_t held, bool change_ids) {
   sigset_t handled;
   sigemptyset(&handled);
-  for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&handled, number);
+  for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGALRM}) sigaddset(&handled, number);
   sigprocmask(SIG_SETMASK, &handled, nullptr);
   const UniqueFd signals(signalfd(-1, &handled, SFD_CLOEXEC));
   int ends[2];
@@ -109,8 +109,8 @@ int start(const Options& o, Resources& r, unsigned capability, uint64_t held, bo
   r = {};
   clearenv();
   if (!drop_privileges(own) || install_monitor_filter() != 0 || !prove_privileges(own, proc_dir.get())) _exit(kProof);
-  if (!send_byte(parts[1].channel.get(), 0)) _exit(kPartDied);
-  if (const int code = receive_byte(parts[1].channel.get()); code > 0) _exit(code);
+  // The broker goes on, and says when it heeds signals, which wait until then; or the code to exit with. Or it has ended.
+  if (const int code = (send_byte(parts[1].channel.get(), 0), receive_byte(parts[1].channel.get())); code > 0) _exit(code);
   _exit(supervise(parts, parts[1], signals.get()));
 }
 

@@ -8,8 +8,8 @@
 
 namespace perfbroker {
 
-// A child. It sends one byte on its channel when its proof held (0), or the code to exit with; the broker then waits
-// for one byte before it executes node. End of file: it runs.
+// A child. It sends one byte on its channel when its proof held (0), or the code to exit with. The broker then waits
+// for one byte before it executes node, which sends a second 0 when it heeds signals.
 struct Part { const char* name = nullptr; pid_t pid = -1; UniqueFd channel = {}; };
 
 // The next byte on a channel; -1 is end of file.
@@ -94,7 +94,8 @@ inline bool is_readable(const char* path) {
 [[noreturn]] inline void run_broker(const Privileges& p, const BrokerStart& s, int channel, pid_t monitor) {
   int fds[] = {s.fds[0], s.fds[1], s.fds[2], s.fds[3], s.fds[4], channel, s.proc_dir};
   if (fchdir(s.root) != 0 || !arrange_fds(fds)) _exit(kStartup);
-  for (const int fd : std::span(fds).subspan(std::size(s.fds))) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  // All but what it is given, the channel included.
+  for (const int fd : std::span(fds).subspan(std::size(s.fds) + 1)) fcntl(fd, F_SETFD, FD_CLOEXEC);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

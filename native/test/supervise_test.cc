@@ -21,7 +21,7 @@ pid_t start(void (*body)()) {
 int supervise_both(void (*broker)(), void (*opener)(), std::string& said) {
   sigset_t handled;
   sigemptyset(&handled);
-  sigaddset(&handled, SIGCHLD);
+  for (const int number : {SIGCHLD, SIGALRM}) sigaddset(&handled, number);
   sigprocmask(SIG_SETMASK, &handled, nullptr);
   const UniqueFd signals(signalfd(-1, &handled, SFD_CLOEXEC));
   int ends[2];
@@ -57,6 +57,12 @@ TEST("a broker that can not start ends the daemon with a code of its own") {
   std::string said;
   EQUAL(supervise_both([] { _exit(kStartup); }, [] { usleep(300'000); }, said), kStartup);
   CHECK(said.find("the broker (pid ") != said.npos && said.find("exited with code 7; ending\n") != said.npos);
+}
+
+TEST("a broker whose sockets have closed is given five seconds, and then killed") {
+  std::string said;
+  EQUAL(supervise_both([] { signal(SIGTERM, SIG_IGN); alarm(0); pause(); }, [] {}, said), kPartDied);
+  CHECK(said.find("not everything has ended within 5 s; killing it\n") != said.npos);
 }
 
 TEST("a broker that ends in order takes the others with it, and nothing is said") {

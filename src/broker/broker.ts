@@ -38,7 +38,9 @@ export class Broker {
   readonly grants: Grants;
   readonly tickets: Tickets<HeldRequest> = new Tickets<HeldRequest>();
   policy: Policy;
-  /** Set by SIGTERM: what runs is finished, what is new is refused. */
+  /** Set by SIGTERM: nothing is promised any more that the next broker would not know of. */
+  draining = false;
+  /** Set a moment later: what runs is finished, what is new is refused. */
   stopping = false;
   #rates: TokenBucket;
   #running = 0;
@@ -57,9 +59,9 @@ export class Broker {
     this.#rates = rateLimiter(policy);
   }
 
-  /** Every call passes here before it is looked at. Null lets it pass. */
-  admit(subject: Subject): BrokerError | null {
-    if (this.stopping) return brokerError('Unavailable', 'shutting-down', 'the broker is shutting down');
+  /** Every call passes here before it is looked at. Null lets it pass. @param last whether it may come while stopping */
+  admit(subject: Subject, last: boolean): BrokerError | null {
+    if (this.stopping && !last) return shuttingDown();
     // What the front end asks for others is charged to them, or one of them could use up what all share.
     if (!this.isFrontEnd(subject) && !this.#rates.take(subject.uid))
       return brokerError('RateLimited', 'requests', `uid ${subject.uid} asks too often`);
@@ -83,6 +85,11 @@ export class Broker {
   charge({ uid }: Pick<Subject, 'uid'>, cost: number): void {
     if (cost > 0 && !this.#rates.take(uid, cost))
       throw brokerError('RateLimited', 'requests', `uid ${uid} asks too often`);
+  }
+
+  /** @throws Unavailable: with this broker the ticket would end */
+  requireTickets(): void {
+    if (this.draining) throw shuttingDown();
   }
 
   /** Counts a request as running until it has been answered. */
@@ -135,6 +142,10 @@ export class Broker {
       seconds: grant.ageSeconds,
     });
   }
+}
+
+function shuttingDown(): BrokerError {
+  return brokerError('Unavailable', 'shutting-down', 'the broker is shutting down');
 }
 
 function rateLimiter(policy: Policy): TokenBucket {

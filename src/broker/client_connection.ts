@@ -8,9 +8,9 @@ export class ClientConnection {
   readonly peer: Peer;
   /** Valid until `closed`; owned by the Varlink connection. */
   readonly socket: Fd;
-  /** Whether it has made its first call. */
-  called = false;
   readonly #cameMs: number = performance.now();
+  /** Of its last call; null before the first. */
+  #calledMs: number | null = null;
   readonly #gone: AbortController = new AbortController();
   #connection: Connection | null = null;
 
@@ -26,6 +26,15 @@ export class ClientConnection {
   /** Milliseconds since it was accepted; monotonic clock. */
   get ageMs(): number {
     return performance.now() - this.#cameMs;
+  }
+
+  /** Milliseconds since its last call came; null before the first. */
+  get quietMs(): number | null {
+    return this.#calledMs === null ? null : performance.now() - this.#calledMs;
+  }
+
+  noteCall(): void {
+    this.#calledMs = performance.now();
   }
 
   get closed(): boolean {

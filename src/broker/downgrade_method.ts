@@ -57,6 +57,7 @@ export async function prepareDowngrade(broker: Broker, call: Call<ClientConnecti
   try {
     const authorized = await approveDowngrade(broker, client, caller, wanted, parameters.allowInteractive === true);
     const verdict = allowDowngrade(broker, caller, [target], order, authorized);
+    broker.requireTickets();
     broker.record(subject, {
       action: 'prepare',
       verdict: 'allow',

@@ -101,6 +101,11 @@ export class Grant {
     return this.parts.targets.map(targetName);
   }
 
+  /** Whether its holder has yet to map the rings that the opener mapped in advance, which end with the opener. */
+  get awaitsMapping(): boolean {
+    return this.parts.ringFds.length > 0 && this.#ringsReleased === null;
+  }
+
   releaseRings(): Promise<void> {
     return (this.#ringsReleased ??= this.parts.releaseRings());
   }
@@ -148,6 +153,11 @@ export class Grants {
 
   constructor(onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void) {
     this.#onEnd = onEnd;
+  }
+
+  /** See {@link Grant.awaitsMapping}. */
+  get awaitMapping(): boolean {
+    return [...this.#grants.values()].some(({ awaitsMapping }) => awaitsMapping);
   }
 
   get size(): number {

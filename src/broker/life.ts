@@ -1,4 +1,6 @@
 /** The broker from ready to end: signals, reloads, what the service manager is told, the end of an idle one. */
+import { closeSync, writeSync } from 'node:fs';
+import { native, type Fd } from '../native.js';
 import { formatProblem, PolicyError } from '../policy/error.js';
 import { loadPolicy } from '../policy/load.js';
 import type { Policy } from '../policy/types.js';
@@ -8,7 +10,7 @@ import { IdleExit } from './idle.js';
 import type { Logger } from './logger.js';
 import { Notifier } from './notify.js';
 import type { BrokerOptions } from './options.js';
-import type { Server } from './server.js';
+import { SOCKET_ACTIVATED, type Server } from './server.js';
 
 /** @throws PolicyError */
 export function loadWithWarnings(options: BrokerOptions, log: Logger): Policy {
@@ -37,15 +39,13 @@ export class Life {
     this.#broker = broker;
     this.#server = server;
     this.#options = options;
-    // Somebody else holds the listener, too, and starts the broker again for whoever comes next.
-    this.#idle =
-      process.env['LISTEN_FDS'] === undefined
-        ? null
-        : new IdleExit({
-            busy: () => this.#busy(),
-            lastActivityMs: () => server.lastActivityMs,
-            end: () => this.#endIdle(),
-          });
+    this.#idle = SOCKET_ACTIVATED
+      ? new IdleExit({
+          busy: () => this.#busy(),
+          lastActivityMs: () => server.lastActivityMs,
+          end: () => this.#endIdle(),
+        })
+      : null;
   }
 
   /** The listener is served by now. */
@@ -54,6 +54,7 @@ export class Life {
     // Not once: the second of either would be the kernel's, and end it in the middle.
     process.on('SIGTERM', () => this.#stop());
     process.on('SIGINT', () => this.#stop());
+    tellStarter(this.#options.ready);
     this.#idle?.start(idleSeconds(this.#broker.policy));
     if (this.#notifier === null) return;
     this.#notifier.ready(this.#status());
@@ -86,10 +87,13 @@ export class Life {
     return `${counted[0]} of ${counted[1]}, ${counted[2]}; policy ${this.#broker.policy.sources.join(', ')}${this.#trouble}`;
   }
 
-  /** Rings that outlive their grant count too: with the broker would end what their owner may not have more of. */
+  /**
+   * Rings that outlive their grant count too: with the broker would end what their owner may not have more of. And a close
+   * that hangs: its thread would keep the process from ending, and the next one from being started.
+   */
   #busy(): boolean {
     const { running, grants } = this.#broker;
-    return this.#server.occupied || running > 0 || grants.size > 0 || grants.watchesRings;
+    return this.#server.occupied || running > 0 || grants.size > 0 || grants.watchesRings || native.foreignCloses() > 0;
   }
 
   #endIdle(): void {
@@ -124,6 +128,12 @@ export function idleSeconds({
   service: { idleExitSeconds, burst, requestsPerSecond },
 }: Pick<Policy, 'service'>): number {
   return idleExitSeconds === 0 ? 0 : Math.max(idleExitSeconds, burst / requestsPerSecond);
+}
+
+function tellStarter(ready: Fd | null): void {
+  if (ready === null) return;
+  writeSync(ready, Buffer.of(0));
+  closeSync(ready);
 }
 
 function count(number: number, word: string): string {

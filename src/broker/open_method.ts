@@ -42,6 +42,7 @@ export async function prepareOpen(broker: Broker, call: Call<ClientConnection>, 
   try {
     const approval = await approve(broker, client, caller, wanted, parameters.allowInteractive === true);
     const { verdict, authorized } = approval;
+    broker.requireTickets();
     broker.record(subject, {
       action: 'prepare',
       verdict: 'allow',

@@ -17,6 +17,8 @@ export interface BrokerOptions {
   readonly audit: Fd | null;
   readonly tracepoints: Fd | null;
   readonly tracer: Fd | null;
+  /** Takes one zero byte when signals are heeded; perfbrokerd holds them back until then. */
+  readonly ready: Fd | null;
 }
 
 export const LISTENER_FD = 3;
@@ -35,6 +37,7 @@ export function parseOptions(argv: readonly string[]): BrokerOptions {
       'audit-fd': { type: 'string' },
       'tracepoints-fd': { type: 'string' },
       'tracer-fd': { type: 'string' },
+      'ready-fd': { type: 'string' },
     },
   });
   const ceiling = (values.ceiling ?? '').split(',');
@@ -53,6 +56,7 @@ export function parseOptions(argv: readonly string[]): BrokerOptions {
     audit: fdOption(values['audit-fd']),
     tracepoints: fdOption(values['tracepoints-fd']),
     tracer: fdOption(values['tracer-fd']),
+    ready: fdOption(values['ready-fd']),
   };
 }
 

@@ -37,13 +37,19 @@ const MAX_FDS_IN_FLIGHT = 1024;
 /** Connections taken from the backlog before others get their turn on the event loop. */
 const ACCEPTS_PER_TURN = 32;
 const RETRY_MS = 100;
-/**
- * From the connection to the first call, for who has come just before the end: taken from the backlog, he can not be left to
- * the next broker any more.
- */
-const FIRST_CALL_MS = 2000;
-/** Between two looks at whether all of those have called. */
+/** Between two looks at whether what the end waits for has come. */
 const LOOK_MS = 10;
+/** For who has just come: taken from the backlog, he can not be left to the next broker any more. */
+const NEWCOMER_MS = 2000;
+/** Since a newcomer's last call: programs make several. */
+const QUIET_MS = 250;
+/** For clients that read what they are owed, and map the rings of what they were just given. */
+const HANDOVER_MS = 1000;
+/** Says that the rings are mapped. */
+const MAPPED = `${BROKER_INTERFACE.name}.Mapped`;
+
+/** Whether somebody else holds the listener, too, and starts the broker again for whoever comes next. */
+export const SOCKET_ACTIVATED: boolean = process.env['LISTEN_FDS'] !== undefined;
 
 /** What one user's connections have in common. */
 interface UserShare {
@@ -65,6 +71,7 @@ export class Server {
   #lastActivityMs = performance.now();
   /** Connections of clients in other user namespaces. */
   #foreign = 0;
+  #accepting = true;
 
   constructor(broker: Broker, listener: Fd) {
     this.#broker = broker;
@@ -77,7 +84,7 @@ export class Server {
       interfaces: [{ definition: BROKER_INTERFACE, handlers: brokerMethods(broker) }],
       internalError: (error, method) => this.#errorReply(error, method),
     });
-    this.#poller = native.createPoller(listener, () => this.#acceptSome());
+    this.#poller = native.createPoller(listener, () => void this.#acceptSome());
     this.#poller.start(READABLE);
   }
 
@@ -98,25 +105,41 @@ export class Server {
 
   /** Accepts nothing more. Whoever is in the backlog of a listener that somebody else holds, too, stays there. */
   stopAccepting(): void {
+    this.#accepting = false;
     this.#poller.close();
     native.close(this.#listener); // whoever connects to one of our own is refused at once, not left waiting
   }
 
-  /** Hears who has just come, then refuses what is new, lets running calls end and closes every connection. */
+  /**
+   * Hears who has just come, then refuses what is new and lets running calls end; gives clients a moment to take what was
+   * answered, and closes every connection. Four seconds at most, and what running calls take.
+   */
   async stop(): Promise<void> {
+    this.#broker.draining = true;
+    while (!SOCKET_ACTIVATED && this.#acceptSome()); // nobody else would take them
     this.stopAccepting();
-    while ([...this.#connections.keys()].some(({ called, ageMs }) => !called && ageMs < FIRST_CALL_MS))
-      await sleep(LOOK_MS);
+    const begin = performance.now();
+    const isNew = ({ ageMs, quietMs }: ClientConnection): boolean =>
+      ageMs - (performance.now() - begin) < NEWCOMER_MS && (quietMs === null || quietMs < QUIET_MS);
+    await within(NEWCOMER_MS, () => refused === 0 && ![...this.#connections.keys()].some(isNew));
     this.#broker.stopping = true;
     this.#broker.parts.authorizer.close(); // a human may take minutes
     await this.#broker.idle();
     await new Promise((resolve) => setImmediate(resolve)); // a request that failed has been answered by then
+    const { grants } = this.#broker;
+    await within(HANDOVER_MS, () => !this.#sending && !grants.awaitMapping);
     // First, while those who watch are there to be told: the front end would look for what it has not heard the end of.
-    this.#broker.grants.endAll('shutdown');
+    grants.endAll('shutdown');
+    await within(HANDOVER_MS, () => !this.#sending);
     for (const connection of [...this.#connections.values()]) connection.close();
   }
 
-  #acceptSome(): void {
+  get #sending(): boolean {
+    return [...this.#connections.values()].some(({ sending }) => sending);
+  }
+
+  /** @returns whether there may be more */
+  #acceptSome(): boolean {
     for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
       let socket: Fd | null;
       try {
@@ -125,13 +148,16 @@ export class Server {
         // Out of fds or memory: the backlog waits. Polling on would spin, so look again a little later.
         this.#broker.parts.log.error(`accept: ${(error as Error).message}`);
         this.#poller.stop();
-        setTimeout(() => this.#poller.start(READABLE), RETRY_MS);
-        return;
+        setTimeout(() => {
+          if (this.#accepting) this.#poller.start(READABLE);
+        }, RETRY_MS);
+        return false;
       }
-      if (socket === null) return;
+      if (socket === null) return false;
       this.#lastActivityMs = performance.now();
       this.#greet(socket);
     }
+    return true;
   }
 
   #greet(socket: Fd): void {
@@ -150,9 +176,9 @@ export class Server {
       limits: CONNECTION_LIMITS,
       inFlight: share.inFlight,
       context: client,
-      admit: () => {
-        client.called = true;
-        const refusal = this.#broker.admit(client.subject);
+      admit: (method) => {
+        client.noteCall();
+        const refusal = this.#broker.admit(client.subject, method === MAPPED);
         return refusal === null ? null : errorReply(refusal);
       },
       onClose: ({ kind, detail }) => {
@@ -219,6 +245,12 @@ function errorReply(error: BrokerError): ErrorReply {
     name: `${BROKER_INTERFACE.name}.${error.error}`,
     parameters: { code, message, errno, cause, remedy, ...details },
   };
+}
+
+/** Waits until it is so, or for so long. */
+async function within(ms: number, done: () => boolean): Promise<void> {
+  const end = performance.now() + ms;
+  while (!done() && performance.now() < end) await sleep(LOOK_MS);
 }
 
 /** Refused connections that are kept for a moment, so that the caller can send its call and read the answer. */

@@ -236,6 +236,10 @@ function cgroupPath(fd: Fd): string | null {
   // The fd's own file system, which may be anybody's, is asked last.
   const known = lstatSync(directory, { bigint: true, throwIfNoEntry: false });
   if (known?.isDirectory() !== true) return null;
-  const { dev, ino } = fstatSync(fd, { bigint: true });
-  return dev === known.dev && ino === known.ino ? directory.slice(mount.length) || '/' : null;
+  try {
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    return dev === known.dev && ino === known.ino ? directory.slice(mount.length) || '/' : null;
+  } catch {
+    return null; // the kernel gives no cgroup's directory away, and lets nobody look into another user's FUSE
+  }
 }

@@ -37,9 +37,12 @@ export class Grant {
     this.events = events;
   }
 
-  /** The rings are mapped: the broker lets go of the mappings that it made in advance. */
+  /**
+   * The rings are mapped: the broker lets go of the mappings that it made in advance. A broker or a grant that is gone has let go
+   * of them already, and is no error: what was handed over goes on.
+   */
   async mapped(): Promise<void> {
-    await this.#host.mapped(this.id);
+    await unlessGone(this.#host.mapped(this.id));
   }
 
   /** Closes every event at once, before anything is awaited. Idempotent. */
@@ -56,16 +59,20 @@ export class Grant {
   async #close(): Promise<void> {
     this.closeEvents();
     this.#host.forget(this);
-    try {
-      await this.#host.revoke(this.id);
-    } catch (error) {
-      const gone = error instanceof BrokerError && (error.error === 'NoSuchGrant' || error.error === 'Unavailable');
-      if (!gone) throw error;
-    }
+    await unlessGone(this.#host.revoke(this.id));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+}
+
+async function unlessGone(told: Promise<unknown>): Promise<void> {
+  try {
+    await told;
+  } catch (error) {
+    const gone = error instanceof BrokerError && (error.error === 'NoSuchGrant' || error.error === 'Unavailable');
+    if (!gone) throw error;
   }
 }
 

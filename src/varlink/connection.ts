@@ -110,6 +110,11 @@ export class Connection {
     return this.#closed;
   }
 
+  /** Whether something that was sent here waits for the peer to read. */
+  get sending(): boolean {
+    return !this.#closed && !this.#queue.empty;
+  }
+
   /**
    * Sends one message. Consumes `fds` in every case: they are closed once sent, or when they can not be.
    * @returns false when the connection is closed, by this call (the peer is gone or lets too much wait) or before

@@ -54,9 +54,11 @@ export interface ServeOptions<Context> {
   readonly inFlight?: FdsInFlight;
   readonly context: Context;
   readonly onClose?: (reason: CloseReason) => void;
-  /** Called before each call is looked at; an error reply refuses it (for rate limits). */
-  readonly admit?: () => ErrorReply | null;
+  /** Called before each call is looked at, with what it calls its method; an error reply refuses it (for rate limits). */
+  readonly admit?: Admit;
 }
+
+type Admit = (method: unknown) => ErrorReply | null;
 
 interface Implementation<Context> {
   readonly definition: Interface;
@@ -100,7 +102,7 @@ export class Service<Context = unknown> {
     return connection;
   }
 
-  #onMessage(connection: Connection, { value, fds }: Message, context: Context, admit?: () => ErrorReply | null): void {
+  #onMessage(connection: Connection, { value, fds }: Message, context: Context, admit?: Admit): void {
     connection.pause();
     const bag = new FdBag(fds);
     void this.#answer(connection, value, bag, context, admit).finally(() => {
@@ -114,12 +116,12 @@ export class Service<Context = unknown> {
     value: Record<string, unknown>,
     fds: FdBag,
     context: Context,
-    admit?: () => ErrorReply | null,
+    admit?: Admit,
   ): Promise<void> {
     const more = value['more'] === true;
     const oneway = value['oneway'] === true;
     const check = this.#options.checkReplies === true;
-    const found = admit?.() ?? this.#find(value);
+    const found = admit?.(value['method']) ?? this.#find(value);
     if ('name' in found) {
       // Not checked: a refusal may be an error of any interface.
       const refusal = { more, oneway, check: false, method: null, definition: SERVICE_INTERFACE };

@@ -18,6 +18,7 @@ import test from 'ava';
 import { ALICE, runAs, startAs, type World } from './as_user.js';
 import {
   childrenOf,
+  commandLine,
   noPrivilege,
   openFds,
   requestDecided,
@@ -122,6 +123,52 @@ privileged('SIGTERM ends in order: the exit code is 0 and nothing stays', async 
   const { code } = await daemon.stop();
   t.is(code, 0, daemon.log());
   for (const pid of Object.values(parts)) t.false(existsSync(`/proc/${pid}`));
+});
+
+for (const [sent, becomes] of [
+  ['SIGTERM', 'ending'],
+  ['SIGHUP', 'policy reloaded'],
+] as const)
+  privileged(`${sent} during the start is heeded after it`, async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'perfbroker-start-'));
+    t.teardown(() => rmSync(directory, { recursive: true }));
+    chmodSync(directory, 0o755);
+    const policy = join(directory, 'policy.toml');
+    writeFileSync(policy, OPEN_POLICY);
+    const child = spawn(PERFBROKERD, ['--policy', policy, '--socket', join(directory, 'broker.sock')], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const exit = new Promise<unknown>((resolve) => child.once('close', (code, signal) => resolve(signal ?? code)));
+    t.teardown(() => child.kill('SIGTERM'));
+    let log = '';
+    child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    while (!childrenOf(child.pid!).some((pid) => commandLine(pid).includes('broker/main.js'))) await sleep(1);
+    t.false(log.includes('serving'));
+    child.kill(sent);
+    while (!log.includes(becomes) && child.exitCode === null && child.signalCode === null) await sleep(10);
+    t.regex(log, new RegExp(becomes));
+    child.kill('SIGTERM');
+    t.is(await exit, 0, log);
+  });
+
+privileged('several signals do not put off the end of a broker that hangs', async (t) => {
+  const daemon = await startDaemon();
+  t.teardown(() => daemon.stop());
+  const { monitor, broker } = daemon.parts;
+  process.kill(broker, 'SIGSTOP');
+  process.kill(monitor, 'SIGTERM');
+  const state = { ended: false };
+  const ended = daemon.exit.then(({ code }) => {
+    state.ended = true;
+    return code;
+  });
+  for (let times = 0; times < 10 && !state.ended; times++) {
+    await sleep(1500);
+    if (!state.ended) process.kill(monitor, 'SIGHUP');
+  }
+  t.true(state.ended, 'before the last of them');
+  t.is(await ended, 6);
+  t.regex(daemon.log(), /not everything has ended within 5 s; killing it/);
 });
 
 privileged('SIGTERM, once or several times, lets a request that runs finish, and takes no new one', async (t) => {

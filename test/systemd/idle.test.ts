@@ -1,9 +1,11 @@
 /** A broker that its socket started ends when there is nothing to do, and nobody notices. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { ALICE, runAs, startAs } from '../e2e/as_user.js';
-import { noPrivilege, OPEN_POLICY, startDaemon } from '../e2e/daemon.js';
+import { noPrivilege, OPEN_POLICY, skip, startDaemon } from '../e2e/daemon.js';
 import { startActivated } from './activated.js';
 
 const reason = noPrivilege();
@@ -64,6 +66,47 @@ privileged('a grant and an open connection keep it, and so does a ring that outl
   await activated.ended(1);
   t.is(activated.events[2], 'ended 0');
 });
+
+privileged(
+  'a close that hangs keeps it: with its thread the process could not end, and no other would be started',
+  async (t) => {
+    const python = '/usr/bin/python3';
+    if (!existsSync(python)) return skip(t, `${python} is missing`);
+    const activated = await startActivated(IDLE);
+    t.teardown(() => activated.end());
+    // A TCP socket that lingers over unsent data, in the queue of a socket that is sent along with a call.
+    const script = `
+import socket, struct, sys, time
+listener = socket.socket(); listener.bind(('127.0.0.1', 0)); listener.listen(1)
+sender = socket.create_connection(listener.getsockname()); receiver, _ = listener.accept()
+sender.setblocking(False)
+try:
+    while True: sender.send(bytes(65536))
+except BlockingIOError: pass
+sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 60))
+inner, outer = socket.socketpair()
+socket.send_fds(inner, [b'x'], [sender.fileno()]); sender.close(); inner.close()
+connection = socket.socket(socket.AF_UNIX); connection.connect(sys.argv[1])
+socket.send_fds(connection, [b'{"method":"org.varlink.service.GetInfo"}\\0'], [outer.fileno()]); outer.close()
+connection.recv(65536); connection.close()
+print('sent', flush=True)
+sys.stdin.read()
+`;
+    const attacker = spawn(python, ['-c', script, activated.socket], {
+      uid: ALICE,
+      gid: ALICE,
+      cwd: '/',
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    t.teardown(() => attacker.kill('SIGKILL'));
+    t.regex(String((await once(attacker.stdout, 'data'))[0]), /sent/);
+    await sleep(3000);
+    t.deepEqual(activated.events.length, 2, activated.events.join());
+    attacker.kill('SIGKILL'); // the other end has gone: nothing is left to linger for
+    await activated.ended(1);
+    t.is(activated.events[2], 'ended 0');
+  },
+);
 
 privileged('a reload changes when it ends, and a daemon that bound its socket itself never does', async (t) => {
   const activated = await startActivated(OPEN_POLICY);

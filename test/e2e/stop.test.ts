@@ -1,0 +1,164 @@
+/** What clients get of a broker that is told to end: what they were answered is theirs, whole and at work. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import type * as ClientChannel from '#dist/client/channel.js';
+import { ALICE, readableTree, startAs } from './as_user.js';
+import { noPrivilege, OPEN_POLICY, openFds, requestDecided, startDaemon, type Daemon } from './daemon.js';
+import { startBusy } from './target.js';
+
+const reason = noPrivilege();
+if (reason !== null) console.log(`skipped: ${reason}`);
+const privileged = reason === null ? test : test.skip;
+
+/** Told to end while a decided request lies before its opener, which then goes on. */
+async function endBehind(daemon: Daemon, request: () => unknown): Promise<void> {
+  const { opener, monitor, broker } = daemon.parts;
+  const before = openFds(broker);
+  process.kill(opener, 'SIGSTOP');
+  request();
+  await requestDecided(broker, before);
+  process.kill(monitor, 'SIGTERM');
+  while (!daemon.log().includes('ending')) await sleep(5);
+  process.kill(opener, 'SIGCONT');
+}
+
+privileged('an Open that is answered then comes whole, though its fds do not fit the socket at once', async (t) => {
+  const daemon = await startDaemon({ policy: OPEN_POLICY.replace('fds = 1024', 'fds = 4096') });
+  t.teardown(() => daemon.stop());
+  let result: Promise<number> | undefined;
+  await endBehind(daemon, () => {
+    result = startAs({ uid: ALICE, socket: daemon.socket, ulimit: '-n 8192' }, async ({ client, syntax }) => {
+      const connection = await client.connect();
+      const targets = Array.from({ length: 250 }, () => ({ pid: process.pid, threads: 'leader' as const }));
+      const events = syntax.parseEvents(
+        'task-clock:u,cpu-clock:u,page-faults:u,task-clock:u,cpu-clock:u,page-faults:u',
+      );
+      return (await connection.open({ targets, events })).events.length;
+    }).result;
+  });
+  t.is(await result, 1500);
+  t.is((await daemon.exit).code, 0, daemon.log());
+});
+
+privileged('rings of an Open that is answered then can be mapped without memlock, and said to be', async (t) => {
+  const daemon = await startDaemon();
+  t.teardown(() => daemon.stop());
+  const busy = await startBusy(ALICE);
+  t.teardown(() => busy.end());
+  let result: Promise<string> | undefined;
+  await endBehind(daemon, () => {
+    result = startAs(
+      { uid: ALICE, socket: daemon.socket, ulimit: '-l 0' },
+      async ({ client, syntax }, pid) => {
+        const connection = await client.connect();
+        const ringBytes = 4 << 20;
+        const targets = [{ pid, threads: 'leader' as const }];
+        const grant = await connection.open({ targets, events: syntax.parseEvents('task-clock:u'), ringBytes });
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        new client.RingReader(grant.events[0]!.fd, ringBytes / 4096);
+        await grant.mapped();
+        return 'mapped';
+      },
+      busy.pid,
+    ).result;
+  });
+  t.is(await result, 'mapped');
+  t.is((await daemon.exit).code, 0, daemon.log());
+});
+
+privileged('a program that has just begun makes several calls', async (t) => {
+  const daemon = await startDaemon();
+  t.teardown(() => daemon.stop());
+  const flag = `${daemon.socket}.ending`;
+  const { result } = startAs(
+    { uid: ALICE, socket: daemon.socket },
+    async ({ client, syntax }, ending) => {
+      const { existsSync: exists } = await import('node:fs');
+      const connection = await client.connect();
+      while (!exists(ending)) await new Promise((resolve) => setTimeout(resolve, 5));
+      await connection.describe();
+      const targets = [{ pid: process.pid, threads: 'leader' as const }];
+      const request = { targets, events: syntax.parseEvents('task-clock:u') };
+      const { verdict } = await connection.explain(request);
+      return `${verdict} ${(await connection.open(request)).events.length}`;
+    },
+    flag,
+  );
+  const started = daemon.parts.broker;
+  const before = openFds(started);
+  while (openFds(started) === before) await sleep(1);
+  process.kill(daemon.parts.monitor, 'SIGTERM');
+  while (!daemon.log().includes('ending')) await sleep(1);
+  writeFileSync(flag, '');
+  t.is(await result, 'allow 1');
+  t.is((await daemon.exit).code, 0, daemon.log());
+  t.true(existsSync(flag));
+});
+
+privileged('no ticket is given that would end with this broker', async (t) => {
+  const FRONT_END = 60913;
+  const daemon = await startDaemon();
+  t.teardown(() => daemon.stop());
+  const busy = await startBusy(ALICE);
+  t.teardown(() => busy.end());
+  const flag = `${daemon.socket}.ending`;
+  const before = openFds(daemon.parts.broker);
+  const { result } = startAs(
+    { uid: FRONT_END, socket: daemon.socket },
+    async ({ native }, tree, pid, uid, ending) => {
+      const { existsSync: exists } = await import('node:fs');
+      const { Channel } = (await import(`${tree}/dist/client/channel.js`)) as typeof ClientChannel;
+      const channel = new Channel(native.connectUnix(process.env['PERFBROKER_SOCKET']!));
+      while (!exists(ending)) await new Promise((resolve) => setTimeout(resolve, 5));
+      const event = { source: { kind: 'software', name: 'task-clock' }, exclude: ['kernel', 'hv'] };
+      const sender = { uid, pidfd: 0, busName: ':1.5' };
+      const parameters = { targets: [{ kind: 'process', pid }], events: [event], sender };
+      try {
+        await channel.call('PrepareOpen', parameters, { fds: [native.pidfdOpen(pid)], timeoutMs: 5000 });
+        return 'a ticket';
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    },
+    readableTree(),
+    busy.pid,
+    ALICE,
+    flag,
+  );
+  while (openFds(daemon.parts.broker) === before) await sleep(1);
+  process.kill(daemon.parts.monitor, 'SIGTERM');
+  while (!daemon.log().includes('ending')) await sleep(1);
+  writeFileSync(flag, '');
+  t.is(await result, 'shutting-down');
+});
+
+privileged('where nobody else has the listener, whoever waits in its backlog is heard', async (t) => {
+  const daemon = await startDaemon();
+  t.teardown(() => daemon.stop());
+  const { broker, monitor } = daemon.parts;
+  process.kill(broker, 'SIGSTOP');
+  const answers = Array.from(
+    { length: 60 },
+    () =>
+      new Promise<string>((resolve) => {
+        const socket = createConnection(daemon.socket, () =>
+          socket.write('{"method":"org.perfbroker.Broker.Describe"}\0'),
+        );
+        socket.once('data', (data) => {
+          socket.end();
+          resolve(/"version"|RateLimited/.exec(data.toString())?.[0] ?? data.toString());
+        });
+        socket.once('error', (error) => resolve(error.message));
+        socket.once('close', () => resolve('closed'));
+      }),
+  );
+  await sleep(200); // they are in the backlog
+  process.kill(monitor, 'SIGTERM');
+  await sleep(50);
+  process.kill(broker, 'SIGCONT');
+  // Root has 60 calls at once, or is told that they are too many.
+  for (const answer of await Promise.all(answers)) t.regex(answer, /"version"|RateLimited/);
+  t.is((await daemon.exit).code, 0, daemon.log());
+});
