@@ -5,6 +5,8 @@ import { MAX_CONNECTIONS } from './server.js';
 /** Sockets and peers' pidfds, and what node itself has open. */
 const FDS_PER_CONNECTION = 2;
 const OWN_FDS = 64;
+/** A duplicate, and the target's pidfd, which may be one for each. */
+const FDS_PER_EVENT = 2;
 
 /** Hard limit of open files, Infinity when there is none or it can not be read. Node raises its soft one to it. */
 export function readFdLimit(path = '/proc/self/limits'): number {
@@ -14,14 +16,14 @@ export function readFdLimit(path = '/proc/self/limits'): number {
 
 /**
  * Whether one user alone, within what the policy gives to one, could use up the broker's fds: it keeps a duplicate of
- * every event. Null when not.
+ * every event, and its target. Null when not.
  */
 export function fdLimitWarning(policy: Policy, limit: number): string | null {
   const ofOneUser = policy.rules.reduce(
     (most, { verdict, limits }) => (verdict === 'deny' ? most : Math.max(most, limits.fds)),
     0,
   );
-  const needed = OWN_FDS + MAX_CONNECTIONS * FDS_PER_CONNECTION + ofOneUser;
+  const needed = OWN_FDS + MAX_CONNECTIONS * FDS_PER_CONNECTION + FDS_PER_EVENT * ofOneUser;
   return limit >= needed
     ? null
     : `the limit of open files is ${limit}, and the policy's limits need ${needed}: requests may fail with EMFILE. ` +

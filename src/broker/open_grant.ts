@@ -1,7 +1,8 @@
 /** Carries out an Open that was approved: reserve, have it opened, record, hand over. */
 import { BrokerError } from '../model/errors.js';
 import { brokerError } from '../model/error_table.js';
-import { native, type Fd } from '../native.js';
+import { kernelRefused } from '../model/kernel_refused.js';
+import { native, type Fd, type NativeError } from '../native.js';
 import { actionId } from '../policy/authorization.js';
 import type { QuotaExceeded, Reservation } from '../policy/quota.js';
 import type { DowngradedProcess } from '../varlink/broker_types.js';
@@ -49,9 +50,15 @@ class Pending {
     };
   }
 
-  /** The broker's own duplicates: with them a revoke can stop the events. */
+  /** The broker's own duplicates: with them a revoke can stop the events. @throws KernelRefused when there is no room for them */
   duplicate(): void {
-    for (const slot of this.slots) this.copies.push(native.duplicate(slot.fd));
+    try {
+      for (const slot of this.slots) this.copies.push(native.duplicate(slot.fd));
+    } catch (error) {
+      const { code, errno } = error as NativeError;
+      if (code !== 'EMFILE') throw error;
+      throw kernelRefused(errno, { what: 'the events', call: 'fcntl' });
+    }
   }
 
   discard(): void {

@@ -1,4 +1,5 @@
 /** The broker's end of the opener's socketpair. */
+import { kernelRefused } from '../model/kernel_refused.js';
 import type { Fd } from '../native.js';
 import {
   decodeReply,
@@ -8,7 +9,7 @@ import {
   type OpenerReply,
   type OpenerRequest,
 } from './opener_protocol.js';
-import { PartClient } from './part_client.js';
+import { NoRoomForFds, PartClient } from './part_client.js';
 
 /** An answered request; `fds` belong to the caller. */
 export interface Opened {
@@ -16,6 +17,7 @@ export interface Opened {
   readonly fds: readonly Fd[];
 }
 
+const EMFILE = 24;
 /** Whose turn the watchdog takes: no user's. */
 const NOBODY = -1;
 
@@ -43,13 +45,21 @@ export class OpenerClient {
    * @param uid whose turn it takes
    * @param connection the client's socket, which the opener asks who the client is
    * @param target pidfd or cgroup directory; null for system targets. Both stay the caller's.
+   * @throws KernelRefused EMFILE when this process has no room for the fds
    */
   async open(uid: number, request: Omit<OpenerRequest, 'serial'>, connection: Fd, target: Fd | null): Promise<Opened> {
     const serial = this.#part.serial();
     const bytes = encodeOpen({ ...request, serial });
     const given = target === null ? [connection] : [connection, target];
-    const { first, fds } = await this.#part.request(uid, serial, bytes, given);
-    return { reply: first, fds };
+    try {
+      const { first, fds } = await this.#part.request(uid, serial, bytes, given);
+      return { reply: first, fds };
+    } catch (error) {
+      if (!(error instanceof NoRoomForFds)) throw error;
+      // The opener knows of no failure, and keeps the rings that it mapped.
+      void this.release(uid, serial).catch(() => undefined);
+      throw kernelRefused(EMFILE, { what: 'the events', call: 'recvmsg' });
+    }
   }
 
   /** Lets go of the rings that an earlier request mapped in advance. */

@@ -2,7 +2,7 @@
  * The broker's end of the socketpair to a native part. Requests of different users take turns; one is under way at a time, as
  * the part serves one at a time.
  */
-import { native, READABLE, WRITABLE, type Fd, type Poller } from '../native.js';
+import { native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../native.js';
 import { brokerError, type ErrorCode } from '../model/error_table.js';
 
 /** What is particular to one kind of part. */
@@ -34,6 +34,11 @@ interface Job<Message> {
   readonly reject: (error: Error) => void;
 }
 
+/** The answer came, and its fds found no room in this process: the kernel has closed what did not fit, and this side the rest. */
+export class NoRoomForFds extends Error {
+  override readonly name = 'NoRoomForFds';
+}
+
 /** Requests one user may have waiting; with one call at a time per connection this is a second fence, not the first. */
 const MAX_WAITING_PER_USER = 256;
 /** Parts work in milliseconds. One that has not answered by then never will. */
@@ -47,6 +52,8 @@ export class PartClient<Message> {
   readonly #waiting = new Map<number, Job<Message>[]>();
   #current: { job: Job<Message>; sent: boolean; deadline: NodeJS.Timeout } | null = null;
   #nextSerial = 1;
+  /** Of the request whose answer did not fit; what of it still comes is dropped. 0: none. */
+  #lost = 0;
   #dead = false;
   #interest = READABLE;
   #onReady: (() => void) | null = null;
@@ -167,7 +174,8 @@ export class PartClient<Message> {
     try {
       received = native.receiveMessage(this.#socket, buffer);
     } catch (error) {
-      this.#die(`recvmsg: ${(error as Error).message}`);
+      if ((error as NativeError).code === 'EMSGSIZE') this.#lose();
+      else this.#die(`recvmsg: ${(error as Error).message}`);
       return;
     }
     if (received === null) return;
@@ -191,6 +199,7 @@ export class PartClient<Message> {
     const current = this.#current;
     if (current?.job.serial !== message.serial) {
       for (const fd of fds) native.close(fd);
+      if (message.serial === this.#lost) return;
       this.#die(`an answer to request ${message.serial}, which nobody asked`);
       return;
     }
@@ -205,9 +214,23 @@ export class PartClient<Message> {
     this.#next();
   }
 
+  /** It is known whose answer it was: one request is under way at a time. */
+  #lose(): void {
+    const current = this.#current;
+    if (current === null) return this.#die('fds that nobody asked for');
+    const { serial, answer, reject } = current.job;
+    for (const fd of answer.fds) native.close(fd);
+    clearTimeout(current.deadline);
+    this.#current = null;
+    this.#lost = serial;
+    reject(new NoRoomForFds('the fds of the answer did not fit'));
+    this.#next();
+  }
+
   #die(reason: string): void {
     if (this.#dead) return;
     this.close();
-    this.#onDeath(reason);
+    // After those who wait have been told: whoever is told ends this process.
+    setImmediate(() => this.#onDeath(reason));
   }
 }

@@ -57,8 +57,8 @@ export const KERNEL_ERRORS = {
       'Use fewer breakpoints, or split the group. For rings: ask for smaller ones, and say Mapped as soon as rings are mapped, which gives their room back.',
   },
   EMFILE: {
-    cause: "nofile: the opener's limit of open fds is reached.",
-    remedy: 'Open fewer events at once; the administrator can raise LimitNOFILE of the unit.',
+    cause: "nofile: the opener's or the broker's limit of open files is reached.",
+    remedy: 'Open fewer events at once, or end grants; the administrator can raise LimitNOFILE of the unit.',
   },
   ENFILE: { cause: 'nofile: the system-wide limit of open files is reached.', remedy: 'Raise fs.file-max.' },
   ENOMEM: {
@@ -116,7 +116,7 @@ export function errnoCode(errno: number): KernelErrorCode {
 export interface RefusalContext {
   /** What was tried: the event's name, or `ring of 4 MiB`. */
   readonly what: string;
-  readonly call?: 'perf_event_open' | 'mmap' | 'sendmsg' | 'ioctl';
+  readonly call?: 'perf_event_open' | 'mmap' | 'sendmsg' | 'recvmsg' | 'fcntl' | 'ioctl';
   readonly source?: EventSource['kind'];
   /** kernel.perf_event_paranoid. */
   readonly paranoid?: number;

@@ -1,4 +1,5 @@
 /** Requests to a native part, which answers one at a time. */
+import { spawnSync } from 'node:child_process';
 import test from 'ava';
 import { PartClient } from '#dist/broker/part_client.js';
 import { native, type Fd } from '#dist/native.js';
@@ -76,4 +77,40 @@ test('when the part is gone everything is refused', async (t) => {
   await t.throwsAsync(waiting, { message: /ended/ });
   await t.throwsAsync(part.client.giveBack(1, 2, message(2)), { message: /ended/ });
   await t.throwsAsync(part.client.request(1, 3, message(3), []), { message: /ended/ });
+});
+
+test('an answer whose fds find no room fails that request alone, and what of it still comes is dropped', (t) => {
+  // In a process of its own, as it is the whole process that has no room.
+  const script = `
+    import { openSync } from 'node:fs';
+    import { PartClient, NoRoomForFds } from '#dist/broker/part_client.js';
+    import { native } from '#dist/native.js';
+    const [ours, theirs] = native.socketPair('seqpacket');
+    const decode = (bytes) => ({ serial: Buffer.from(bytes).readUInt32LE(), fdCount: bytes[4] });
+    let dead = null;
+    const client = new PartClient(ours, { messageBytes: 5, decode, isLast: () => true, gone: 'opener-gone', busy: 'opener-busy' }, (why) => (dead = why));
+    const message = (serial, fds) => { const bytes = Buffer.alloc(5); bytes.writeUInt32LE(serial); bytes[4] = fds; return bytes; };
+    const first = client.request(1, 7, message(7, 0), []);
+    const second = client.request(1, 8, message(8, 0), []);
+    const filler = [];
+    const given = [openSync('/dev/null'), openSync('/dev/null')];
+    try { for (;;) filler.push(native.duplicate(0)); } catch {}
+    native.close(filler.pop()); // room for one of two
+    const open = filler.length;
+    native.sendMessage(theirs, message(7, 2), given);
+    const failure = await first.catch((error) => error);
+    native.sendMessage(theirs, message(7, 0), []);
+    native.sendMessage(theirs, message(8, 0), []);
+    await second;
+    // What came of the two has been closed.
+    filler.push(native.duplicate(0));
+    console.log(failure instanceof NoRoomForFds, dead, filler.length - open);
+    process.exit(0);
+  `;
+  const run = spawnSync(
+    'sh',
+    ['-c', 'ulimit -n 64 && exec "$0" --input-type=module -e "$1"', process.execPath, script],
+    { encoding: 'utf8' },
+  );
+  t.is(run.stdout, 'true null 1\n', run.stderr);
 });
