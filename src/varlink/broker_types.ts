@@ -370,7 +370,7 @@ export interface ListGrantsReply {
 /**
  * Call with `more`: first the grants there are (change "present"), then every one that begins ("added") or ends ("removed",
  * with the reason: connection, lease, target, revoked, shutdown) until the caller hangs up. An empty list is a
- * first reply without `grant`. all: as in ListGrants; the front end may, too.
+ * first reply without `grant`. all: everyone's, for administrators and the front end; polkit is not asked.
  */
 export interface WatchGrantsParameters {
   readonly all?: boolean;
