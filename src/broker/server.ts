@@ -116,7 +116,7 @@ export class Server {
    */
   async stop(): Promise<void> {
     this.#broker.draining = true;
-    while (!SOCKET_ACTIVATED && this.#acceptSome()); // nobody else would take them
+    if (!SOCKET_ACTIVATED) this.#emptyBacklog();
     this.stopAccepting();
     const begin = performance.now();
     const isNew = ({ ageMs, quietMs }: ClientConnection): boolean =>
@@ -132,6 +132,11 @@ export class Server {
     grants.endAll('shutdown');
     await within(HANDOVER_MS, () => !this.#sending);
     for (const connection of [...this.#connections.values()]) connection.close();
+  }
+
+  /** For a listener of our own, whose backlog nobody else would take; not for ever, as others may go on connecting. */
+  #emptyBacklog(): void {
+    for (let count = 0; count < MAX_CONNECTIONS && this.#acceptSome(); count += ACCEPTS_PER_TURN);
   }
 
   get #sending(): boolean {
