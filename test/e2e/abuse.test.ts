@@ -6,6 +6,7 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import test from 'ava';
 import { ALICE, BOB, runAs, type World } from './as_user.js';
 import { noPrivilege, openFds, OPEN_POLICY, skip, startDaemon, type Daemon } from './daemon.js';
+import { LINGERING, PYTHON } from './lingering.js';
 
 const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
@@ -200,19 +201,7 @@ privileged(
 );
 
 privileged('an fd whose closing blocks for as long as its sender likes holds up nobody', async (t) => {
-  // A TCP socket with unsent data and a long linger: the last close(2) waits for whoever does not read at the other end.
-  const script = `
-import socket, struct, sys, time
-listener = socket.socket(); listener.bind(('127.0.0.1', 0)); listener.listen(9)
-call = b'{"method":"org.varlink.service.GetInfo"}\\0'
-def lingering():
-    sender = socket.create_connection(listener.getsockname()); receiver, _ = listener.accept()
-    sender.setblocking(False)
-    try:
-        while True: sender.send(bytes(65536))
-    except BlockingIOError: pass
-    sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 60))
-    return sender, receiver
+  const script = `${LINGERING}
 kept = []
 # With a call that takes no fds; with a message that is never finished; and left unread behind one that is no JSON.
 for messages in ([call], [b'{'], [b'no json\\0'] * 20):
@@ -229,9 +218,8 @@ for messages in ([call], [b'{'], [b'no json\\0'] * 20):
 print('sent', flush=True)
 time.sleep(60)
 `;
-  const python = '/usr/bin/python3';
-  if (!existsSync(python)) return skip(t, `${python} is missing`);
-  const attacker = spawn(python, ['-c', script, daemon.socket], {
+  if (!existsSync(PYTHON)) return skip(t, `${PYTHON} is missing`);
+  const attacker = spawn(PYTHON, ['-c', script, daemon.socket], {
     uid: ALICE,
     gid: ALICE,
     cwd: '/',

@@ -6,6 +6,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { ALICE, runAs, startAs } from '../e2e/as_user.js';
 import { noPrivilege, OPEN_POLICY, skip, startDaemon } from '../e2e/daemon.js';
+import { LINGERING, PYTHON } from '../e2e/lingering.js';
 import { startActivated } from './activated.js';
 
 const reason = noPrivilege();
@@ -70,20 +71,12 @@ privileged('a grant and an open connection keep it, and so does a ring that outl
 privileged(
   'a close that hangs keeps it: with its thread the process could not end, and no other would be started',
   async (t) => {
-    const python = '/usr/bin/python3';
-    if (!existsSync(python)) return skip(t, `${python} is missing`);
+    if (!existsSync(PYTHON)) return skip(t, `${PYTHON} is missing`);
     const activated = await startActivated(IDLE);
     t.teardown(() => activated.end());
-    // A TCP socket that lingers over unsent data, in the queue of a socket that is sent along with a call.
-    const script = `
-import socket, struct, sys, time
-listener = socket.socket(); listener.bind(('127.0.0.1', 0)); listener.listen(1)
-sender = socket.create_connection(listener.getsockname()); receiver, _ = listener.accept()
-sender.setblocking(False)
-try:
-    while True: sender.send(bytes(65536))
-except BlockingIOError: pass
-sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 60))
+    // In the queue of a socket that is sent along with a call.
+    const script = `${LINGERING}
+sender, receiver = lingering()
 inner, outer = socket.socketpair()
 socket.send_fds(inner, [b'x'], [sender.fileno()]); sender.close(); inner.close()
 connection = socket.socket(socket.AF_UNIX); connection.connect(sys.argv[1])
@@ -92,7 +85,7 @@ connection.recv(65536); connection.close()
 print('sent', flush=True)
 sys.stdin.read()
 `;
-    const attacker = spawn(python, ['-c', script, activated.socket], {
+    const attacker = spawn(PYTHON, ['-c', script, activated.socket], {
       uid: ALICE,
       gid: ALICE,
       cwd: '/',
