@@ -1,12 +1,10 @@
 /** A broker that its socket started ends when there is nothing to do, and nobody notices. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { ALICE, runAs, startAs } from '../e2e/as_user.js';
 import { noPrivilege, OPEN_POLICY, skip, startDaemon } from '../e2e/daemon.js';
-import { LINGERING, PYTHON } from '../e2e/lingering.js';
+import { PYTHON, startLingering } from '../e2e/lingering.js';
 import { startActivated } from './activated.js';
 
 const reason = noPrivilege();
@@ -75,7 +73,7 @@ privileged(
     const activated = await startActivated(IDLE);
     t.teardown(() => activated.end());
     // In the queue of a socket that is sent along with a call.
-    const script = `${LINGERING}
+    const script = `
 sender, receiver = lingering()
 inner, outer = socket.socketpair()
 socket.send_fds(inner, [b'x'], [sender.fileno()]); sender.close(); inner.close()
@@ -85,14 +83,8 @@ connection.recv(65536); connection.close()
 print('sent', flush=True)
 sys.stdin.read()
 `;
-    const attacker = spawn(PYTHON, ['-c', script, activated.socket], {
-      uid: ALICE,
-      gid: ALICE,
-      cwd: '/',
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    const attacker = await startLingering(script, activated.socket);
     t.teardown(() => attacker.kill('SIGKILL'));
-    t.regex(String((await once(attacker.stdout, 'data'))[0]), /sent/);
     await sleep(3000);
     t.deepEqual(activated.events.length, 2, activated.events.join());
     attacker.kill('SIGKILL'); // the other end has gone: nothing is left to linger for
