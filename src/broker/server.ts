@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerError } from '../model/errors.js';
 import { brokerError } from '../model/error_table.js';
-import { native, READABLE, type Fd, type Poller } from '../native.js';
+import { native, type Fd } from '../native.js';
+import { Acceptor } from '../varlink/acceptor.js';
 import { BROKER_INTERFACE } from '../varlink/broker_interface.js';
 import type { Connection, ConnectionLimits } from '../varlink/connection.js';
 import { FdsInFlight } from '../varlink/fds_in_flight.js';
@@ -34,9 +35,6 @@ const MAX_FRONT_END_CONNECTIONS = 256;
 const MAX_FOREIGN_CONNECTIONS = 256;
 /** Fds that one user's connections may have been sent and not have read; the kernel counts all users' against us. */
 const MAX_FDS_IN_FLIGHT = 1024;
-/** Connections taken from the backlog before others get their turn on the event loop. */
-const ACCEPTS_PER_TURN = 32;
-const RETRY_MS = 100;
 /** Between two looks at whether what the end waits for has come. */
 const LOOK_MS = 10;
 /** For who has just come: taken from the backlog, he can not be left to the next broker any more. */
@@ -63,19 +61,16 @@ function isOccupied({ open, inFlight }: UserShare): boolean {
 
 export class Server {
   readonly #broker: Broker;
-  readonly #listener: Fd;
-  readonly #poller: Poller;
+  readonly #acceptor: Acceptor;
   readonly #service: Service<ClientConnection>;
   readonly #connections = new Map<ClientConnection, Connection>();
   readonly #users = new Map<number, UserShare>();
   #lastActivityMs = performance.now();
   /** Connections of clients in other user namespaces. */
   #foreign = 0;
-  #accepting = true;
 
   constructor(broker: Broker, listener: Fd) {
     this.#broker = broker;
-    this.#listener = listener;
     this.#service = new Service<ClientConnection>({
       vendor: 'perfbroker',
       product: 'perfbroker',
@@ -84,8 +79,11 @@ export class Server {
       interfaces: [{ definition: BROKER_INTERFACE, handlers: brokerMethods(broker) }],
       internalError: (error, method) => this.#errorReply(error, method),
     });
-    this.#poller = native.createPoller(listener, () => void this.#acceptSome());
-    this.#poller.start(READABLE);
+    this.#acceptor = new Acceptor({
+      listener,
+      onSocket: (socket) => this.#greet(socket),
+      onError: ({ message }) => broker.parts.log.error(`accept: ${message}`),
+    });
   }
 
   /** When a connection last came or went; monotonic clock, milliseconds. */
@@ -105,9 +103,7 @@ export class Server {
 
   /** Accepts nothing more. Whoever is in the backlog of a listener that somebody else holds, too, stays there. */
   stopAccepting(): void {
-    this.#accepting = false;
-    this.#poller.close();
-    native.close(this.#listener); // whoever connects to one of our own is refused at once, not left waiting
+    this.#acceptor.close(); // whoever connects to one of our own is refused at once, not left waiting
   }
 
   /**
@@ -116,12 +112,13 @@ export class Server {
    */
   async stop(): Promise<void> {
     this.#broker.draining = true;
-    if (!SOCKET_ACTIVATED) this.#emptyBacklog();
+    // A backlog that nobody else would take; not for ever, as others may go on connecting.
+    if (!SOCKET_ACTIVATED) this.#acceptor.take(MAX_CONNECTIONS);
     this.stopAccepting();
-    const begin = performance.now();
-    const isNew = ({ ageMs, quietMs }: ClientConnection): boolean =>
-      ageMs - (performance.now() - begin) < NEWCOMER_MS && (quietMs === null || quietMs < QUIET_MS);
-    await within(NEWCOMER_MS, () => refused === 0 && ![...this.#connections.keys()].some(isNew));
+    const newcomers = [...this.#connections.keys()].filter(({ ageMs }) => ageMs < NEWCOMER_MS);
+    const heard = ({ closed, quietMs }: ClientConnection): boolean =>
+      closed || (quietMs !== null && quietMs >= QUIET_MS);
+    await within(NEWCOMER_MS, () => refused === 0 && newcomers.every(heard));
     this.#broker.stopping = true;
     this.#broker.parts.authorizer.close(); // a human may take minutes
     await this.#broker.idle();
@@ -134,38 +131,12 @@ export class Server {
     for (const connection of [...this.#connections.values()]) connection.close();
   }
 
-  /** For a listener of our own, whose backlog nobody else would take; not for ever, as others may go on connecting. */
-  #emptyBacklog(): void {
-    for (let count = 0; count < MAX_CONNECTIONS && this.#acceptSome(); count += ACCEPTS_PER_TURN);
-  }
-
   get #sending(): boolean {
     return [...this.#connections.values()].some(({ sending }) => sending);
   }
 
-  /** @returns whether there may be more */
-  #acceptSome(): boolean {
-    for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
-      let socket: Fd | null;
-      try {
-        socket = native.accept(this.#listener);
-      } catch (error) {
-        // Out of fds or memory: the backlog waits. Polling on would spin, so look again a little later.
-        this.#broker.parts.log.error(`accept: ${(error as Error).message}`);
-        this.#poller.stop();
-        setTimeout(() => {
-          if (this.#accepting) this.#poller.start(READABLE);
-        }, RETRY_MS);
-        return false;
-      }
-      if (socket === null) return false;
-      this.#lastActivityMs = performance.now();
-      this.#greet(socket);
-    }
-    return true;
-  }
-
   #greet(socket: Fd): void {
+    this.#lastActivityMs = performance.now();
     let client: ClientConnection;
     let share: UserShare;
     try {

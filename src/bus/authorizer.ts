@@ -1,5 +1,6 @@
 /** Serves org.perfbroker.Authorizer: the broker's questions go on to polkit, and its answers back. */
-import { native, READABLE, type Fd, type Poller } from '../native.js';
+import { native, type Fd } from '../native.js';
+import { Acceptor } from '../varlink/acceptor.js';
 import { AUTHORIZER_INTERFACE } from '../varlink/authorizer_interface.js';
 import type { CheckParameters } from '../varlink/authorizer_types.js';
 import type { CloseReason, Connection, ConnectionLimits } from '../varlink/connection.js';
@@ -42,8 +43,6 @@ const LIMITS: ConnectionLimits = {
 };
 /** The broker has at most as many questions; polkit gets 64. */
 const MAX_CONNECTIONS = 128;
-const ACCEPTS_PER_TURN = 32;
-const RETRY_MS = 100;
 /** For the question after connecting, and for hanging up after the answer. */
 const IDLE_MS = 10_000;
 const UNAVAILABLE = `${AUTHORIZER_INTERFACE.name}.Unavailable`;
@@ -70,9 +69,8 @@ export function serveAuthorizer(options: AuthorizerOptions): Authorizer {
 class AuthorizerServer implements Authorizer {
   readonly #options: AuthorizerOptions;
   readonly #service: Service<Peer>;
-  readonly #poller: Poller;
+  readonly #acceptor: Acceptor;
   readonly #connections = new Map<Peer, Connection>();
-  #listening = true;
 
   constructor(options: AuthorizerOptions) {
     this.#options = options;
@@ -86,8 +84,11 @@ class AuthorizerServer implements Authorizer {
       ],
       internalError: (error, method) => this.#failure(error, method),
     });
-    this.#poller = native.createPoller(options.listener, () => this.#acceptSome());
-    this.#poller.start(READABLE);
+    this.#acceptor = new Acceptor({
+      listener: options.listener,
+      onSocket: (socket) => this.#greet(socket),
+      onError: ({ message }) => options.log.error(`authorizer: accept: ${message}`),
+    });
   }
 
   get pending(): number {
@@ -95,34 +96,12 @@ class AuthorizerServer implements Authorizer {
   }
 
   stopListening(): void {
-    if (!this.#listening) return;
-    this.#listening = false;
-    this.#poller.close();
-    native.close(this.#options.listener);
+    this.#acceptor.close();
   }
 
   close(): void {
     this.stopListening();
     for (const connection of [...this.#connections.values()]) connection.close();
-  }
-
-  #acceptSome(): void {
-    for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
-      let socket: Fd | null;
-      try {
-        socket = native.accept(this.#options.listener);
-      } catch (error) {
-        // Out of fds or memory: the backlog waits. Polling on would spin, so look again a little later.
-        this.#options.log.error(`authorizer: accept: ${(error as Error).message}`);
-        this.#poller.stop();
-        setTimeout(() => {
-          if (this.#listening) this.#poller.start(READABLE);
-        }, RETRY_MS);
-        return;
-      }
-      if (socket === null) return;
-      this.#greet(socket);
-    }
   }
 
   #greet(socket: Fd): void {

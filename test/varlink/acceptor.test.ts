@@ -1,0 +1,48 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { native, type Fd } from '#dist/native.js';
+import { Acceptor } from '#dist/varlink/acceptor.js';
+
+test('connections are taken as they come, and those that wait on demand, until it is closed', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'perfbroker-acceptor-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'socket');
+  const taken: Fd[] = [];
+  const acceptor = new Acceptor({
+    listener: native.listenUnix(path, 100),
+    onSocket: (socket) => taken.push(socket),
+    onError: (error) => t.fail(error.message),
+  });
+  const clients = Array.from({ length: 70 }, () => native.connectUnix(path));
+  acceptor.take(50);
+  t.is(taken.length, 50);
+  while (taken.length < 70) await sleep(5);
+  acceptor.close();
+  acceptor.close();
+  t.throws(() => native.connectUnix(path), { message: /ECONNREFUSED/ });
+  for (const socket of [...clients, ...taken]) native.close(socket);
+});
+
+test('one that can take none tries again a little later, unless it was closed meanwhile', async (t) => {
+  // Accepting from a socket that does not listen fails, and what its peer sends wakes it.
+  const failing = (): { readonly acceptor: Acceptor; readonly peer: Fd; readonly errors: string[] } => {
+    const [listener, peer] = native.socketPair('stream');
+    const errors: string[] = [];
+    const onError = (error: Error): unknown => errors.push(error.message);
+    const acceptor = new Acceptor({ listener, onSocket: () => t.fail(), onError });
+    native.sendMessage(peer, Buffer.of(0), []);
+    return { acceptor, peer, errors };
+  };
+  const [lives, closed] = [failing(), failing()];
+  while (lives.errors.length === 0 || closed.errors.length === 0) await sleep(5);
+  closed.acceptor.close();
+  const before = closed.errors.length;
+  while (lives.errors.length < 3) await sleep(5);
+  t.is(closed.errors.length, before);
+  t.regex(lives.errors[0] ?? '', /EINVAL/);
+  lives.acceptor.close();
+  for (const { peer } of [lives, closed]) native.close(peer);
+});
