@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { ALICE, runAs, startAs, type World } from './as_user.js';
 import {
   childrenOf,
@@ -34,6 +34,14 @@ if (reason !== null) console.log(`skipped: ${reason}`);
 const privileged = reason === null ? test : test.skip;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A folder that every user may look into, for this test. */
+function readableFolder(t: ExecutionContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'perfbroker-lifecycle-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  chmodSync(directory, 0o755);
+  return directory;
+}
 
 /** Fields of the status of every thread. */
 function threads(pid: number): Map<string, string>[] {
@@ -102,9 +110,7 @@ for (const part of ['monitor', 'opener', 'broker'] as const) {
 
 privileged('a machine that can not be read is said in one sentence', (t) => {
   const script = 'mount -t tmpfs none /sys && exec "$0" --policy "$1" --socket "$2"';
-  const directory = mkdtempSync(join(tmpdir(), 'perfbroker-no-sys-'));
-  t.teardown(() => rmSync(directory, { recursive: true }));
-  chmodSync(directory, 0o755);
+  const directory = readableFolder(t);
   const policy = join(directory, 'policy.toml');
   writeFileSync(policy, OPEN_POLICY);
   const { status, stderr } = spawnSync(
@@ -130,9 +136,7 @@ for (const [sent, becomes] of [
   ['SIGHUP', 'policy reloaded'],
 ] as const)
   privileged(`${sent} during the start is heeded after it`, async (t) => {
-    const directory = mkdtempSync(join(tmpdir(), 'perfbroker-start-'));
-    t.teardown(() => rmSync(directory, { recursive: true }));
-    chmodSync(directory, 0o755);
+    const directory = readableFolder(t);
     const policy = join(directory, 'policy.toml');
     writeFileSync(policy, OPEN_POLICY);
     const child = spawn(PERFBROKERD, ['--policy', policy, '--socket', join(directory, 'broker.sock')], {
@@ -430,9 +434,7 @@ for (const [what, text, mode] of [
   ['is broken', 'nonsense = 1', 0o644],
 ] as const)
   privileged(`a policy that ${what} is said, and is exit code 7 every time`, (t) => {
-    const directory = mkdtempSync(join(tmpdir(), 'perfbroker-policy-'));
-    t.teardown(() => rmSync(directory, { recursive: true }));
-    chmodSync(directory, 0o755);
+    const directory = readableFolder(t);
     const policy = join(directory, 'policy.toml');
     if (text !== null) writeFileSync(policy, text);
     if (text !== null) chmodSync(policy, mode);

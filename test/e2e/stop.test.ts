@@ -24,6 +24,14 @@ async function endBehind(daemon: Daemon, request: () => unknown): Promise<void> 
   process.kill(opener, 'SIGCONT');
 }
 
+/** Told to end as soon as a client has connected that began after `before` was counted; then there is the file `flag`. */
+async function endOnceConnected(daemon: Daemon, before: number, flag: string): Promise<void> {
+  while (openFds(daemon.parts.broker) === before) await sleep(1);
+  process.kill(daemon.parts.monitor, 'SIGTERM');
+  while (!daemon.log().includes('ending')) await sleep(1);
+  writeFileSync(flag, '');
+}
+
 privileged('an Open that is answered then comes whole, though its fds do not fit the socket at once', async (t) => {
   const daemon = await startDaemon({ policy: OPEN_POLICY.replace('fds = 1024', 'fds = 4096') });
   t.teardown(() => daemon.stop());
@@ -72,6 +80,7 @@ privileged('a program that has just begun makes several calls', async (t) => {
   const daemon = await startDaemon();
   t.teardown(() => daemon.stop());
   const flag = `${daemon.socket}.ending`;
+  const before = openFds(daemon.parts.broker);
   const { result } = startAs(
     { uid: ALICE, socket: daemon.socket },
     async ({ client, syntax }, ending) => {
@@ -86,12 +95,7 @@ privileged('a program that has just begun makes several calls', async (t) => {
     },
     flag,
   );
-  const started = daemon.parts.broker;
-  const before = openFds(started);
-  while (openFds(started) === before) await sleep(1);
-  process.kill(daemon.parts.monitor, 'SIGTERM');
-  while (!daemon.log().includes('ending')) await sleep(1);
-  writeFileSync(flag, '');
+  await endOnceConnected(daemon, before, flag);
   t.is(await result, 'allow 1');
   t.is((await daemon.exit).code, 0, daemon.log());
   t.true(existsSync(flag));
@@ -127,10 +131,7 @@ privileged('no ticket is given that would end with this broker', async (t) => {
     ALICE,
     flag,
   );
-  while (openFds(daemon.parts.broker) === before) await sleep(1);
-  process.kill(daemon.parts.monitor, 'SIGTERM');
-  while (!daemon.log().includes('ending')) await sleep(1);
-  writeFileSync(flag, '');
+  await endOnceConnected(daemon, before, flag);
   t.is(await result, 'shutting-down');
 });
 

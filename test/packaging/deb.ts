@@ -49,8 +49,16 @@ export function temporaryDirectory(): string {
 
 /** Packs the built tree; the .deb's path. */
 export function buildDeb(...args: string[]): string {
+  return buildDebWith({}, ...args);
+}
+
+/** The same with more in the environment. */
+export function buildDebWith(env: Readonly<Record<string, string>>, ...args: string[]): string {
   const output = temporaryDirectory();
-  const run = spawnSync(join(ROOT, 'scripts/package'), ['--output', output, ...args], { encoding: 'utf8' });
+  const run = spawnSync(join(ROOT, 'scripts/package'), ['--output', output, ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  });
   if (run.status !== 0) throw new Error(`scripts/package: ${run.stdout}${run.stderr}`);
   return join(
     output,
