@@ -54,6 +54,13 @@ eventually() { # eventually COMMAND ARGUMENTS: within a minute
     sleep 0.2
   done
 }
+# Busy only while it is recorded, as the emulated cpus share one of the machine.
+start_workload() { # start_workload USER: its pid in $workload
+  $setpriv --reuid "$1" --regid "$1" --init-groups --inh-caps=-all ./workload >/dev/null 2>&1 &
+  workload=$!
+  eventually grep -q workload /proc/$workload/comm
+  kill -STOP $workload
+}
 # Every thread of a process: its capability sets are these and no others, and nothing can be gained.
 all_threads_hold() { # all_threads_hold PID USER PERMITTED-AND-EFFECTIVE LEAST-THREADS
   threads=0
@@ -68,6 +75,11 @@ all_threads_hold() { # all_threads_hold PID USER PERMITTED-AND-EFFECTIVE LEAST-T
 
 log=/var/log/perfbrokerd.log
 audit=/var/log/perfbroker-audit.log
+start_daemon() { # start_daemon OPTIONS: its pid in $monitor; $log has what it says, and nothing of the one before
+  : >$log
+  $root/perfbrokerd --audit $audit "$@" 2>>$log &
+  monitor=$!
+}
 serving() {
   grep 'serving on /run/perfbroker/broker.sock' $log || { cat $log; return 1; }
 }

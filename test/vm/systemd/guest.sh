@@ -31,13 +31,6 @@ part() { # part USER: the child of the monitor that runs as this user
   echo "no part runs as $1" >&2
   return 1
 }
-# A process of the member: busy only while it is recorded, as the emulated cpus share one of the machine.
-start_workload() { # start_workload USER: its pid in $workload
-  $setpriv --reuid "$1" --regid "$1" --init-groups --inh-caps=-all ./workload >/dev/null 2>&1 &
-  workload=$!
-  until grep -q workload /proc/$workload/comm; do sleep 0.1; done
-  kill -STOP $workload
-}
 logged() { # logged STRING: since the service began, or before
   journalctl --quiet --output cat --unit perfbroker.service | grep -F -- "$1" || { journalctl --quiet --no-pager --lines 20 --unit perfbroker.service; return 1; }
 }
