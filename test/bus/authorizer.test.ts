@@ -6,9 +6,10 @@ import test from 'ava';
 import dbus from 'dbus-next';
 import { ACTIONS } from '#dist/bus/polkit.js';
 import { native } from '#dist/native.js';
-import { openFds, skip } from '../e2e/daemon.js';
+import { skip } from '../e2e/daemon.js';
 import { ask, open, startAgent, startAuthorizerProcess, startSubject, unavailable } from './authorizer_support.js';
 import { noPrivateBus, startPrivateBus, USERS, type PrivateBus } from './private_bus.js';
+import { fdsBackTo, settledFds } from '../tools/fds_of.js';
 
 const missing = noPrivateBus();
 const POLICY = ['polkit/org.perfbroker.policy'];
@@ -338,7 +339,7 @@ test('a hundred questions at once: each gets its answer or hears that there are 
   const subject = await startSubject(bus, 'outsider');
   const agent = await startAgent(bus, 'outsider', subject);
   await ask(socket, { subject });
-  const before = openFds(child.pid!);
+  const before = await settledFds(child.pid!);
   // Four dialogs are the most that one user can have open.
   const dialogs = [1, 2, 3, 4].map(() => open(socket, { subject, action: 'org.perfbroker.kernel', interactive: true }));
   t.is((await agent.next()).event, 'begin');
@@ -348,8 +349,7 @@ test('a hundred questions at once: each gets its answer or hears that there are 
   const member = await startSubject(bus, 'member');
   t.deepEqual(await ask(socket, { subject: member }), YES);
   for (const dialog of dialogs) dialog.takeBack();
-  for (let waited = 0; openFds(child.pid!) > before && waited < 5000; waited += 10) await sleep(10);
-  t.true(openFds(child.pid!) <= before);
+  await fdsBackTo(child.pid!, before);
   t.deepEqual(await ask(socket, { subject }), YES);
 });
 

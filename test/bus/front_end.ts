@@ -1,6 +1,6 @@
 /** A real perfbroker-bus on a private bus, under its own uid, and what speaks to it. */
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execFileSync, type ChildProcess } from 'node:child_process';
 import dbus from 'dbus-next';
@@ -140,10 +140,6 @@ export function v(signature: string, value: unknown): dbus.Variant<unknown> {
 /** Targets and events of a request that any policy can judge. */
 export function request(pid: number): [unknown[], unknown[], Record<string, unknown>] {
   return [[{ kind: v('s', 'process'), pid: v('u', pid) }], [{ name: v('s', 'task-clock:u') }], {}];
-}
-
-export function openFds(pid: number): number {
-  return readdirSync(`/proc/${pid}/fd`).length;
 }
 
 /** Resident memory, MiB. */

@@ -11,7 +11,6 @@ import { ALLOWED, startFakeBroker, type FakeBroker } from './fake_broker.js';
 import {
   call,
   NAME,
-  openFds,
   PATH,
   POLICY_FILES,
   request,
@@ -24,6 +23,7 @@ import {
 import { FAKE_POLKIT_POLICY, startFakePolkit, UNREQUESTED_REPLIES_POLICY } from './fake_polkit.js';
 import { noPrivateBus, startPrivateBus, USERS, type PrivateBus } from './private_bus.js';
 import { RawClient, type RawMessage, type RawReply } from './raw_client.js';
+import { fdsBackTo, settledFds } from '../tools/fds_of.js';
 
 const reason = noPrivateBus();
 
@@ -105,7 +105,7 @@ test('messages with fds are not delivered to the front end, one by one or pipeli
   const world = await setUp(t);
   await unharmed(t, world);
   await world.raw.ask(EXPLAIN);
-  const before = openFds(world.pid);
+  const before = await settledFds(world.pid);
   const fd = openSync('/dev/null', 'r');
   t.teardown(() => native.close(fd));
   const withFd: RawMessage = { ...EXPLAIN, signature: 'h', body: u32(0), unixFds: 1 };
@@ -121,7 +121,7 @@ test('messages with fds are not delivered to the front end, one by one or pipeli
     t.is(reply?.errorName, 'org.freedesktop.DBus.Error.NotSupported');
   }
   await unharmed(t, world, ...replies);
-  t.is(openFds(world.pid), before);
+  await fdsBackTo(world.pid, before);
 });
 
 test('a message of 20 MiB is skipped, refused and costs no memory', async (t) => {
@@ -499,7 +499,7 @@ test('a storm of calls ends at the limit of its sender, and others are served me
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   await unharmed(t, world);
-  const before = { fds: openFds(world.pid), memory: residentMiB(world.pid) };
+  const before = { fds: await settledFds(world.pid), memory: residentMiB(world.pid) };
   // Every question hangs: the broker waits for a human.
   world.broker.handlers['PrepareOpen'] = () => new Promise(() => {});
   const storm = await world.bus.connect();
@@ -521,7 +521,7 @@ test('a storm of calls ends at the limit of its sender, and others are served me
   t.is(world.broker.connections, 8 + 1); // questions, and the watch
   storm.disconnect();
   // Its questions are taken back, and it is forgotten.
-  await world.raw.until(() => openFds(world.pid) <= before.fds);
+  await fdsBackTo(world.pid, before.fds);
   t.true(residentMiB(world.pid) < before.memory + 60);
 });
 
@@ -531,21 +531,21 @@ test('1,000 calls and as many odd ones leave no fd behind', async (t) => {
   await unharmed(t, world);
   await world.raw.ask({ ...EXPLAIN, signature: 'h', body: u32(0) });
   await world.raw.ask(EXPLAIN);
-  const before = openFds(world.pid);
+  const before = await settledFds(world.pid);
   for (let round = 0; round < 250; round++)
     await Promise.all([
       ...[1, 2, 3, 4].map(() => call(world.other, 'Explain', 'aa{sv}aa{sv}a{sv}', request(process.pid))),
       ...[1, 2].map(() => world.raw.ask({ ...EXPLAIN, signature: 'h', body: u32(0) })),
       ...[1, 2].map(() => world.raw.ask(EXPLAIN)),
     ]);
-  t.is(openFds(world.pid), before);
+  await fdsBackTo(world.pid, before);
 });
 
 test('callers that come, call and vanish are forgotten', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   await unharmed(t, world);
-  const before = openFds(world.pid);
+  const before = await settledFds(world.pid);
   for (let round = 0; round < 100; round++) {
     const client = await RawClient.connect(world.bus.path);
     const { bytes } = client.pack({
@@ -559,6 +559,6 @@ test('callers that come, call and vanish are forgotten', async (t) => {
     if (round % 2 === 0) await client.until(() => client.replies.length > 1);
     client.close();
   }
-  await world.raw.until(() => openFds(world.pid) <= before);
+  await fdsBackTo(world.pid, before);
   await unharmed(t, world);
 });

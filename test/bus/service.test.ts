@@ -14,7 +14,6 @@ import {
   call,
   launchFrontEnd,
   NAME,
-  openFds,
   PATH,
   POLICY_FILES,
   request,
@@ -26,6 +25,7 @@ import {
 } from './front_end.js';
 import { FAKE_POLKIT_POLICY, startFakePolkit } from './fake_polkit.js';
 import { noPrivateBus, startPrivateBus, USERS, type Finished, type PrivateBus, type User } from './private_bus.js';
+import { fdsBackTo, openFds, settledFds } from '../tools/fds_of.js';
 
 const reason = noPrivateBus();
 
@@ -390,7 +390,7 @@ test('a caller that vanishes takes its question back', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   await call(world.caller, 'Explain', 'aa{sv}aa{sv}a{sv}', request(1));
-  const before = openFds(world.frontEnd.child.pid!);
+  const before = await settledFds(world.frontEnd.child.pid!);
   let asked = 0;
   world.broker.handlers['PrepareOpen'] = () => new Promise(() => void (asked += 1));
   const asking = world.bus.spawn(
@@ -417,7 +417,7 @@ test('a caller that vanishes takes its question back', async (t) => {
   asking.kill('SIGKILL');
   await ended;
   // Its connection to the broker and its pidfd.
-  await until(() => openFds(world.frontEnd.child.pid!) === before);
+  await fdsBackTo(world.frontEnd.child.pid!, before);
   t.is(world.frontEnd.child.exitCode, null);
 });
 

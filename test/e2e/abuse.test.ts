@@ -3,8 +3,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
 import test from 'ava';
 import { ALICE, BOB, runAs, type World } from './as_user.js';
-import { noPrivilege, openFds, OPEN_POLICY, skip, startDaemon, type Daemon } from './daemon.js';
+import { noPrivilege, OPEN_POLICY, skip, startDaemon, type Daemon } from './daemon.js';
 import { PYTHON, startLingering } from './lingering.js';
+import { fdsBackTo, openFds, settledFds } from '../tools/fds_of.js';
 
 const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
@@ -29,11 +30,8 @@ async function unharmed(fds: number): Promise<string | null> {
     { uid: BOB, socket: daemon.socket },
     async ({ client }) => (await (await client.connect()).describe()).caller.uid,
   );
-  for (let tries = 0; tries < 40; tries++) {
-    if (openFds(daemon.parts.broker) <= fds) return uid === BOB ? null : `it takes BOB for ${uid}`;
-    await sleep(50);
-  }
-  return `${openFds(daemon.parts.broker)} fds are open in the broker, ${fds} before`;
+  await fdsBackTo(daemon.parts.broker, fds);
+  return uid === BOB ? null : `it takes BOB for ${uid}`;
 }
 
 function raw(): Promise<Socket> {
@@ -58,7 +56,7 @@ function readAll(socket: Socket, ms = 3000): Promise<{ text: string; closed: boo
 }
 
 privileged('garbage, an oversized message and a deeply nested one each end that connection and no other', async (t) => {
-  const before = openFds(daemon.parts.broker);
+  const before = await settledFds(daemon.parts.broker);
   const messages = [
     'not json\0',
     `{"method":"${'x'.repeat(400_000)}`,
@@ -128,7 +126,7 @@ privileged('unknown methods, interfaces, parameters and prototype tricks are err
 privileged(
   'fds sent to methods that want none, or more than the targets mention, are refused and closed',
   async (t) => {
-    const before = openFds(daemon.parts.broker);
+    const before = await settledFds(daemon.parts.broker);
     const answers = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ native }) => {
       const { openSync } = await import('node:fs');
       const path = process.env['PERFBROKER_SOCKET']!;
@@ -178,7 +176,7 @@ privileged(
 privileged(
   'a client that pipelines calls and never reads is held back, then dropped, and costs others nothing',
   async (t) => {
-    const before = openFds(daemon.parts.broker);
+    const before = await settledFds(daemon.parts.broker);
     const socket = await raw();
     socket.pause();
     const call = `${JSON.stringify({ method: 'org.perfbroker.Broker.Describe' })}\0`;
@@ -230,7 +228,7 @@ time.sleep(60)
 });
 
 privileged('a client that takes no grant off its socket gets no more than its queue allows', async (t) => {
-  const before = openFds(daemon.parts.broker);
+  const before = await settledFds(daemon.parts.broker);
   const outcome = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ native }) => {
     const socket = native.connectUnix(process.env['PERFBROKER_SOCKET']!);
     const call = Buffer.from(
@@ -253,7 +251,7 @@ privileged('a client that takes no grant off its socket gets no more than its qu
 });
 
 privileged('connections of one user end at the quota, others still get in', async (t) => {
-  const before = openFds(daemon.parts.broker);
+  const before = await settledFds(daemon.parts.broker);
   const result = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ client }) => {
     const connections = [];
     let refused = '';
@@ -306,15 +304,15 @@ privileged('1,000 clients that connect, open and vanish leave no fd, no grant an
     );
   await flood(100);
   await sleep(300);
-  const before = openFds(daemon.parts.broker);
-  const openerBefore = openFds(daemon.parts.opener);
+  const before = await settledFds(daemon.parts.broker);
+  const openerBefore = await settledFds(daemon.parts.opener);
   const resident = (): number =>
     Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${daemon.parts.broker}/status`, 'latin1'))?.[1]);
   const memoryBefore = resident();
   const opened = await flood(1000);
   t.true(opened > 300, `${opened} opened`);
   t.is(await unharmed(before), null);
-  t.is(openFds(daemon.parts.opener), openerBefore);
+  await fdsBackTo(daemon.parts.opener, openerBefore);
   t.true(resident() - memoryBefore < 40_000, `${memoryBefore} KiB became ${resident()} KiB`);
   const grants = await runAs(
     { uid: 0, socket: daemon.socket },
@@ -363,7 +361,7 @@ privileged('a request counts as many times as it has targets', async (t) => {
 });
 
 privileged('a collector that runs out of fds gets an error and no half grant', async (t) => {
-  const before = openFds(daemon.parts.broker);
+  const before = await settledFds(daemon.parts.broker);
   const outcome = await runAs({ uid: ALICE, socket: daemon.socket, ulimit: '-n 40' }, async ({ client, syntax }) => {
     const { readdirSync } = await import('node:fs');
     const connection = await client.connect();
@@ -383,7 +381,7 @@ privileged('a collector that runs out of fds gets an error and no half grant', a
 });
 
 privileged('fds that one user lets lie in closed connections can not use up what others are sent', async (t) => {
-  const before = openFds(daemon.parts.broker);
+  const before = await settledFds(daemon.parts.broker);
   const hoarder = runAs({ uid: ALICE, socket: daemon.socket }, async ({ native }) => {
     const target = { kind: 'process', pid: process.pid, threads: 'leader' };
     const event = { source: { kind: 'software', name: 'task-clock' }, exclude: ['kernel'] };
@@ -426,7 +424,7 @@ privileged('fds that one user lets lie in closed connections can not use up what
 privileged(
   'rings that stay mapped after a revoke stay in the quota, and leave it when they are unmapped',
   async (t) => {
-    const before = openFds(daemon.parts.broker);
+    const before = await settledFds(daemon.parts.broker);
     const outcome = await runAs(
       { uid: ALICE, socket: daemon.socket, ulimit: '-l 0' },
       async ({ client, native, syntax }) => {

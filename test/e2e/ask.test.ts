@@ -2,9 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { ALICE, BOB, runAs, startAs, type World } from './as_user.js';
-import { commandLine, noPrivilege, openFds, startDaemon, type Daemon, type DaemonOptions } from './daemon.js';
+import { commandLine, noPrivilege, startDaemon, type Daemon, type DaemonOptions } from './daemon.js';
 import { FakeAuthorizer, NO, YES, type Asked, type Behaviour } from './fake_authorizer.js';
 import { start, startBusy, type Victim } from './target.js';
+import { fdsBackTo, settledFds } from '../tools/fds_of.js';
 
 const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
@@ -201,7 +202,7 @@ privileged('a client that goes away takes its question back, and leaves nothing 
   let asked: Asked | null = null;
   const { daemon } = await scene(t, (question) => (asked = question));
   const victim = await victimOf(t, ALICE);
-  const before = openFds(daemon.parts.broker);
+  const before = await settledFds(daemon.parts.broker);
   const waiting = startAs({ uid: ALICE, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
   waiting.result.catch(() => undefined);
   await until(() => asked !== null);
@@ -209,7 +210,7 @@ privileged('a client that goes away takes its question back, and leaves nothing 
   await asked!.over;
   await until(() => daemon.audit().length > 0);
   t.like(daemon.audit()[0], { action: 'ask', verdict: 'deny', answer: 'withdrawn' });
-  await until(() => openFds(daemon.parts.broker) <= before);
+  await fdsBackTo(daemon.parts.broker, before);
   t.is(daemon.audit().length, 1);
 });
 

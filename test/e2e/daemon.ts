@@ -1,8 +1,9 @@
 /** A real perfbrokerd on a private socket. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openFds } from '../tools/fds_of.js';
 
 export const ROOT: string = new URL('../../../', import.meta.url).pathname;
 export const PERFBROKERD: string = join(ROOT, 'dist/bin/perfbrokerd');
@@ -129,14 +130,10 @@ export function commandLine(pid: number): string {
   return readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
 }
 
-export function openFds(pid: number): number {
-  return readdirSync(`/proc/${pid}/fd`).length;
-}
-
 /**
  * Waits until a request lies before the stopped opener, decided: the broker then has three more fds, the connection, the
  * target's pidfd, and the duplicate of the connection that goes along. Gives up silently after ten seconds.
- * @param before {@link openFds} of the broker before the request
+ * @param before {@link settledFds} of the broker before the request
  */
 export async function requestDecided(broker: number, before: number): Promise<void> {
   for (let tries = 0; tries < 500 && openFds(broker) < before + 3; tries++)

@@ -20,7 +20,6 @@ import {
   childrenOf,
   commandLine,
   noPrivilege,
-  openFds,
   requestDecided,
   skip,
   OPEN_POLICY,
@@ -28,6 +27,7 @@ import {
   startDaemon,
 } from './daemon.js';
 import { startBusy } from './target.js';
+import { settledFds } from '../tools/fds_of.js';
 
 const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
@@ -179,7 +179,7 @@ privileged('SIGTERM, once or several times, lets a request that runs finish, and
   const daemon = await startDaemon();
   t.teardown(() => daemon.stop());
   const { opener, monitor, broker } = daemon.parts;
-  const before = openFds(broker);
+  const before = await settledFds(broker);
   process.kill(opener, 'SIGSTOP');
   const running = runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
     const connection = await client.connect();

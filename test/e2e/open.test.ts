@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { ALICE, BOB, runAs } from './as_user.js';
-import { noPrivilege, openFds, startDaemon, type Daemon } from './daemon.js';
+import { noPrivilege, startDaemon, type Daemon } from './daemon.js';
 import { startBusy } from './target.js';
+import { fdsBackTo, settledFds } from '../tools/fds_of.js';
 
 const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
@@ -253,7 +254,7 @@ privileged('a lease ends the grant and disables its events', async (t) => {
 });
 
 privileged('a grant ends when its target does, and its fds are closed', async (t) => {
-  const before = openFds(daemon.parts.broker);
+  const before = await settledFds(daemon.parts.broker);
   const victim = await startBusy(ALICE);
   const grants = runAs(
     { uid: ALICE, socket: daemon.socket },
@@ -272,9 +273,7 @@ privileged('a grant ends when its target does, and its fds are closed', async (t
   );
   t.is(await grants, 'ended');
   await victim.end();
-  for (let tries = 0; tries < 40 && openFds(daemon.parts.broker) !== before; tries++)
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  t.is(openFds(daemon.parts.broker), before);
+  await fdsBackTo(daemon.parts.broker, before);
 });
 
 privileged('root opens kernel side and system-wide events only where the ceiling has them', async (t) => {

@@ -7,8 +7,9 @@ import { chmodSync, copyFileSync, readdirSync, readFileSync, writeFileSync } fro
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ALICE, BOB, runAs, startAs } from './as_user.js';
-import { noPrivilege, openFds, requestDecided, skip, startDaemon, type Daemon } from './daemon.js';
+import { noPrivilege, requestDecided, skip, startDaemon, type Daemon } from './daemon.js';
 import { start, startBusy, type Victim } from './target.js';
+import { settledFds } from '../tools/fds_of.js';
 
 const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
@@ -30,7 +31,7 @@ async function openWhile(
   change: () => Promise<void>,
 ): Promise<{ opened: boolean; error: string; code: string }> {
   const { opener, broker } = daemon.parts;
-  const before = openFds(broker);
+  const before = await settledFds(broker);
   process.kill(opener, 'SIGSTOP');
   try {
     const request = startAs(
@@ -115,7 +116,7 @@ async function openAsAdministrator(
 ): Promise<{ opened: boolean; error: string }> {
   const open = await startDaemon({ args: ['--ceiling', 'all'] });
   t.teardown(() => open.stop());
-  const before = openFds(open.parts.broker);
+  const before = await settledFds(open.parts.broker);
   process.kill(open.parts.opener, 'SIGSTOP');
   const request = runAs(
     { uid: 0, socket: open.socket },
