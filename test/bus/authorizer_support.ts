@@ -11,6 +11,7 @@ import { AUTHORIZER_INTERFACE } from '#dist/varlink/authorizer_interface.js';
 import { Channel } from '#dist/varlink/channel.js';
 import { readableTree } from '../e2e/as_user.js';
 import { USERS, type PrivateBus, type User } from './private_bus.js';
+import { listenTo } from '../tools/said.js';
 
 export interface AuthorizerProcess {
   readonly socket: string;
@@ -37,16 +38,9 @@ export async function startAuthorizerProcess(
     user,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  let log = '';
-  child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString()));
-  const logged = async (pattern: RegExp): Promise<void> => {
-    for (let waited = 0; !pattern.test(log); waited += 5) {
-      if (child.exitCode !== null || waited > 20_000) throw new Error(`the log has no ${String(pattern)}: ${log}`);
-      await sleep(5);
-    }
-  };
-  await logged(/ready :/);
-  return { socket, child, busName: /ready (:\S+)/.exec(log)?.[1] ?? '', log: () => log, logged };
+  const log = listenTo(child, 'stderr');
+  await log.match(/ready :/);
+  return { socket, child, busName: /ready (:\S+)/.exec(log.text())?.[1] ?? '', log: log.text, logged: log.match };
 }
 
 /** What the authorizer answered, or the error with its message. */

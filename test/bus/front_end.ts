@@ -9,6 +9,7 @@ import { read } from '../docs/documents.js';
 import { readableTree } from '../e2e/as_user.js';
 import { ROOT } from '../e2e/daemon.js';
 import type { PrivateBus, User } from './private_bus.js';
+import { listenTo } from '../tools/said.js';
 
 export const NAME = 'org.perfbroker.Broker1';
 export const PATH = '/org/perfbroker/Broker1';
@@ -77,35 +78,15 @@ export function launchFrontEnd(
       stdio: ['ignore', 'ignore', 'pipe', ...(listener === undefined ? [] : [listener])],
     },
   );
-  let log = '';
-  const waiters = new Set<() => void>();
-  const wake = (): void => {
-    for (const waiter of waiters) waiter();
-  };
-  child.stderr?.on('data', (chunk: Buffer) => {
-    log += chunk.toString();
-    wake();
-  });
+  const log = listenTo(child, 'stderr');
   const exit = once(child, 'close').then(([code, signal]) => {
-    setImmediate(wake);
     return { code: code as number | null, signal: signal as NodeJS.Signals | null };
   });
   return {
     child,
     exit,
-    log: () => log,
-    logged: (pattern) =>
-      new Promise((resolve, reject) => {
-        const look = (): void => {
-          if (pattern.test(log)) resolve();
-          else if (child.exitCode !== null || child.signalCode !== null)
-            reject(new Error(`perfbroker-bus ended (${child.exitCode ?? child.signalCode}): ${log}`));
-          else return;
-          waiters.delete(look);
-        };
-        waiters.add(look);
-        look();
-      }),
+    log: log.text,
+    logged: log.match,
     stop: (signal = 'SIGTERM') => {
       if (child.exitCode === null && child.signalCode === null) child.kill(signal);
       return exit;

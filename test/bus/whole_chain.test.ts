@@ -8,6 +8,7 @@ import { readableTree, startAs, type UserProcess } from '../e2e/as_user.js';
 import { skip, startDaemon, type Daemon } from '../e2e/daemon.js';
 import { startAgent, startTimeOf } from './authorizer_support.js';
 import { noPrivateBus, startPrivateBus, USERS, type PrivateBus } from './private_bus.js';
+import { listenTo } from '../tools/said.js';
 
 const missing = noPrivateBus();
 const ASK = `
@@ -39,12 +40,7 @@ async function startFrontEnd(bus: PrivateBus, { directory, socket }: Daemon): Pr
     { user: 'perfbroker-bus', stdio: ['ignore', 'ignore', 'pipe', listener] },
   );
   native.close(listener);
-  let log = '';
-  for await (const chunk of child.stderr as AsyncIterable<Buffer>) {
-    log += chunk.toString();
-    if (log.includes('serving org.perfbroker.Broker1')) return child.stderr?.resume() && undefined;
-  }
-  throw new Error(`perfbroker-bus ended: ${log}`);
+  await listenTo(child, 'stderr').match(/serving org\.perfbroker\.Broker1/);
 }
 
 interface Outcome {

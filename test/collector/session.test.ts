@@ -96,7 +96,7 @@ real(
       });
       t.is(summary.end, 'duration');
       t.is(summary.lost, 0n);
-      t.true(summary.samples > 300n, `${summary.samples} samples`);
+      t.true(summary.samples > 100n, `${summary.samples} samples`);
       t.is(statSync(output).mode & 0o777, 0o600);
       const reader = new PerfDataReader(output);
       const profile = readProfile(reader);
@@ -150,7 +150,8 @@ real(
 
 real('a command is recorded from its exec to its end, and its exit code comes back', async (t) => {
   const output = join(directory, 'command.data');
-  const workload = await Workload.start([program, '0.3', '1']);
+  // A second of two threads, so that also a machine with much else to do gives them a tenth.
+  const workload = await Workload.start([program, '1', '1']);
   const summary = await recordWish({ output, workload });
   t.is(summary.end, 'command');
   t.is(await workload.exited, 7);

@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openFds } from '../tools/fds_of.js';
+import { listenTo } from '../tools/said.js';
 
 export const ROOT: string = new URL('../../../', import.meta.url).pathname;
 export const PERFBROKERD: string = join(ROOT, 'dist/bin/perfbrokerd');
@@ -64,30 +65,10 @@ export async function startDaemon({
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '', ...env },
   });
-  let log = '';
-  const waiters = new Set<() => void>();
-  child.stderr.on('data', (chunk: Buffer) => {
-    log += chunk.toString();
-    for (const waiter of waiters) waiter();
-  });
+  const log = listenTo(child, 'stderr');
   const exit = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
-    child.once('close', (code, signal) => {
-      resolve({ code, signal });
-      for (const waiter of waiters) waiter();
-    }),
+    child.once('close', (code, signal) => resolve({ code, signal })),
   );
-  const logged = (pattern: RegExp, from = 0): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const look = (): void => {
-        if (pattern.test(log.slice(from))) resolve();
-        else if (child.exitCode !== null || child.signalCode !== null)
-          reject(new Error(`perfbrokerd ended (${child.exitCode ?? child.signalCode}): ${log}`));
-        else return;
-        waiters.delete(look);
-      };
-      waiters.add(look);
-      look();
-    });
   const stop = async (): Promise<{ code: number | null; signal: NodeJS.Signals | null }> => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
     const ended = await exit;
@@ -95,7 +76,7 @@ export async function startDaemon({
     return ended;
   };
   try {
-    await logged(/serving on/);
+    await log.match(/serving on/);
   } catch (error) {
     rmSync(directory, { recursive: true, force: true });
     throw error;
@@ -111,13 +92,13 @@ export async function startDaemon({
     child,
     parts: { monitor, opener, broker },
     exit,
-    log: () => log,
+    log: log.text,
     audit: () =>
       readFileSync(auditFile, 'utf8')
         .split('\n')
         .filter((line) => line !== '')
         .map((line) => JSON.parse(line) as Record<string, unknown>),
-    logged,
+    logged: log.match,
     stop,
   };
 }

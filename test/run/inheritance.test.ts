@@ -117,7 +117,7 @@ real('a command that is not there is 127, one that can not be executed 126, and 
 
 real('the collector is in a session of its own, an orphan, and holds none of the pipes of the command', async (t) => {
   const command = start(asUser(), launcher(), 'run', '-q', 'sh', '-c', 'echo here; sleep 3');
-  await command.printed('here');
+  await command.printed(/here/);
   const collector = collectorOf(command.child.pid);
   const stat = readFileSync(`/proc/${collector}/stat`, 'latin1')
     .replace(/^.*\) /, '')

@@ -143,7 +143,7 @@ real('the collector of a privileged launcher has no privilege and another uid be
   ];
   for (const [setting, uid] of cases) {
     const command = start(setting, launcher(), 'run', '-o', 'who.data', 'sh', '-c', 'echo here; sleep 0.4');
-    await command.printed('here');
+    await command.printed(/here/);
     const marker = `PERFBROKER_COLLECTOR=${command.child.pid} `;
     const pid = readdirSync('/proc').find((name) => /^\d+$/.test(name) && environ(name).includes(marker));
     t.truthy(pid);
@@ -215,7 +215,7 @@ real('what policy denies is not profiled, and the message gives the reason', asy
 
 real('Ctrl-C to the process group ends the command and leaves a complete file', async (t) => {
   const command = start({ ...asUser(), detached: true }, launcher(), 'run', '-o', 'interrupted.data', spin, '20');
-  await command.printed('ready');
+  await command.printed(/ready/);
   process.kill(-command.child.pid, 'SIGINT');
   const { code, stderr } = await command.ended;
   t.is(code, 130);
@@ -227,7 +227,7 @@ real(
   'a command that is killed leaves a complete file, and --duration ends the recording and not the command',
   async (t) => {
     const killed = start(asUser(), launcher(), 'run', '-o', 'killed.data', spin, '20');
-    await killed.printed('ready');
+    await killed.printed(/ready/);
     killed.child.kill('SIGKILL');
     t.is((await killed.ended).code, 137);
     t.true(readRecording(join(directory.path, 'killed.data')).finished);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { PerfDataReader } from '#dist/formats/perfdata_reader.js';
 import { ALICE, readableTree } from '../e2e/as_user.js';
 import { noPrivilege } from '../e2e/daemon.js';
+import { listenTo } from '../tools/said.js';
 
 export { ALICE };
 
@@ -57,8 +58,8 @@ export interface Started {
   readonly ended: Promise<Ended>;
   /** CMD's exit, which the collector's end follows. */
   readonly exited: Promise<void>;
-  /** Resolves when standard output holds the text. */
-  readonly printed: (text: string) => Promise<void>;
+  /** Resolves when standard output has it. */
+  readonly printed: (pattern: RegExp) => Promise<void>;
 }
 
 const SIGNALS: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
@@ -72,33 +73,20 @@ export function start(setting: Setting, ...command: readonly string[]): Started 
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: setting.detached ?? false,
   });
-  let [stdout, stderr] = ['', ''];
-  const waiters = new Set<() => void>();
-  child.stdout.on('data', (chunk: Buffer) => {
-    stdout += chunk.toString();
-    for (const waiter of waiters) waiter();
-  });
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const [stdout, stderr] = [listenTo(child, 'stdout'), listenTo(child, 'stderr')];
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const ended = new Promise<Ended>((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', (code, signal) => {
-      resolve({ pid: child.pid!, code: code ?? 128 + (SIGNALS[signal ?? ''] ?? 0), stdout, stderr });
-      for (const waiter of waiters) waiter();
-    });
+    child.once('close', (code, signal) =>
+      resolve({
+        pid: child.pid!,
+        code: code ?? 128 + (SIGNALS[signal ?? ''] ?? 0),
+        stdout: stdout.text(),
+        stderr: stderr.text(),
+      }),
+    );
   });
-  const printed = (text: string): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const look = (): void => {
-        if (stdout.includes(text)) resolve();
-        else if (child.exitCode !== null || child.signalCode !== null) reject(new Error(`ended: ${stdout}${stderr}`));
-        else return;
-        waiters.delete(look);
-      };
-      waiters.add(look);
-      look();
-    });
-  return { child: child as Started['child'], ended, exited, printed };
+  return { child: child as Started['child'], ended, exited, printed: stdout.match };
 }
 
 export function end(setting: Setting, ...command: readonly string[]): Promise<Ended> {
