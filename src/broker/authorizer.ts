@@ -1,4 +1,5 @@
 /** Asks org.perfbroker.Authorizer, the front end's side of polkit: one question, one connection. */
+import type { SubordinateUids } from '../model/subordinate_uids.js';
 import type { Subject } from '../model/subject.js';
 import { native, type Fd, type NativeError } from '../native.js';
 import { actionId, type AuthorizationAction } from '../policy/authorization.js';
@@ -35,6 +36,7 @@ export interface AuthorizerOptions {
   readonly path: string;
   /** Who may listen there: systemd (root) in the front end's name, or the front end. */
   readonly listeners: readonly number[];
+  readonly subordinateUids: SubordinateUids;
   /** Milliseconds until the answer is no. */
   readonly interactiveMs?: number;
   readonly otherwiseMs?: number;
@@ -87,13 +89,12 @@ export class Authorizer {
   /** Never throws: whatever goes wrong is an answer, and no yes. @param withdrawn takes the question back */
   async ask(question: Question, withdrawn: AbortSignal): Promise<Answer> {
     if (this.#closed || withdrawn.aborted) return { kind: 'withdrawn', detail: '' };
-    const { uid, sameUserNamespace } = question.subject;
-    // Subordinate uids, of which one user may have tens of thousands there, would make the limit of each no limit; and
-    // polkit's sessions and users mean nothing there.
-    if (!sameUserNamespace)
+    const { uid } = question.subject;
+    // The limit of each would be no limit; and polkit's sessions and users mean nothing there.
+    if (this.#options.subordinateUids.mayBeMany(question.subject))
       return {
         kind: 'unavailable',
-        detail: `uid ${uid} asks from a user namespace of its own, for which polkit is not asked`,
+        detail: `uid ${uid} is of /etc/subuid, or in a user namespace of its own, for which polkit is not asked`,
       };
     const own = [...this.#open].filter((other) => other.uid === uid).length;
     if (own >= MAX_QUESTIONS_PER_USER || this.#open.size >= MAX_QUESTIONS)

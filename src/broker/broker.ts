@@ -11,6 +11,7 @@ import type { HeldRequest } from './held_requests.js';
 import type { Logger } from './logger.js';
 import type { Machine } from './machine.js';
 import type { OpenerClient } from './opener.js';
+import type { SubordinateUids } from '../model/subordinate_uids.js';
 import type { Subject } from '../model/subject.js';
 import { Tickets } from './tickets.js';
 import type { Tracepoints } from './tracepoints.js';
@@ -28,6 +29,7 @@ export interface BrokerParts {
   readonly authorizer: Authorizer;
   /** uid of the D-Bus front end, which may speak for others. */
   readonly frontEnd: number;
+  readonly subordinateUids: SubordinateUids;
   readonly log: Logger;
   readonly policy: Policy;
 }

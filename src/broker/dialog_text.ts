@@ -1,4 +1,6 @@
 /** What a dialog tells of a request. It shows little, and its reader must not be misled by what it leaves out. */
+import type { EventSpec, SampleField } from '../model/event.js';
+import { eventName } from '../model/event_name.js';
 import { targetName, type PinnedTarget, type ProcessTarget } from './targets.js';
 
 const MAX_TEXT = 200;
@@ -27,7 +29,34 @@ function usersText(processes: readonly ProcessTarget[]): string {
     : `${uids.length} users, uid ${uids.slice(0, MAX_USERS).join(', ')}, …`;
 }
 
-/** As for targets. */
-export function eventsText(names: readonly string[]): string {
-  return names.length === 1 ? names.join('') : `${names.length} events: ${names.join(', ')}`;
+/** What samples tell of the memory of a process, or of the machine, beyond where it was. */
+const REVEALING: readonly (readonly [words: string, ...fields: SampleField[]])[] = [
+  ['call chains', 'callchain'],
+  ['registers', 'regs_user', 'regs_intr'],
+  ['branches', 'branch_stack'],
+  ['addresses of data', 'addr', 'phys_addr'],
+  ['raw data', 'raw', 'aux'],
+];
+
+/** As for targets: what is more than to count comes before the names. */
+export function eventsText(specs: readonly EventSpec[]): string {
+  const names = specs.map(eventName);
+  const how = howText(specs);
+  if (how === '' && names.length === 1) return names.join('');
+  return `${names.length} event${names.length === 1 ? '' : 's'}${how}: ${names.join(', ')}`;
+}
+
+/** ` (sampled with registers, 65528 bytes of stack; children too)`; empty for counters of the targets alone. */
+function howText(specs: readonly EventSpec[]): string {
+  const sampled = specs.filter(({ sampling }) => sampling !== undefined);
+  const words = REVEALING.filter(([, ...fields]) =>
+    sampled.some(({ sampleType }) => fields.some((field) => sampleType.includes(field))),
+  ).map(([text]) => text);
+  const stack = Math.max(0, ...sampled.map(({ stackUser = 0 }) => stackUser));
+  if (stack > 0) words.push(`${stack} bytes of stack`);
+  const parts = [
+    ...(sampled.length === 0 ? [] : [`sampled${words.length === 0 ? '' : ` with ${words.join(', ')}`}`]),
+    ...(specs.some(({ inherit }) => inherit) ? ['children too'] : []),
+  ];
+  return parts.length === 0 ? '' : ` (${parts.join('; ')})`;
 }

@@ -1,6 +1,7 @@
 /** The broker from ready to end: signals, reloads, what the service manager is told, the end of an idle one. */
 import { closeSync, writeSync } from 'node:fs';
 import { native, type Fd } from '../native.js';
+import type { SubordinateUids } from '../model/subordinate_uids.js';
 import { formatProblem, PolicyError } from '../policy/error.js';
 import { loadPolicy } from '../policy/load.js';
 import type { Policy } from '../policy/types.js';
@@ -12,12 +13,17 @@ import { Notifier } from './notify.js';
 import type { BrokerOptions } from './options.js';
 import { SOCKET_ACTIVATED, type Server } from './server.js';
 
-/** @throws PolicyError */
-export function loadWithWarnings(options: BrokerOptions, log: Logger): Policy {
+/** For a start and for a reload. @throws PolicyError */
+export function loadWithWarnings(options: BrokerOptions, subordinateUids: SubordinateUids, log: Logger): Policy {
   const policy = loadPolicy(options.policy === undefined ? {} : { path: options.policy });
   for (const warning of policy.warnings) log.warn(warning);
   const tight = fdLimitWarning(policy, readFdLimit());
   if (tight !== null) log.warn(tight);
+  try {
+    subordinateUids.load();
+  } catch (error) {
+    log.warn(`which uids are subordinate ones is not known: ${(error as Error).message}`);
+  }
   return policy;
 }
 
@@ -63,10 +69,10 @@ export class Life {
   }
 
   #reload(): void {
-    const { log } = this.#broker.parts;
+    const { log, subordinateUids } = this.#broker.parts;
     this.#notifier?.reloading();
     try {
-      const policy = loadWithWarnings(this.#options, log);
+      const policy = loadWithWarnings(this.#options, subordinateUids, log);
       this.#broker.replacePolicy(policy);
       this.#idle?.start(idleSeconds(policy));
       this.#trouble = '';

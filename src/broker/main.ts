@@ -3,6 +3,7 @@
  * the opener open, hands over.
  */
 import { dirname, join } from 'node:path';
+import { SubordinateUids } from '../model/subordinate_uids.js';
 import { systemNames } from '../policy/names.js';
 import { AuditLog } from './audit.js';
 import { Authorizer } from './authorizer.js';
@@ -43,7 +44,8 @@ async function main(): Promise<void> {
     for (const { tid, what } of excess) log.error(`not serving: thread ${tid} of the broker has too much: ${what}`);
     process.exit(PRIVILEGED);
   }
-  const policy = orExit(log, () => loadWithWarnings(options, log));
+  const subordinateUids = new SubordinateUids();
+  const policy = orExit(log, () => loadWithWarnings(options, subordinateUids, log));
   const machine = orExit(log, readMachine);
   const opener = new OpenerClient(options.opener, (reason) => {
     log.error(`the opener is gone: ${reason}`);
@@ -68,8 +70,10 @@ async function main(): Promise<void> {
     authorizer: new Authorizer({
       path: join(dirname(options.socket), AUTHORIZER_SOCKET),
       listeners: [ROOT, frontEnd],
+      subordinateUids,
     }),
     frontEnd,
+    subordinateUids,
     audit: new AuditLog(options.audit ?? journal ?? STDERR),
     log,
     policy,

@@ -67,7 +67,7 @@ export async function approve(
     actions: first.missing,
     rule: first.verdict.rule,
     target: targetsText(request.targets),
-    what: `${taken}${eventsText(request.specs.map(eventName))}`,
+    what: `${taken}${eventsText(request.specs)}`,
     facts: auditFacts(request),
     interactive,
     reasons: first.reasons,

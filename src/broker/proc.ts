@@ -109,10 +109,11 @@ export function startTime(stat: string): bigint {
 
 /**
  * exe is readable for our own uid only; for everybody else there is but the command name, which the process chose, so
- * it stands in square brackets, where no rule about an executable matches it.
+ * it stands in square brackets, where no rule about an executable matches it. Brackets in it become `?`: it may not end them
+ * and go on with words of its own.
  */
 function executableOf(directory: string, stat: string, uids: IdTriple): string {
-  const name = `[${stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))}]`;
+  const name = `[${stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')).replace(/[[\]()]/g, '?')}]`;
   const own = process.getuid?.();
   if (own !== 0 && !uids.every((uid) => uid === own)) return name;
   try {

@@ -28,11 +28,8 @@ const CONNECTION_LIMITS: ConnectionLimits = {
 export const MAX_CONNECTIONS = 2048;
 /** Of the D-Bus front end, which uses one for each question that is open (64 at most) and for each call under way. */
 const MAX_FRONT_END_CONNECTIONS = 256;
-/**
- * Of all clients in user namespaces of their own. Whoever may map subordinate uids there (newuidmap(1)) is tens of thousands of
- * users to whoever counts by uid.
- */
-const MAX_FOREIGN_CONNECTIONS = 256;
+/** Of all clients for whom a limit for each uid is none ({@link SubordinateUids}). */
+const MAX_SHARED_CONNECTIONS = 256;
 /** Fds that one user's connections may have been sent and not have read; the kernel counts all users' against us. */
 const MAX_FDS_IN_FLIGHT = 1024;
 /** Between two looks at whether what the end waits for has come. */
@@ -66,8 +63,8 @@ export class Server {
   readonly #connections = new Map<ClientConnection, Connection>();
   readonly #users = new Map<number, UserShare>();
   #lastActivityMs = performance.now();
-  /** Connections of clients in other user namespaces. */
-  #foreign = 0;
+  /** Those that share {@link MAX_SHARED_CONNECTIONS}. */
+  readonly #sharing = new Set<ClientConnection>();
 
   constructor(broker: Broker, listener: Fd) {
     this.#broker = broker;
@@ -170,7 +167,8 @@ export class Server {
   }
 
   /** Takes a place among the user's connections. */
-  #enter({ subject: { uid, sameUserNamespace } }: ClientConnection): UserShare {
+  #enter(client: ClientConnection): UserShare {
+    const { uid } = client.subject;
     const share = this.#users.get(uid) ?? { open: 0, inFlight: new FdsInFlight(MAX_FDS_IN_FLIGHT) };
     const open = share.open + share.inFlight.lingering;
     const limit = this.#broker.isFrontEnd({ uid })
@@ -182,13 +180,15 @@ export class Server {
         'connections',
         `uid ${uid} has ${open} of ${limit} connections, all users ${this.#connections.size} of ${MAX_CONNECTIONS}`,
       );
-    if (!sameUserNamespace && this.#foreign >= MAX_FOREIGN_CONNECTIONS)
-      throw brokerError(
-        'QuotaExceeded',
-        'connections',
-        `clients in user namespaces of their own have ${this.#foreign} of ${MAX_FOREIGN_CONNECTIONS} connections`,
-      );
-    if (!sameUserNamespace) this.#foreign += 1;
+    if (this.#broker.parts.subordinateUids.mayBeMany(client.subject)) {
+      if (this.#sharing.size >= MAX_SHARED_CONNECTIONS)
+        throw brokerError(
+          'QuotaExceeded',
+          'connections',
+          `clients in user namespaces of their own, or under uids of /etc/subuid, have ${this.#sharing.size} of ${MAX_SHARED_CONNECTIONS} connections`,
+        );
+      this.#sharing.add(client);
+    }
     share.open += 1;
     this.#users.set(uid, share);
     return share;
@@ -198,7 +198,7 @@ export class Server {
     client.leave();
     this.#lastActivityMs = performance.now();
     this.#connections.delete(client);
-    if (!client.subject.sameUserNamespace) this.#foreign -= 1;
+    this.#sharing.delete(client);
     share.open -= 1;
     if (share.open === 0 && share.inFlight.lingering === 0) this.#users.delete(client.subject.uid);
     this.#broker.grants.endOwnedBy(client, 'connection');

@@ -15,6 +15,8 @@ export interface AllowanceLimits {
  * nobody who reads gets near them.
  */
 export const ALLOWANCE: AllowanceLimits = { perSecond: 256 * 1024, burst: 8 * 1024 * 1024, debt: 1024 * 1024 };
+/** Beside it, for signals: what others do is told by them, and nobody may be kept from calling by that. */
+export const SIGNAL_ALLOWANCE: AllowanceLimits = { perSecond: 64 * 1024, burst: 4 * 1024 * 1024, debt: 0 };
 
 interface Account {
   readonly left: number;

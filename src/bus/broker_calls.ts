@@ -7,6 +7,8 @@ import { CallError } from './dbus_error.js';
 /** Nobody knows how long a human thinks; the broker's own deadline ends a question. */
 const INTERACTIVE_MS = 0;
 const TIMEOUT_MS = 60_000;
+/** Bytes of JSON, of the 256 KiB that the broker takes in a message: control characters of a call become six times as many. */
+const MAX_PARAMETERS = 192 * 1024;
 
 /**
  * Calls of the broker, each over a connection of its own: a caller whose question waits for a human can go on calling, a
@@ -34,6 +36,8 @@ export class BrokerCalls {
     if (gone.aborted) throw new CallError('Failed', 'the caller has left the bus');
     const timeoutMs = parameters['allowInteractive'] === true ? INTERACTIVE_MS : TIMEOUT_MS;
     const sender = { uid, pidfd: 0, busName: name };
+    if (JSON.stringify(parameters).length > MAX_PARAMETERS)
+      throw new CallError('LimitsExceeded', `the arguments are more than ${MAX_PARAMETERS} bytes for the broker`);
     return await this.#call(method, { ...parameters, sender }, [native.duplicate(pidfd)], timeoutMs, gone);
   }
 

@@ -1,6 +1,7 @@
 /** Who has called, by the bus's word alone. */
 import { native, type Fd, type NativeError } from '../native.js';
-import { Allowance } from './allowance.js';
+import { SubordinateUids } from '../model/subordinate_uids.js';
+import { Allowance, SIGNAL_ALLOWANCE } from './allowance.js';
 import type { BusDriver } from './bus_driver.js';
 import { CallError } from './dbus_error.js';
 
@@ -45,6 +46,8 @@ export const CALLER_LIMITS: CallerLimits = {
 
 /** All of those whose user is not known share an allowance, for the errors that they are sent. */
 const NOBODY = -1;
+/** Stands for every uid that /etc/subuid lends, as one user may have all of them, and dbus-broker lets them in. */
+const BORROWED = -2;
 /** Bytes that a call costs beside its own and its answer's, for the work. */
 const CALL_COST = 2048;
 
@@ -72,7 +75,9 @@ export class Callers {
   readonly #limits: CallerLimits;
   readonly #entries = new Map<string, Entry>();
   readonly #allowance: Allowance;
-  /** Calls under way, by uid. */
+  readonly #signalAllowance = new Allowance(SIGNAL_ALLOWANCE);
+  readonly #subordinateUids: SubordinateUids;
+  /** Calls under way, by user. */
   readonly #callsOf = new Map<number, number>();
   /** Connections that wait to be looked up. */
   readonly #queue = new Map<string, Turn>();
@@ -80,10 +85,16 @@ export class Callers {
   #calls = 0;
   #lookups = 0;
 
-  constructor(driver: BusDriver, limits: CallerLimits = CALLER_LIMITS, allowance: Allowance = new Allowance()) {
+  constructor(
+    driver: BusDriver,
+    limits: CallerLimits = CALLER_LIMITS,
+    allowance: Allowance = new Allowance(),
+    subordinateUids: SubordinateUids = new SubordinateUids(),
+  ) {
     this.#driver = driver;
     this.#limits = limits;
     this.#allowance = allowance;
+    this.#subordinateUids = subordinateUids;
   }
 
   /** Calls that are not answered yet. */
@@ -94,7 +105,7 @@ export class Callers {
   /** Everyone who is remembered and may be sent signals. */
   *known(): Iterable<Caller> {
     for (const { caller } of this.#entries.values())
-      if (caller !== null && this.#allowance.hasSome(caller.uid)) yield caller;
+      if (caller !== null && this.#maySignal(this.#userOf(caller))) yield caller;
   }
 
   /**
@@ -108,7 +119,7 @@ export class Callers {
     entry.calls += 1;
     try {
       const caller = await entry.lookup;
-      return await this.#runFor(caller.uid, bytes, () => body(caller));
+      return await this.#runFor(caller, bytes, () => body(caller));
     } finally {
       entry.calls -= 1;
       this.#present -= 1;
@@ -116,14 +127,18 @@ export class Callers {
     }
   }
 
-  /** So much was sent to a connection. */
+  /** An answer of so many bytes was sent to a connection. */
   charge(name: string, bytes: number): void {
-    this.#allowance.spend(this.#uidOf(name), bytes);
+    this.#allowance.spend(this.#userNamed(name), bytes);
+  }
+
+  chargeSignal(name: string, bytes: number): void {
+    this.#signalAllowance.spend(this.#userNamed(name), bytes);
   }
 
   /** Whether a connection may be sent an answer; if not, it gets none. */
   mayHear(name: string): boolean {
-    return this.#allowance.mayHear(this.#uidOf(name));
+    return this.#allowance.mayHear(this.#userNamed(name));
   }
 
   /** The connection has left the bus. */
@@ -132,8 +147,18 @@ export class Callers {
     if (entry !== undefined) this.#remove(entry);
   }
 
-  #uidOf(name: string): number {
-    return this.#entries.get(name)?.caller?.uid ?? NOBODY;
+  #maySignal(user: number): boolean {
+    return this.#allowance.hasSome(user) && this.#signalAllowance.hasSome(user);
+  }
+
+  /** Whose limits it has. */
+  #userOf({ uid }: Caller): number {
+    return this.#subordinateUids.has(uid) ? BORROWED : uid;
+  }
+
+  #userNamed(name: string): number {
+    const caller = this.#entries.get(name)?.caller ?? null;
+    return caller === null ? NOBODY : this.#userOf(caller);
   }
 
   /** Nothing is taken from others here: whose call it is is known only later. */
@@ -153,24 +178,26 @@ export class Callers {
     return entry;
   }
 
-  async #runFor<Result>(uid: number, bytes: number, body: () => Promise<Result>): Promise<Result> {
-    const own = this.#callsOf.get(uid) ?? 0;
+  async #runFor<Result>(caller: Caller, bytes: number, body: () => Promise<Result>): Promise<Result> {
+    const { uid } = caller;
+    const user = this.#userOf(caller);
+    const own = this.#callsOf.get(user) ?? 0;
     if (own >= this.#limits.callsPerUser)
       throw new CallError('LimitsExceeded', `uid ${uid} has too many calls under way; wait for answers`);
     if (this.#calls >= this.#limits.calls)
       throw new CallError('LimitsExceeded', 'too many calls are under way; try again');
-    if (!this.#allowance.hasSome(uid))
+    if (!this.#allowance.hasSome(user))
       throw new CallError('LimitsExceeded', `uid ${uid} calls too often; wait a moment`);
-    this.#allowance.spend(uid, CALL_COST + bytes);
-    this.#callsOf.set(uid, own + 1);
+    this.#allowance.spend(user, CALL_COST + bytes);
+    this.#callsOf.set(user, own + 1);
     this.#calls += 1;
     try {
       return await body();
     } finally {
       this.#calls -= 1;
-      const left = (this.#callsOf.get(uid) ?? 1) - 1;
-      if (left > 0) this.#callsOf.set(uid, left);
-      else this.#callsOf.delete(uid);
+      const left = (this.#callsOf.get(user) ?? 1) - 1;
+      if (left > 0) this.#callsOf.set(user, left);
+      else this.#callsOf.delete(user);
     }
   }
 
@@ -244,9 +271,9 @@ export class Callers {
     // The youngest first, so that the oldest are over the limit.
     for (const entry of [...this.#entries.values()].reverse()) {
       if (entry.caller === null) continue;
-      const { uid } = entry.caller;
-      const count = (perUser.get(uid) ?? 0) + 1;
-      perUser.set(uid, count);
+      const user = this.#userOf(entry.caller);
+      const count = (perUser.get(user) ?? 0) + 1;
+      perUser.set(user, count);
       if (count > namesPerUser && entry.calls === 0) this.#remove(entry);
     }
     // Those that wait until it is known whose they are take no place from others.

@@ -10,8 +10,8 @@ export interface BusConnection {
   readonly bus: dbus.MessageBus;
   /** Calls of others, which dbus-next does not get to see; set before any can arrive. */
   onCall: (call: IncomingCall) => void;
-  /** So many bytes were sent to a name. */
-  onSent: (destination: string, bytes: number) => void;
+  /** A message of so many bytes was sent. */
+  onSent: (message: dbus.Message, bytes: number) => void;
   /** Resolves with the reason when the bus is gone, whoever ended it. */
   readonly closed: Promise<string>;
 }
@@ -46,7 +46,7 @@ export async function connectBus(path: string): Promise<BusConnection> {
   const bus = new MessageBus(wire);
   const connection: BusConnection = { bus, closed, onCall: () => {}, onSent: () => {} };
   wire.on('call', (call) => connection.onCall(call));
-  wire.on('sent', (destination, bytes) => connection.onSent(destination, bytes));
+  wire.on('sent', (message, bytes) => connection.onSent(message, bytes));
   await new Promise<void>((resolve, reject) => {
     bus.on('error', (error: unknown) => reject(error instanceof Error ? error : new Error(String(error))));
     bus.once('connect', () => resolve());

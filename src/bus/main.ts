@@ -1,13 +1,16 @@
 /** perfbroker-bus: the D-Bus front end. Holds no privilege, and does not start with one. */
 import { fstatSync, readdirSync, readFileSync } from 'node:fs';
+import dbus from 'dbus-next';
+import { SubordinateUids } from '../model/subordinate_uids.js';
 import { privilegesIn, statusFields } from '../model/proc_status.js';
 import { VERSION } from '../version.js';
+import { Allowance } from './allowance.js';
 import { serveAuthorizer, type Authorizer } from './authorizer.js';
 import { bindListener, brokerUid, passedListener } from './authorizer_listener.js';
 import { BrokerCalls } from './broker_calls.js';
 import { BrokerObject } from './broker_object.js';
 import { BusDriver, goneName } from './bus_driver.js';
-import { Callers } from './callers.js';
+import { CALLER_LIMITS, Callers } from './callers.js';
 import { busSocket, connectBus } from './connect.js';
 import { GrantList } from './grant_list.js';
 import { GrantWatch } from './grant_watch.js';
@@ -66,7 +69,7 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
   const polkit = await connectBus(busSocket(options.bus));
   const { bus } = connection;
   const driver = new BusDriver(bus);
-  const callers = new Callers(driver);
+  const callers = new Callers(driver, CALLER_LIMITS, new Allowance(), subordinateUids(log));
   const broker = new BrokerCalls(options.socket);
   const grants = new GrantList(broker);
   const watch = new GrantWatch(options.socket, log, (change) => announce(bus, callers, grants, change));
@@ -81,8 +84,10 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
     idle.touch();
     watch.ensure();
   };
-  connection.onSent = (name, bytes) => {
-    if (name.startsWith(':')) callers.charge(name, bytes);
+  connection.onSent = ({ type, destination }, bytes) => {
+    if (!destination.startsWith(':')) return;
+    if (type === dbus.MessageType.SIGNAL) callers.chargeSignal(destination, bytes);
+    else callers.charge(destination, bytes);
   };
   new Service({ connection, callers, broker, brokerObject: new BrokerObject(broker, grants), grants, log, onCall });
   bus.on('message', (message) => {
@@ -133,6 +138,17 @@ function startAuthorizer(options: BusOptions, authority: PolkitAuthority, log: L
     return null;
   }
   return serveAuthorizer({ listener, brokerUid: brokerUid(options.brokerUser), authority, log });
+}
+
+/** As they are now: this process does not live long. */
+function subordinateUids(log: Log): SubordinateUids {
+  const uids = new SubordinateUids();
+  try {
+    uids.load();
+  } catch (error) {
+    log.warn(`which uids are subordinate ones is not known: ${(error as Error).message}`);
+  }
+  return uids;
 }
 
 function isSocket(fd: number): boolean {

@@ -1,6 +1,7 @@
 import { withCounting, withSampling } from '../model/event_defaults.js';
 import type { EventSpec, Sampling } from '../model/event.js';
 import { eventToJson } from '../model/event_json.js';
+import { MAX_EVENTS, refuse } from '../model/event_rules.js';
 import { parseEvents } from '../model/event_syntax.js';
 import { CallError } from './dbus_error.js';
 import type { Json } from './variants.js';
@@ -22,9 +23,12 @@ export function expandEvents(events: Json): Json {
   const expanded: Json[] = [];
   const firstOf: number[] = [];
   for (const [index, event] of list.entries()) {
+    const path = `events[${index}]`;
     firstOf.push(expanded.length);
-    if (isNamed(event)) expanded.push(...fromName(event, `events[${index}]`, expanded.length));
-    else expanded.push(withLeader(event, firstOf));
+    if (isNamed(event)) expanded.push(...fromName(event, path, expanded.length));
+    else expanded.push(withLeader(event, path, firstOf));
+    // A name of a few bytes stands for many events: no more of them are made than the broker takes.
+    if (expanded.length > MAX_EVENTS) refuse('too-many-events', `the list stands for more than ${MAX_EVENTS} events`);
   }
   return expanded;
 }
@@ -33,11 +37,12 @@ function isNamed(event: Json): event is JsonObject {
   return typeof event === 'object' && event !== null && 'name' in event && !('source' in event) && !('attr' in event);
 }
 
-function withLeader(event: Json, firstOf: readonly number[]): Json {
+function withLeader(event: Json, path: string, firstOf: readonly number[]): Json {
   if (typeof event !== 'object' || event === null || !('leader' in event)) return event;
   const { leader } = event;
   const moved = typeof leader === 'number' ? firstOf[leader] : undefined;
-  return moved === undefined ? event : { ...event, leader: moved };
+  if (moved === undefined) throw new CallError('InvalidArgs', `${path}.leader is no event of the list before this one`);
+  return { ...event, leader: moved };
 }
 
 function fromName(event: JsonObject, path: string, offset: number): Json[] {

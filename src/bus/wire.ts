@@ -46,8 +46,8 @@ export interface WireEvents {
   /** Any other message than a call, but for signals of others than the bus. */
   message: [dbus.Message];
   call: [IncomingCall];
-  /** So many bytes go to this destination. */
-  sent: [string, number];
+  /** So many bytes go out with this message. */
+  sent: [dbus.Message, number];
   /** The bus is gone; nothing follows. */
   closed: [string];
   error: [Error];
@@ -106,7 +106,7 @@ export class Wire extends EventEmitter<WireEvents> {
   #write(message: dbus.Message): void {
     if (this.#closed || !this.stream.writable) return;
     const [bytes] = marshallMessage(withoutInternals(message));
-    this.emit('sent', message.destination, bytes.length);
+    this.emit('sent', message, bytes.length);
     this.stream.write(bytes, () => this.#taken());
     const reason = `the bus has not taken what waits for it within ${this.#stuckMs / 1000} s`;
     this.#stuck ??= setTimeout(() => this.#close(reason), this.#stuckMs);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Authorizer, type Answer, type Question } from '#dist/broker/authorizer.js';
+import { SubordinateUids } from '#dist/model/subordinate_uids.js';
 import type { Subject } from '#dist/model/subject.js';
 import { FakeAuthorizer, NO, YES, type Behaviour } from '../e2e/fake_authorizer.js';
 
@@ -45,7 +46,13 @@ function pair(
 ): Pair {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-test-'));
   const fake = new FakeAuthorizer(join(directory, 'broker.sock'), behaviour);
-  const authorizer = new Authorizer({ path: fake.path, listeners, interactiveMs, otherwiseMs });
+  const authorizer = new Authorizer({
+    path: fake.path,
+    listeners,
+    subordinateUids: new SubordinateUids(),
+    interactiveMs,
+    otherwiseMs,
+  });
   t.teardown(() => {
     authorizer.close();
     fake.close();
@@ -144,7 +151,11 @@ test('a dialog is given more time than polkit by itself', async (t) => {
 });
 
 test('nobody there is no yes, and says where it was looked for', async (t) => {
-  const authorizer = new Authorizer({ path: '/nonexistent/authorizer.sock', listeners: [ME] });
+  const authorizer = new Authorizer({
+    path: '/nonexistent/authorizer.sock',
+    listeners: [ME],
+    subordinateUids: new SubordinateUids(),
+  });
   const answer = await authorizer.ask(question(), never());
   t.is(answer.kind, 'unavailable');
   t.regex(answer.detail, /authorizer\.sock: ENOENT/);

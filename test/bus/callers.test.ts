@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
+import type { SubordinateUids } from '#dist/model/subordinate_uids.js';
 import type { BusDriver, Credentials } from '#dist/bus/bus_driver.js';
 import { Allowance } from '#dist/bus/allowance.js';
 import { CALLER_LIMITS, Callers, type Caller, type CallerLimits } from '#dist/bus/callers.js';
@@ -234,6 +235,35 @@ test.serial(
     for (const name of driver.known.keys()) callers.leave(name);
   },
 );
+
+test.serial('signals of what others do keep nobody from calling', async (t) => {
+  const { driver, callers, run } = setUp();
+  driver.known.set(':1.1', uidOf(0));
+  t.is(await run(':1.1', () => Promise.resolve('served')), 'served');
+  callers.chargeSignal(':1.1', 1 << 30);
+  t.deepEqual([...callers.known()], []);
+  t.true(callers.mayHear(':1.1'));
+  t.is(await run(':1.1', () => Promise.resolve('served')), 'served');
+  callers.leave(':1.1');
+});
+
+test.serial('uids that one user may have all of share the limits of one', async (t) => {
+  const borrowed = { has: (uid: number) => uid >= 100_000 } as SubordinateUids;
+  const driver = new FakeDriver();
+  const callers = new Callers(
+    driver as unknown as BusDriver,
+    { ...CALLER_LIMITS, callsPerUser: 2 },
+    undefined,
+    borrowed,
+  );
+  for (const uid of [100_000, 100_001, 100_002, 1000]) driver.known.set(`:${uid}`, uidOf(uid));
+  const waiting = [100_000, 100_001].map((uid) => callers.run(`:${uid}`, 100, hang));
+  await soon();
+  await refused(t, callers.run(':100002', 100, hang), 'LimitsExceeded');
+  t.is(await callers.run(':1000', 100, () => Promise.resolve('served')), 'served');
+  t.is(waiting.length, 2);
+  for (const name of driver.known.keys()) callers.leave(name);
+});
 
 test.serial('of one user, and of all, the connections that have not called for longest are forgotten', async (t) => {
   const { driver, callers, ...world } = setUp({ namesPerUser: 2, names: 3 });

@@ -44,6 +44,20 @@ test('what a name does not take is refused by its place', (t) => {
 });
 
 test('typed events and raw attrs pass as they are', (t) => {
-  const events = [{ source: { kind: 'raw', config: '1' }, leader: 9 }, { attr: 'AAAA' }, 5, null];
+  const events = [{ source: { kind: 'raw', config: '1' } }, { attr: 'AAAA', leader: 0 }, 5, null];
   t.deepEqual(expandEvents(events), events);
+});
+
+test('a leader that is not in the list is none: it would be another one of what a name stands for', (t) => {
+  const typed = { source: { kind: 'software', name: 'dummy' }, leader: 2 };
+  t.throws(() => expandEvents([{ name: 'cpu-clock,task-clock,page-faults' }, typed]), {
+    message: /events\[1\]\.leader/,
+  });
+});
+
+test('names that stand for more events than a request may have are not taken apart to the end', (t) => {
+  const group = { name: `{${Array.from({ length: 16 }, () => 'task-clock').join(',')}}` };
+  t.is((expandEvents([group]) as Json[]).length, 16);
+  const cheap = { name: 'cpu-clok' }; // an error of its own, which is not come to
+  t.throws(() => expandEvents([group, group, cheap]), { code: 'too-many-events' });
 });

@@ -386,6 +386,17 @@ test('a broker that goes away takes its grants with it, is missed clearly, and f
   t.is(frontEnd.child.exitCode, null);
 });
 
+test('arguments that grow beyond what the broker takes in a message are refused before it sees them', async (t) => {
+  if (reason !== null) return skip(t, reason);
+  const world = await setUp(t);
+  // Each becomes six characters of JSON.
+  const error = await t.throwsAsync(call(world.caller, 'Revoke', 'sa{sv}', ['\u0001'.repeat(60_000), {}]), {
+    instanceOf: dbus.DBusError,
+  });
+  t.is(error.type, 'org.freedesktop.DBus.Error.LimitsExceeded');
+  t.false(world.broker.calls.some(({ method }) => method === 'Revoke'));
+});
+
 test('a caller that vanishes takes its question back', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);

@@ -48,7 +48,10 @@ const rows: readonly [row: string, value: () => number][] = [
   ["fds sent over all of a user's connections and not read", () => constant(SERVER, 'MAX_FDS_IN_FLIGHT')],
   ['time without progress for a client that does not read', () => constant(CONNECTION, 'DEFAULT_STALL_MS')],
   ['connections of all users', () => constant(SERVER, 'MAX_CONNECTIONS')],
-  ['connections of clients in user namespaces of their own', () => constant(SERVER, 'MAX_FOREIGN_CONNECTIONS')],
+  [
+    'connections of clients in user namespaces of their own, or under subordinate uids',
+    () => constant(SERVER, 'MAX_SHARED_CONNECTIONS'),
+  ],
   ['bytes waiting for a client while its next call waits', () => constant(SERVER, 'deliverBelowBytes')],
   ['watches of grants of a user', () => constant('src/broker/grants.ts', 'MAX_WATCHES')],
   ['requests of one user waiting for the opener', () => constant('src/broker/part_client.ts', 'MAX_WAITING_PER_USER')],

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { eventsText, targetsText } from '#dist/broker/dialog_text.js';
 import type { ProcessFacts } from '#dist/broker/proc.js';
+import { parseEvents } from '#dist/model/event_syntax.js';
 import {
   ask,
   open,
@@ -59,7 +60,7 @@ test('the dialogs of docs/polkit.md say what the broker and the policy file make
   const process = { pid: 815, executable: '[workload]', uids: [1000, 1000, 1000] } as unknown as ProcessFacts;
   const values: Readonly<Record<string, readonly string[]>> = {
     caller: ['[node] (process 4711, uid 1000)'],
-    events: [eventsText(['cpu-clock']), 'revoke'],
+    events: [eventsText(parseEvents('cpu-clock')), 'revoke'],
     target: [targetsText([{ kind: 'process', process, tid: null, fd: 0 }]), 'grant 0123456789abcdef01234567'],
   };
   const possible = messages.flatMap((message = '') =>

@@ -1,6 +1,7 @@
 /** Hostile and broken clients against a real daemon: it says no, closes what they sent, and serves the next one. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
+import { join } from 'node:path';
 import test from 'ava';
 import { ALICE, BOB, runAs, type World } from './as_user.js';
 import { noPrivilege, OPEN_POLICY, skip, startDaemon, type Daemon } from './daemon.js';
@@ -21,6 +22,9 @@ test.serial.before(async () => {
 test.serial.after.always(async () => {
   await daemon?.stop();
 });
+
+/** The first of the uids that a daemon of a test is told are lent to a user. */
+const LENT = 1_000_000;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -505,6 +509,49 @@ privileged('clients in user namespaces of their own share connections, and leave
   t.is(await runAs({ uid: ALICE, socket: roomy.socket, ownUserNamespace: true }, connect, 270), 256);
   t.is(await runAs({ uid: ALICE, socket: roomy.socket }, connect, 270), 270);
   t.is(await runAs({ uid: ALICE, socket: roomy.socket, ownUserNamespace: true }, connect, 1), 1, 'they come back');
+});
+
+privileged('subordinate uids of users share connections, too, and leave the rest to others', async (t) => {
+  if (!existsSync('/etc/subuid')) return skip(t, 'there is no /etc/subuid');
+  const policy = `${OPEN_POLICY}\n[service]\nconnections = 200\n`;
+  const lending = await startDaemon({ policy, subuid: `mallory:${LENT}:65536\n` });
+  t.teardown(() => lending.stop());
+  const before = await settledFds(lending.parts.broker);
+  const done = join(lending.directory, 'done');
+  const hold = (uid: number): Promise<number> =>
+    runAs(
+      { uid, socket: lending.socket },
+      async ({ client }, file) => {
+        const { existsSync: exists } = await import('node:fs');
+        let served = 0;
+        const kept = [];
+        for (let each = 0; each < 130; each++) {
+          const connection = await client.connect();
+          kept.push(connection);
+          served += await connection.describe().then(
+            () => 1,
+            () => 0,
+          );
+        }
+        while (!exists(file)) await new Promise((resolve) => setTimeout(resolve, 20));
+        await Promise.all(kept.map((connection) => connection.close()));
+        return served;
+      },
+      done,
+    );
+  const held = [hold(LENT), hold(LENT + 65_535)];
+  while (openFds(lending.parts.broker) < before + 256) await sleep(20);
+  const uid = await runAs({ uid: BOB, socket: lending.socket }, async ({ client }) => {
+    const connection = await client.connect();
+    return (await connection.describe()).caller.uid;
+  });
+  t.is(uid, BOB);
+  writeFileSync(done, '');
+  const served = await Promise.all(held);
+  t.is(
+    served.reduce((sum, each) => sum + each),
+    256,
+  );
 });
 
 privileged('a user watches grants four times at most', async (t) => {

@@ -55,7 +55,7 @@ export interface UserOptions {
   readonly ownUserNamespace?: boolean;
 }
 
-/** A process under way; `line` resolves with the next line that the body printed with console.log. */
+/** A process under way. */
 export interface UserProcess<Result> {
   readonly child: ChildProcess;
   readonly result: Promise<Result>;

@@ -1,8 +1,9 @@
 /** Rules that say ask, through a real daemon, with somebody in place of perfbroker-bus who answers as a test wants. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
+import type { EventSpec } from '#dist/model/event.js';
 import { ALICE, BOB, runAs, startAs, type World } from './as_user.js';
-import { commandLine, noPrivilege, startDaemon, type Daemon, type DaemonOptions } from './daemon.js';
+import { commandLine, noPrivilege, skip, startDaemon, type Daemon, type DaemonOptions } from './daemon.js';
 import { FakeAuthorizer, NO, YES, type Asked, type Behaviour } from './fake_authorizer.js';
 import { start, startBusy, type Victim } from './target.js';
 import { fdsBackTo, settledFds } from '../tools/fds_of.js';
@@ -302,6 +303,70 @@ privileged('nobody is asked for a client in a user namespace of its own, where o
   t.deepEqual(codes, ['no-authorizer', 'no-authorizer']);
   t.deepEqual(fake.questions, []);
   t.like(daemon.audit()[0], { action: 'ask', verdict: 'deny', answer: 'unavailable' });
+});
+
+privileged('nobody is asked for a uid that is lent to a user, who has many of them', async (t) => {
+  if (!existsSync('/etc/subuid')) return skip(t, 'there is no /etc/subuid');
+  const { daemon, fake } = await scene(t, (asked) => asked.answer(YES), { subuid: `mallory:${ALICE}:1\n` });
+  const victim = await victimOf(t, ALICE);
+  const lent = await runAs({ uid: ALICE, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
+  t.like(lent, { error: 'PolicyDenied', code: 'no-authorizer' });
+  t.deepEqual(fake.questions, []);
+  const other = await victimOf(t, BOB);
+  const own = await runAs({ uid: BOB, socket: daemon.socket }, openAs, other.pid, 'task-clock', true);
+  t.is(own.error, '');
+  t.is(fake.questions.length, 1);
+});
+
+privileged(
+  'the dialog tells a count from samples of registers and stack, and says that children are observed',
+  async (t) => {
+    const { daemon, fake } = await scene(t, (asked) => asked.answer(NO));
+    const victim = await victimOf(t, ALICE);
+    const ask = (extra: Partial<Omit<EventSpec, 'regsUser'>>): Promise<void> =>
+      runAs(
+        { uid: ALICE, socket: daemon.socket },
+        async ({ client, syntax }, pid, more) => {
+          const connection = await client.connect();
+          const registers = more.sampleType?.includes('regs_user') === true ? { regsUser: 0xff0fffn } : {};
+          const events = syntax.parseEvents('task-clock:u').map((event) => ({ ...event, ...more, ...registers }));
+          const request = { targets: [{ pid, threads: 'leader' as const }], events, allowInteractive: true };
+          const code = await connection.open(request).then(
+            () => 'opened',
+            (error: unknown) => (error as { code: string }).code,
+          );
+          if (code !== 'not-authorized') throw new Error(code);
+          await connection.close();
+        },
+        victim.pid,
+        extra,
+      );
+    await ask({});
+    await ask({ sampling: { frequency: 99 }, sampleType: ['ip', 'tid'] });
+    await ask({
+      sampling: { frequency: 999 },
+      sampleType: ['ip', 'tid', 'callchain', 'regs_user', 'stack_user'],
+      stackUser: 65_528,
+      inherit: true,
+    });
+    t.deepEqual(
+      fake.questions.map(({ details }) => details['events']),
+      [
+        'task-clock:u',
+        '1 event (sampled): task-clock:u',
+        '1 event (sampled with call chains, registers, 65528 bytes of stack; children too): task-clock:u',
+      ],
+    );
+  },
+);
+
+privileged('a program chooses its name in a dialog, and no word around it', async (t) => {
+  const { daemon, fake } = await scene(t, (asked) => asked.answer(NO));
+  const victim = await start(ALICE, ALICE, 'printf "x] (uid 0) [y" >/proc/self/comm; while :; do sleep 0.05; done');
+  t.teardown(() => victim.end());
+  await until(() => readFileSync(`/proc/${victim.pid}/comm`, 'latin1').startsWith('x]'));
+  await runAs({ uid: ALICE, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
+  t.is(fake.questions[0]!.details['target'], `pid ${victim.pid} [x? ?uid 0? ?y] of uid ${ALICE}`);
 });
 
 privileged('the dialog says how many targets of whom there are before a list that is cut off', async (t) => {

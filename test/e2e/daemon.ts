@@ -47,6 +47,8 @@ export interface DaemonOptions {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly audit?: string;
+  /** Its /etc/subuid. */
+  readonly subuid?: string;
 }
 
 export async function startDaemon({
@@ -54,6 +56,7 @@ export async function startDaemon({
   args = [],
   env = {},
   audit,
+  subuid,
 }: DaemonOptions = {}): Promise<Daemon> {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-test-'));
   chmodSync(directory, 0o755);
@@ -61,7 +64,9 @@ export async function startDaemon({
   const policyFile = join(directory, 'policy.toml');
   const auditFile = audit ?? join(directory, 'audit.log');
   writeFileSync(policyFile, policy);
-  const child = spawn(PERFBROKERD, ['--policy', policyFile, '--socket', socket, '--audit', auditFile, ...args], {
+  const command = [PERFBROKERD, '--policy', policyFile, '--socket', socket, '--audit', auditFile, ...args];
+  const [program = '', ...rest] = subuid === undefined ? command : [...withSubuid(directory, subuid), ...command];
+  const child = spawn(program, rest, {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '', ...env },
   });
@@ -101,6 +106,13 @@ export async function startDaemon({
     logged: log.match,
     stop,
   };
+}
+
+/** In a mount namespace of its own, by programs that each become the next: the pid stays. */
+function withSubuid(directory: string, text: string): readonly string[] {
+  const file = join(directory, 'subuid');
+  writeFileSync(file, text);
+  return ['unshare', '--mount', 'sh', '-c', 'mount --bind "$0" /etc/subuid && exec "$@"', file];
 }
 
 export function childrenOf(pid: number): number[] {

@@ -89,6 +89,8 @@ packaging('the profile of the front end is the one that its unit names', (t) => 
   const [, profile] = /^AppArmorProfile=-(.*)$/m.exec(text('usr/lib/systemd/system/perfbroker-bus.service')) ?? [];
   t.is(profile, 'perfbroker-bus');
   t.regex(text('etc/apparmor.d/perfbroker-bus'), /^profile perfbroker-bus /m);
+  // Where the kernel mediates D-Bus, as Ubuntu's does: `busctl tree` begins at the root.
+  t.regex(text('etc/apparmor.d/perfbroker-bus'), /^ *dbus receive bus=system path="\/\{,org\}",$/m);
   t.regex(
     text('etc/apparmor.d/usr.sbin.perfbrokerd'),
     /^profile perfbrokerd \/usr\/libexec\/perfbroker\/dist\/bin\/perfbrokerd /m,

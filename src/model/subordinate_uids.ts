@@ -1,0 +1,48 @@
+/**
+ * uids that subuid(5) lends to users. In a user namespace newuidmap(1) gives their borrower each of them, and a setuid file that
+ * is made there gives them outside of it, too: one user is tens of thousands to whoever counts by uid.
+ */
+import { readFileSync } from 'node:fs';
+import type { Subject } from './subject.js';
+
+const FILE = '/etc/subuid';
+
+interface Range {
+  readonly first: number;
+  readonly count: number;
+}
+
+export class SubordinateUids {
+  #ranges: readonly Range[] = [];
+
+  /** @throws Error when the file is there and can not be read; then what was known before stays */
+  load(): void {
+    this.#ranges = readRanges();
+  }
+
+  has(uid: number): boolean {
+    return this.#ranges.some(({ first, count }) => uid >= first && uid - first < count);
+  }
+
+  /** Whether whoever is behind it may have any number of uids, so that a limit for each uid would be none. */
+  mayBeMany({ uid, sameUserNamespace }: Pick<Subject, 'uid' | 'sameUserNamespace'>): boolean {
+    return !sameUserNamespace || this.has(uid);
+  }
+}
+
+function readRanges(): readonly Range[] {
+  try {
+    return parseSubuid(readFileSync(FILE, 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** `user:first:count` in each line; what is none of these lends nothing. */
+export function parseSubuid(text: string): readonly Range[] {
+  return text.split('\n').flatMap((line) => {
+    const [, first, count] = /^[^:#]+:(\d{1,10}):(\d{1,10})\s*$/.exec(line) ?? [];
+    return first === undefined ? [] : [{ first: Number(first), count: Number(count) }];
+  });
+}
