@@ -195,6 +195,8 @@ export interface NativeBinding {
   perfSetOutput(fd: Fd, target: Fd): void;
   /** Whether the ring of `pages` data pages of this event is mapped in any process, this one included. */
   perfRingMapped(fd: Fd, pages: number): boolean;
+  /** Whether the kernel maps a ring of `pages` data pages through this event, which is redirected to it. */
+  perfMapsRedirected(fd: Fd, pages: number): boolean;
   /** read(2) of a counting event into u64 words, as read_format lays them out. Empty: the event is in error state (a pinned one that did not fit). */
   perfRead(fd: Fd): BigUint64Array;
   /** perf_event_open(2) with exactly these attr bytes. For collectors that may, tests and benchmarks; the broker never calls it. */

@@ -60,6 +60,16 @@ Napi::Value perf_ring_mapped(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), address == MAP_FAILED);
 }
 
+// Whether this kernel maps a ring through an event that is redirected to it: until 6.18 it did, then EBUSY. A refusal for any
+// other reason counts as if it did.
+Napi::Value perf_maps_redirected(const Napi::CallbackInfo& info) {
+  const size_t length = (pages_argument(info, 1, "pages") + 1) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  void* address = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd_argument(info, 0), 0);
+  const bool refused = address == MAP_FAILED && errno == EBUSY;
+  if (address != MAP_FAILED) munmap(address, length);
+  return Napi::Boolean::New(info.Env(), !refused);
+}
+
 Napi::Value perf_read(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   uint64_t words[kMaxReadWords];
@@ -105,6 +115,7 @@ void export_perf(Napi::Object exports) {
   set_function(exports, "perfId", perf_id);
   set_function(exports, "perfSetOutput", perf_set_output);
   set_function(exports, "perfRingMapped", perf_ring_mapped);
+  set_function(exports, "perfMapsRedirected", perf_maps_redirected);
   set_function(exports, "perfRead", perf_read);
   set_function(exports, "perfEventOpen", perf_event_open);
 }

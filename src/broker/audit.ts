@@ -15,6 +15,8 @@ export type { AuditRecord };
 export class AuditLog {
   readonly #output: number | Journal;
   readonly #now: () => Date;
+  /** The disk was full in the middle of a record: what comes next must not be taken for its rest. */
+  #torn = false;
 
   /** @param output a file's fd, or the journal */
   constructor(output: number | Journal, now: () => Date = () => new Date()) {
@@ -25,8 +27,16 @@ export class AuditLog {
   /** @throws the error of write(2) or sendto(2), e.g. ENOSPC, EAGAIN, EMSGSIZE: the caller must not hand over what could not be recorded */
   write(subject: Subject, record: AuditRecord): void {
     const line = escapeControls(this.#json(subject, record));
-    if (typeof this.#output === 'number') writeLine(this.#output, line);
+    if (typeof this.#output === 'number') this.#writeLine(this.#output, line);
     else this.#output.send(auditEntry(subject, record, line));
+  }
+
+  #writeLine(fd: number, line: string): void {
+    const bytes = Buffer.from(`${this.#torn ? '\n' : ''}${line}\n`, 'utf8');
+    let written = writeSync(fd, bytes);
+    this.#torn = true;
+    while (written < bytes.length) written += writeSync(fd, bytes, written);
+    this.#torn = false;
   }
 
   #json(subject: Subject, record: AuditRecord): string {
@@ -43,10 +53,4 @@ export class AuditLog {
       },
     });
   }
-}
-
-function writeLine(fd: number, line: string): void {
-  const bytes = Buffer.from(`${line}\n`, 'utf8');
-  let written = writeSync(fd, bytes);
-  while (written < bytes.length) written += writeSync(fd, bytes, written);
 }

@@ -12,6 +12,8 @@ import type { Logger } from './logger.js';
 import type { Machine } from './machine.js';
 import type { OpenerClient } from './opener.js';
 import type { SubordinateUids } from '../model/subordinate_uids.js';
+import { RingKeepers } from './ring_keepers.js';
+import { RingPlaces } from './ring_places.js';
 import type { Subject } from '../model/subject.js';
 import { Tickets } from './tickets.js';
 import type { Tracepoints } from './tracepoints.js';
@@ -37,6 +39,8 @@ export interface BrokerParts {
 export class Broker {
   readonly parts: BrokerParts;
   readonly quota: Quota = new Quota();
+  readonly ringPlaces: RingPlaces = new RingPlaces();
+  readonly ringKeepers: RingKeepers = new RingKeepers();
   readonly grants: Grants;
   readonly tickets: Tickets<HeldRequest> = new Tickets<HeldRequest>();
   policy: Policy;

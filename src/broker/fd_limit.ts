@@ -5,8 +5,8 @@ import { MAX_CONNECTIONS } from './server.js';
 /** Sockets and peers' pidfds, and what node itself has open. */
 const FDS_PER_CONNECTION = 2;
 const OWN_FDS = 64;
-/** A duplicate, and the target's pidfd, which may be one for each. */
-const FDS_PER_EVENT = 2;
+/** A duplicate, the target's pidfd, which may be one for each, and what keeps its ring. */
+const FDS_PER_EVENT = 3;
 
 /** Hard limit of open files, Infinity when there is none or it can not be read. Node raises its soft one to it. */
 export function readFdLimit(path = '/proc/self/limits'): number {

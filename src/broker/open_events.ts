@@ -6,8 +6,10 @@ import { EVENT_CLASSES } from '../model/event.js';
 import type { EventFields } from '../model/event_fields.js';
 import { native, type Fd } from '../native.js';
 import type { OpenerClient } from './opener.js';
-import { mismatchNames, type OpenerReply, type OpenerSlot } from './opener_protocol.js';
+import { mismatchNames, NO_LEADER, type OpenerReply, type OpenerSlot } from './opener_protocol.js';
 import { planSlots, type RingSlots } from './plan.js';
+import { keeperFields, type RingKeepers } from './ring_keepers.js';
+import type { Share } from './share.js';
 import { readThreads } from './proc.js';
 import { targetChanged, type PinnedTarget, type ProcessTarget } from './targets.js';
 
@@ -26,8 +28,11 @@ export interface OpenOrder {
   readonly ringSlots: RingSlots;
   /** For the text of the kernel's refusals. */
   readonly kernel: { readonly paranoid: number; readonly capability: string };
-  /** More fds than that are never opened (the quota that was reserved, or what policy allows). */
+  readonly ringKeepers: RingKeepers;
+  /** More fds than that are never opened. */
   readonly maxFds: number;
+  /** Covers what was there when the request was looked at; grows with threads that are born. */
+  readonly share: Share;
 }
 
 export interface OpenedSlot {
@@ -38,6 +43,8 @@ export interface OpenedSlot {
   readonly cpu: number;
   /** Its ring was mapped in advance. */
   readonly ring: boolean;
+  /** An event of the broker's own that has this ring as long as it is mapped anywhere; null where there is none. */
+  readonly keeper: Fd | null;
 }
 
 /** Everything that was opened. The fds belong to the caller. */
@@ -143,6 +150,8 @@ class Attach {
       );
     for (const slots of planSlots(order.leaders, tids, order.cpus, order.ringSlots, this.#cpusWithRing)) {
       const premapped = slots.filter((slot) => slot.premap);
+      const rings = this.#rings.reduce((sum, { cpus }) => sum + cpus.length, premapped.length);
+      order.share.cover({ fds: this.#slots.length + wanted, rings });
       const { reply, fds } = await this.#opener.open(
         order.uid,
         {
@@ -163,18 +172,62 @@ class Attach {
       if (reply.status !== 'opened') throw refusal(reply, target, order);
       if (premapped.length > 0) this.#rings.push({ serial: reply.serial, cpus: premapped.map((slot) => slot.cpu) });
       const opened = slots.filter((_, slot) => reply.slotErrnos[slot] === 0);
+      const first = this.#slots.length;
       for (const [slot, fd] of fds.entries()) this.#keep(fd, index, opened[slot]);
+      if (premapped.length > 0 && order.ringKeepers.needed) await this.#keepRings(target, first);
     }
+  }
+
+  /** Of the slots from `first` on. A slot whose ring can not be kept is let go of: its thread has ended. */
+  async #keepRings(target: PinnedTarget, first: number): Promise<void> {
+    const order = this.#order;
+    const ringed = this.#slots.slice(first).filter(({ ring }) => ring);
+    const { reply, fds } = await this.#opener.open(
+      order.uid,
+      {
+        target: target.kind,
+        expected: target.kind === 'process' ? target.process : null,
+        events: order.events.map(keeperFields),
+        slots: ringed.map(({ event, tid, cpu }) => ({ tid, cpu, event, leader: NO_LEADER, premap: false })),
+        ringPages: 0,
+      },
+      order.connection,
+      target.fd,
+    );
+    const gone = reply.status === 'open-failed' && reply.slotErrnos.every((errno) => errno === ESRCH);
+    if (reply.status !== 'opened' && !gone) throw refusal(reply, target, order);
+    const left = [...fds];
+    for (const [index, slot] of ringed.entries()) {
+      const keeper = reply.slotErrnos[index] === 0 ? left.shift() : undefined;
+      const at = this.#slots.indexOf(slot);
+      if (keeper !== undefined && order.ringKeepers.attach(keeper, slot.fd, order.ringPages)) {
+        this.#slots[at] = { ...slot, keeper };
+        continue;
+      }
+      if (keeper !== undefined) native.close(keeper);
+      native.close(slot.fd);
+      this.#slots.splice(at, 1);
+    }
+    for (const fd of left) native.close(fd);
   }
 
   #keep(fd: Fd, target: number, slot: OpenerSlot | undefined): void {
     if (slot === undefined) native.close(fd);
-    else this.#slots.push({ fd, event: slot.event, target, tid: slot.tid, cpu: slot.cpu, ring: slot.premap });
+    else
+      this.#slots.push({
+        fd,
+        event: slot.event,
+        target,
+        tid: slot.tid,
+        cpu: slot.cpu,
+        ring: slot.premap,
+        keeper: null,
+      });
   }
 
   /** Closes the slots opened since `mark`, and lets go of their rings. */
   discard(mark: { readonly slots: number; readonly rings: number }): void {
-    for (const slot of this.#slots.splice(mark.slots)) native.close(slot.fd);
+    for (const slot of this.#slots.splice(mark.slots)) closeSlot(slot);
     for (const ring of this.#rings.splice(mark.rings)) {
       for (const cpu of ring.cpus) this.#cpusWithRing.delete(cpu);
       void this.#opener.release(this.#order.uid, ring.serial).catch(ignoreShutdown);
@@ -188,6 +241,11 @@ class Attach {
       unstable: this.#unstable,
     };
   }
+}
+
+export function closeSlot({ fd, keeper }: OpenedSlot): void {
+  native.close(fd);
+  if (keeper !== null) native.close(keeper);
 }
 
 /** When the opener is gone its mappings are too. */

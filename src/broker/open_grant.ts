@@ -4,21 +4,22 @@ import { brokerError } from '../model/error_table.js';
 import { kernelRefused } from '../model/kernel_refused.js';
 import { native, type Fd, type NativeError } from '../native.js';
 import { actionId } from '../policy/authorization.js';
-import type { QuotaExceeded, Reservation } from '../policy/quota.js';
 import type { DowngradedProcess } from '../varlink/broker_types.js';
 import type { Replier } from '../varlink/service.js';
+import type { AuditRecord } from './audit.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { downgradeProcess, orderFacts } from './downgrade.js';
 import { newGrantId } from './grants.js';
-import { ignoreShutdown, openEvents, type OpenedEvents, type OpenedSlot } from './open_events.js';
+import { closeSlot, ignoreShutdown, openEvents, type OpenedEvents, type OpenedSlot } from './open_events.js';
 import { auditFacts } from './open_request.js';
 import { MAX_SLOTS } from './opener_protocol.js';
-import type { VettedRequest } from './request.js';
+import { PAGE, type VettedRequest } from './request.js';
+import { Share } from './share.js';
 import { processFacts } from './targets.js';
 import type { Approval, Downgrade, Passed, WantedOpen } from './wanted.js';
 
-/** Threads may be born between the count that was reserved and the scan that opens; so many more fds are let pass. */
+/** Threads may be born between the count that was decided about and the scan that opens; so many more fds are let pass. */
 const SPARE_FDS = 64;
 
 /** A live grant and the fds that are to be sent for it. */
@@ -42,12 +43,18 @@ class Pending {
   readonly copies: Fd[] = [];
   readonly releaseRings: () => Promise<void>;
 
-  constructor(broker: Broker, uid: number, opened: OpenedEvents) {
+  constructor(broker: Broker, uid: number, opened: OpenedEvents, share: Share) {
     this.slots = opened.slots;
     const { opener } = broker.parts;
     this.releaseRings = async () => {
+      share.releasePlaces(); // the opener hears of this before it does of the user's next request
       await Promise.all(opened.ringSerials.map((serial) => opener.release(uid, serial).catch(ignoreShutdown)));
     };
+  }
+
+  /** Of each ring that was mapped in advance, what is asked whether it is gone. */
+  get ringFds(): readonly Fd[] {
+    return this.slots.flatMap(({ ring, keeper }, index) => (ring ? [keeper ?? this.copies[index] ?? -1] : []));
   }
 
   /** The broker's own duplicates: with them a revoke can stop the events. @throws KernelRefused when there is no room for them */
@@ -63,7 +70,7 @@ class Pending {
 
   discard(): void {
     for (const fd of this.copies) native.close(fd);
-    for (const slot of this.slots) native.close(slot.fd);
+    for (const slot of this.slots) closeSlot(slot);
     void this.releaseRings();
   }
 }
@@ -81,15 +88,11 @@ export async function grantEvents(
   // What is beyond the rule's limit was denied.
   const lease = leaseSeconds ?? verdict.limits.leaseSeconds;
   const facts = { ...auditFacts(request), rule: verdict.rule };
-  const quota = reserve(broker, request, verdict);
-  if (!quota.ok) {
-    broker.record(subject, { action: 'open', verdict: 'deny', ...facts, reasons: [quota.text] });
-    throw brokerError('QuotaExceeded', quota.code, quota.text);
-  }
+  const share = reserve(broker, request, verdict, facts);
   let pending: Pending | null = null;
   try {
-    const opened = await openSlots(broker, client, request, maxFds);
-    pending = new Pending(broker, subject.uid, opened);
+    const opened = await openSlots(broker, client, request, share, maxFds);
+    pending = new Pending(broker, subject.uid, opened, share);
     if (opened.slots.length === 0)
       throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
     requireConnected(client);
@@ -103,6 +106,7 @@ export async function grantEvents(
       ...facts,
       limits: verdict.limits,
       fds: opened.slots.length,
+      ringBytes: share.ringBytes,
       lease,
       grant: id,
       ...(authorized.length === 0 ? {} : { authorized: authorized.map(actionId) }),
@@ -113,20 +117,21 @@ export async function grantEvents(
       targets: request.targets,
       fds: pending.copies,
       events: request.specs.length,
-      ringBytes: request.policy.ringBytes,
+      ringBytes: share.ringBytes,
       rule: verdict.rule,
       leaseSeconds: lease,
-      ringFds: pending.copies.filter((_, index) => opened.slots[index]?.ring === true),
+      ringFds: pending.ringFds,
       ringPages: request.ringPages,
       releaseRings: pending.releaseRings,
-      releaseQuota: quota.grant.release,
-      releaseRingQuota: quota.rings.release,
+      releaseQuota: share.releaseGrant,
+      releaseRingQuota: share.releaseRings,
     });
     return { id, lease, downgraded, ...opened };
   } catch (error) {
-    pending?.discard();
-    quota.grant.release();
-    quota.rings.release();
+    if (pending === null) share.releasePlaces();
+    else pending.discard();
+    share.releaseGrant();
+    share.releaseRings();
     if (!(error instanceof BrokerError && error.error === 'AuditFailed'))
       broker.record(subject, { action: 'open', verdict: 'error', ...facts, error: (error as Error).message });
     throw error;
@@ -160,24 +165,33 @@ export function requireConnected(client: ClientConnection): void {
   if (client.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has gone');
 }
 
-/** The rings' share apart from the rest: it comes back when the rings are gone, which may be long after the grant. */
+/** @throws QuotaExceeded, which is recorded */
 function reserve(
   broker: Broker,
-  { policy: { subject, fds, ringBytes } }: VettedRequest,
+  { policy: { subject, fds, ringBytes }, ringPages }: VettedRequest,
   { limits }: Passed,
-): QuotaExceeded | { readonly ok: true; readonly grant: Reservation; readonly rings: Reservation } {
-  const grant = broker.quota.reserve(subject.uid, { grants: 1, fds, ringBytes: 0 }, limits);
-  if (!grant.ok) return grant;
-  const rings = broker.quota.reserve(subject.uid, { grants: 0, fds: 0, ringBytes }, limits);
-  if (rings.ok) return { ok: true, grant, rings };
-  grant.release();
-  return rings;
+  facts: Omit<AuditRecord, 'action' | 'verdict'>,
+): Share {
+  const ring = ringPages * PAGE;
+  let share: Share | null = null;
+  try {
+    share = new Share(broker, subject.uid, limits, ring);
+    share.cover({ fds, rings: ring === 0 ? 0 : ringBytes / ring });
+    return share;
+  } catch (error) {
+    share?.releasePlaces();
+    share?.releaseGrant();
+    share?.releaseRings();
+    broker.record(subject, { action: 'open', verdict: 'deny', ...facts, reasons: [(error as Error).message] });
+    throw error;
+  }
 }
 
 async function openSlots(
   broker: Broker,
   client: ClientConnection,
   request: VettedRequest,
+  share: Share,
   maxFds: number,
 ): Promise<OpenedEvents> {
   const { opener, machine, capability } = broker.parts;
@@ -195,7 +209,9 @@ async function openSlots(
       ringPages: request.ringPages,
       ringSlots: request.ringSlots,
       kernel: { paranoid: machine.paranoid, capability },
+      ringKeepers: broker.ringKeepers,
       maxFds: Math.min(request.policy.fds + SPARE_FDS, maxFds),
+      share,
     });
   } finally {
     native.close(connection);

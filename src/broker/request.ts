@@ -1,6 +1,7 @@
 /** One Open or Explain, from parameters to what policy decides on and the opener carries out. */
 import { brokerError } from '../model/error_table.js';
 import type { EventClass, EventSpec } from '../model/event.js';
+import { forbiddenPmu } from '../model/event_rules.js';
 import { eventFields, type EventFields } from '../model/event_fields.js';
 import { eventsFromJson } from '../model/event_json.js';
 import { MAX_LEASE_SECONDS } from '../policy/limits.js';
@@ -32,7 +33,7 @@ export interface VettedRequest {
   readonly policy: PolicyRequest;
 }
 
-const PAGE = 4096;
+export const PAGE = 4096;
 
 export function vetRequest(parameters: OpenParameters, fds: FdBag, peer: Peer, context: RequestContext): VettedRequest {
   const wanted = parameters.targets.filter(
@@ -87,8 +88,8 @@ function resolveEvent(spec: EventSpec, { machine, tracepoints, ceiling }: Reques
     const [name, pmuType] = [...machine.pmus].find(([known, type]) => known === pmu || type === pmu) ?? [];
     if (name === undefined || pmuType === undefined)
       throw brokerError('InvalidEvent', 'unknown-pmu', `there is no PMU ${pmu} here`);
-    if (name === 'kprobe' || name === 'uprobe')
-      throw brokerError('InvalidEvent', 'forbidden-pmu', `the PMU ${name} takes pointers`);
+    const forbidden = forbiddenPmu(name);
+    if (forbidden !== null) throw brokerError('InvalidEvent', 'forbidden-pmu', forbidden);
     return eventFields(spec, { pmuType });
   }
   return eventFields(spec);

@@ -1,5 +1,5 @@
 /** From what a client names to what is pinned: each target ends up as a pidfd or a checked cgroup directory. */
-import { fstatSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
+import { constants, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { brokerError } from '../model/error_table.js';
 import type { BrokerError } from '../model/errors.js';
 import type { ProcessIdentity, Target } from '../model/target.js';
@@ -196,31 +196,30 @@ function pickThread(parameter: TargetParameter, process: ProcessIdentity, peer: 
 function pinCgroup(parameter: TargetParameter, fds: FdBag): PinnedTarget {
   if (parameter.directory === undefined)
     throw brokerError('InvalidTarget', 'conflict', 'a cgroup is named by directory, the index of an fd');
-  const fd = fds.take(parameter.directory);
+  const sent = fds.take(parameter.directory);
   try {
-    const path = cgroupPath(fd);
-    if (path === null)
-      throw brokerError(
-        'InvalidTarget',
-        'not-a-cgroup',
-        'the fd sent for a cgroup is no directory of a cgroup file system, or another one than its name says here',
-      );
-    return { kind: 'cgroup', fd, path };
-  } catch (error) {
-    native.closeForeign(fd);
-    throw error;
+    const cgroup = openCgroup(sent);
+    if (cgroup !== null) return { kind: 'cgroup', ...cgroup };
+  } finally {
+    native.closeForeign(sent);
   }
+  throw brokerError(
+    'InvalidTarget',
+    'not-a-cgroup',
+    'the fd sent for a cgroup is no directory of a cgroup file system, or another one than its name says here',
+  );
 }
 
 /**
- * Path below the broker's own cgroup mount of the directory that `fd` holds; null when it is not there. The opener checks
- * the file system itself.
+ * The directory that a client's fd holds, opened anew, and its path below the broker's own cgroup mount; null when it is not there.
+ * The opener checks the file system itself.
  *
- * The name of an fd is that of the mount namespace in which it was opened, where its owner can bind any cgroup to any
- * name. So the name is only a hint: the broker looks it up itself, and it has to be the same directory.
+ * The name of an fd is that of the mount namespace in which it was opened, where its owner can bind anything to any
+ * name. So the name is only a hint: the broker looks it up itself, what it finds has to have the same inode number, and is what
+ * is opened. The file system behind the client's fd is asked nothing, as it may be anybody's FUSE and never answer.
  */
-function cgroupPath(fd: Fd): string | null {
-  const directory = readlinkSync(`/proc/self/fd/${fd}`);
+function openCgroup(sent: Fd): { readonly fd: Fd; readonly path: string } | null {
+  const directory = readlinkSync(`/proc/self/fd/${sent}`);
   let mount: string | null = null;
   for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
     const [before = '', after = ''] = line.split(' - ');
@@ -233,13 +232,20 @@ function cgroupPath(fd: Fd): string | null {
       mount = mountPoint;
   }
   if (mount === null) return null;
-  // The fd's own file system, which may be anybody's, is asked last.
-  const known = lstatSync(directory, { bigint: true, throwIfNoEntry: false });
-  if (known?.isDirectory() !== true) return null;
+  let fd: Fd;
   try {
-    const { dev, ino } = fstatSync(fd, { bigint: true });
-    return dev === known.dev && ino === known.ino ? directory.slice(mount.length) || '/' : null;
+    fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   } catch {
-    return null; // the kernel gives no cgroup's directory away, and lets nobody look into another user's FUSE
+    return null;
   }
+  if (inodeOf(fd) === inodeOf(sent)) return { fd, path: directory.slice(mount.length) || '/' };
+  native.close(fd);
+  return null;
+}
+
+/** By the kernel's memory of it (Linux 5.14). */
+function inodeOf(fd: Fd): string {
+  const inode = /^ino:\t(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
+  if (inode === undefined) throw new Error('this kernel tells no inodes in fdinfo');
+  return inode;
 }

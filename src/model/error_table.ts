@@ -198,8 +198,9 @@ const table = {
       remedy: 'Look into /sys/bus/event_source/devices, or at what Describe returns.',
     },
     'forbidden-pmu': {
-      cause: "The config of kprobe and uprobe events holds pointers into the opener's memory: never brokered.",
-      remedy: 'Have the administrator create a probe with `perf probe` and use its tracepoint.',
+      cause:
+        "Never brokered: kprobe and uprobe, whose config holds pointers into the opener's memory, and PMUs that trace all that happens (intel_pt, intel_bts, arm_spe, cs_etm, hisi_ptt), which is no count.",
+      remedy: 'For a probe, have the administrator create it with `perf probe`, and use its tracepoint.',
     },
   },
   InvalidTarget: {
@@ -299,6 +300,10 @@ const table = {
       remedy: 'Open fewer events, threads or cpus, or revoke grants.',
     },
     'ring-bytes': { cause: "The user's ring bytes are used up.", remedy: 'Ask for smaller rings, or revoke grants.' },
+    rings: {
+      cause: 'As many rings of the user wait to be mapped as the opener maps in advance for one.',
+      remedy: 'Map them and call Mapped; ask for a ring for each cpu (ringSlots), or for fewer threads.',
+    },
     connections: { cause: "The user's connections are used up.", remedy: 'Close connections.' },
     tickets: {
       cause: 'As many tickets of this user, or of all users, wait to be redeemed as may.',

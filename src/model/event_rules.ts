@@ -26,6 +26,14 @@ const TRACEPOINT_NAME = /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}:[A-Za-z0-9_][A-Za-z0-9
 /** A directory below /sys/bus/event_source/devices. */
 const PMU_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 const POINTER_PMUS = ['kprobe', 'uprobe'];
+/** They write all that happens into an AUX area, also where no sample was asked for: no event of theirs just counts. */
+const TRACING_PMUS = /^(intel_pt|intel_bts|arm_spe|cs_etm|hisi_ptt|arm_trbe)/;
+
+/** Why events of a PMU are not brokered; null when they are. */
+export function forbiddenPmu(name: string): string | null {
+  if (POINTER_PMUS.includes(name)) return `the PMU ${name} takes pointers`;
+  return TRACING_PMUS.test(name) ? `the PMU ${name} traces` : null;
+}
 const FIXED_PMUS = ['software', 'tracepoint', 'breakpoint'];
 
 /** @throws BrokerError InvalidEvent `code` */
@@ -69,7 +77,8 @@ function checkPmu(pmu: string | number): void {
     return;
   }
   if (!PMU_NAME.test(pmu)) refuse('bad-value', `${quoted(pmu)} is not the name of a PMU`);
-  if (POINTER_PMUS.includes(pmu)) refuse('forbidden-pmu', `events of the PMU ${pmu} are not brokered`);
+  const forbidden = forbiddenPmu(pmu);
+  if (forbidden !== null) refuse('forbidden-pmu', `${forbidden}: its events are not brokered`);
   if (FIXED_PMUS.includes(pmu)) refuse('bad-value', `${pmu} is a kind of source, not a PMU with a config`);
 }
 

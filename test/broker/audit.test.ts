@@ -1,4 +1,5 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -45,6 +46,33 @@ test('a full disk is an error of the writer', (t) => {
   const fd = openSync('/dev/full', 'w');
   t.throws(() => new AuditLog(fd).write(SUBJECT, { action: 'open', verdict: 'allow' }), { code: 'ENOSPC' });
   closeSync(fd);
+});
+
+test('a record that a full disk cut off is not joined with the next', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'perfbroker-audit-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'fifo');
+  spawnSync('mkfifo', [path]);
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  t.teardown(() => closeSync(fd));
+  const drain = (): string => {
+    const text = Buffer.alloc(1 << 20);
+    return text.toString('utf8', 0, readSync(fd, text));
+  };
+  const audit = new AuditLog(fd);
+  writeSync(fd, Buffer.alloc(60 * 1024, '\n'));
+  t.throws(() => audit.write(SUBJECT, { action: 'open', verdict: 'deny', note: 'a'.repeat(10_000) }), {
+    code: 'EAGAIN',
+  });
+  const torn = drain().trim();
+  t.true(torn.startsWith('{') && !torn.endsWith('}'), 'a part of it is written');
+  for (const grant of ['first', 'second']) audit.write(SUBJECT, { action: 'open', verdict: 'allow', grant });
+  const [rest, ...records] = drain().trimEnd().split('\n');
+  t.is(rest, '');
+  t.deepEqual(
+    records.map((line) => (JSON.parse(line) as { grant: string }).grant),
+    ['first', 'second'],
+  );
 });
 
 test('control characters of every kind are escaped in diagnostics', (t) => {

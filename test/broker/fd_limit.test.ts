@@ -9,7 +9,7 @@ test('the hard limit of open files is read, and a low one is a warning with the 
   t.is(fdLimitWarning(policy, Infinity), null);
   t.is(fdLimitWarning(policy, 262_144), null);
   const warning = fdLimitWarning(policy, 1024) ?? '';
-  t.regex(warning, /is 1024, and the policy's limits need 135232.*LimitNOFILE=/);
-  t.is(fdLimitWarning(policy, 135_232), null);
-  t.not(fdLimitWarning(policy, 135_231), null);
+  t.regex(warning, /is 1024, and the policy's limits need 200768.*LimitNOFILE=/);
+  t.is(fdLimitWarning(policy, 200_768), null);
+  t.not(fdLimitWarning(policy, 200_767), null);
 });

@@ -2,6 +2,7 @@
 import test from 'ava';
 import { DEFAULT_SOCKET } from '#dist/client/index.js';
 import { MAX_EVENTS, MAX_PREMAP_BYTES, MAX_SLOTS } from '#dist/broker/opener_protocol.js';
+import { MAX_RINGS_PER_USER } from '#dist/broker/ring_places.js';
 import { MAX_TARGETS } from '#dist/broker/targets.js';
 import { read } from './documents.js';
 
@@ -58,6 +59,7 @@ const rows: readonly [row: string, value: () => number][] = [
   ['targets of a request', () => MAX_TARGETS],
   ['events of a request', () => MAX_EVENTS],
   ['fds of a reply', () => MAX_SLOTS],
+  ['rings mapped in advance, of one user', () => MAX_RINGS_PER_USER],
   ['rings mapped in advance, of all users', () => constant('native/monitor/protocol.h', 'kMaxRings')],
   ['bytes mapped in advance, of all users', () => MAX_PREMAP_BYTES],
   ['threads born between counting and attaching', () => constant('src/broker/open_grant.ts', 'SPARE_FDS')],

@@ -1,4 +1,5 @@
 /** Hostile and broken clients against a real daemon: it says no, closes what they sent, and serves the next one. */
+import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { ALICE, BOB, runAs, type World } from './as_user.js';
 import { noPrivilege, OPEN_POLICY, skip, startDaemon, type Daemon } from './daemon.js';
 import { PYTHON, startLingering } from './lingering.js';
 import { fdsBackTo, openFds, settledFds } from '../tools/fds_of.js';
+import { listenTo } from '../tools/said.js';
 
 const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
@@ -229,6 +231,53 @@ time.sleep(60)
   );
   t.is(uid, BOB);
   t.true(performance.now() - started < 10_000, `${performance.now() - started} ms`);
+});
+
+privileged('a directory under the name of a cgroup that never answers keeps nobody waiting', async (t) => {
+  if (!existsSync(PYTHON) || !existsSync('/dev/fuse')) return skip(t, `${PYTHON} or /dev/fuse is missing`);
+  const cgroups = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find((path) => existsSync(`${path}/cgroup.procs`));
+  if (cgroups === undefined) return skip(t, 'there is no cgroup2');
+  // Root stands in for fusermount(1) with allow_other, and for a user namespace with mounts of its own.
+  const script = `
+import ctypes, json, os, socket, struct, sys, threading, time
+libc = ctypes.CDLL(None, use_errno=True)
+def check(result):
+    if result != 0: raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+path, cgroup, user = sys.argv[1], sys.argv[2].encode(), int(sys.argv[3])
+check(libc.unshare(0x20000)); check(libc.mount(b'none', b'/', None, 1 << 14 | 1 << 18, None))
+fuse = os.open('/dev/fuse', os.O_RDWR)
+check(libc.mount(b'test', cgroup, b'fuse', 6, b'fd=%d,rootmode=40000,user_id=%d,group_id=%d,allow_other' % (fuse, user, user)))
+def serve():
+    while True:
+        request = os.read(fuse, 1 << 17)
+        operation, unique = struct.unpack_from('<IQ', request, 4)
+        if operation == 26: # FUSE_INIT; nothing else is ever answered
+            body = struct.pack('<IIIIHHIIHHI7I', 7, 31, 65536, 0, 12, 10, 65536, 1, 0, 0, 0, *[0] * 7)
+            os.write(fuse, struct.pack('<IiQ', 16 + len(body), 0, unique) + body)
+threading.Thread(target=serve, daemon=True).start()
+time.sleep(0.2)
+directory = os.open(cgroup, os.O_PATH | os.O_DIRECTORY)
+os.setgroups([]); os.setresgid(user, user, user); os.setresuid(user, user, user)
+connection = socket.socket(socket.AF_UNIX); connection.connect(path)
+event = {'source': {'kind': 'software', 'name': 'task-clock'}, 'exclude': ['kernel']}
+call = {'method': 'org.perfbroker.Broker.Explain', 'parameters': {'targets': [{'kind': 'cgroup', 'directory': 0}], 'events': [event]}}
+socket.send_fds(connection, [json.dumps(call).encode() + bytes(1)], [directory])
+print('sent', flush=True)
+print(connection.recv(65536).decode(), flush=True)
+time.sleep(60)
+`;
+  const attacker = spawn(PYTHON, ['-c', script, daemon.socket, cgroups, String(ALICE)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => attacker.kill('SIGKILL'));
+  const said = listenTo(attacker, 'stdout');
+  await said.match(/^sent/);
+  const uid = await runAs(
+    { uid: BOB, socket: daemon.socket },
+    async ({ client }) => (await (await client.connect()).describe()).caller.uid,
+  );
+  t.is(uid, BOB);
+  await said.match(/"parameters"/);
 });
 
 privileged('a client that takes no grant off its socket gets no more than its queue allows', async (t) => {

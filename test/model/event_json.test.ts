@@ -185,13 +185,20 @@ test(
   refuses,
   { source: { kind: 'pmu', pmu: 'uprobe', config: '1' } },
   'forbidden-pmu',
-  'events of the PMU uprobe are not brokered',
+  'the PMU uprobe takes pointers: its events are not brokered',
 );
+for (const pmu of ['intel_pt', 'arm_spe_0', 'cs_etm', 'hisi_ptt0_4'])
+  test(
+    refuses,
+    { source: { kind: 'pmu', pmu, config: '1' } },
+    'forbidden-pmu',
+    `the PMU ${pmu} traces: its events are not brokered`,
+  );
 test(
   refuses,
   { source: { kind: 'pmu', pmu: 'kprobe', config: '1' } },
   'forbidden-pmu',
-  'events of the PMU kprobe are not brokered',
+  'the PMU kprobe takes pointers: its events are not brokered',
 );
 test(
   refuses,

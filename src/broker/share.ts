@@ -1,0 +1,75 @@
+import { brokerError } from '../model/error_table.js';
+import type { Reservation } from '../policy/quota.js';
+import type { Limits } from '../policy/types.js';
+import type { Broker } from './broker.js';
+
+/** What a request opens, in fds and in rings that are mapped in advance. */
+export interface Amount {
+  readonly fds: number;
+  readonly rings: number;
+}
+
+/**
+ * What one request takes of its user's quotas: before anything is opened as much as can be told then, and more for threads that
+ * are born meanwhile. The rings' part comes back apart from the rest: when they are gone, which may be long after the grant.
+ */
+export class Share {
+  readonly #broker: Broker;
+  readonly #uid: number;
+  readonly #limits: Limits;
+  /** Of each ring. */
+  readonly #ringBytes: number;
+  readonly #grant: Reservation[] = [];
+  readonly #rings: Reservation[] = [];
+  #held: Amount = { fds: 0, rings: 0 };
+  #places = 0;
+
+  /** Takes a grant, and nothing else yet. @throws QuotaExceeded */
+  constructor(broker: Broker, uid: number, limits: Limits, ringBytes: number) {
+    this.#broker = broker;
+    this.#uid = uid;
+    this.#limits = limits;
+    this.#ringBytes = ringBytes;
+    this.#grant.push(this.#reserve({ grants: 1, fds: 0, ringBytes: 0 }));
+  }
+
+  /** Bytes of all rings that are accounted for. */
+  get ringBytes(): number {
+    return this.#held.rings * this.#ringBytes;
+  }
+
+  /** Takes what is missing to so much. @throws QuotaExceeded; what was held before stays */
+  cover({ fds, rings }: Amount): void {
+    const more = { fds: Math.max(0, fds - this.#held.fds), rings: Math.max(0, rings - this.#held.rings) };
+    if (more.rings > 0) {
+      this.#broker.ringPlaces.take(this.#uid, more.rings);
+      this.#places += more.rings;
+      this.#rings.push(this.#reserve({ grants: 0, fds: 0, ringBytes: more.rings * this.#ringBytes }));
+      this.#held = { ...this.#held, rings };
+    }
+    if (more.fds > 0) {
+      this.#grant.push(this.#reserve({ grants: 0, fds: more.fds, ringBytes: 0 }));
+      this.#held = { ...this.#held, fds };
+    }
+  }
+
+  /** The opener is told to let go of its mappings. */
+  readonly releasePlaces = (): void => {
+    this.#broker.ringPlaces.give(this.#uid, this.#places);
+    this.#places = 0;
+  };
+
+  readonly releaseGrant = (): void => {
+    for (const reservation of this.#grant) reservation.release();
+  };
+
+  readonly releaseRings = (): void => {
+    for (const reservation of this.#rings) reservation.release();
+  };
+
+  #reserve(amounts: { readonly grants: number; readonly fds: number; readonly ringBytes: number }): Reservation {
+    const reserved = this.#broker.quota.reserve(this.#uid, amounts, this.#limits);
+    if (reserved.ok) return reserved;
+    throw brokerError('QuotaExceeded', reserved.code, reserved.text);
+  }
+}
