@@ -1,7 +1,7 @@
 import { brokerError } from '../model/error_table.js';
-import type { Reservation } from '../policy/quota.js';
+import type { Quota, Reservation } from '../policy/quota.js';
 import type { Limits } from '../policy/types.js';
-import type { Broker } from './broker.js';
+import type { RingPlaces } from './ring_places.js';
 
 /** What a request opens, in fds and in rings that are mapped in advance. */
 export interface Amount {
@@ -9,12 +9,18 @@ export interface Amount {
   readonly rings: number;
 }
 
+/** Of all users. */
+export interface Supplies {
+  readonly quota: Quota;
+  readonly ringPlaces: RingPlaces;
+}
+
 /**
  * What one request takes of its user's quotas: before anything is opened as much as can be told then, and more for threads that
  * are born meanwhile. The rings' part comes back apart from the rest: when they are gone, which may be long after the grant.
  */
 export class Share {
-  readonly #broker: Broker;
+  readonly #supplies: Supplies;
   readonly #uid: number;
   readonly #limits: Limits;
   /** Of each ring. */
@@ -25,8 +31,8 @@ export class Share {
   #places = 0;
 
   /** Takes a grant, and nothing else yet. @throws QuotaExceeded */
-  constructor(broker: Broker, uid: number, limits: Limits, ringBytes: number) {
-    this.#broker = broker;
+  constructor(supplies: Supplies, uid: number, limits: Limits, ringBytes: number) {
+    this.#supplies = supplies;
     this.#uid = uid;
     this.#limits = limits;
     this.#ringBytes = ringBytes;
@@ -42,7 +48,7 @@ export class Share {
   cover({ fds, rings }: Amount): void {
     const more = { fds: Math.max(0, fds - this.#held.fds), rings: Math.max(0, rings - this.#held.rings) };
     if (more.rings > 0) {
-      this.#broker.ringPlaces.take(this.#uid, more.rings);
+      this.#supplies.ringPlaces.take(this.#uid, more.rings);
       this.#places += more.rings;
       this.#rings.push(this.#reserve({ grants: 0, fds: 0, ringBytes: more.rings * this.#ringBytes }));
       this.#held = { ...this.#held, rings };
@@ -55,7 +61,7 @@ export class Share {
 
   /** The opener is told to let go of its mappings. */
   readonly releasePlaces = (): void => {
-    this.#broker.ringPlaces.give(this.#uid, this.#places);
+    this.#supplies.ringPlaces.give(this.#uid, this.#places);
     this.#places = 0;
   };
 
@@ -68,7 +74,7 @@ export class Share {
   };
 
   #reserve(amounts: { readonly grants: number; readonly fds: number; readonly ringBytes: number }): Reservation {
-    const reserved = this.#broker.quota.reserve(this.#uid, amounts, this.#limits);
+    const reserved = this.#supplies.quota.reserve(this.#uid, amounts, this.#limits);
     if (reserved.ok) return reserved;
     throw brokerError('QuotaExceeded', reserved.code, reserved.text);
   }
