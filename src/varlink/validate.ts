@@ -20,10 +20,10 @@ const MAX_DEPTH = 64;
 /**
  * @returns a fresh copy with the declared fields only; a nullable field that is null is left out. Ints are safe
  * integers (JSON carries no more), strings are well-formed Unicode.
- * @throws ValidationError naming the first field that is unknown, missing or of a wrong type
+ * @throws ValidationError naming the first field that is unknown or of a wrong type, or one that is missing
  */
 export function validate(definition: Interface, type: Type, value: unknown, path = ''): unknown {
-  return check({ definition, dropUnknown: false }, type, value, path, 0);
+  return check({ definition, dropUnknown: false, root: path, steps: [] }, type, value);
 }
 
 /** {@link validate} for the parameters of a method or an error. */
@@ -33,106 +33,148 @@ export function validateStruct(
   value: unknown,
   path = '',
 ): Record<string, unknown> {
-  return checkStruct({ definition, dropUnknown: false }, struct, value, path, 0);
+  return checkStruct({ definition, dropUnknown: false, root: path, steps: [] }, struct, value);
 }
 
 /** {@link validateStruct} for a client: fields that a newer service added are left out instead of refused. */
 export function acceptStruct(definition: Interface, struct: Struct, value: unknown): Record<string, unknown> {
-  return checkStruct({ definition, dropUnknown: true }, struct, value, '', 0);
+  return checkStruct({ definition, dropUnknown: true, root: '', steps: [] }, struct, value);
 }
 
-interface Rules {
+/** One check under way. */
+interface Walk {
   readonly definition: Interface;
   readonly dropUnknown: boolean;
+  /** Path of the whole. */
+  readonly root: string;
+  /** From there to the value that is looked at. Spelled out only when something is refused: a message has thousands of values. */
+  readonly steps: (string | number)[];
 }
 
-function check(rules: Rules, type: Type, value: unknown, path: string, depth: number): unknown {
-  if (depth > MAX_DEPTH) throw new ValidationError(path, 'is nested too deeply');
+function check(walk: Walk, type: Type, value: unknown): unknown {
+  requireDepth(walk);
   switch (type.kind) {
     case 'bool':
-      if (typeof value !== 'boolean') throw mismatch(path, 'true or false', value);
+      if (typeof value !== 'boolean') throw mismatch(walk, 'true or false', value);
       return value;
     case 'int':
-      if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw mismatch(path, 'an integer', value);
+      if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw mismatch(walk, 'an integer', value);
       return value === 0 ? 0 : value; // -0 is 0
     case 'float':
-      if (typeof value !== 'number' || !Number.isFinite(value)) throw mismatch(path, 'a number', value);
+      if (typeof value !== 'number' || !Number.isFinite(value)) throw mismatch(walk, 'a number', value);
       return value;
     case 'string':
-      if (typeof value !== 'string') throw mismatch(path, 'a string', value);
-      if (LONE_SURROGATE.test(value)) throw new ValidationError(path, 'is not well-formed Unicode');
+      if (typeof value !== 'string') throw mismatch(walk, 'a string', value);
+      if (!value.isWellFormed()) throw refusal(walk, 'is not well-formed Unicode');
       return value;
     case 'object':
-      if (!isObject(value)) throw mismatch(path, 'an object', value);
-      return copy(value, path, depth);
+      if (!isObject(value)) throw mismatch(walk, 'an object', value);
+      return copy(walk, value);
     case 'any':
-      if (value === undefined) throw new ValidationError(path, 'is missing');
-      return copy(value, path, depth);
+      if (value === undefined) throw refusal(walk, 'is missing');
+      return copy(walk, value);
     case 'enum':
       if (typeof value !== 'string' || !type.members.includes(value))
-        throw mismatch(path, `one of ${type.members.join(', ')}`, value);
+        throw mismatch(walk, `one of ${type.members.join(', ')}`, value);
       return value;
     case 'struct':
-      return checkStruct(rules, type, value, path, depth);
+      return checkStruct(walk, type, value);
     case 'reference': {
-      const target = rules.definition.types[type.name];
-      if (target === undefined) throw new Error(`type ${type.name} is not in ${rules.definition.name}`);
-      return check(rules, target.type, value, path, depth);
+      const target = walk.definition.types[type.name];
+      if (target === undefined) throw new Error(`type ${type.name} is not in ${walk.definition.name}`);
+      return check(walk, target.type, value);
     }
     case 'array':
-      if (!Array.isArray(value)) throw mismatch(path, 'an array', value);
-      return value.map((element, index) => check(rules, type.element, element, `${path}[${index}]`, depth + 1));
+      if (!Array.isArray(value)) throw mismatch(walk, 'an array', value);
+      return value.map((element, index) => checkAt(walk, index, type.element, element));
     case 'map':
-      if (!isObject(value)) throw mismatch(path, 'an object', value);
+      if (!isObject(value)) throw mismatch(walk, 'an object', value);
       // fromEntries defines properties, so that even a key "__proto__" is only a key.
       return Object.fromEntries(
-        Object.entries(value).map(([key, element]) => [
-          key,
-          check(rules, type.element, element, member(path, key), depth + 1),
-        ]),
+        Object.entries(value).map(([key, element]) => [key, checkAt(walk, key, type.element, element)]),
       );
     case 'nullable':
-      return value === null || value === undefined ? null : check(rules, type.element, value, path, depth);
+      return value === null || value === undefined ? null : check(walk, type.element, value);
   }
 }
 
-const LONE_SURROGATE = /\p{Surrogate}/u;
-
-function checkStruct(
-  rules: Rules,
-  struct: Struct,
-  value: unknown,
-  path: string,
-  depth: number,
-): Record<string, unknown> {
-  if (!isObject(value)) throw mismatch(path, 'an object', value);
-  for (const key of Object.keys(value)) {
-    if (!rules.dropUnknown && !struct.fields.some((field) => field.name === key))
-      throw new ValidationError(member(path, key), 'is not a known field');
-  }
+/** Looks at what is given, not at each field there could be: an object costs what its peer wrote, however much is declared. */
+function checkStruct(walk: Walk, struct: Struct, value: unknown): Record<string, unknown> {
+  if (!isObject(value)) throw mismatch(walk, 'an object', value);
+  const { types, required } = fieldsOf(struct);
   const result: Record<string, unknown> = {};
-  for (const { name, type } of struct.fields) {
+  for (const key of Object.keys(value)) {
+    const type = types.get(key);
+    if (type === undefined) {
+      if (walk.dropUnknown) continue;
+      throw refusal(walk, 'is not a known field', key);
+    }
+    const checked = checkAt(walk, key, type, value[key]);
+    if (checked !== null) result[key] = checked;
+  }
+  for (const name of required) {
     // hasOwn: a field named like something of Object.prototype must not be found there.
-    const given: unknown = Object.hasOwn(value, name) ? value[name] : undefined;
-    if (given === undefined && type.kind !== 'nullable') throw new ValidationError(member(path, name), 'is missing');
-    const checked = check(rules, type, given, member(path, name), depth + 1);
-    if (checked !== null) result[name] = checked;
+    if (!Object.hasOwn(value, name)) throw refusal(walk, 'is missing', name);
   }
   return result;
 }
 
+interface Fields {
+  readonly types: ReadonlyMap<string, Type>;
+  /** Those that can not be left out. */
+  readonly required: readonly string[];
+}
+
+const knownFields = new WeakMap<Struct, Fields>();
+
+function fieldsOf(struct: Struct): Fields {
+  const known = knownFields.get(struct);
+  if (known !== undefined) return known;
+  const { fields } = struct;
+  const made: Fields = {
+    types: new Map(fields.map(({ name, type }) => [name, type])),
+    required: fields.filter(({ type }) => type.kind !== 'nullable').map(({ name }) => name),
+  };
+  knownFields.set(struct, made);
+  return made;
+}
+
 /** Foreign JSON (`object`, `any`): copied, so that nobody keeps a reference into what a peer sent. */
-function copy(value: unknown, path: string, depth: number): unknown {
-  if (depth > MAX_DEPTH) throw new ValidationError(path, 'is nested too deeply');
-  if (Array.isArray(value)) return value.map((element, index) => copy(element, `${path}[${index}]`, depth + 1));
+function copy(walk: Walk, value: unknown): unknown {
+  requireDepth(walk);
+  if (Array.isArray(value)) return value.map((element, index) => copyAt(walk, index, element));
   if (!isObject(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, element]) => [key, copy(element, member(path, key), depth + 1)]),
-  );
+  return Object.fromEntries(Object.entries(value).map(([key, element]) => [key, copyAt(walk, key, element)]));
+}
+
+/** {@link check} one step further in. After a refusal nothing restores the steps, which have led to it. */
+function checkAt(walk: Walk, step: string | number, type: Type, value: unknown): unknown {
+  walk.steps.push(step);
+  const checked = check(walk, type, value);
+  walk.steps.pop();
+  return checked;
+}
+
+/** {@link copy} one step further in. */
+function copyAt(walk: Walk, step: string | number, value: unknown): unknown {
+  walk.steps.push(step);
+  const copied = copy(walk, value);
+  walk.steps.pop();
+  return copied;
+}
+
+function requireDepth(walk: Walk): void {
+  if (walk.steps.length > MAX_DEPTH) throw refusal(walk, 'is nested too deeply');
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function pathOf({ root, steps }: Walk): string {
+  let path = root;
+  for (const step of steps) path = typeof step === 'number' ? `${path}[${step}]` : member(path, step);
+  return path;
 }
 
 /** Keys that a peer made up end in error messages: shortened, and quoted unless they look like a name. */
@@ -142,11 +184,16 @@ function member(path: string, key: string): string {
   return `${path}[${JSON.stringify(key.slice(0, 64))}]`;
 }
 
-function mismatch(path: string, wanted: string, value: unknown): ValidationError {
+/** @param field of the value under way, where that is what is wrong */
+function refusal(walk: Walk, problem: string, field?: string): ValidationError {
+  return new ValidationError(field === undefined ? pathOf(walk) : member(pathOf(walk), field), problem);
+}
+
+function mismatch(walk: Walk, wanted: string, value: unknown): ValidationError {
   const found = value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value;
   const shown =
     typeof value === 'number' || typeof value === 'string'
       ? JSON.stringify(typeof value === 'string' ? value.slice(0, 64) : value)
       : found;
-  return new ValidationError(path, value === undefined ? 'is missing' : `must be ${wanted}, not ${shown}`);
+  return refusal(walk, value === undefined ? 'is missing' : `must be ${wanted}, not ${shown}`);
 }

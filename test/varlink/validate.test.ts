@@ -95,3 +95,13 @@ test('a client leaves out what a newer service added', (t) => {
   t.deepEqual(acceptStruct(definition, struct, { name: 'n', more: 1 }), { name: 'n' });
   t.throws(() => validateStruct(definition, struct, { name: 'n', more: 1 }), { instanceOf: ValidationError });
 });
+
+test('only the fields that a value has are looked at, however many are declared', (t) => {
+  let looked = 0;
+  const watched = (value: object): object =>
+    new Proxy(value, { get: (target, key) => (looked++, Reflect.get(target, key) as unknown) });
+  validate(definition, type('All'), watched({}));
+  t.is(looked, 0);
+  validate(definition, type('All'), watched({ i: 1 }));
+  t.is(looked, 1);
+});
