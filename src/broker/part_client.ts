@@ -49,6 +49,7 @@ export class PartClient<Message> {
   readonly #protocol: PartProtocol<Message>;
   readonly #poller: Poller;
   readonly #onDeath: (reason: string) => void;
+  readonly #deadlineMs: number;
   readonly #waiting = new Map<number, Job<Message>[]>();
   #current: { job: Job<Message>; sent: boolean; deadline: NodeJS.Timeout } | null = null;
   #nextSerial = 1;
@@ -58,11 +59,17 @@ export class PartClient<Message> {
   #interest = READABLE;
   #onReady: (() => void) | null = null;
 
-  /** @param onDeath called once when the part is gone or breaks the protocol: nothing can be served any more */
-  constructor(socket: Fd, protocol: PartProtocol<Message>, onDeath: (reason: string) => void) {
+  /** @param onDeath called once when the part is gone, breaks the protocol or does not answer: nothing can be served any more */
+  constructor(
+    socket: Fd,
+    protocol: PartProtocol<Message>,
+    onDeath: (reason: string) => void,
+    deadlineMs: number = DEADLINE_MS,
+  ) {
     this.#socket = socket;
     this.#protocol = protocol;
     this.#onDeath = onDeath;
+    this.#deadlineMs = deadlineMs;
     this.#poller = native.createPoller(socket, () => this.#onEvent());
     this.#poller.start(READABLE);
   }
@@ -138,7 +145,7 @@ export class PartClient<Message> {
     this.#waiting.delete(uid);
     if (queue.length > 0) this.#waiting.set(uid, queue);
     if (job === undefined) return;
-    const deadline = setTimeout(() => this.#die(`no answer within ${DEADLINE_MS} ms`), DEADLINE_MS);
+    const deadline = setTimeout(() => this.#onDeadline(job), this.#deadlineMs);
     this.#current = { job, sent: false, deadline };
     this.#send();
   }
@@ -168,7 +175,14 @@ export class PartClient<Message> {
     this.#receive();
   }
 
-  #receive(): void {
+  /** Timers come before sockets when this process was held up itself: the answer may have been there for long. */
+  #onDeadline(job: Job<Message>): void {
+    while (this.#current?.job === job && this.#receive());
+    if (this.#current?.job === job) this.#die(`no answer within ${this.#deadlineMs} ms`);
+  }
+
+  /** @returns false when nothing waits in the socket */
+  #receive(): boolean {
     const buffer = new Uint8Array(this.#protocol.messageBytes + 1);
     let received;
     try {
@@ -176,14 +190,18 @@ export class PartClient<Message> {
     } catch (error) {
       if ((error as NativeError).code === 'EMSGSIZE') this.#lose();
       else this.#die(`recvmsg: ${(error as Error).message}`);
-      return;
+      return true;
     }
-    if (received === null) return;
-    const { fds } = received;
+    if (received === null) return false;
+    this.#onReceived(buffer.subarray(0, received.bytes), received.fds);
+    return true;
+  }
+
+  #onReceived(bytes: Uint8Array, fds: readonly Fd[]): void {
     let message;
     try {
-      if (received.bytes === 0) throw new RangeError('it closed its socket');
-      message = this.#protocol.decode(buffer.subarray(0, received.bytes));
+      if (bytes.length === 0) throw new RangeError('it closed its socket');
+      message = this.#protocol.decode(bytes);
       const named = message.fdCount ?? 0;
       if (named !== fds.length) throw new RangeError(`${fds.length} fds came where ${named} were named`);
     } catch (error) {

@@ -12,7 +12,7 @@ class FakePart {
   readonly #socket: Fd;
   dead: string | null = null;
 
-  constructor() {
+  constructor(deadlineMs?: number) {
     const [ours, theirs] = native.socketPair('seqpacket');
     this.#socket = theirs;
     const decode = (bytes: Uint8Array): { serial: number } => ({ serial: Buffer.from(bytes).readUInt32LE() });
@@ -20,7 +20,15 @@ class FakePart {
       ours,
       { messageBytes: 4, decode, isLast: () => true, gone: 'opener-gone', busy: 'opener-busy' },
       (reason) => (this.dead = reason),
+      deadlineMs,
     );
+  }
+
+  /** Answers the request that is there, without a turn of the event loop. */
+  answerNow(): void {
+    const buffer = new Uint8Array(4);
+    if (native.receiveMessage(this.#socket, buffer) === null) throw new Error('there is no request');
+    native.sendMessage(this.#socket, buffer, []);
   }
 
   /** Answers whatever comes, until `done` is settled. @returns the serials in their order */
@@ -77,6 +85,33 @@ test('when the part is gone everything is refused', async (t) => {
   await t.throwsAsync(waiting, { message: /ended/ });
   await t.throwsAsync(part.client.giveBack(1, 2, message(2)), { message: /ended/ });
   await t.throwsAsync(part.client.request(1, 3, message(3), []), { message: /ended/ });
+});
+
+/** Holds up the event loop until timers of `ms` are due; they come before what sockets have. */
+async function blockLoop(ms: number): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * ms);
+}
+
+test('an answer that waits in the socket when the deadline passes was in time: it is this process that was held up', async (t) => {
+  const part = new FakePart(20);
+  const first = part.client.request(1, 1, message(1), []);
+  part.answerNow();
+  const second = part.client.request(2, 2, message(2), []);
+  await blockLoop(20);
+  t.is((await first).first.serial, 1);
+  part.answerNow();
+  t.is((await second).first.serial, 2, 'the next one has a deadline of its own');
+  t.is(part.dead, null);
+  part.end();
+});
+
+test('a part that has not answered by the deadline is dead', async (t) => {
+  const part = new FakePart(20);
+  await t.throwsAsync(part.client.request(1, 1, message(1), []), { message: /ended/ });
+  await new Promise((resolve) => setImmediate(resolve));
+  t.is(part.dead, 'no answer within 20 ms');
+  part.end();
 });
 
 test('an answer whose fds find no room fails that request alone, and what of it still comes is dropped', (t) => {
