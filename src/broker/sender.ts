@@ -35,7 +35,7 @@ export function vetCaller(
 ): Caller {
   const { subject } = client;
   if (sender === undefined) {
-    // `admit` took the first.
+    // `admitMessage` took the first.
     broker.charge(subject, targets - 1);
     return { peer: client.peer, busName: null };
   }

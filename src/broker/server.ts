@@ -20,6 +20,9 @@ const CONNECTION_LIMITS: ConnectionLimits = {
   messageBytes: 256 * 1024,
   maxFdsPerMessage: 253,
   depth: 16,
+  // The longest request that is no mistake has less than 14,000: 8,192 cpus (the kernel's largest NR_CPUS), 256 targets of up
+  // to 7 values, and 16 events of some 200, which is every field and every name in each list.
+  values: 16 * 1024,
   queuedBytes: 4 * 1024 * 1024,
   queuedFds: 8192,
   deliverBelowBytes: 64 * 1024,
@@ -149,9 +152,13 @@ export class Server {
       limits: CONNECTION_LIMITS,
       inFlight: share.inFlight,
       context: client,
-      admit: (method) => {
+      admitMessage: (bytes) => {
         client.noteCall();
-        const refusal = this.#broker.admit(client.subject, method === MAPPED);
+        const refusal = this.#broker.admitMessage(client.subject, bytes);
+        return refusal === null ? null : errorReply(refusal);
+      },
+      admit: (method) => {
+        const refusal = this.#broker.admitCall(method === MAPPED);
         return refusal === null ? null : errorReply(refusal);
       },
       onClose: ({ kind, detail }) => {

@@ -12,6 +12,8 @@ export interface ConnectionLimits {
   readonly maxFdsPerMessage: number;
   /** Arrays and objects within each other in an incoming message. */
   readonly depth: number;
+  /** Values in an incoming message, see {@link parseJsonObject}. Default: as many as its bytes hold. */
+  readonly values?: number;
   /** Bytes that may wait for a peer that does not read. */
   readonly queuedBytes: number;
   /** Fds that may wait for a peer that does not read. */
@@ -50,6 +52,11 @@ export interface ConnectionOptions {
   readonly limits: ConnectionLimits;
   /** Shared by the connections of one user; absent: one of its own, with `limits.unreadFds`. */
   readonly inFlight?: FdsInFlight;
+  /**
+   * Called with the bytes of each message before anything else is done for it. False: it is dropped unread, its fds are
+   * closed, and the next one waits for the next turn of the event loop. Whoever says so has answered, or answers never.
+   */
+  readonly admit?: (bytes: number) => boolean;
   readonly onMessage: (message: Message) => void;
   /** Once; the socket and every undelivered fd are closed by then. */
   readonly onClose: (reason: CloseReason) => void;
@@ -76,6 +83,7 @@ const scratch = new Uint8Array(64 * 1024);
 export class Connection {
   readonly #socket: Fd;
   readonly #limits: ConnectionLimits;
+  readonly #admit: ((bytes: number) => boolean) | undefined;
   readonly #onMessage: (message: Message) => void;
   readonly #onClose: (reason: CloseReason) => void;
   readonly #poller: Poller;
@@ -94,9 +102,10 @@ export class Connection {
   #stallTimer: NodeJS.Timeout | null = null;
   #retryTimer: NodeJS.Timeout | null = null;
 
-  constructor({ socket, limits, inFlight, onMessage, onClose }: ConnectionOptions) {
+  constructor({ socket, limits, inFlight, admit, onMessage, onClose }: ConnectionOptions) {
     this.#socket = socket;
     this.#limits = limits;
+    this.#admit = admit;
     this.#onMessage = onMessage;
     this.#onClose = onClose;
     this.#reader = new FrameReader(limits);
@@ -243,17 +252,27 @@ export class Connection {
       const message = this.#nextMessage();
       if (message === null) break;
       this.#clearMessageTimer();
+      if (message === 'dropped') {
+        this.#deliverNextTurn();
+        break;
+      }
       this.#onMessage(message);
     }
     this.#delivering = false;
     this.#updateTimer();
   }
 
-  #nextMessage(): Message | null {
+  #nextMessage(): Message | 'dropped' | null {
     let frame: Frame | null = null;
     try {
       frame = this.#reader.next();
-      return frame === null ? null : { value: parseJsonObject(frame.bytes, this.#limits.depth), fds: frame.fds };
+      if (frame === null) return null;
+      if (this.#admit?.(frame.bytes.length) === false) {
+        closeForeignFds(frame.fds);
+        return 'dropped';
+      }
+      const { depth, values = Infinity } = this.#limits;
+      return { value: parseJsonObject(frame.bytes, { depth, values }), fds: frame.fds };
     } catch (error) {
       closeForeignFds(frame?.fds ?? []);
       if (!(error instanceof ProtocolError)) throw error;
@@ -263,6 +282,7 @@ export class Connection {
   }
 
   #deliverNextTurn(): void {
+    if (this.#closed) return;
     this.#nextTurn ??= setImmediate(() => {
       this.#nextTurn = null;
       this.#deliver();

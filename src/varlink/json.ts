@@ -8,13 +8,18 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
+const COMMA = 0x2c;
 
-/**
- * @param depth arrays and objects within each other; the outermost object is one
- * @throws ProtocolError unless the bytes are UTF-8 and one JSON object no deeper than `depth`. Its message quotes nothing.
- */
-export function parseJsonObject(bytes: Uint8Array, depth: number): Record<string, unknown> {
-  if (nestsDeeperThan(bytes, depth)) throw new ProtocolError(`JSON nested deeper than ${depth}`);
+export interface JsonLimits {
+  /** Arrays and objects within each other; the outermost object is one. */
+  readonly depth: number;
+  /** Values of any kind, at any depth, in arrays and as fields of objects, the outermost object included. */
+  readonly values: number;
+}
+
+/** @throws ProtocolError unless the bytes are UTF-8 and one JSON object within the limits. Its message quotes nothing. */
+export function parseJsonObject(bytes: Uint8Array, limits: JsonLimits): Record<string, unknown> {
+  checkLimits(bytes, limits);
   if (!isUtf8(bytes)) throw new ProtocolError('message is not UTF-8');
   const value = parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'));
   if (typeof value !== 'object' || value === null || Array.isArray(value))
@@ -30,9 +35,13 @@ function parse(text: string): unknown {
   }
 }
 
-/** On bytes and before parsing: cheap, without recursion. Agrees with JSON.parse on all that is valid JSON. */
-function nestsDeeperThan(bytes: Uint8Array, limit: number): boolean {
+/**
+ * On bytes and before parsing: cheap, without recursion. Agrees with JSON.parse on the depth of all that is valid JSON. Values
+ * are counted by what comes before them, the bracket that opens an array or object or a comma: an empty one counts for two.
+ */
+function checkLimits(bytes: Uint8Array, limits: JsonLimits): void {
   let depth = 0;
+  let values = 1;
   let inString = false;
   for (let index = 0; index < bytes.length; index++) {
     const byte = bytes[index];
@@ -42,10 +51,13 @@ function nestsDeeperThan(bytes: Uint8Array, limit: number): boolean {
     } else if (byte === QUOTE) {
       inString = true;
     } else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
-      if (++depth > limit) return true;
+      if (++depth > limits.depth) throw new ProtocolError(`JSON nested deeper than ${limits.depth}`);
+      values++;
     } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) {
       depth--;
+    } else if (byte === COMMA) {
+      values++;
     }
+    if (values > limits.values) throw new ProtocolError(`JSON of more than ${limits.values} values`);
   }
-  return false;
 }

@@ -54,7 +54,12 @@ export interface ServeOptions<Context> {
   readonly inFlight?: FdsInFlight;
   readonly context: Context;
   readonly onClose?: (reason: CloseReason) => void;
-  /** Called before each call is looked at, with what it calls its method; an error reply refuses it (for rate limits). */
+  /**
+   * Called with the bytes of each message, before it is parsed; an error reply refuses it (for rate limits that hold for
+   * what parsing costs, too). It is answered also when it would have been oneway, which nobody has read.
+   */
+  readonly admitMessage?: (bytes: number) => ErrorReply | null;
+  /** Called before each call is looked at, with what it calls its method; an error reply refuses it. */
   readonly admit?: Admit;
 }
 
@@ -91,12 +96,17 @@ export class Service<Context = unknown> {
   }
 
   /** Answers the calls that come over a socket, one at a time and in order; nothing is read while one runs. */
-  serve({ socket, limits, inFlight, context, onClose, admit }: ServeOptions<Context>): Connection {
+  serve({ socket, limits, inFlight, context, onClose, admitMessage, admit }: ServeOptions<Context>): Connection {
     const connection = new Connection({
       socket,
       limits,
       ...(inFlight === undefined ? {} : { inFlight }),
       onClose: (reason) => onClose?.(reason),
+      admit: (bytes) => {
+        const refusal = admitMessage?.(bytes) ?? null;
+        if (refusal !== null) connection.send({ error: refusal.name, parameters: refusal.parameters });
+        return refusal === null;
+      },
       onMessage: (message) => this.#onMessage(connection, message, context, admit),
     });
     return connection;

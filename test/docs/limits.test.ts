@@ -4,6 +4,9 @@ import { DEFAULT_SOCKET } from '#dist/client/index.js';
 import { MAX_EVENTS, MAX_PREMAP_BYTES, MAX_SLOTS } from '#dist/broker/opener_protocol.js';
 import { MAX_RINGS_PER_USER } from '#dist/broker/ring_places.js';
 import { MAX_TARGETS } from '#dist/broker/targets.js';
+import { BROKER_INTERFACE } from '#dist/varlink/broker_interface.js';
+import type { Type } from '#dist/varlink/idl.js';
+import { parseJsonObject } from '#dist/varlink/json.js';
 import { read } from './documents.js';
 
 const protocol = read('docs/protocol.md').text;
@@ -42,6 +45,7 @@ const CONNECTION = 'src/varlink/connection.ts';
 const rows: readonly [row: string, value: () => number][] = [
   ['bytes of a message to the broker', () => constant(SERVER, 'messageBytes')],
   ['nesting of a message', () => constant(SERVER, 'depth')],
+  ['values of a message', () => constant(SERVER, 'values')],
   ['fds of a message', () => constant(SERVER, 'maxFdsPerMessage')],
   ["time from a message's first byte to its last", () => constant(CONNECTION, 'DEFAULT_MESSAGE_MS')],
   ['bytes waiting for a client that does not read', () => constant(SERVER, 'queuedBytes')],
@@ -91,6 +95,48 @@ test('every row of the table of limits is compared', (t) => {
     names,
     rows.map(([row]) => row),
   );
+});
+
+/** A value of a type with every field that it may have, and `names` in each list. */
+function fullest(type: Type, names: number): unknown {
+  switch (type.kind) {
+    case 'nullable':
+      return fullest(type.element, names);
+    case 'array':
+      return Array.from({ length: names }, () => fullest(type.element, names));
+    case 'struct':
+      return Object.fromEntries(type.fields.map((field) => [field.name, fullest(field.type, names)]));
+    case 'reference':
+      return fullest(BROKER_INTERFACE.types[type.name]!.type, names);
+    case 'enum':
+      return type.members[0];
+    case 'string':
+      return 'x'.repeat(32);
+    default:
+      return 12_345;
+  }
+}
+
+function repeated(type: Type, count: number): readonly unknown[] {
+  const list = type.kind === 'nullable' ? type.element : type;
+  if (list.kind !== 'array') throw new Error('no list');
+  return Array.from({ length: count }, () => fullest(list.element, 32));
+}
+
+test('the longest request that is no mistake is within the limits of a message', (t) => {
+  const { input } = BROKER_INTERFACE.methods['Open']!;
+  const counts: Record<string, number> = { targets: MAX_TARGETS, events: MAX_EVENTS, cpus: 8192 };
+  const parameters = Object.fromEntries(
+    input.fields.map(({ name, type }) => [
+      name,
+      // 32: no list of names has more.
+      counts[name] === undefined ? fullest(type, 32) : repeated(type, counts[name]),
+    ]),
+  );
+  const message = Buffer.from(JSON.stringify({ method: 'org.perfbroker.Broker.Open', parameters, more: true }));
+  t.true(message.length <= constant(SERVER, 'messageBytes'), `${message.length} bytes`);
+  const limits = { depth: constant(SERVER, 'depth'), values: constant(SERVER, 'values') };
+  t.notThrows(() => parseJsonObject(message, limits));
 });
 
 test('both sides of the socketpair know the same bytes of rings', (t) => {

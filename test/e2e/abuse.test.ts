@@ -413,6 +413,55 @@ privileged('a request counts as many times as it has targets', async (t) => {
   t.deepEqual(codes, ['explained', 'explained', 'RateLimited']);
 });
 
+privileged("a flood of 256 KiB messages ends at its user's rate, unread, and others are served", async (t) => {
+  const policy = `${OPEN_POLICY}\n[service]\nrequests_per_second = 1\nburst = 512\n`;
+  const limited = await startDaemon({ policy });
+  t.teardown(() => limited.stop());
+  const began = Date.now();
+  const flood = runAs({ uid: ALICE, socket: limited.socket }, async ({ native }) => {
+    const call = `{"method":"org.perfbroker.Broker.${'x'.repeat(262_000)}"}`;
+    const told: string[] = [];
+    await Promise.all(
+      Array.from({ length: 16 }, async () => {
+        const socket = native.connectUnix(process.env['PERFBROKER_SOCKET']!);
+        const into = new Uint8Array(65536);
+        for (let message = 0; message < 8; message++) {
+          // No JSON from the second on: who has not paid for finding out is not hung up on.
+          const bytes = Buffer.from(`${message === 0 ? call : call.slice(1)}\0`);
+          for (let at = 0; at < bytes.length;) {
+            const sent = native.sendMessage(socket, bytes.subarray(at), []);
+            if (sent === null) await new Promise((resolve) => setTimeout(resolve, 1));
+            else at += sent;
+          }
+          let got = native.receiveMessage(socket, into);
+          for (; got === null; got = native.receiveMessage(socket, into))
+            await new Promise((resolve) => setTimeout(resolve, 1));
+          const answer = got.bytes === 0 ? null : Buffer.from(into.subarray(0, got.bytes)).toString();
+          told.push(answer === null ? 'closed' : (/[A-Z]\w+(?=")/.exec(answer)?.[0] ?? answer));
+          if (answer === null) break;
+        }
+        native.close(socket);
+      }),
+    );
+    return told;
+  });
+  const settled = { flood: false };
+  void flood.finally(() => (settled.flood = true));
+  do {
+    const uid = await runAs(
+      { uid: BOB, socket: limited.socket },
+      async ({ client }) => (await (await client.connect()).describe()).caller.uid,
+    );
+    t.is(uid, BOB);
+  } while (!settled.flood);
+  const told = await flood;
+  // Each takes 256 tokens: two at once, and one more in 256 seconds.
+  const read = told.filter((answer) => answer !== 'RateLimited');
+  t.true(read.length >= 2 && read.length <= 2 + (Date.now() - began) / 256_000, told.join());
+  t.is(read[0], 'MethodNotFound');
+  t.true(told.length >= 16 * 8 - 2 * 7, `${told.length} answers`);
+});
+
 privileged('a collector that runs out of fds gets an error and no half grant', async (t) => {
   const before = await settledFds(daemon.parts.broker);
   const outcome = await runAs({ uid: ALICE, socket: daemon.socket, ulimit: '-n 40' }, async ({ client, syntax }) => {
@@ -532,7 +581,8 @@ privileged('a client that only makes mistakes fills no log: each line costs one 
     const socket = connectSocket(strict.socket);
     await new Promise((resolve) => {
       socket.on('error', () => undefined).once('close', resolve);
-      socket.resume().write('garbage\0');
+      socket.once('data', () => socket.destroy()); // over the rate it is refused unread
+      socket.write('garbage\0');
     });
   }
   const lines = [...strict.log().matchAll(/closed: protocol/g)].length;

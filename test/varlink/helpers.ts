@@ -48,12 +48,15 @@ export function someFd(): Fd {
 export class Observed {
   readonly messages: Message[] = [];
   readonly connection: Connection;
+  /** The connection's end. */
+  readonly socket: Fd;
   readonly peer: Fd;
   reason: CloseReason | null = null;
   #wake: () => void = () => undefined;
 
   constructor(limits: Partial<ConnectionLimits> = {}, inFlight?: FdsInFlight) {
     const [socket, peer] = native.socketPair('stream');
+    this.socket = socket;
     this.peer = peer;
     this.connection = new Connection({
       socket,

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { native, type Fd } from '#dist/native.js';
-import type { CloseReason } from '#dist/varlink/connection.js';
+import type { CloseReason, ConnectionLimits } from '#dist/varlink/connection.js';
 import { parseInterface } from '#dist/varlink/idl.js';
 import { Service, type ErrorReply, type MethodHandler } from '#dist/varlink/service.js';
 import { LIMITS, Observed, fdsBackTo, fdsOnceThey, openFds, someFd, turns } from './helpers.js';
@@ -86,14 +86,19 @@ class Served {
   readonly client: Observed;
   closed: CloseReason | null = null;
 
-  constructor(admit?: () => ErrorReply | null) {
+  constructor(
+    admit?: () => ErrorReply | null,
+    admitMessage?: (bytes: number) => ErrorReply | null,
+    limits: Partial<ConnectionLimits> = {},
+  ) {
     this.client = new Observed({ maxFdsPerMessage: 253 });
     exampleService(this.seen).serve({
       socket: this.client.peer,
-      limits: LIMITS,
+      limits: { ...LIMITS, ...limits },
       context: 'someone',
       onClose: (reason) => (this.closed = reason),
       ...(admit !== undefined && { admit }),
+      ...(admitMessage !== undefined && { admitMessage }),
     });
   }
 
@@ -329,6 +334,78 @@ test.serial('a call can be refused before it is looked at', async (t) => {
   t.deepEqual(replies, [{ parameters: { text: 'one' } }, refused, refused]);
   await served.end();
   t.deepEqual(await fdsBackTo(before), before);
+});
+
+test.serial('a message that is refused by its length is answered unread, in its place among the others', async (t) => {
+  const before = openFds();
+  const lengths: number[] = [];
+  const refusal = { name: 'org.other.Limited', parameters: { perSecond: 1 } };
+  const served = new Served(undefined, (bytes) => {
+    lengths.push(bytes);
+    return bytes > 100 ? refusal : null;
+  });
+  const { connection } = served.client;
+  const long = 'x'.repeat(500);
+  connection.send(method('Slow', { text: 'one' }));
+  connection.send(method('Echo', { text: long }), [someFd()]);
+  connection.send(method('Slow', { text: 'two' }));
+  connection.send(method('Echo', { text: long }));
+  const answers = await served.client.received(4);
+  const refused = { error: 'org.other.Limited', parameters: { perSecond: 1 } };
+  t.deepEqual(
+    answers.map(({ value }) => value),
+    [{ parameters: { text: 'one' } }, refused, { parameters: { text: 'two' } }, refused],
+  );
+  t.is(lengths[0], JSON.stringify(method('Slow', { text: 'one' })).length);
+  t.deepEqual(served.seen.order, ['one among 1', 'two among 1']);
+  await served.end();
+  t.deepEqual(await fdsBackTo(before), before);
+});
+
+test.serial('what is no JSON ends the connection only when somebody has paid for finding out', async (t) => {
+  let left = 1;
+  const refusal = { name: 'org.other.Limited', parameters: {} };
+  const served = new Served(undefined, () => (left > 0 ? null : refusal));
+  left = 0;
+  native.sendMessage(served.client.socket, Buffer.from('no json\0'), []);
+  await served.client.received(1);
+  t.deepEqual(served.client.messages[0]?.value, { error: 'org.other.Limited', parameters: {} });
+  t.is(served.closed, null);
+  left = 1;
+  native.sendMessage(served.client.socket, Buffer.from('no json\0'), []);
+  t.regex((await served.client.closed()).detail, /closed/);
+  while (served.closed === null) await turns(1);
+  t.is(served.closed.detail, 'message is not JSON');
+});
+
+test.serial('who sends refused messages in one go has one answered in each turn of the event loop', async (t) => {
+  const refusal = { name: 'org.other.Limited', parameters: {} };
+  const perTurn: number[] = [];
+  let turn: NodeJS.Immediate | null = null;
+  const served = new Served(undefined, () => {
+    if (turn === null) {
+      perTurn.push(0);
+      turn = setImmediate(() => (turn = null));
+    }
+    perTurn.push((perTurn.pop() ?? 0) + 1);
+    return refusal;
+  });
+  native.sendMessage(served.client.socket, Buffer.from('x\0'.repeat(40)), []);
+  await served.client.received(40);
+  t.is(perTurn.length, 40);
+  t.true(perTurn.every((count) => count === 1));
+  await served.end();
+});
+
+test.serial('a message of too many values ends the connection unparsed', async (t) => {
+  const served = new Served(undefined, undefined, { values: 10 });
+  t.deepEqual(await served.call([method('Echo', { text: ',,,,,,,,,,,,' })]), [
+    { parameters: { text: ',,,,,,,,,,,,' } },
+  ]);
+  served.client.connection.send(method('Echo', { text: 'x', number: Array.from({ length: 10 }, () => 1) }));
+  await served.client.closed();
+  while (served.closed === null) await turns(1);
+  t.is(served.closed.detail, 'JSON of more than 10 values');
 });
 
 test.serial('a client that goes away while its call runs leaves nothing behind', async (t) => {
