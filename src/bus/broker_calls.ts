@@ -1,6 +1,7 @@
 import { Channel } from '../client/channel.js';
 import { connectError } from '../client/errors.js';
 import { native, type Fd } from '../native.js';
+import { exceededLimit } from '../varlink/json.js';
 import type { Caller } from './callers.js';
 import { CallError } from './dbus_error.js';
 
@@ -9,6 +10,8 @@ const INTERACTIVE_MS = 0;
 const TIMEOUT_MS = 60_000;
 /** Bytes of JSON, of the 256 KiB that the broker takes in a message: control characters of a call become six times as many. */
 const MAX_PARAMETERS = 192 * 1024;
+/** Of the 16,384 that the broker takes in a message: method and sender are some of them. */
+const MAX_VALUES = 16_000;
 
 /**
  * Calls of the broker, each over a connection of its own: a caller whose question waits for a human can go on calling, a
@@ -36,8 +39,11 @@ export class BrokerCalls {
     if (gone.aborted) throw new CallError('Failed', 'the caller has left the bus');
     const timeoutMs = parameters['allowInteractive'] === true ? INTERACTIVE_MS : TIMEOUT_MS;
     const sender = { uid, pidfd: 0, busName: name };
-    if (JSON.stringify(parameters).length > MAX_PARAMETERS)
+    const json = Buffer.from(JSON.stringify(parameters));
+    if (json.length > MAX_PARAMETERS)
       throw new CallError('LimitsExceeded', `the arguments are more than ${MAX_PARAMETERS} bytes for the broker`);
+    if (exceededLimit(json, { depth: Infinity, values: MAX_VALUES }) !== null)
+      throw new CallError('LimitsExceeded', `the arguments are more than ${MAX_VALUES} values for the broker`);
     return await this.#call(method, { ...parameters, sender }, [native.duplicate(pidfd)], timeoutMs, gone);
   }
 

@@ -19,7 +19,9 @@ export interface JsonLimits {
 
 /** @throws ProtocolError unless the bytes are UTF-8 and one JSON object within the limits. Its message quotes nothing. */
 export function parseJsonObject(bytes: Uint8Array, limits: JsonLimits): Record<string, unknown> {
-  checkLimits(bytes, limits);
+  const exceeded = exceededLimit(bytes, limits);
+  if (exceeded === 'depth') throw new ProtocolError(`JSON nested deeper than ${limits.depth}`);
+  if (exceeded === 'values') throw new ProtocolError(`JSON of more than ${limits.values} values`);
   if (!isUtf8(bytes)) throw new ProtocolError('message is not UTF-8');
   const value = parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'));
   if (typeof value !== 'object' || value === null || Array.isArray(value))
@@ -38,8 +40,9 @@ function parse(text: string): unknown {
 /**
  * On bytes and before parsing: cheap, without recursion. Agrees with JSON.parse on the depth of all that is valid JSON. Values
  * are counted by what comes before them, the bracket that opens an array or object or a comma: an empty one counts for two.
+ * @returns the limit that is exceeded first, or null
  */
-function checkLimits(bytes: Uint8Array, limits: JsonLimits): void {
+export function exceededLimit(bytes: Uint8Array, limits: JsonLimits): keyof JsonLimits | null {
   let depth = 0;
   let values = 1;
   let inString = false;
@@ -51,13 +54,14 @@ function checkLimits(bytes: Uint8Array, limits: JsonLimits): void {
     } else if (byte === QUOTE) {
       inString = true;
     } else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
-      if (++depth > limits.depth) throw new ProtocolError(`JSON nested deeper than ${limits.depth}`);
+      if (++depth > limits.depth) return 'depth';
       values++;
     } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) {
       depth--;
     } else if (byte === COMMA) {
       values++;
     }
-    if (values > limits.values) throw new ProtocolError(`JSON of more than ${limits.values} values`);
+    if (values > limits.values) return 'values';
   }
+  return null;
 }

@@ -1,6 +1,7 @@
 /** Options, addresses, errors, answers, idleness: what needs no bus. */
 import test from 'ava';
 import dbus from 'dbus-next';
+import { BrokerCalls } from '#dist/bus/broker_calls.js';
 import { busSocket } from '#dist/bus/connect.js';
 import { CallError, errorReply } from '#dist/bus/dbus_error.js';
 import { IdleTimer } from '#dist/bus/idle.js';
@@ -9,6 +10,7 @@ import { Service, type ServiceParts } from '#dist/bus/service.js';
 import type { IncomingCall } from '#dist/bus/wire.js';
 import { VarlinkError } from '#dist/client/errors.js';
 import { brokerError } from '#dist/model/error_table.js';
+import type { Fd } from '#dist/native.js';
 import { ValidationError } from '#dist/varlink/validate.js';
 
 test('a bus is found by name, by environment and by address', (t) => {
@@ -105,4 +107,13 @@ test('an answer whose values do not fit becomes an error: nobody is left waiting
   t.like(sent[0], { errorName: 'org.freedesktop.DBus.Error.Failed', destination: ':1.1', replySerial: 7 });
   t.notRegex(String((sent[0]!.body as unknown[])[0]), /secret/);
   t.regex(logged.join('\n'), /^Ping of :1\.1: TypeError: secret/);
+});
+
+test('arguments of more values than the broker takes are refused here, and it is not even called', async (t) => {
+  const calls = new BrokerCalls('/nowhere');
+  const caller = { uid: 1, pidfd: 0 as Fd, name: ':1.1', gone: new AbortController().signal };
+  const ask = (count: number): Promise<unknown> =>
+    calls.onBehalf(caller, 'PrepareOpen', { cpus: Array.from({ length: count }, () => 1) });
+  await t.throwsAsync(ask(20_000), { instanceOf: CallError, message: /more than 16000 values/ });
+  await t.throwsAsync(ask(15_000), { message: /nowhere/ });
 });
