@@ -42,7 +42,10 @@ function parse(text: string): unknown {
  * are counted by what comes before them, the bracket that opens an array or object or a comma: an empty one counts for two.
  * @returns the limit that is exceeded first, or null
  */
-export function exceededLimit(bytes: Uint8Array, limits: JsonLimits): keyof JsonLimits | null {
+export function exceededLimit(
+  bytes: Uint8Array,
+  { depth: deepest, values: most }: JsonLimits,
+): keyof JsonLimits | null {
   let depth = 0;
   let values = 1;
   let inString = false;
@@ -54,14 +57,13 @@ export function exceededLimit(bytes: Uint8Array, limits: JsonLimits): keyof Json
     } else if (byte === QUOTE) {
       inString = true;
     } else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
-      if (++depth > limits.depth) return 'depth';
-      values++;
+      if (++depth > deepest) return 'depth';
+      if (++values > most) return 'values';
     } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) {
       depth--;
     } else if (byte === COMMA) {
-      values++;
+      if (++values > most) return 'values';
     }
-    if (values > limits.values) return 'values';
   }
   return null;
 }
