@@ -17,6 +17,21 @@ constexpr int kControlFd = 3, kPidfdFd = 4, kTellFd = 5, kBrokerFd = 6, kFirstOt
 // Numbers out of the way of those.
 constexpr int kSafeFd = 16;
 
+// The users of the daemon's parts and of its D-Bus front end, and their ids where there are no such users
+// (monitor/options.h, src/broker/main.ts).
+constexpr const char* kDaemonUsers[] = {"perfbroker", "perfbroker-opener", "perfbroker-tracer", "perfbroker-bus"};
+constexpr uid_t kFirstDaemonFallback = 60910, kLastDaemonFallback = 60913;
+
+// Processes of one uid can write each other's memory. The collector parses what a hostile CMD writes: under the uid of a
+// part of the daemon, a fault in it would be one in that part.
+bool is_daemon_uid(uid_t uid) {
+  if (uid >= kFirstDaemonFallback && uid <= kLastDaemonFallback) return true;
+  return std::ranges::any_of(kDaemonUsers, [uid](const char* name) {
+    const passwd* entry = getpwnam(name);
+    return entry != nullptr && entry->pw_uid == uid;
+  });
+}
+
 bool is_id(const char* text, uint32_t& id) {
   std::string_view view(text != nullptr ? text : "");
   return take_number(view, id) && view.empty() && id != 0 && id != UINT32_MAX;
@@ -136,22 +151,18 @@ CollectorUser find_collector_user() {
   CollectorUser user;
   user.change = getuid() == 0 || geteuid() == 0;
   if (!user.change) return user;
-  uint32_t gid = 0;
-  user.invoking = is_id(getenv("SUDO_UID"), user.uid) && is_id(getenv("SUDO_GID"), gid);
-  const passwd* entry = user.invoking ? getpwuid(user.uid) : getpwnam("perfbroker");
-  if (user.invoking) {
-    user.gid = gid;
-  } else {
-    const bool known = entry != nullptr && entry->pw_uid != 0 && entry->pw_gid != 0;
-    user.uid = known ? entry->pw_uid : kFallbackCollector;
-    user.gid = known ? entry->pw_gid : kFallbackCollector;
-  }
-  if (user.invoking && entry != nullptr) {
+  user.invoking = is_id(getenv("SUDO_UID"), user.uid) && is_id(getenv("SUDO_GID"), user.gid);
+  if (!user.invoking) {
+    const passwd* entry = getpwnam(kCollectorUser);
+    user.uid = entry != nullptr ? entry->pw_uid : 0;
+    user.gid = entry != nullptr ? entry->pw_gid : 0;
+    if (user.uid == 0 || user.gid == 0 || is_daemon_uid(user.uid)) user.uid = user.gid = kFallbackCollector;
+  } else if (const passwd* entry = getpwuid(user.uid); entry != nullptr) {
     int count = 64;
     user.groups.resize(static_cast<size_t>(count));
-    if (getgrouplist(entry->pw_name, gid, user.groups.data(), &count) < 0) {
+    if (getgrouplist(entry->pw_name, user.gid, user.groups.data(), &count) < 0) {
       user.groups.resize(static_cast<size_t>(count));
-      getgrouplist(entry->pw_name, gid, user.groups.data(), &count);
+      getgrouplist(entry->pw_name, user.gid, user.groups.data(), &count);
     }
     user.groups.resize(static_cast<size_t>(count));
   }
@@ -168,6 +179,9 @@ std::string Collector::last_words() const {
 }
 
 Collector start_collector(const CollectorStart& start, std::string& problem) {
+  if (start.user.change && is_daemon_uid(start.user.uid)) {
+    return problem = "its uid would be " + std::to_string(start.user.uid) + ", a part of perfbrokerd's", Collector();
+  }
   const std::string node = find_node(), program = find_program();
   if (node.empty()) return problem = "node is neither in PATH nor in /usr/bin nor in /usr/local/bin", Collector();
 

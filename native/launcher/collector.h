@@ -10,7 +10,8 @@
 
 namespace perfbroker {
 
-// Where there is neither an invoking user (SUDO_UID) nor the service user.
+// Whose root's collector is where there is no invoking user (SUDO_UID), and the id where that user has not been created.
+inline constexpr const char* kCollectorUser = "perfbroker-collector";
 inline constexpr uid_t kFallbackCollector = 60914;
 
 // Whose the collector is. change: this process's ids are root's, which it never keeps. invoking: known from SUDO_UID,

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { openFds } from '../tools/fds_of.js';
 import { listenTo } from '../tools/said.js';
 
@@ -49,6 +49,8 @@ export interface DaemonOptions {
   readonly audit?: string;
   /** Its /etc/subuid. */
   readonly subuid?: string;
+  /** Its /etc/passwd. */
+  readonly passwd?: string;
 }
 
 export async function startDaemon({
@@ -57,6 +59,7 @@ export async function startDaemon({
   env = {},
   audit,
   subuid,
+  passwd,
 }: DaemonOptions = {}): Promise<Daemon> {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-test-'));
   chmodSync(directory, 0o755);
@@ -65,7 +68,11 @@ export async function startDaemon({
   const auditFile = audit ?? join(directory, 'audit.log');
   writeFileSync(policyFile, policy);
   const command = [PERFBROKERD, '--policy', policyFile, '--socket', socket, '--audit', auditFile, ...args];
-  const [program = '', ...rest] = subuid === undefined ? command : [...withSubuid(directory, subuid), ...command];
+  const [program = '', ...rest] = [
+    ...withFile(directory, '/etc/subuid', subuid),
+    ...withFile(directory, '/etc/passwd', passwd),
+    ...command,
+  ];
   const child = spawn(program, rest, {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '', ...env },
@@ -108,11 +115,15 @@ export async function startDaemon({
   };
 }
 
-/** In a mount namespace of its own, by programs that each become the next: the pid stays. */
-function withSubuid(directory: string, text: string): readonly string[] {
-  const file = join(directory, 'subuid');
+/**
+ * What stands before a command that shall find this text under `path`: in a mount namespace of its own, by programs that
+ * each become the next, so that the pid stays. Nothing when there is no text.
+ */
+export function withFile(directory: string, path: string, text: string | undefined): readonly string[] {
+  if (text === undefined) return [];
+  const file = join(directory, basename(path));
   writeFileSync(file, text);
-  return ['unshare', '--mount', 'sh', '-c', 'mount --bind "$0" /etc/subuid && exec "$@"', file];
+  return ['unshare', '--mount', 'sh', '-c', `mount --bind "$0" ${path} && exec "$@"`, file];
 }
 
 export function childrenOf(pid: number): number[] {

@@ -66,7 +66,13 @@ if (reason === null) {
 
 installing('it installs: users, sockets enabled, programs and policy at work', (t) => {
   dpkg('--install', debs[0]!);
-  for (const user of ['perfbroker', 'perfbroker-opener', 'perfbroker-tracer', 'perfbroker-bus']) {
+  for (const user of [
+    'perfbroker',
+    'perfbroker-opener',
+    'perfbroker-tracer',
+    'perfbroker-bus',
+    'perfbroker-collector',
+  ]) {
     t.regex(file('etc/passwd'), new RegExp(`^${user}:x:\\d+:\\d+:[^:]*:/:/usr/sbin/nologin$`, 'm'));
     t.regex(file('etc/shadow'), new RegExp(`^${user}:!`, 'm'), 'locked');
   }

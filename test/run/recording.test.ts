@@ -19,8 +19,10 @@ import {
   type Setting,
 } from './support.js';
 
-/** kFallbackCollector in native/launcher/collector.h; the user perfbroker where it exists. */
-const SERVICE_UID = Number(spawnSync('id', ['-u', 'perfbroker'], { encoding: 'utf8' }).stdout.trim() || '60914');
+/** kFallbackCollector in native/launcher/collector.h; kCollectorUser where it exists. */
+const SERVICE_UID = Number(
+  spawnSync('id', ['-u', 'perfbroker-collector'], { encoding: 'utf8' }).stdout.trim() || '60914',
+);
 
 const reason = unfit();
 if (reason !== null) console.error(`skipped: ${reason}`);

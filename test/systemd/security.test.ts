@@ -132,7 +132,7 @@ withSystemd('sysusers.d makes the users that perfbrokerd looks for, and is read 
   t.is(run.status, 0, run.stderr);
   t.notRegex(run.stderr, /not a valid|[Ii]gnoring/);
   const users = readFileSync(join(root, 'etc/passwd'), 'utf8');
-  for (const user of ['perfbroker', 'perfbroker-opener', 'perfbroker-tracer', 'perfbroker-bus'])
+  for (const user of ['perfbroker', 'perfbroker-opener', 'perfbroker-tracer', 'perfbroker-bus', 'perfbroker-collector'])
     t.regex(users, new RegExp(`^${user}:`, 'm'));
 });
 
