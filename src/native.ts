@@ -209,6 +209,8 @@ export interface NativeBinding {
   // this process
   /** Monotonic clock, nanoseconds. clock: CLOCK_* number. */
   clockNanoseconds(clock: number): bigint;
+  /** PR_SET_DUMPABLE 0: no core dumps, and no other process without CAP_SYS_PTRACE may read or write its memory. */
+  makeUndumpable(): void;
 }
 
 const require = createRequire(import.meta.url);

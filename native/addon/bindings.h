@@ -12,5 +12,6 @@ void export_perf(Napi::Object exports);
 void export_poller(Napi::Object exports);
 void export_drain(Napi::Object exports);
 void export_ring(Napi::Object exports);
+void export_process(Napi::Object exports);
 
 }  // namespace perfbroker::addon

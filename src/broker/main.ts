@@ -2,6 +2,7 @@
  * The broker: started by perfbrokerd, which has taken every privilege away before this runs. Decides by policy, has
  * the opener open, hands over.
  */
+import './undumpable.js';
 import { dirname, join } from 'node:path';
 import { SubordinateUids } from '../model/subordinate_uids.js';
 import { systemNames } from '../policy/names.js';

@@ -54,6 +54,12 @@ for (const [what, fields, expected] of EXCESSES) {
   });
 }
 
+test('a thread whose status belongs to its own uid, so that it is dumpable, breaks the proof', (t) => {
+  const own = process.geteuid!();
+  const excess = proofOf({}, { Uid: `1\t${own}\t1\t1` });
+  t.true(excess.includes('11: it is dumpable'), excess.join('\n'));
+});
+
 test('a status without its fields proves nothing', (t) => {
   t.true(proofOf({ CapPrm: '', NoNewPrivs: '' }).length >= 2);
   t.is(statusFields('Name:\ta: b\nUid:\t1\n').get('Name'), 'a: b');
