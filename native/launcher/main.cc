@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -32,7 +33,8 @@ bool parse_number(const char* text, T& value) {
 }
 
 // perfbroker --exec-gate FD [--nofile N] -- CMD ARG...: waits for a byte on FD, so that events can be attached to this
-// pid first, then becomes CMD. Node ignores SIGPIPE and SIGXFSZ and raises the soft limit of open files: both are undone.
+// pid first, then becomes CMD; the errno of an exec that fails goes back as a byte. Node ignores SIGPIPE and SIGXFSZ and
+// raises the soft limit of open files: both are undone.
 int exec_gate(int argc, char** argv) {
   int gate = -1;
   int next = 3;
@@ -58,10 +60,14 @@ int exec_gate(int argc, char** argv) {
     got = read(gate, &byte, 1);
   } while (got < 0 && (errno == EINTR || errno == EAGAIN));
   if (got != 1) return kExitGaveUp;
-  close(gate);
+  fcntl(gate, F_SETFD, FD_CLOEXEC);
   char** command = argv + next + 1;
   execvp(command[0], command);
-  return complain_command(command[0], errno);
+  // Whoever waits behind the gate can not tell this end from one of CMD with the same exit code.
+  const int error = errno;
+  const unsigned char told = static_cast<unsigned char>(error);
+  send(gate, &told, 1, MSG_NOSIGNAL);
+  return complain_command(command[0], error);
 }
 
 // Index of the word `run`, which only --socket may precede; 0: another command.

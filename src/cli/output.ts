@@ -3,19 +3,26 @@
  * non-blocking, and a recorded command that shares it would meet an EAGAIN that it has nothing to do with.
  */
 import { writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 
-export function print(text: string): void {
-  write(1, text);
+/** @returns false when nobody reads standard output any more (`| head`): whoever prints on and on may end. */
+export function print(text: string): boolean {
+  return write(1, text);
 }
 
-export function printError(text: string): void {
-  write(2, text);
+/** @returns false when nobody reads standard error any more */
+export function printError(text: string): boolean {
+  return write(2, text);
 }
 
 const RETRY_MS = 10;
 const clock = new Int32Array(new SharedArrayBuffer(4));
 
-function write(fd: number, text: string): void {
+/**
+ * A reader that went away is no failure of ours, and ends nothing by itself: a recording is completed, a command that was
+ * started is waited for, and the exit code stays what it is. The text has nobody to go to.
+ */
+function write(fd: number, text: string): boolean {
   const bytes = Buffer.from(text, 'utf8');
   for (let done = 0; done < bytes.length;) {
     try {
@@ -24,9 +31,10 @@ function write(fd: number, text: string): void {
       const { code } = error as NodeJS.ErrnoException;
       // Somebody else made it non-blocking, and it is full.
       if (code === 'EAGAIN') Atomics.wait(clock, 0, 0, RETRY_MS);
-      // A reader that went away (`| head`) is no failure of ours, and nobody is there to be told.
-      else if (code === 'EPIPE') process.exit();
+      // EIO: a terminal that was hung up, as when its window is closed.
+      else if (code === 'EPIPE' || (code === 'EIO' && isatty(fd))) return false;
       else throw error;
     }
   }
+  return true;
 }

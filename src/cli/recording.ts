@@ -74,6 +74,7 @@ const ENDS: Readonly<Record<RecordingEnd, string>> = {
   interrupt: 'interrupted',
   lease: "the grant's lease is over",
   removed: 'the kernel removed the events',
+  'not-executed': 'the command was not executed',
   'write-error': 'writing failed',
 };
 

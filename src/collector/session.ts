@@ -1,8 +1,7 @@
-import { rmSync } from 'node:fs';
 import { hostname, release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { sampleIdBytes, viewAttr } from '../formats/attr_view.js';
-import { createOutputFile } from '../formats/output_file.js';
+import { openOutputFile } from '../formats/output_file.js';
 import { PerfDataWriter } from '../formats/perfdata_writer.js';
 import type { EventSpec } from '../model/event.js';
 import type { Drain, DrainStats, Fd, NativeError } from '../native.js';
@@ -41,8 +40,10 @@ export interface RecordingPlan {
 /**
  * lease: the broker ended the grant, and switched the events off. removed: the command goes on, but the kernel took its
  * events away, because it executed a program that may not be observed (setuid, file capabilities, not readable).
+ * not-executed: there is no command, so there is no file either.
  */
-export type RecordingEnd = 'duration' | 'command' | 'targets' | 'interrupt' | 'lease' | 'removed' | 'write-error';
+export type RecordingEnd =
+  'duration' | 'command' | 'targets' | 'interrupt' | 'lease' | 'removed' | 'not-executed' | 'write-error';
 
 export interface RecordingSummary {
   readonly end: RecordingEnd;
@@ -77,7 +78,9 @@ export async function record(opener: EventOpener, plan: RecordingPlan): Promise<
   const grant = await opener.open({ targets, events, cpus, ringBytes, ringSlots: 'cpu' });
   try {
     const description = describeEvents(events, plan.names, grant);
-    const writer = new PerfDataWriter(plan.outputFd ?? createOutputFile(plan.output), description.events);
+    const file =
+      plan.outputFd === undefined ? openOutputFile(plan.output) : { fd: plan.outputFd, discard: (): void => undefined };
+    const writer = new PerfDataWriter(file.fd, description.events);
     const state: { begun: boolean } = { begun: false };
     try {
       const { tracingData } = description;
@@ -102,11 +105,13 @@ export async function record(opener: EventOpener, plan: RecordingPlan): Promise<
         state.begun = true;
         plan.onBegin?.(progress);
       };
-      return await run({ ...plan, onBegin }, grant, writer, synthesizer, finish);
+      const summary = await run({ ...plan, onBegin }, grant, writer, synthesizer, finish);
+      if (summary.end === 'not-executed') state.begun = false;
+      return summary;
     } finally {
       writer.close();
       // A file without a single record helps nobody.
-      if (!state.begun && plan.outputFd === undefined) rmSync(plan.output, { force: true });
+      if (!state.begun) file.discard();
     }
   } finally {
     await grant.close();
@@ -209,7 +214,8 @@ async function ended(
   if (durationMs !== undefined) ends.push(after(durationMs, 'duration'));
   if (leaseSeconds > 0) ends.push(after(Math.min(leaseSeconds * 1000, LONGEST_TIMER_MS), 'lease'));
   try {
-    return await Promise.race(ends);
+    const end = await Promise.race(ends);
+    return end === 'command' && (await workload?.executed) !== 0 ? 'not-executed' : end;
   } finally {
     for (const end of ends) end.catch(() => undefined);
     timers.abort();

@@ -16,6 +16,8 @@ export interface ObservedCommand {
   readonly pid: number;
   /** Its exit code, as far as it is known here. */
   readonly exited: Promise<number>;
+  /** 0 when it was executed, else the errno of the failure; known at the latest when it has exited. */
+  readonly executed: Promise<number>;
   /** Lets the command run. */
   release(): void;
 }
@@ -28,17 +30,19 @@ export class Workload implements ObservedCommand {
   readonly pid: number;
   /** The command's exit code, 128 + N when signal N killed it. */
   readonly exited: Promise<number>;
+  readonly executed: Promise<number>;
   readonly #child: ChildProcess;
   #gate: Fd | null;
-  #running = true;
+  #state: 'waits' | 'released' | 'ended' = 'waits';
 
   private constructor(child: ChildProcess, gate: Fd, pid: number, exited: Promise<number>) {
     this.#child = child;
     this.#gate = gate;
     this.pid = pid;
     this.exited = exited.finally(() => {
-      this.#running = false;
+      this.#state = 'ended';
     });
+    this.executed = exited.then(() => this.#takeFailure());
   }
 
   /** @throws when the launcher itself can not be executed. */
@@ -81,26 +85,36 @@ export class Workload implements ObservedCommand {
 
   /** Lets the command run. */
   release(): void {
-    const gate = this.#takeGate();
-    if (gate === null) return;
+    if (this.#state !== 'waits' || this.#gate === null) return;
+    this.#state = 'released';
     try {
-      native.sendMessage(gate, Buffer.from('\n'), []);
+      native.sendMessage(this.#gate, Buffer.from('\n'), []);
     } catch {
       // The command has ended before it read: nothing to do about it, its exit tells.
     }
-    native.close(gate);
   }
 
   /** Asks the command to end (SIGTERM), or keeps it from ever running when it still waits. */
   terminate(): void {
-    const gate = this.#takeGate();
-    if (gate !== null) native.close(gate);
-    if (this.#running) this.#child.kill('SIGTERM');
+    if (this.#state === 'waits') this.#closeGate();
+    if (this.#state !== 'ended') this.#child.kill('SIGTERM');
   }
 
-  #takeGate(): Fd | null {
-    const gate = this.#gate;
+  /** The launcher's end of the gate is closed by the exec; the errno of one that failed comes before that. */
+  #takeFailure(): number {
+    if (this.#gate === null) return 0;
+    const errno = new Uint8Array(1);
+    try {
+      return native.receiveMessage(this.#gate, errno)?.bytes === 1 ? (errno[0] ?? 0) : 0;
+    } catch {
+      return 0;
+    } finally {
+      this.#closeGate();
+    }
+  }
+
+  #closeGate(): void {
+    if (this.#gate !== null) native.close(this.#gate);
     this.#gate = null;
-    return gate;
   }
 }

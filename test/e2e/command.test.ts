@@ -1,8 +1,11 @@
 /** A command that is started under observation notices nothing of it. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { native } from '#dist/native.js';
+import { listenTo } from '../tools/said.js';
 import { noPrivilege, ROOT, startDaemon, type Daemon } from './daemon.js';
 
 const reason = noPrivilege();
@@ -17,6 +20,12 @@ test.serial.before(async () => {
 test.serial.after.always(async () => {
   await daemon?.stop();
 });
+
+const PERFBROKER = join(ROOT, 'dist/bin/perfbroker');
+
+function environment(): NodeJS.ProcessEnv {
+  return { ...process.env, PERFBROKER_SOCKET: daemon.socket };
+}
 
 const FLAGS = 'import fcntl,time; time.sleep(0.3); print([fcntl.fcntl(fd,fcntl.F_GETFL)&0o4000 for fd in (0,1,2)])';
 
@@ -35,4 +44,79 @@ for (const [command, options] of [
     );
     t.is(stdout.trim(), '[0, 0, 0]');
   });
+}
+
+/** With a standard error that nobody reads, not even at the beginning. */
+async function endedUnheard(directory: string, ...args: readonly string[]): Promise<number> {
+  const [ours, theirs] = native.socketPair('stream');
+  native.close(ours);
+  const child = spawn(PERFBROKER, args, { stdio: ['ignore', 'ignore', theirs], cwd: directory, env: environment() });
+  native.close(theirs);
+  return new Promise((resolve) => child.once('exit', (code) => resolve(code ?? -1)));
+}
+
+privileged(
+  'a standard error that nobody reads changes neither the exit code nor the file of a recording',
+  async (t) => {
+    const directory = mkdtempSync(join(daemon.directory, 'unheard-'));
+    const command = ['--', 'sh', '-c', 'sleep 0.3; touch done; exit 7'];
+    t.is(await endedUnheard(directory, 'record', '-o', 'x.folded', ...command), 7);
+    t.deepEqual(readdirSync(directory).sort(), ['done', 'x.folded']);
+    rmSync(join(directory, 'done'));
+    t.is(await endedUnheard(directory, 'record', ...command), 7);
+    t.deepEqual(readdirSync(directory).sort(), ['done', 'perf.data', 'x.folded']);
+  },
+);
+
+privileged('stat waits for its command when nobody reads the intervals, and ends where there is none', async (t) => {
+  const directory = mkdtempSync(join(daemon.directory, 'unread-'));
+  t.is(await endedUnheard(directory, 'stat', '-I', '20', '--', 'sh', '-c', 'sleep 0.3; touch done; exit 7'), 7);
+  t.deepEqual(readdirSync(directory), ['done']);
+  t.is(await endedUnheard(directory, 'stat', '-I', '20', '-p', String(process.pid)), 0);
+});
+
+async function perfbroker(directory: string, ...args: readonly string[]): Promise<{ code: number; stderr: string }> {
+  const child = spawn(PERFBROKER, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: directory, env: environment() });
+  const stderr = listenTo(child, 'stderr');
+  const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? -1)));
+  return { code, stderr: stderr.text() };
+}
+
+privileged('a request that fails leaves the file of an earlier one, and its older one, alone', async (t) => {
+  const directory = mkdtempSync(join(daemon.directory, 'kept-'));
+  const files = { 'x.txt': 'newer', 'x.txt.old': 'older' };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
+  for (const command of ['stat', 'record'])
+    t.is((await perfbroker(directory, command, '-e', 'no:such', '-o', 'x.txt', '-p', '1')).code, 1, command);
+  t.deepEqual(contentOf(directory), files);
+});
+
+privileged('a command that can not be executed leaves the file of an earlier one under its name', async (t) => {
+  const directory = mkdtempSync(join(daemon.directory, 'mistyped-'));
+  const files = { 'x.folded': 'stacks', 'x.txt': 'result' };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
+  for (const [command, output] of [
+    ['record', 'x.txt'],
+    ['record', 'x.folded'],
+    ['record', 'new'],
+    ['stat', 'x.txt'],
+    ['stat', 'new'],
+  ] as const)
+    for (const [word, code] of [
+      ['./mistyped', 127],
+      ['/etc/passwd', 126],
+    ] as const) {
+      const ended = await perfbroker(directory, command, '-o', output, '--', word);
+      t.is(ended.code, code, ended.stderr);
+      t.regex(ended.stderr, /^perfbroker: \S+: [^\n]+\n$/, command);
+    }
+  t.deepEqual(contentOf(directory), files);
+  // The same exit code from a command that was executed is a result.
+  t.is((await perfbroker(directory, 'stat', '-o', 'x.txt', '--', 'sh', '-c', 'exit 127')).code, 127);
+  t.regex(contentOf(directory)['x.txt'] ?? '', /time elapsed/);
+  t.is(contentOf(directory)['x.txt.old'], 'result');
+});
+
+function contentOf(directory: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(readdirSync(directory).map((name) => [name, readFileSync(join(directory, name), 'utf8')]));
 }

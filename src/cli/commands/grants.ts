@@ -47,7 +47,7 @@ async function follow({ socket, all, json }: GrantsOptions): Promise<void> {
   try {
     const changes = watchGrants({ ...(socket === undefined ? {} : { socket }), all: all === true, signal });
     for await (const change of changes)
-      print(json === true ? `${JSON.stringify(change)}\n` : printable(changeText(change)));
+      if (!print(json === true ? `${JSON.stringify(change)}\n` : printable(changeText(change)))) break;
   } finally {
     dispose();
   }

@@ -92,8 +92,11 @@ async function run(words: readonly string[], options: RecordOptions): Promise<nu
         // What the kernel hides goes on unobserved.
         if (summary.end !== 'removed') workload?.terminate();
         if (summary.error !== undefined) throw writeFailure(options.output, folded, summary, summary.error);
-        if (folded) writeFolded(data, options.output);
-        printError(summaryText(options.output, summary));
+        // Without a command there is no file, and the launcher has said why.
+        if (summary.end !== 'not-executed') {
+          if (folded) writeFolded(data, options.output);
+          printError(summaryText(options.output, summary));
+        }
         return workload === undefined ? ExitCode.ok : await workload.exited;
       } finally {
         progress.end();

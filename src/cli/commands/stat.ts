@@ -6,7 +6,7 @@ import type { Count } from '../../collector/counting.js';
 import { Counters, difference } from '../../collector/counting.js';
 import { whenProcessesEnd } from '../../collector/processes_end.js';
 import type { Workload } from '../../collector/workload.js';
-import { createOutputFile } from '../../formats/output_file.js';
+import { openOutputFile, type NewOutputFile } from '../../formats/output_file.js';
 import { writeFully } from '../../formats/write_fully.js';
 import { BrokerError } from '../../model/errors.js';
 import type { EventSpec } from '../../model/event.js';
@@ -71,11 +71,6 @@ async function run(words: readonly string[], options: StatOptions): Promise<numb
   const durationMs = options.duration === undefined ? undefined : parseSeconds(options.duration, '--duration');
   if (words.length === 0 && selection.targets.length === 0)
     throw new UsageError('nothing to count: name a CMD, or processes with --pid');
-  const fd = options.output === undefined ? undefined : createOutputFile(options.output);
-  const print = (text: string): void => {
-    if (fd === undefined) printError(text);
-    else writeFully(fd, Buffer.from(text));
-  };
   const interrupts = watchInterrupts();
   try {
     return await withBroker(options.socket, async (client) => {
@@ -89,16 +84,15 @@ async function run(words: readonly string[], options: StatOptions): Promise<numb
           interrupt: interrupts.signal,
         });
         try {
-          await count(
-            counters,
-            events,
-            { selection, workload, intervalMs, durationMs, interrupt: interrupts.signal },
-            {
-              json: options.json === true,
-              title: titleOf(words, options),
-              print,
-            },
-          );
+          // Only now: a request that fails leaves the file of an earlier one as it is.
+          const file = options.output === undefined ? undefined : openOutputFile(options.output);
+          try {
+            const time = { selection, workload, intervalMs, durationMs, interrupt: interrupts.signal };
+            const form = { json: options.json === true, title: titleOf(words, options), print: printerTo(file) };
+            if (!(await count(counters, events, time, form))) file?.discard();
+          } finally {
+            if (file !== undefined) closeSync(file.fd);
+          }
         } finally {
           await counters.close();
         }
@@ -110,8 +104,16 @@ async function run(words: readonly string[], options: StatOptions): Promise<numb
     });
   } finally {
     interrupts.dispose();
-    if (fd !== undefined) closeSync(fd);
   }
+}
+
+/** @returns prints; false when nobody reads it any more */
+function printerTo(file: NewOutputFile | undefined): (text: string) => boolean {
+  if (file === undefined) return printError;
+  return (text) => {
+    writeFully(file.fd, Buffer.from(text));
+    return true;
+  };
 }
 
 interface Wish {
@@ -163,15 +165,16 @@ interface CountingTime {
 interface Output {
   readonly json: boolean;
   readonly title: string;
-  readonly print: (text: string) => void;
+  readonly print: (text: string) => boolean;
 }
 
+/** @returns false when there was no command to count: nothing is printed then */
 async function count(
   counters: Counters,
   events: readonly EventSpec[],
   time: CountingTime,
   { json, title, print }: Output,
-): Promise<void> {
+): Promise<boolean> {
   const names = events.map(eventName);
   const named = (counts: readonly Count[]): readonly CountedEvent[] =>
     counts.map((value, index) => ({ name: names[index] ?? '', count: value }));
@@ -182,58 +185,64 @@ async function count(
   const elapsed = (): number => Number(process.hrtime.bigint() - began) / 1e9;
   workload?.release();
   const ends = new AbortController();
-  const over = ended(time, ends.signal);
+  const unread = new AbortController();
+  const over = ended(time, AbortSignal.any([time.interrupt, unread.signal]), ends.signal);
   let before: { readonly counts: readonly Count[]; readonly at: number } = { counts: [], at: 0 };
   const interval = (): void => {
     const [counts, at] = [counters.read(), elapsed()];
     const part = named(difference(counts, before.counts));
-    print(json ? jsonLines(part, at - before.at, at) : intervalLines(part, at, at - before.at));
+    const read = print(json ? jsonLines(part, at - before.at, at) : intervalLines(part, at, at - before.at));
+    // A command is not ended by that: what it does matters to somebody else than who read the counts.
+    if (!read && workload === undefined) unread.abort();
     before = { counts, at };
   };
   const timer = intervalMs === undefined ? undefined : setInterval(interval, intervalMs);
+  let end: CountingEnd;
   try {
-    await over;
+    end = await over;
   } finally {
     clearInterval(timer);
     ends.abort();
   }
   const seconds = elapsed();
   counters.disable();
+  if (end === 'command' && (await workload?.executed) !== 0) return false;
   if (intervalMs !== undefined) interval();
   else print(json ? jsonLines(named(counters.read()), seconds) : statTable(named(counters.read()), title, seconds));
-  if (json) return;
+  if (json) return true;
   if (counters.unstable)
     print(' Threads were being born faster than they could be attached to: some may be missing.\n\n');
   if (names.some((name) => /^(context-switches|cpu-migrations):u$/.test(name)))
     print(' context-switches and cpu-migrations happen in the kernel: of the user side alone (:u) they are 0.\n\n');
+  return true;
 }
 
+type CountingEnd = 'interrupt' | 'command' | 'duration' | 'targets';
+
 async function ended(
-  { selection, workload, durationMs, interrupt }: CountingTime,
+  { selection, workload, durationMs }: CountingTime,
+  interrupt: AbortSignal,
   dispose: AbortSignal,
-): Promise<void> {
-  const ends: Promise<unknown>[] = [
-    new Promise<void>((resolve) => {
-      if (interrupt.aborted) resolve();
-      interrupt.addEventListener(
-        'abort',
-        () => {
-          resolve();
-        },
-        { once: true, signal: dispose },
-      );
+): Promise<CountingEnd> {
+  const ends: Promise<CountingEnd>[] = [
+    new Promise((resolve) => {
+      const onAbort = (): void => {
+        resolve('interrupt');
+      };
+      if (interrupt.aborted) onAbort();
+      interrupt.addEventListener('abort', onAbort, { once: true, signal: dispose });
     }),
   ];
-  if (workload !== undefined) ends.push(workload.exited);
-  if (durationMs !== undefined) ends.push(delay(durationMs, undefined, { signal: dispose }));
+  if (workload !== undefined) ends.push(workload.exited.then(() => 'command'));
+  if (durationMs !== undefined) ends.push(delay(durationMs, 'duration', { signal: dispose }));
   const pids = selection.targets.flatMap((target) => ('pid' in target ? [target.pid] : []));
   if (pids.length > 0) {
     const watch = whenProcessesEnd(pids);
     dispose.addEventListener('abort', watch.dispose, { once: true });
-    ends.push(watch.ended);
+    ends.push(watch.ended.then(() => 'targets'));
   }
   for (const end of ends) end.catch(() => undefined);
-  await Promise.race(ends);
+  return Promise.race(ends);
 }
 
 function titleOf(words: readonly string[], options: StatOptions): string {
