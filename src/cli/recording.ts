@@ -67,12 +67,14 @@ export function originOfFile(): { readonly version: string; readonly commandLine
   return { version: `perfbroker ${VERSION}`, commandLine: ['perfbroker', ...process.argv.slice(2)] };
 }
 
-const ENDS: Readonly<Record<RecordingEnd, string>> = {
+/** Why something came to its end, in words. */
+export const ENDS: Readonly<Record<RecordingEnd, string>> = {
   duration: 'time is over',
   command: 'the command ended',
   targets: 'the observed processes ended',
   interrupt: 'interrupted',
   lease: "the grant's lease is over",
+  revoked: 'the grant was revoked',
   removed: 'the kernel removed the events',
   'not-executed': 'the command was not executed',
   'write-error': 'writing failed',

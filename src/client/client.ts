@@ -33,6 +33,7 @@ export class Client {
     this.#host = {
       mapped: (grant) => this.#call('Mapped', { grant }),
       revoke: (grant) => this.revoke(grant),
+      list: () => this.listGrants(),
       forget: (grant) => this.#grants.delete(grant),
     };
   }

@@ -11,6 +11,8 @@ export interface GrantHost {
   /** Tells the broker. */
   mapped(grant: string): Promise<unknown>;
   revoke(grant: string): Promise<unknown>;
+  /** One's own grants at the broker. */
+  list(): Promise<readonly { readonly id: string }[]>;
   /** The grant is closed. */
   forget(grant: Grant): unknown;
 }
@@ -43,6 +45,18 @@ export class Grant {
    */
   async mapped(): Promise<void> {
     await unlessGone(this.#host.mapped(this.id));
+  }
+
+  /**
+   * Asks the broker whether it still has the grant: it does not after a revoke, the end of the lease, or that of the target. A
+   * broker that is gone, or does not answer now, has switched nothing off, and leaves it live.
+   */
+  async isLive(): Promise<boolean> {
+    try {
+      return (await this.#host.list()).some(({ id }) => id === this.id);
+    } catch {
+      return true;
+    }
   }
 
   /** Closes every event at once, before anything is awaited. Idempotent. */

@@ -38,6 +38,11 @@ export class Counters {
     return new Counters(await opener.open({ ...plan, ringSlots: 'none' }), plan.events.length);
   }
 
+  /** Where they come from. */
+  get grant(): EventGrant {
+    return this.#grant;
+  }
+
   get unstable(): boolean {
     return this.#grant.unstable;
   }

@@ -50,6 +50,8 @@ export interface EventGrant {
   readonly leaseSeconds: number;
   /** The rings are mapped: the broker lets go of its own mappings. */
   mapped(): Promise<void>;
+  /** Whether whoever granted it has not ended it meanwhile; true also where nobody is left to say so. */
+  isLive(): Promise<boolean>;
   /** Idempotent; closes every fd. */
   close(): Promise<void> | void;
 }

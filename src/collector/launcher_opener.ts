@@ -57,7 +57,15 @@ export class LauncherOpener implements EventOpener {
       close();
       throw error;
     }
-    return { id: 'direct', events: opened, unstable: false, leaseSeconds: 0, mapped: () => Promise.resolve(), close };
+    return {
+      id: 'direct',
+      events: opened,
+      unstable: false,
+      leaseSeconds: 0,
+      mapped: () => Promise.resolve(),
+      isLive: () => Promise.resolve(true),
+      close,
+    };
   }
 
   async #resolve({ source }: EventSpec): Promise<{ tracepointId?: number; pmuType?: number }> {

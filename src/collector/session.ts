@@ -8,6 +8,7 @@ import type { Drain, DrainStats, Fd, NativeError } from '../native.js';
 import { native } from '../native.js';
 import { onlineCpus, possibleCpuCount } from './cpus.js';
 import type { CollectorTarget, EventGrant, EventOpener, GrantedEvent } from './event_opener.js';
+import { GrantWatch } from './grant_watch.js';
 import { kernelTextAddress } from './kallsyms.js';
 import { describeEvents, machineName } from './stored_events.js';
 import { Synthesizer } from './synthesize.js';
@@ -38,12 +39,12 @@ export interface RecordingPlan {
 }
 
 /**
- * lease: the broker ended the grant, and switched the events off. removed: the command goes on, but the kernel took its
+ * lease, revoked: the broker ended the grant, and switched the events off. removed: the command goes on, but the kernel took its
  * events away, because it executed a program that may not be observed (setuid, file capabilities, not readable).
  * not-executed: there is no command, so there is no file either.
  */
 export type RecordingEnd =
-  'duration' | 'command' | 'targets' | 'interrupt' | 'lease' | 'removed' | 'not-executed' | 'write-error';
+  'duration' | 'command' | 'targets' | 'interrupt' | 'lease' | 'revoked' | 'removed' | 'not-executed' | 'write-error';
 
 export interface RecordingSummary {
   readonly end: RecordingEnd;
@@ -63,8 +64,6 @@ export interface RecordingSummary {
 }
 
 const PAGE_BYTES = 4096;
-/** Timers of node hold 31 bits: 24 days. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** Between the end of a task's events and that of its process lie microseconds in do_exit (kernel/exit.c). */
 const EXIT_MS = 300;
 
@@ -126,6 +125,7 @@ async function run(
   finish: (intact: boolean) => number,
 ): Promise<RecordingSummary> {
   const drain = native.createDrain(writer.fd);
+  const watch = new GrantWatch(grant, plan.targets);
   try {
     mapRings(drain, grant.events, plan.ringBytes / PAGE_BYTES);
     await grant.mapped();
@@ -141,11 +141,12 @@ async function run(
     });
     plan.workload?.release();
     plan.onBegin?.(() => drain.stats());
-    const end = await ended(plan, grant.leaseSeconds, drained);
+    const reason = await ended(plan, watch, drained);
     const seconds = Number(process.hrtime.bigint() - began) / 1e9;
     for (const event of grant.events) event.disable();
     drain.stop();
     const { error, stats } = await drained;
+    const end = (reason === 'duration' || reason === 'interrupt') && (await watch.wasRevoked()) ? 'revoked' : reason;
     const lost = lostOf(plan.events, grant.events, stats);
     if (error === null && lost > stats.lost) synthesizer.lost(lost - stats.lost);
     const bytes = finish(error === null);
@@ -161,6 +162,7 @@ async function run(
       ...(error === null ? {} : { error }),
     };
   } finally {
+    watch.dispose();
     drain.close();
   }
 }
@@ -194,7 +196,7 @@ function synthesizeExisting(plan: RecordingPlan, grant: EventGrant, synthesizer:
 
 async function ended(
   plan: RecordingPlan,
-  leaseSeconds: number,
+  watch: GrantWatch,
   drained: Promise<{ error: NativeError | null }>,
 ): Promise<RecordingEnd> {
   const { workload, interrupt, durationMs } = plan;
@@ -212,7 +214,7 @@ async function ended(
   ];
   if (workload !== undefined) ends.push(workload.exited.then(() => 'command'));
   if (durationMs !== undefined) ends.push(after(durationMs, 'duration'));
-  if (leaseSeconds > 0) ends.push(after(Math.min(leaseSeconds * 1000, LONGEST_TIMER_MS), 'lease'));
+  ends.push(watch.ended);
   try {
     const end = await Promise.race(ends);
     return end === 'command' && (await workload?.executed) !== 0 ? 'not-executed' : end;

@@ -485,3 +485,21 @@ test.serial('PERFBROKER_SOCKET names the socket', async (t) => {
   await client.close();
   broker.close();
 });
+
+test.serial('a grant is live until the broker lists it no more', async (t) => {
+  const record = { id: 'g1', uid: 0, pid: 1, executable: '', targets: [], events: 1, fds: 1, ringBytes: 0 };
+  let grants: object[] = [{ ...record, rule: 'own', ageSeconds: 1, leaseSeconds: 0 }];
+  const handlers: Record<string, MethodHandler<null>> = {
+    Open: (_call, reply) => void reply.reply(opened([slot(0)]), [openTaskClock()]),
+    ListGrants: (_call, reply) => void reply.reply({ grants }),
+    Revoke: (_call, reply) => void reply.reply(revoked),
+  };
+  await withBroker(t, handlers, async (client) => {
+    const grant = await client.open({ targets: [{ pid: process.pid }], events: [spec] });
+    t.true(await grant.isLive());
+    grants = [];
+    t.false(await grant.isLive());
+    await client.close();
+    t.true(await grant.isLive(), 'nobody is there to say otherwise');
+  });
+});

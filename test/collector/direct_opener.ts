@@ -44,6 +44,7 @@ export const directOpener: EventOpener = {
       unstable: false,
       leaseSeconds: 0,
       mapped: () => Promise.resolve(),
+      isLive: () => Promise.resolve(true),
       close: () => {
         if (!closed) for (const { fd } of opened) native.close(fd);
         closed = true;

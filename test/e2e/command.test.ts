@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { connect, type Client } from '#dist/client/index.js';
 import { native } from '#dist/native.js';
 import { listenTo } from '../tools/said.js';
 import { noPrivilege, ROOT, startDaemon, type Daemon } from './daemon.js';
@@ -75,8 +76,12 @@ privileged('stat waits for its command when nobody reads the intervals, and ends
   t.is(await endedUnheard(directory, 'stat', '-I', '20', '-p', String(process.pid)), 0);
 });
 
-async function perfbroker(directory: string, ...args: readonly string[]): Promise<{ code: number; stderr: string }> {
-  const child = spawn(PERFBROKER, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: directory, env: environment() });
+async function perfbroker(
+  directory: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = environment(),
+): Promise<{ code: number; stderr: string }> {
+  const child = spawn(PERFBROKER, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: directory, env });
   const stderr = listenTo(child, 'stderr');
   const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? -1)));
   return { code, stderr: stderr.text() };
@@ -87,7 +92,7 @@ privileged('a request that fails leaves the file of an earlier one, and its olde
   const files = { 'x.txt': 'newer', 'x.txt.old': 'older' };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
   for (const command of ['stat', 'record'])
-    t.is((await perfbroker(directory, command, '-e', 'no:such', '-o', 'x.txt', '-p', '1')).code, 1, command);
+    t.is((await perfbroker(directory, [command, '-e', 'no:such', '-o', 'x.txt', '-p', '1'])).code, 1, command);
   t.deepEqual(contentOf(directory), files);
 });
 
@@ -106,17 +111,77 @@ privileged('a command that can not be executed leaves the file of an earlier one
       ['./mistyped', 127],
       ['/etc/passwd', 126],
     ] as const) {
-      const ended = await perfbroker(directory, command, '-o', output, '--', word);
+      const ended = await perfbroker(directory, [command, '-o', output, '--', word]);
       t.is(ended.code, code, ended.stderr);
       t.regex(ended.stderr, /^perfbroker: \S+: [^\n]+\n$/, command);
     }
   t.deepEqual(contentOf(directory), files);
   // The same exit code from a command that was executed is a result.
-  t.is((await perfbroker(directory, 'stat', '-o', 'x.txt', '--', 'sh', '-c', 'exit 127')).code, 127);
+  t.is((await perfbroker(directory, ['stat', '-o', 'x.txt', '--', 'sh', '-c', 'exit 127'])).code, 127);
   t.regex(contentOf(directory)['x.txt'] ?? '', /time elapsed/);
   t.is(contentOf(directory)['x.txt.old'], 'result');
 });
 
 function contentOf(directory: string): Readonly<Record<string, string>> {
   return Object.fromEntries(readdirSync(directory).map((name) => [name, readFileSync(join(directory, name), 'utf8')]));
+}
+
+const SHORT_LEASE = `
+[[rule]]
+name = "short"
+verdict = "allow"
+subjects = { everyone = true }
+targets = { same_user = true }
+classes = ["user", "kernel"]
+limits = { lease = "1 s" }
+`;
+
+privileged('the end of the lease ends stat as it ends record, and both say so', async (t) => {
+  const short = await startDaemon({ policy: SHORT_LEASE });
+  try {
+    const directory = mkdtempSync(join(short.directory, 'lease-'));
+    const env = { ...environment(), PERFBROKER_SOCKET: short.socket };
+    for (const [command, words] of [
+      ['stat', /^perfbroker: the grant's lease is over: nothing was counted after that$/m],
+      ['record', /\(the grant's lease is over\)$/m],
+    ] as const) {
+      t.regex((await perfbroker(directory, [command, '-p', String(process.pid)], env)).stderr, words);
+      const { code, stderr } = await perfbroker(directory, [command, '--', 'sleep', '100'], env);
+      t.regex(stderr, words);
+      t.is(code, 143, 'CMD gets SIGTERM');
+    }
+  } finally {
+    await short.stop();
+  }
+});
+
+privileged('a revoke ends stat, record and the recording of run, which say so', async (t) => {
+  const directory = mkdtempSync(join(daemon.directory, 'revoked-'));
+  for (const [args, words] of [
+    [['stat', '-p', String(process.pid)], /^perfbroker: the grant was revoked: nothing was counted after that$/m],
+    [['record', '-p', String(process.pid)], /\(the grant was revoked\)$/m],
+    [['run', '-o', 'run.data', '--', 'sleep', '100'], /\(the grant was revoked\)$/m],
+  ] as const) {
+    const child = spawn(PERFBROKER, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: directory, env: environment() });
+    const stderr = listenTo(child, 'stderr');
+    try {
+      const client = await connect({ socket: daemon.socket });
+      const [grant] = await grantsOf(client);
+      await client.revoke(grant!.id);
+      await client.close();
+      await stderr.match(words);
+    } finally {
+      child.kill();
+    }
+    t.pass(args.join(' '));
+  }
+});
+
+/** Waits until there are some. */
+async function grantsOf(client: Client): Promise<readonly { readonly id: string }[]> {
+  for (;;) {
+    const grants = await client.listGrants();
+    if (grants.length > 0) return grants;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }

@@ -5,6 +5,7 @@ import type { Client } from '../../client/index.js';
 import type { Count } from '../../collector/counting.js';
 import { Counters, difference } from '../../collector/counting.js';
 import { whenProcessesEnd } from '../../collector/processes_end.js';
+import { GrantWatch, type GrantEnd } from '../../collector/grant_watch.js';
 import type { Workload } from '../../collector/workload.js';
 import { openOutputFile, type NewOutputFile } from '../../formats/output_file.js';
 import { writeFully } from '../../formats/write_fully.js';
@@ -17,6 +18,7 @@ import { withBroker } from '../broker.js';
 import { collectEvents, eventsFrom } from '../event_option.js';
 import { ExitCode, UsageError } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
+import { ENDS } from '../recording.js';
 import type { Selection, SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
 import { startWorkload } from '../start_workload.js';
@@ -180,13 +182,15 @@ async function count(
     counts.map((value, index) => ({ name: names[index] ?? '', count: value }));
   const { workload, selection, intervalMs } = time;
   // An observed command enables its events itself, when it is executed.
-  if (workload === undefined || selection.targets.length > 0) counters.enable();
+  const observed = workload !== undefined && selection.targets.length === 0;
+  if (!observed) counters.enable();
   const began = process.hrtime.bigint();
   const elapsed = (): number => Number(process.hrtime.bigint() - began) / 1e9;
-  workload?.release();
   const ends = new AbortController();
   const unread = new AbortController();
-  const over = ended(time, AbortSignal.any([time.interrupt, unread.signal]), ends.signal);
+  const watch = new GrantWatch(counters.grant, observed ? [{ pid: workload.pid }] : selection.targets);
+  workload?.release();
+  const over = ended(time, watch, AbortSignal.any([time.interrupt, unread.signal]), ends.signal);
   let before: { readonly counts: readonly Count[]; readonly at: number } = { counts: [], at: 0 };
   const interval = (): void => {
     const [counts, at] = [counters.read(), elapsed()];
@@ -198,17 +202,22 @@ async function count(
   };
   const timer = intervalMs === undefined ? undefined : setInterval(interval, intervalMs);
   let end: CountingEnd;
+  let seconds: number;
   try {
     end = await over;
+    clearInterval(timer);
+    seconds = elapsed();
+    counters.disable();
+    if ((end === 'duration' || end === 'interrupt') && (await watch.wasRevoked())) end = 'revoked';
   } finally {
     clearInterval(timer);
     ends.abort();
+    watch.dispose();
   }
-  const seconds = elapsed();
-  counters.disable();
   if (end === 'command' && (await workload?.executed) !== 0) return false;
   if (intervalMs !== undefined) interval();
   else print(json ? jsonLines(named(counters.read()), seconds) : statTable(named(counters.read()), title, seconds));
+  if (end === 'lease' || end === 'revoked') printError(`perfbroker: ${ENDS[end]}: nothing was counted after that\n`);
   if (json) return true;
   if (counters.unstable)
     print(' Threads were being born faster than they could be attached to: some may be missing.\n\n');
@@ -217,14 +226,16 @@ async function count(
   return true;
 }
 
-type CountingEnd = 'interrupt' | 'command' | 'duration' | 'targets';
+type CountingEnd = 'interrupt' | 'command' | 'duration' | 'targets' | GrantEnd;
 
 async function ended(
   { selection, workload, durationMs }: CountingTime,
+  watch: GrantWatch,
   interrupt: AbortSignal,
   dispose: AbortSignal,
 ): Promise<CountingEnd> {
   const ends: Promise<CountingEnd>[] = [
+    watch.ended,
     new Promise((resolve) => {
       const onAbort = (): void => {
         resolve('interrupt');
@@ -237,9 +248,9 @@ async function ended(
   if (durationMs !== undefined) ends.push(delay(durationMs, 'duration', { signal: dispose }));
   const pids = selection.targets.flatMap((target) => ('pid' in target ? [target.pid] : []));
   if (pids.length > 0) {
-    const watch = whenProcessesEnd(pids);
-    dispose.addEventListener('abort', watch.dispose, { once: true });
-    ends.push(watch.ended.then(() => 'targets'));
+    const processes = whenProcessesEnd(pids);
+    dispose.addEventListener('abort', processes.dispose, { once: true });
+    ends.push(processes.ended.then(() => 'targets'));
   }
   for (const end of ends) end.catch(() => undefined);
   return Promise.race(ends);
