@@ -20,6 +20,10 @@ constexpr perf_event_header kFinishedRound{68, 0, sizeof(perf_event_header)};
 // ring which was read early in the pass gets its room back soon.
 constexpr size_t kFlushBytes = 256 * 1024;
 
+// What a quiet event left below the watermark goes out after this time too: a recording that is killed holds what was
+// before, and whoever watches sees it grow. Looking at rings that are empty costs some microseconds.
+constexpr int kLongestWaitMs = 1000;
+
 void add(std::atomic<uint64_t>& counter, uint64_t amount) {
   counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
 }
@@ -160,7 +164,7 @@ void DrainLoop::run() {
     if (last || events_.live_rings() == 0) break;
     // A stop() while the pass waited for the output has had its wake-up taken by that wait.
     if (stop_.load()) continue;
-    if ((error_ = events_.wait(-1))) break;
+    if ((error_ = events_.wait(kLongestWaitMs))) break;
     add(wakeups_, 1);
     if (abort_.load()) break;
   }

@@ -1,7 +1,7 @@
 // The drain: one thread that moves records from many rings to one file. Free of Node-API.
 //
-// It sleeps in epoll until the kernel says that a ring has reached its watermark (or a task has ended), and then makes
-// one pass over all rings, as perf record does: what it finds in each goes out, followed by a
+// It sleeps in epoll until the kernel says that a ring has reached its watermark (or a task has ended), a second at
+// most, and then makes one pass over all rings, as perf record does: what it finds in each goes out, followed by a
 // PERF_RECORD_FINISHED_ROUND. That every pass covers every ring once is what the round promises to whoever sorts.
 #pragma once
 

@@ -252,6 +252,24 @@ test.serial('a drain whose events are silent does not wake up', async (t) => {
   drain.close();
 });
 
+test.serial('records that stay below the watermark are written while the drain goes on', async (t) => {
+  const fd = openSoftware({ config: CPU_CLOCK, period: 1_000_000 }, process.pid);
+  closeLater(t, fd);
+  const output = outputFile(t);
+  const drain = createDrain(t, output.fd);
+  drain.addRing(fd, 64);
+  native.perfEnable(fd);
+  const end = ended(drain);
+  burn(20);
+  native.perfDisable(fd);
+  for (let tries = 0; tries < 500 && drain.stats().samples === 0n; tries++) await sleep(20);
+  t.true(drain.stats().samples > 0n);
+  t.true(recordStream(output.read()).length > 0);
+  drain.stop();
+  await end;
+  drain.close();
+});
+
 test.serial('a full disk ends the drain with ENOSPC', async (t) => {
   const full = openSync('/dev/full', 'w');
   closeLater(t, full);
