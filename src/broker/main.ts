@@ -3,6 +3,7 @@
  * the opener open, hands over.
  */
 import './undumpable.js';
+import '../model/no_debugger.js';
 import { dirname, join } from 'node:path';
 import { SubordinateUids } from '../model/subordinate_uids.js';
 import { systemNames } from '../policy/names.js';

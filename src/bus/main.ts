@@ -1,4 +1,5 @@
 /** perfbroker-bus: the D-Bus front end. Holds no privilege, and does not start with one. */
+import '../model/no_debugger.js';
 import { fstatSync, readdirSync, readFileSync } from 'node:fs';
 import dbus from 'dbus-next';
 import { SubordinateUids } from '../model/subordinate_uids.js';

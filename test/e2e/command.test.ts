@@ -185,3 +185,26 @@ async function grantsOf(client: Client): Promise<readonly { readonly id: string 
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+privileged('SIGUSR1 opens no debugger, neither in a command nor in the broker', async (t) => {
+  const args = ['stat', '-p', String(process.pid)];
+  const child = spawn(PERFBROKER, args, { stdio: ['ignore', 'ignore', 'pipe'], env: environment() });
+  const stderr = listenTo(child, 'stderr');
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  const client = await connect({ socket: daemon.socket });
+  await grantsOf(client);
+  for (const pid of [child.pid!, daemon.parts.broker]) process.kill(pid, 'SIGUSR1');
+  // What node starts it does before it comes to this, and says so.
+  await client.describe();
+  await client.close();
+  child.kill('SIGINT');
+  t.is(await ended, 0);
+  t.notRegex(stderr.text(), /Debugger/);
+  t.notRegex(daemon.log(), /Debugger/);
+  for (const program of ['cli', 'bus', 'broker'])
+    t.regex(
+      readFileSync(join(ROOT, 'dist', program, 'main.js'), 'utf8').replace(/^\/\*[^]*?\*\/\n/, ''),
+      /^(import '.\/undumpable.js';\n)?import '..\/model\/no_debugger.js';/,
+      program,
+    );
+});
