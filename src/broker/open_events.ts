@@ -19,6 +19,8 @@ export interface OpenOrder {
   readonly connection: Fd;
   readonly targets: readonly PinnedTarget[];
   readonly events: readonly EventFields[];
+  /** Their names, for texts. */
+  readonly eventNames: readonly string[];
   readonly leaders: readonly (number | undefined)[];
   /** Some event is inherited by threads and children born later. */
   readonly inherit: boolean;
@@ -169,7 +171,7 @@ class Attach {
         for (const { cpu } of premapped) this.#cpusWithRing.delete(cpu);
         continue;
       }
-      if (reply.status !== 'opened') throw refusal(reply, target, order);
+      if (reply.status !== 'opened') throw refusal(reply, target, order, slots);
       if (premapped.length > 0) this.#rings.push({ serial: reply.serial, cpus: premapped.map((slot) => slot.cpu) });
       const opened = slots.filter((_, slot) => reply.slotErrnos[slot] === 0);
       const first = this.#slots.length;
@@ -259,7 +261,7 @@ function threadsOf(target: ProcessTarget): readonly number[] {
 }
 
 /** The error for a reply that is not `opened`; every status has one. */
-function refusal(reply: OpenerReply, target: PinnedTarget, order: OpenOrder): Error {
+function refusal(reply: OpenerReply, target: PinnedTarget, order: OpenOrder, slots: readonly OpenerSlot[]): Error {
   const who = target.kind === 'process' ? `process ${target.process.pid}` : target.kind;
   const mismatch = mismatchNames(reply.detail);
   switch (reply.status) {
@@ -283,7 +285,8 @@ function refusal(reply: OpenerReply, target: PinnedTarget, order: OpenOrder): Er
       return targetChanged(who, mismatch);
     case 'open-failed': {
       const slot = reply.slotErrnos.findIndex((errno) => errno !== 0);
-      return kernelRefused(reply.slotErrnos[slot] ?? 0, { what: who, call: 'perf_event_open', ...order.kernel });
+      const what = `${order.eventNames[slots[slot]?.event ?? -1] ?? 'an event'} of ${who}`;
+      return kernelRefused(reply.slotErrnos[slot] ?? 0, { what, call: 'perf_event_open', ...order.kernel });
     }
     case 'map-failed':
       return kernelRefused(reply.detail, {

@@ -1,6 +1,7 @@
 /** Carries out an Open that was approved: reserve, have it opened, record, hand over. */
 import { BrokerError } from '../model/errors.js';
 import { brokerError } from '../model/error_table.js';
+import { eventName } from '../model/event_name.js';
 import { kernelRefused } from '../model/kernel_refused.js';
 import { native, type Fd, type NativeError } from '../native.js';
 import { actionId } from '../policy/authorization.js';
@@ -203,6 +204,7 @@ async function openSlots(
       connection,
       targets: request.targets,
       events: request.fields,
+      eventNames: request.specs.map(eventName),
       leaders: request.specs.map((spec) => spec.leader),
       inherit: request.specs.some((spec) => spec.inherit),
       cpus: request.cpus,

@@ -221,6 +221,7 @@ privileged('an event of hardware that is not there is refused by the kernel, wit
   }).catch(() => null);
   if (error === null) return skip(t, 'this machine has a hardware PMU');
   t.is(error.error, 'KernelRefused');
+  t.regex(error.message, /^cycles:u of process \d+: perf_event_open refused with ENOENT/);
 });
 
 privileged('grants, fds and ring bytes end at their quotas and come back when grants end', async (t) => {
