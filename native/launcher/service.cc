@@ -132,7 +132,9 @@ int CollectorService::create_output(UniqueFd& fd) {
   if (!user_.change || user_.invoking || created_) return EPERM;
   struct stat existing;
   if (lstat(output_.c_str(), &existing) == 0) {
-    if (!S_ISREG(existing.st_mode)) return S_ISLNK(existing.st_mode) ? ELOOP : EEXIST;
+    if (S_ISLNK(existing.st_mode)) return ELOOP;
+    if (S_ISDIR(existing.st_mode)) return EISDIR;
+    if (!S_ISREG(existing.st_mode)) return EEXIST;
     if (rename(output_.c_str(), (output_ + ".old").c_str()) != 0) return errno;
   }
   fd.reset(open(output_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));

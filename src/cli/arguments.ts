@@ -21,8 +21,8 @@ export function parsePids(text: string): readonly number[] {
 
 /** Seconds, with a fraction if need be, to milliseconds. @throws UsageError */
 export function parseSeconds(text: string, what: string): number {
-  const seconds = /^\d{1,7}(\.\d{1,6})?$/.test(text) ? Number(text) : NaN;
-  if (!(seconds > 0)) throw new UsageError(`${what}: '${text}' is no number of seconds above 0`);
+  const seconds = /^(\d+(\.\d*)?|\.\d+)$/.test(text) ? Number(text) : NaN;
+  if (!(seconds > 0)) throw new UsageError(`${what}: '${text}' is no number of seconds above 0, as 10 or 0.5`);
   const ms = Math.max(1, Math.round(seconds * 1000));
   if (ms > MAX_TIMER_MS)
     throw new UsageError(`${what}: ${text} seconds are too many; ${Math.floor(MAX_TIMER_MS / 1000)} are possible`);

@@ -53,7 +53,7 @@ Examples:
  */
 export async function main(args: readonly string[]): Promise<void> {
   try {
-    await (await programFor(args)).parseAsync(args, { from: 'user' });
+    await (await programFor(args)).parseAsync(helpAsOption(args), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       // Its message was printed; help and version are no errors.
@@ -65,6 +65,11 @@ export async function main(args: readonly string[]): Promise<void> {
     if (error instanceof UsageError) printError(`See perfbroker ${commandOf(args) ?? ''} --help.\n`);
     process.exitCode = exitCode;
   }
+}
+
+/** `help policy check` is `policy check --help`: commander looks at one word after `help`. */
+function helpAsOption(args: readonly string[]): readonly string[] {
+  return args[0] === 'help' && args.length > 2 ? [...args.slice(1), '--help'] : args;
 }
 
 async function programFor(args: readonly string[]): Promise<Command> {
@@ -83,7 +88,7 @@ async function programFor(args: readonly string[]): Promise<Command> {
         write(text.replace(/^error: /, 'perfbroker: '));
       },
     })
-    .showHelpAfterError('See --help.')
+    .showHelpAfterError('See perfbroker --help.')
     .addHelpText('after', EPILOGUE);
   const chosen = commandOf(args);
   for (const [name, { summary, alias, load }] of Object.entries(COMMANDS)) {
@@ -92,6 +97,8 @@ async function programFor(args: readonly string[]): Promise<Command> {
     // It is taken on either side of the command's name; help shows it once.
     command.addOption(new Option('--socket <PATH>').hideHelp());
     if (chosen === name || (alias !== undefined && chosen === alias)) (await load()).define(command);
+    for (const each of [command, ...command.commands])
+      each.showHelpAfterError(`See perfbroker ${each === command ? name : `${name} ${each.name()}`} --help.`);
   }
   return program;
 }

@@ -1,6 +1,6 @@
 import { isatty } from 'node:tty';
 import type { DrainStats } from '../native.js';
-import { byteText, grouped } from './text.js';
+import { byteText, grouped, samplesText } from './text.js';
 import { printError } from './output.js';
 
 const EVERY_MS = 500;
@@ -15,7 +15,7 @@ export class Progress {
     this.#timer = setInterval(() => {
       const { samples, lost, bytes } = stats();
       const seconds = ((Date.now() - began) / 1000).toFixed(0);
-      const parts = [`${seconds} s`, `${grouped(samples)} samples`, `${grouped(lost)} lost`, byteText(Number(bytes))];
+      const parts = [`${seconds} s`, samplesText(samples), `${grouped(lost)} lost`, byteText(Number(bytes))];
       printError(`\r\x1b[K${parts.join('  ')}  (Ctrl-C ends)`);
     }, EVERY_MS);
   }

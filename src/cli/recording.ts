@@ -7,7 +7,7 @@ import { VERSION } from '../version.js';
 import { defaultRingBytes, parseRingBytes, parseSeconds } from './arguments.js';
 import { collectEvents, eventsFrom, samplingFrom } from './event_option.js';
 import { Failure, UsageError } from './failure.js';
-import { byteText, grouped } from './text.js';
+import { byteText, grouped, samplesText } from './text.js';
 
 export interface RecordingOptions {
   readonly event?: string;
@@ -86,7 +86,7 @@ const REMOVED =
 
 export function summaryText(path: string, summary: RecordingSummary): string {
   const figures = [
-    `${grouped(summary.samples)} samples`,
+    samplesText(summary.samples),
     `${grouped(summary.lost)} lost`,
     `${grouped(summary.throttled)} throttled`,
     `${byteText(summary.bytes)} of records`,

@@ -3,6 +3,11 @@ export function grouped(value: bigint | number): string {
   return value.toString().replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 }
 
+/** `1 sample`, `1,234 samples` */
+export function samplesText(samples: bigint | number): string {
+  return `${grouped(samples)} sample${Number(samples) === 1 ? '' : 's'}`;
+}
+
 /** `512 B`, `1.5 KiB`, `12.0 MiB` */
 export function byteText(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -188,7 +188,10 @@ const table = {
       cause: 'The group is not well formed: a leader must come earlier in the list and lead itself.',
       remedy: 'Put the leader first and let every member name it.',
     },
-    'too-many-events': { cause: 'A request holds at least one and at most 16 events.', remedy: 'Split the request.' },
+    'too-many-events': {
+      cause: 'A request holds at least one and at most 16 events.',
+      remedy: 'Name at least one event; split a request of more than 16.',
+    },
     'unknown-tracepoint': {
       cause: 'This kernel has no tracepoint of that name, or had none when perfbrokerd read them at its start.',
       remedy: 'List them with `perf list tracepoint`; load the module or mount tracefs, and restart perfbrokerd.',
@@ -297,7 +300,7 @@ const table = {
     },
     fds: {
       cause: "The user's event fds are used up.",
-      remedy: 'Open fewer events, threads or cpus, or revoke grants.',
+      remedy: 'Open fewer events, threads or cpus, or revoke grants; the administrator can raise `fds` of the rule.',
     },
     'ring-bytes': { cause: "The user's ring bytes are used up.", remedy: 'Ask for smaller rings, or revoke grants.' },
     rings: {

@@ -40,7 +40,7 @@ export function readSources(
   const { path = DEFAULT_PATH, missing = options.path === undefined ? BUILT_IN : 'error', dropInDirectory } = options;
   const main = readTrusted(path, path, distrust);
   if (main === undefined && missing === 'error') {
-    throw new PolicyError({ file: path, message: 'there is no such file', remedy: 'Correct the path (--policy).' });
+    throw new PolicyError({ file: path, message: 'there is no such file', remedy: 'Correct the path.' });
   }
   const dropIns = readDropIns(dropInDirectory ?? dropInDirectoryOf(path), distrust);
   return {

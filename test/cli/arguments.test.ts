@@ -31,7 +31,8 @@ test('numbers are whole, in range and nothing else', (t) => {
 
 test('seconds may have a fraction', (t) => {
   t.is(parseSeconds('1.5', '--duration'), 1500);
+  t.is(parseSeconds('.5', '--duration'), 500);
   t.is(parseSeconds('2147483', '--duration'), 2_147_483_000);
-  for (const text of ['0', '-1', 'inf', '1s', '0.0', '2147484'])
+  for (const text of ['0', '-1', 'inf', '1s', '0.0', '2147484', '31536000', '1e10', '.', ''])
     t.throws(() => parseSeconds(text, 'x'), { instanceOf: UsageError }, text);
 });

@@ -50,7 +50,10 @@ function runMany(lines: readonly (readonly string[])[]): readonly ReturnType<typ
 
 const MISUSES: readonly (readonly [line: string, message: RegExp])[] = [
   ['recrod', /unknown command/],
-  ['record --bogus', /unknown option/],
+  ['record --bogus', /unknown option '--bogus'\nSee perfbroker record --help\.\n$/],
+  ['policy check --bogus', /See perfbroker policy check --help\.\n$/],
+  ['--socket= describe', /--socket: the path is empty\nSee perfbroker describe --help\.\n$/],
+  ['--socket= grants --follow', /--socket: the path is empty/],
   ['record', /nothing to record/],
   ['record -p 12x', /pid: '12x'/],
   ['record -p 1 -a', /exclude each other/],
@@ -60,6 +63,8 @@ const MISUSES: readonly (readonly [line: string, message: RegExp])[] = [
   ['record -p 1 -C 8000', /not online/],
   ['record -p 1 -o -', /standard output/],
   ['record -p 1 --duration soon', /--duration/],
+  ['record -p 1 --duration 0', /'0' is no number of seconds above 0/],
+  ['record -p 1 --duration 31536000', /31536000 seconds are too many; 2147483 are possible/],
   ['stat', /nothing to count/],
   ['stat -p 1 -I 1', /--interval-print/],
   ['revoke', /missing required argument/],
@@ -85,7 +90,8 @@ test('--help of every command tells the use and gives an example', (t) => {
     t.regex(results[index]?.stdout ?? '', new RegExp(`^Usage: perfbroker ${name}`));
     t.regex(results[index]?.stdout ?? '', new RegExp(`Examples?:\n  perfbroker ${name}`));
   }
-  const [help, overview] = runMany([['help', 'record'], ['--help']]);
+  const [help, overview, nested] = runMany([['help', 'record'], ['--help'], ['help', 'policy', 'check']]);
+  t.regex(nested?.stdout ?? '', /^Usage: perfbroker policy check/);
   t.regex(help?.stdout ?? '', /--call-graph/);
   t.regex(overview?.stdout ?? '', /Exit codes: 0 done; 1 denied/);
 });

@@ -28,6 +28,7 @@ privileged(
     t.is(answer.get('verdict'), 'allow');
     t.deepEqual(answer.get('events')?.split(', ').slice(0, 4), SOFTWARE);
     t.is(answer.get('classes'), 'user, kernel');
+    t.regex(answer.get('limits') ?? '', /ring \d+ [KM]iB, .*lease \d+ h/, 'as policy check has them');
   },
 );
 

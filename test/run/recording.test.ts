@@ -184,6 +184,8 @@ real('an older file is kept, and a symbolic link is not followed', async (t) => 
     t.is(code, 125);
     t.regex(stderr, /link\.data can not be created/);
     t.false(existsSync(victim));
+    const folder = await run(setting, '--require', '-o', '/usr', 'true');
+    t.regex(folder.stderr, /\/usr can not be created: (EISDIR|\/usr is not a regular file)/);
   }
 });
 

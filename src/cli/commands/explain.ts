@@ -4,6 +4,7 @@ import { onlineCpus } from '../../collector/cpus.js';
 import { recordingEvents } from '../../collector/event_defaults.js';
 import type { EventSpec } from '../../model/event.js';
 import { eventName, withCounting } from '../../model/event_syntax.js';
+import { describeLimits } from '../../policy/limits.js';
 import { defaultRingBytes, parseRingBytes } from '../arguments.js';
 import { withBroker } from '../broker.js';
 import { collectEvents, eventsFrom, samplingFrom } from '../event_option.js';
@@ -122,10 +123,7 @@ function decisionText(
   if (about !== undefined) rows.push(['events:', about.map(eventName).join(', ')]);
   if (rule !== undefined) rows.push(['rule:', where === undefined ? rule : `${rule} (${where})`]);
   rows.push(['classes:', classes.join(', ')]);
-  if (limits !== undefined) {
-    const text = Object.entries(limits).map(([name, value]) => `${name} ${value}`);
-    rows.push(['limits:', text.join(', ')]);
-  }
+  if (limits !== undefined) rows.push(['limits:', describeLimits(limits)]);
   if (actions !== undefined) rows.push(['asks:', `polkit: ${actions.join(', ')}`]);
   for (const [index, reason] of reasons.entries()) rows.push([index === 0 ? 'reasons:' : '', reason.text]);
   return table(rows);

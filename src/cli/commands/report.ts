@@ -5,7 +5,7 @@ import { FormatError } from '../../formats/format_error.js';
 import { PerfDataReader } from '../../formats/perfdata_reader.js';
 import { parseWhole } from '../arguments.js';
 import { ExitCode, Failure, printable } from '../failure.js';
-import { grouped, table } from '../text.js';
+import { grouped, samplesText, table } from '../text.js';
 import { print } from '../output.js';
 
 const HELP = `
@@ -69,5 +69,5 @@ function eventTable(name: string, functions: ReturnType<typeof hottestFunctions>
       each.name,
     ]);
   const rest = functions.length > limit ? `… and ${grouped(functions.length - limit)} more functions\n` : '';
-  return `${name}: ${grouped(samples)} samples\n${table([header, ...rows], stacks ? [0, 1, 2] : [0, 1])}${rest}`;
+  return `${name}: ${samplesText(samples)}\n${table([header, ...rows], stacks ? [0, 1, 2] : [0, 1])}${rest}`;
 }

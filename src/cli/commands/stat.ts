@@ -52,7 +52,7 @@ export function define(command: Command): void {
   addAsking(addSelectors(command))
     .argument('[CMD...]', 'command to run and count; with -p, -t, -a or --cgroup it only sets the time')
     .option('-e, --event <EVENTS>', 'events', collectEvents)
-    .option('-I, --interval-print <MS>', 'print what was counted every so many milliseconds')
+    .option('-I, --interval-print <MS>', 'print what was counted every so many milliseconds (10 to 86400000)')
     .option('--duration <S>', 'end after so many seconds')
     .option('-j, --json', 'print JSON')
     .option('-o, --output <FILE>', 'print to a file')
