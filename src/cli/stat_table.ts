@@ -64,7 +64,7 @@ export function jsonLines(events: readonly CountedEvent[], seconds: number, at?:
         'pcnt-running': Number(running.toFixed(2)),
         ...(metric === undefined || !Number.isFinite(metric.value)
           ? {}
-          : { 'metric-value': metric.value.toFixed(6), 'metric-unit': metric.unit }),
+          : { 'metric-value': Number(metric.value.toFixed(6)), 'metric-unit': metric.unit }),
       };
       return `${JSON.stringify(object)}\n`;
     })

@@ -14,6 +14,7 @@ export type { OpenedEvent } from './opened_event.js';
 export type { DowngradeRequest, OpenRequest, RawEvent, TargetSelector, ThreadSelector } from './request.js';
 export { RingReader, type PerfRecord } from './ring.js';
 export { watchGrants, type WatchOptions } from './watch_grants.js';
+export type { NativeError } from '../native.js';
 export { VarlinkError } from './errors.js';
 export { BrokerError, ERROR_NAMES, type ErrorName } from '../model/errors.js';
 export type { EventSource, EventSpec, Sampling } from '../model/event.js';

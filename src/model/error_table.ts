@@ -46,7 +46,7 @@ const table = {
     limit: {
       cause: 'Policy: the request goes beyond a limit of the rule that would allow it.',
       remedy:
-        'Ask for a lower frequency, a longer period, a smaller ring, less stack or a shorter lease; the reason names the limit.',
+        'Ask for a lower frequency, a longer period, a smaller ring, less stack, a shorter lease, or fewer events, threads or cpus; the reason names the limit, which the administrator can raise.',
     },
     access: {
       cause: "The target is not the caller's own, as ptrace(2) defines read access with real credentials.",

@@ -55,6 +55,9 @@ The errors of the interface are \`org.perfbroker.Broker.<name>\` and carry the s
 one of the tables below), \`message\` (what, in this very case), \`errno\` (the kernel's, 0 when there was none), \`cause\`
 and \`remedy\`. Programs decide by name and code; message, cause and remedy are for people and may change.
 
+The TypeScript library throws them as \`BrokerError\`, with the name (\`PolicyDenied\`) in \`error\` and the cause in \`cause_\`, since the \`cause\` of a
+JavaScript error is another error; what else the error carries, as \`reasons\`, is in \`details\`.
+
 A call that is not as the interface declares it gets an error of \`org.varlink.service\` in their place, which has none of
 these parameters. \`InvalidParameter\` has the path of the field in \`parameter\`: a field that does not exist, a wrong type,
 a \`kind\` or another word that the interface does not list. An index that no fd of the message has, or that is mentioned twice,

@@ -54,7 +54,7 @@ test('JSON lines have the keys of perf stat', (t) => {
     event: 'task-clock',
     'event-runtime': 100,
     'pcnt-running': 100,
-    'metric-value': '0.002000',
+    'metric-value': 0.002,
     'metric-unit': 'CPUs utilized',
   });
   const [none = ''] = jsonLines([counted('cycles', 0n, 0n, 0n)], 1).split('\n');
