@@ -17,6 +17,7 @@
 #include "launcher/node.h"
 #include "launcher/run.h"
 #include "launcher/say.h"
+#include "launcher/utf8.h"
 
 namespace {
 
@@ -24,6 +25,7 @@ using perfbroker::complain;
 using perfbroker::complain_command;
 using perfbroker::kExitGaveUp;
 using perfbroker::kExitNotFound;
+using perfbroker::kExitUsage;
 
 template <typename T>
 bool parse_number(const char* text, T& value) {
@@ -84,6 +86,13 @@ int main(int argc, char** argv) {
   if (const int run = find_run(argc, argv)) {
     const int code = perfbroker::run_command({argv, static_cast<size_t>(argc)}, static_cast<size_t>(run));
     if (code >= 0) return code;
+  }
+
+  // CMD, and the names of files, would be others than were meant.
+  for (int index = 1; index < argc; index++) {
+    if (perfbroker::is_utf8(argv[index])) continue;
+    fprintf(stderr, "perfbroker: word %d after the program's name is not UTF-8, which only `perfbroker run` takes in CMD\n", index);
+    return kExitUsage;
   }
 
   const std::string program = perfbroker::find_program();

@@ -37,6 +37,21 @@ test("node's ignored signals and its limit of open files are not inherited, nor 
   t.is(stdout, 'SigIgn:\t0000000000000000\n77\nclosed\n');
 });
 
+test('words that node would change are refused, and all of UTF-8 is taken', (t) => {
+  // Only a shell makes such words.
+  const described = (word: string): { status: number | null; stderr: string } =>
+    spawnSync('sh', ['-c', `exec "$0" --socket /nonexistent record -- echo "$(printf '${word}')"`, PERFBROKER], {
+      encoding: 'utf8',
+    });
+  for (const word of ['\\377', 'a\\300\\200', '\\355\\240\\200', '\\364\\220\\200\\200', '\\303', '\\200']) {
+    const { status, stderr } = described(word);
+    t.is(status, 2, word);
+    t.regex(stderr, /^perfbroker: word 6 .* is not UTF-8/);
+  }
+  for (const word of ['\\303\\244', '\\342\\202\\254', '\\360\\237\\230\\200', '\\364\\217\\277\\277', ''])
+    t.is(described(word).status, 3, `${word}: only the broker is not there`);
+});
+
 test('a malformed use runs nothing', (t) => {
   for (const args of [[], ['--'], ['echo', 'ran'], ['--nofile', 'many', '--', 'echo', 'ran']]) {
     const { status, stdout } = gate('x', ...args);
