@@ -184,20 +184,22 @@ class Attach {
   async #keepRings(target: PinnedTarget, first: number): Promise<void> {
     const order = this.#order;
     const ringed = this.#slots.slice(first).filter(({ ring }) => ring);
+    if (ringed.length === 0) return;
+    const slots = ringed.map(({ event, tid, cpu }) => ({ tid, cpu, event, leader: NO_LEADER, premap: false }));
     const { reply, fds } = await this.#opener.open(
       order.uid,
       {
         target: target.kind,
         expected: target.kind === 'process' ? target.process : null,
         events: order.events.map(keeperFields),
-        slots: ringed.map(({ event, tid, cpu }) => ({ tid, cpu, event, leader: NO_LEADER, premap: false })),
+        slots,
         ringPages: 0,
       },
       order.connection,
       target.fd,
     );
     const gone = reply.status === 'open-failed' && reply.slotErrnos.every((errno) => errno === ESRCH);
-    if (reply.status !== 'opened' && !gone) throw refusal(reply, target, order);
+    if (reply.status !== 'opened' && !gone) throw refusal(reply, target, order, slots);
     const left = [...fds];
     for (const [index, slot] of ringed.entries()) {
       const keeper = reply.slotErrnos[index] === 0 ? left.shift() : undefined;
@@ -209,6 +211,7 @@ class Attach {
       if (keeper !== undefined) native.close(keeper);
       native.close(slot.fd);
       this.#slots.splice(at, 1);
+      this.#cpusWithRing.delete(slot.cpu);
     }
     for (const fd of left) native.close(fd);
   }
