@@ -58,7 +58,7 @@ async function compare(setting: Setting): Promise<readonly string[]> {
   if (bare.code !== 0 || wrapped.code !== 0) throw new Error(`${bare.stderr}${wrapped.stderr}`);
   const [left, right] = [lines(bare.stdout), lines(wrapped.stdout)];
   if (left.length < 80) throw new Error(`too little was compared: ${bare.stdout}`);
-  if (!/^\S+: \d+ samples/m.test(wrapped.stderr)) throw new Error(`nothing was recorded: ${wrapped.stderr}`);
+  if (!/^\S+: \d+ samples?/m.test(wrapped.stderr)) throw new Error(`nothing was recorded: ${wrapped.stderr}`);
   return [
     ...left.filter((line) => !right.includes(line)).map((line) => `- ${line}`),
     ...right.filter((line) => !left.includes(line)).map((line) => `+ ${line}`),
