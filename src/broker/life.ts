@@ -19,11 +19,7 @@ export function loadWithWarnings(options: BrokerOptions, subordinateUids: Subord
   for (const warning of policy.warnings) log.warn(warning);
   const tight = fdLimitWarning(policy, readFdLimit());
   if (tight !== null) log.warn(tight);
-  try {
-    subordinateUids.load();
-  } catch (error) {
-    log.warn(`which uids are subordinate ones is not known: ${(error as Error).message}`);
-  }
+  subordinateUids.load((text) => log.warn(text));
   return policy;
 }
 

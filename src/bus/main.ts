@@ -70,7 +70,10 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
   const polkit = await connectBus(busSocket(options.bus));
   const { bus } = connection;
   const driver = new BusDriver(bus);
-  const callers = new Callers(driver, CALLER_LIMITS, new Allowance(), subordinateUids(log));
+  // As they are now: this process does not live long.
+  const subordinateUids = new SubordinateUids();
+  subordinateUids.load((text) => log.warn(text));
+  const callers = new Callers(driver, CALLER_LIMITS, new Allowance(), subordinateUids);
   const broker = new BrokerCalls(options.socket);
   const grants = new GrantList(broker);
   const watch = new GrantWatch(options.socket, log, (change) => announce(bus, callers, grants, change));
@@ -139,17 +142,6 @@ function startAuthorizer(options: BusOptions, authority: PolkitAuthority, log: L
     return null;
   }
   return serveAuthorizer({ listener, brokerUid: brokerUid(options.brokerUser), authority, log });
-}
-
-/** As they are now: this process does not live long. */
-function subordinateUids(log: Log): SubordinateUids {
-  const uids = new SubordinateUids();
-  try {
-    uids.load();
-  } catch (error) {
-    log.warn(`which uids are subordinate ones is not known: ${(error as Error).message}`);
-  }
-  return uids;
 }
 
 function isSocket(fd: number): boolean {

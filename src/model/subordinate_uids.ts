@@ -15,9 +15,13 @@ interface Range {
 export class SubordinateUids {
   #ranges: readonly Range[] = [];
 
-  /** @throws Error when the file is there and can not be read; then what was known before stays */
-  load(): void {
-    this.#ranges = readRanges();
+  /** @param warn is told why, when the file is there and can not be read; then what was known before stays */
+  load(warn: (text: string) => void): void {
+    try {
+      this.#ranges = readRanges();
+    } catch (error) {
+      warn(`which uids are subordinate ones is not known: ${(error as Error).message}`);
+    }
   }
 
   has(uid: number): boolean {
