@@ -129,10 +129,8 @@ export async function grantEvents(
     });
     return { id, lease, downgraded, ...opened };
   } catch (error) {
-    if (pending === null) share.releasePlaces();
-    else pending.discard();
-    share.releaseGrant();
-    share.releaseRings();
+    pending?.discard();
+    share.release();
     if (!(error instanceof BrokerError && error.error === 'AuditFailed'))
       broker.record(subject, { action: 'open', verdict: 'error', ...facts, error: (error as Error).message });
     throw error;
@@ -169,20 +167,16 @@ export function requireConnected(client: ClientConnection): void {
 /** @throws QuotaExceeded, which is recorded */
 function reserve(
   broker: Broker,
-  { policy: { subject, fds, ringBytes }, ringPages }: VettedRequest,
+  { policy: { subject, fds }, ringCount, ringPages }: VettedRequest,
   { limits }: Passed,
   facts: Omit<AuditRecord, 'action' | 'verdict'>,
 ): Share {
-  const ring = ringPages * PAGE;
-  let share: Share | null = null;
+  const share = new Share(broker, subject.uid, limits, ringPages * PAGE);
   try {
-    share = new Share(broker, subject.uid, limits, ring);
-    share.cover({ fds, rings: ring === 0 ? 0 : ringBytes / ring });
+    share.take({ fds, rings: ringCount });
     return share;
   } catch (error) {
-    share?.releasePlaces();
-    share?.releaseGrant();
-    share?.releaseRings();
+    share.release();
     broker.record(subject, { action: 'open', verdict: 'deny', ...facts, reasons: [(error as Error).message] });
     throw error;
   }

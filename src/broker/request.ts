@@ -28,6 +28,8 @@ export interface VettedRequest {
   readonly specs: readonly EventSpec[];
   readonly fields: readonly EventFields[];
   readonly cpus: readonly number[];
+  /** Rings that are mapped in advance, and the pages of each. */
+  readonly ringCount: number;
   readonly ringPages: number;
   readonly ringSlots: RingSlots;
   readonly policy: PolicyRequest;
@@ -65,7 +67,7 @@ export function vetRequest(parameters: OpenParameters, fds: FdBag, peer: Peer, c
       fds: fdCount,
       ...(parameters.leaseSeconds === undefined ? {} : { leaseSeconds: parameters.leaseSeconds }),
     };
-    return { targets, specs, fields, cpus, ...rings, policy };
+    return { targets, specs, fields, cpus, ringCount, ...rings, policy };
   } catch (error) {
     releaseTargets(targets);
     throw error;

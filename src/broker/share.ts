@@ -30,18 +30,23 @@ export class Share {
   #held: Amount = { fds: 0, rings: 0 };
   #places = 0;
 
-  /** Takes a grant, and nothing else yet. @throws QuotaExceeded */
+  /** Holds nothing yet. */
   constructor(supplies: Supplies, uid: number, limits: Limits, ringBytes: number) {
     this.#supplies = supplies;
     this.#uid = uid;
     this.#limits = limits;
     this.#ringBytes = ringBytes;
-    this.#grant.push(this.#reserve({ grants: 1, fds: 0, ringBytes: 0 }));
   }
 
   /** Bytes of all rings that are accounted for. */
   get ringBytes(): number {
     return this.#held.rings * this.#ringBytes;
+  }
+
+  /** Takes a grant of so much. @throws QuotaExceeded; what was taken before it stays until {@link release} */
+  take(amount: Amount): void {
+    this.#grant.push(this.#reserve({ grants: 1, fds: 0, ringBytes: 0 }));
+    this.cover(amount);
   }
 
   /** Takes what is missing to so much. @throws QuotaExceeded; what was held before stays */
@@ -72,6 +77,13 @@ export class Share {
   readonly releaseRings = (): void => {
     for (const reservation of this.#rings) reservation.release();
   };
+
+  /** Gives everything back that has not been yet. */
+  release(): void {
+    this.releasePlaces();
+    this.releaseGrant();
+    this.releaseRings();
+  }
 
   #reserve(amounts: { readonly grants: number; readonly fds: number; readonly ringBytes: number }): Reservation {
     const reserved = this.#supplies.quota.reserve(this.#uid, amounts, this.#limits);
