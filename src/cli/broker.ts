@@ -1,19 +1,12 @@
 import type { Client } from '../client/index.js';
 import { connect } from '../client/index.js';
-import { UsageError } from './failure.js';
 
 /** Runs `use` with a connection, which is closed whatever happens. */
 export async function withBroker<T>(socket: string | undefined, use: (client: Client) => Promise<T>): Promise<T> {
-  requireSocket(socket);
   const client = await connect(socket === undefined ? {} : { socket });
   try {
     return await use(client);
   } finally {
     await client.close();
   }
-}
-
-/** @throws UsageError */
-export function requireSocket(socket: string | undefined): void {
-  if (socket === '') throw new UsageError('--socket: the path is empty');
 }

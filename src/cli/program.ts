@@ -72,11 +72,17 @@ function helpAsOption(args: readonly string[]): readonly string[] {
   return args[0] === 'help' && args.length > 2 ? [...args.slice(1), '--help'] : args;
 }
 
+/** @throws UsageError */
+function parseSocket(path: string): string {
+  if (path === '') throw new UsageError('--socket: the path is empty');
+  return path;
+}
+
 async function programFor(args: readonly string[]): Promise<Command> {
   const program = new Command('perfbroker')
     .description('perf events for processes that may not open them, through a broker that a policy rules')
     .version(VERSION, '-V, --version', 'print the version')
-    .option('--socket <PATH>', 'socket of the broker ($PERFBROKER_SOCKET, /run/perfbroker/broker.sock)')
+    .option('--socket <PATH>', 'socket of the broker ($PERFBROKER_SOCKET, /run/perfbroker/broker.sock)', parseSocket)
     .helpOption('-h, --help', 'print help')
     .helpCommand('help [COMMAND]', 'print help on a command')
     .enablePositionalOptions()
@@ -95,7 +101,7 @@ async function programFor(args: readonly string[]): Promise<Command> {
     const command = program.command(name).description(summary);
     if (alias !== undefined) command.alias(alias);
     // It is taken on either side of the command's name; help shows it once.
-    command.addOption(new Option('--socket <PATH>').hideHelp());
+    command.addOption(new Option('--socket <PATH>').argParser(parseSocket).hideHelp());
     if (chosen === name || (alias !== undefined && chosen === alias)) (await load()).define(command);
     for (const each of [command, ...command.commands])
       each.showHelpAfterError(`See perfbroker ${each === command ? name : `${name} ${each.name()}`} --help.`);

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { watchGrants, type GrantChange, type GrantRecord } from '../../client/index.js';
 import { addAsking, mayAsk, whileAsking, type AskingOptions } from '../asking.js';
-import { requireSocket, withBroker } from '../broker.js';
+import { withBroker } from '../broker.js';
 import { printable } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
 import { byteText, table } from '../text.js';
@@ -43,7 +43,6 @@ async function list(options: GrantsOptions): Promise<void> {
 }
 
 async function follow({ socket, all, json }: GrantsOptions): Promise<void> {
-  requireSocket(socket);
   const { signal, dispose } = watchInterrupts();
   try {
     const changes = watchGrants({ ...(socket === undefined ? {} : { socket }), all: all === true, signal });
