@@ -25,6 +25,7 @@ export const MAX_BREAKPOINT_LENGTH = 8;
 const TRACEPOINT_NAME = /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}:[A-Za-z0-9_][A-Za-z0-9_-]{0,127}$/;
 /** A directory below /sys/bus/event_source/devices. */
 const PMU_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
+const FIXED_PMUS = ['software', 'tracepoint', 'breakpoint'];
 const POINTER_PMUS = ['kprobe', 'uprobe'];
 /** They write all that happens into an AUX area, also where no sample was asked for: no event of theirs just counts. */
 const TRACING_PMUS = /^(intel_pt|intel_bts|arm_spe|cs_etm|hisi_ptt|arm_trbe)/;
@@ -34,7 +35,6 @@ export function forbiddenPmu(name: string): string | null {
   if (POINTER_PMUS.includes(name)) return `the PMU ${name} takes pointers`;
   return TRACING_PMUS.test(name) ? `the PMU ${name} traces` : null;
 }
-const FIXED_PMUS = ['software', 'tracepoint', 'breakpoint'];
 
 /** @throws BrokerError InvalidEvent `code` */
 export function refuse(code: ErrorCode<'InvalidEvent'>, message: string): never {
