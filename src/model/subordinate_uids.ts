@@ -7,6 +7,9 @@ import type { Subject } from './subject.js';
 
 const FILE = '/etc/subuid';
 
+/** The key of all clients for whom a limit for each uid is none. No uid is negative. */
+export const SHARED_USER = -2;
+
 interface Range {
   readonly first: number;
   readonly count: number;
@@ -31,6 +34,11 @@ export class SubordinateUids {
   /** Whether whoever is behind it may have any number of uids, so that a limit for each uid would be none. */
   mayBeMany({ uid, sameUserNamespace }: Pick<Subject, 'uid' | 'sameUserNamespace'>): boolean {
     return !sameUserNamespace || this.has(uid);
+  }
+
+  /** The key under which turns and threads are shared out: the uid, or {@link SHARED_USER} for one user with many uids. */
+  userOf(subject: Pick<Subject, 'uid' | 'sameUserNamespace'>): number {
+    return this.mayBeMany(subject) ? SHARED_USER : subject.uid;
   }
 }
 
