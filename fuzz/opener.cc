@@ -98,7 +98,8 @@ UniqueFd open_event(const Attr& attr, pid_t pid, int cpu, int group, unsigned lo
 // input of zeros is one.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static World world;
-  static Rings rings;
+  static Workers workers(1);
+  static Rings rings(workers);
   if (size < 2) return 0;
   int ends[2];
   require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0, "a socketpair");
@@ -114,6 +115,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const int fds[] = {world.fds[data[1] & 7], world.fds[(1 + (data[1] >> 3)) & 7], world.fds[5]};
   const size_t length = (data[0] & 4) != 0 ? 1 + size % sizeof request : sizeof request;
   require(bool(send_message(broker.get(), &request, length, std::span(fds, count), 0)), "the send");
+  shutdown(broker.get(), SHUT_WR);  // nothing waits for another one
 
   opened = 0;
   const OpenerConfig config{opener.get(), world.proc_dir, world.listener, kUser, kForbidden};

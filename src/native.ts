@@ -147,6 +147,8 @@ export interface NativeBinding {
   accept(listener: Fd): Fd | null;
   /** type: 'stream' | 'seqpacket'; both ends CLOEXEC and non-blocking. */
   socketPair(type: 'stream' | 'seqpacket'): readonly [Fd, Fd];
+  /** A seqpacket pair for one request to a helper process: our end is non-blocking, the worker's is not; both CLOEXEC. */
+  workerChannel(): readonly [ours: Fd, theirs: Fd];
   peerCredentials(socket: Fd): PeerCredentials;
   /** One sendmsg with MSG_NOSIGNAL | MSG_DONTWAIT. Fds go with the first byte; at most 253. null on EAGAIN (nothing was sent). ETOOMANYREFS, EPIPE and (once, when the peer left something unread) ECONNRESET throw. */
   sendMessage(socket: Fd, data: Uint8Array, fds: readonly Fd[]): number | null;

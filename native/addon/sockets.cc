@@ -127,6 +127,18 @@ Napi::Value socket_pair(const Napi::CallbackInfo& info) {
   return pair;
 }
 
+// The second end is for a native worker, whose calls wait.
+Napi::Value worker_channel(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  int fds[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) throw system_error(env, errno, "socketpair");
+  ::fcntl(fds[0], F_SETFL, O_NONBLOCK);
+  Napi::Array pair = Napi::Array::New(env, 2);
+  pair.Set(uint32_t{0}, fds[0]);
+  pair.Set(uint32_t{1}, fds[1]);
+  return pair;
+}
+
 std::vector<gid_t> peer_groups(Napi::Env env, int socket) {
   std::vector<gid_t> groups(64);
   for (;;) {
@@ -241,6 +253,7 @@ void export_sockets(Napi::Object exports) {
   set_function(exports, "adoptListener", adopt_listener);
   set_function(exports, "accept", accept_connection);
   set_function(exports, "socketPair", socket_pair);
+  set_function(exports, "workerChannel", worker_channel);
   set_function(exports, "peerCredentials", peer_credentials);
   set_function(exports, "sendMessage", send_bytes);
   set_function(exports, "receiveMessage", receive_bytes);

@@ -10,7 +10,7 @@ namespace perfbroker {
 inline int install_allow_list(SeccompFilter& filter, std::span<const long> more) {
   filter.on_bits(SYS_openat, 2, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND, kKill, kAllow);
   constexpr long common[] = {SYS_read, SYS_write, SYS_close, SYS_ppoll, SYS_newfstatat, SYS_fstat, SYS_getdents64,
-                             SYS_exit_group, SYS_rt_sigreturn, SYS_restart_syscall, SYS_clock_gettime};
+                             SYS_exit_group, SYS_rt_sigreturn, SYS_restart_syscall, SYS_clock_gettime, SYS_wait4};
   for (const long call : common) filter.on(call, kAllow);
   for (const long call : more) filter.on(call, kAllow);
   return filter.install(kKill);
@@ -20,14 +20,15 @@ inline int install_opener_filter() {
   SeccompFilter filter;
   filter.on_bits(SYS_perf_event_open, 4, ~uint32_t{PERF_FLAG_FD_CLOEXEC | PERF_FLAG_PID_CGROUP}, kKill, kAllow);
   filter.on_bits(SYS_mmap, 2, PROT_EXEC, kKill, kAllow);
+  filter.on_bits(SYS_clone, 0, ~uint32_t{SIGCHLD}, kKill, kAllow);  // workers, by plain fork
   constexpr long more[] = {SYS_recvmsg, SYS_sendmsg, SYS_getsockopt, SYS_getsockname,
-                           SYS_pidfd_open, SYS_fstatfs, SYS_readlinkat, SYS_munmap};
+                           SYS_pidfd_open, SYS_fstatfs, SYS_readlinkat, SYS_munmap, SYS_rt_sigaction};
   return install_allow_list(filter, more);
 }
 
 inline int install_monitor_filter() {
   SeccompFilter filter;
-  return install_allow_list(filter, {{SYS_wait4, SYS_kill, SYS_setitimer}});
+  return install_allow_list(filter, {{SYS_kill, SYS_setitimer}});
 }
 
 // For the broker a deny-list of what node never needs: EPERM.

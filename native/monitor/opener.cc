@@ -199,7 +199,7 @@ Served serve_one(const OpenerConfig& config, Rings& rings) {
     malformed = find_malformation(request, received->fd_count);
   }
   if (malformed != nullptr) {
-    say("the opener got a malformed request (%s): its broker is not to be trusted; ending", malformed);
+    say("the opener got a malformed request (%s): its broker is compromised; ending", malformed);
     return Served::kMalformed;
   }
   reply = {kVersion, request.serial, Status::kReleased, 0, 0, 0, {}, 0};
@@ -207,6 +207,7 @@ Served serve_one(const OpenerConfig& config, Rings& rings) {
   if (request.type == RequestType::kOpen) {
     Opening opening{config, request, reply, fds[0].get(), fds[1].get(), {}, {}, {}};
     replied = serve_open(opening, rings);
+    await_input(config.socket);
   } else {
     rings.release(request.serial);
     replied = send_reply(config, reply, {});
@@ -214,11 +215,18 @@ Served serve_one(const OpenerConfig& config, Rings& rings) {
   return replied ? Served::kReplied : Served::kEnded;
 }
 
-int serve(const OpenerConfig& config) {
-  static Rings rings;
-  Served served = send_reply(config, {kVersion, 0, Status::kReleased, 0, 0, 0, {}, 0}, {}) ? Served::kReplied : Served::kEnded;
-  while (served == Served::kReplied) served = serve_one(config, rings);
-  return served == Served::kEnded ? 0 : kMalformedExitCode;
+int serve(const OpenerConfig& config, Workers& workers) {
+  if (!send_reply(config, {kVersion, 0, Status::kReleased, 0, 0, 0, {}, 0}, {})) return 0;
+  if (!workers.dispatch()) return workers.exit_code();
+  UniqueFd channel;
+  const WorkerExit taken = workers.take_channel(config.socket, channel);
+  if (taken != WorkerExit::kServed) return workers.leave(taken);
+  OpenerConfig own = config;
+  own.socket = channel.get();
+  static Rings rings(workers);
+  Served served = Served::kReplied;
+  while (served == Served::kReplied) served = serve_one(own, rings);
+  return workers.leave(served == Served::kMalformed ? WorkerExit::kMalformed : WorkerExit::kServed);
 }
 
 }  // namespace perfbroker

@@ -63,19 +63,32 @@ inline void become(const Privileges& p, int channel, int proc_dir, pid_t monitor
   if (!send_byte(channel, 0)) _exit(kPartDied);
 }
 
+// A compromised worker must not fill the machine. The helper itself and the monitor count as well. Where all parts run under one
+// user, that user has others.
+inline void limit_processes(const Privileges& p, rlim_t workers) {
+  const rlimit processes{workers + 2, workers + 2};
+  if (p.change_ids) setrlimit(RLIMIT_NPROC, &processes);
+}
+
 [[noreturn]] inline void run_opener(const Privileges& p, OpenerConfig config, int channel, pid_t monitor) {
   int fds[] = {config.socket, config.proc_dir, channel};
   if (!arrange_fds(fds)) _exit(kStartup);
   config.socket = fds[0];
   config.proc_dir = fds[1];
   prctl(PR_SET_NAME, "pb-opener", 0, 0, 0);
-  const rlimit files{1024, 1024};  // one request: 253 events and as many status files
+  // One request has 253 events and as many status files. What all workers together have sent, and the broker has not read, counts
+  // as well (unix_inflight in net/unix/garbage.c): 64 requests, as many as the broker has under way.
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max = std::min<rlim_t>(files.rlim_max, 64 * 256);
   setrlimit(RLIMIT_NOFILE, &files);
+  Workers workers(Workers::kMost);
+  limit_processes(p, Workers::kMost);
   clearenv();
   // The signals that the monitor handles stay blocked: the opener ends when its broker has.
   become(p, fds[2], fds[1], monitor, install_opener_filter);
   close(fds[2]);
-  _exit(serve(config));
+  _exit(serve(config, workers));
 }
 
 struct BrokerStart {

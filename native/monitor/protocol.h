@@ -1,7 +1,9 @@
 // The conversation between the broker (no privilege) and the opener (one capability).
 //
-// A SOCK_SEQPACKET socketpair; every message is one packet of one fixed size, in host byte order, and every
-// field has a checked range. The opener keeps no state between requests but the rings it maps in advance.
+// The broker sends the opener one end of a SOCK_SEQPACKET socketpair for each of its clients' requests: a channel (monitor/workers.h).
+// A worker process takes it, and serves what comes on it until the broker closes its end. Every message on a channel is one packet
+// of one fixed size, in host byte order, and every field has a checked range. A worker keeps no state between messages but the
+// rings that it maps in advance.
 // src/broker/opener_protocol.ts mirrors this file; a test compares the two through the offsets that
 // `dist/native/protocol-layout` prints, so neither can change alone.
 #pragma once
@@ -13,14 +15,14 @@ namespace perfbroker::protocol {
 inline constexpr uint32_t kVersion = 1;
 // kMaxEvents: in one request; also the largest event group. kMaxSlots: SCM_MAX_FD (include/net/scm.h), fds in one message.
 inline constexpr uint32_t kMaxEvents = 16, kMaxSlots = 253;
-// Rings mapped in advance, over all requests.
-inline constexpr uint64_t kMaxRings = 4096, kMaxPremapBytes = 256ull << 20;
+// Rings mapped in advance: of one worker, and their bytes of all workers together.
+inline constexpr uint64_t kMaxRings = 1024, kMaxPremapBytes = 256ull << 20;
 inline constexpr uint16_t kNoLeader = 0xffff;
 
 // ---- requests -------------------------------------------------------------------------------------------------
 
 // kOpen: fds: the client's connection; then the target's pidfd or cgroup directory unless system-wide.
-// kRelease: fds: none. Unmaps the rings that request `serial` mapped in advance.
+// kRelease: fds: none. Unmaps the rings that request `serial` of this channel mapped in advance.
 enum class RequestType : uint32_t { kOpen = 1, kRelease = 2 };
 
 // kProcess: one thread group, pinned by a pidfd; slots name its threads.

@@ -46,9 +46,13 @@ constexpr Privileges kNothing{"test", true, true, 60123, 60124, 60123, 60125, 0}
 }  // namespace
 
 TEST("the opener's filter kills for every call that it does not need") {
-  for (const long call : {SYS_socket, SYS_execve, SYS_clone, SYS_mprotect, SYS_kill, SYS_ptrace, SYS_bpf, SYS_ioctl,
+  for (const long call : {SYS_socket, SYS_execve, SYS_mprotect, SYS_kill, SYS_ptrace, SYS_bpf, SYS_ioctl,
                           SYS_mount, SYS_setuid, SYS_prctl, SYS_unlinkat, SYS_connect}) {
     EQUAL(confined(install_opener_filter, [call] { syscall(call, 0, 0, 0, 0, 0, 0); }), -SIGSYS);
+  }
+  // A thread, or a namespace: anything but the fork of a worker.
+  for (const int flags : {CLONE_VM, CLONE_FILES, CLONE_NEWUSER, CLONE_NEWNS}) {
+    EQUAL(confined(install_opener_filter, [flags] { syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0); }), -SIGSYS);
   }
 }
 

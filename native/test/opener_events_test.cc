@@ -118,13 +118,43 @@ ROOT_TEST("a ring mapped in advance lets a client without memlock map it, and is
   release.version = kVersion;
   release.type = RequestType::kRelease;
   release.serial = 76;
-  STATUS(opener.ask(release, {}), kReleased);
+  const auto let_go = [&] {
+    CHECK(bool(send_message(answer.channel.get(), &release, sizeof release, {}, 0)));
+    auto released = Opener::receive_reply(std::move(answer.channel));
+    STATUS(released, kReleased);
+    EQUAL(released.reply.serial, release.serial);
+    answer.channel = std::move(released.channel);
+  };
+  let_go();
   EQUAL(opener.ring_bytes(), length);
   release.serial = 77;
-  auto released = opener.ask(release, {});
-  STATUS(released, kReleased);
-  EQUAL(released.reply.serial, 77);
+  let_go();
   EQUAL(opener.ring_bytes(), 0);
+}
+
+ROOT_TEST("rings are unmapped when their channel is closed, and come back to all") {
+  Socket socket;
+  Opener opener(socket, kUser);
+  Connection alice(socket, kAlice);
+  Target target(kAlice);
+  Request request = request_for(target);
+  request.events[0].sample_period = 1'000'000;
+  request.ring_pages = 32768;  // 128 MiB, and the control page: no two of them fit
+  request.premap[0] = 1;
+  const int fds[] = {alice.accepted.get(), target.pidfd()};
+  auto first = opener.ask(request, fds);
+  STATUS(first, kOpened);
+  request.ring_pages = 1;
+  auto small = opener.ask(request, fds);
+  STATUS(small, kOpened);
+  request.ring_pages = 32768;
+  auto none = opener.ask(request, fds);
+  STATUS(none, kMapFailed);
+  EQUAL(none.reply.detail, ENOSPC);
+  for (auto* answer : {&first, &small, &none}) answer->channel.reset();
+  opener.await_workers(2);
+  EQUAL(opener.ring_bytes(), 0);
+  STATUS(opener.ask(request, fds), kOpened);
 }
 
 ROOT_TEST("rings beyond the limit are refused and those of the same request unmapped") {
@@ -197,7 +227,7 @@ ROOT_TEST("a plain directory, a file and a pidfd are no cgroup, and a real one r
   SKIP("no cgroup file system is mounted");
 }
 
-ROOT_TEST("1,000 requests, of which every third fails, leave no fd and no mapping in the opener") {
+ROOT_TEST("1,000 requests, of which every third fails, leave no fd and no worker behind") {
   Socket socket;
   Opener opener(socket, kUser);
   Connection alice(socket, kAlice);
@@ -215,7 +245,7 @@ ROOT_TEST("1,000 requests, of which every third fails, leave no fd and no mappin
     EQUAL(answer.reply.status, i % 3 == 0 ? Status::kNotSameUser : Status::kOpened);
   }
   EQUAL(opener.count_fds(), before);
-  EQUAL(opener.ring_bytes(), 0);
+  opener.await_workers(2);
 }
 
 ROOT_TEST("the opener ends with 0 when its broker has closed") {
@@ -234,8 +264,9 @@ ROOT_TEST("a malformed request ends the opener with its own code, whatever is wr
   const int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
   const auto ends = [&](const void* data, size_t size, size_t count) {
     Opener opener(socket, kUser, {}, [&] { dup2(quiet, STDERR_FILENO); });
-    CHECK(bool(send_message(opener.socket(), data, size, std::span(fds, count), 0)));
-    EQUAL(opener.wait(), kMalformedExitCode);
+    const UniqueFd channel = opener.begin();
+    CHECK(bool(send_message(channel.get(), data, size, std::span(fds, count), 0)));
+    EQUAL(opener.wait(), static_cast<int>(WorkerExit::kMalformed));
   };
   std::vector<unsigned char> longer(sizeof good + 1);
   memcpy(longer.data(), &good, sizeof good);
@@ -249,4 +280,14 @@ ROOT_TEST("a malformed request ends the opener with its own code, whatever is wr
   bad = good;
   bad.slot_count = ~0u;
   ends(&bad, sizeof bad, 2);
+}
+
+ROOT_TEST("what is no channel ends the opener with its own code") {
+  Socket socket;
+  const int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC), fds[] = {quiet, quiet};
+  for (const auto& [size, count] : {std::pair<size_t, size_t>{1, 0}, {1, 2}, {2, 1}}) {
+    Opener opener(socket, kUser, {}, [&] { dup2(quiet, STDERR_FILENO); });
+    CHECK(bool(send_message(opener.socket(), "cc", size, std::span(fds, count), 0)));
+    EQUAL(opener.wait(), static_cast<int>(WorkerExit::kMalformed));
+  }
 }

@@ -79,10 +79,17 @@ class HeldOpener {
   }
   // Waits for the next perf_event_open, calls `meanwhile`, lets it go on.
   void hold(const std::function<void()>& meanwhile) {
+    const seccomp_notif call = await_call();
+    meanwhile();
+    let_go(call);
+  }
+  seccomp_notif await_call() {
     seccomp_notif call{};
     CHECK(ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, &call) == 0);
     EQUAL(call.data.nr, SYS_perf_event_open);
-    meanwhile();
+    return call;
+  }
+  void let_go(const seccomp_notif& call) {
     seccomp_notif_resp go{};
     go.id = call.id;
     go.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
@@ -104,9 +111,9 @@ ROOT_TEST("a setresuid while the event is being opened closes it again") {
   Target target(0, [](char) { become(kBob); });
   const int fds[] = {root.accepted.get(), target.pidfd()};
   const size_t before = held.opener->count_fds();
-  held.opener->send_request(request_for(target), fds);
+  UniqueFd channel = held.opener->send_request(request_for(target), fds);
   held.hold([&] { target.command('u'); });
-  auto answer = held.opener->receive_reply();
+  auto answer = Opener::receive_reply(std::move(channel));
   STATUS(answer, kTargetChanged);
   CHECK((answer.reply.detail & (kMismatchUid | kMismatchThread)) == (kMismatchUid | kMismatchThread));
   EQUAL(answer.fds.size(), 0);
@@ -119,9 +126,9 @@ ROOT_TEST("a target that stops being dumpable while the event is being opened lo
   Connection alice(socket, kAlice);
   Target target(kAlice, [](char) { prctl(PR_SET_DUMPABLE, 0); });
   const int fds[] = {alice.accepted.get(), target.pidfd()};
-  held.opener->send_request(request_for(target), fds);
+  UniqueFd channel = held.opener->send_request(request_for(target), fds);
   held.hold([&] { target.command('d'); });
-  auto answer = held.opener->receive_reply();
+  auto answer = Opener::receive_reply(std::move(channel));
   STATUS(answer, kTargetChanged);
   EQUAL(answer.reply.detail, kMismatchDumpable);
 }
@@ -133,9 +140,51 @@ ROOT_TEST("a target that ends while the event is being opened gives no fd") {
   Target target(kAlice);
   const UniqueFd pidfd(fcntl(target.pidfd(), F_DUPFD_CLOEXEC, 0));
   const int fds[] = {alice.accepted.get(), pidfd.get()};
-  held.opener->send_request(request_for(target), fds);
+  UniqueFd channel = held.opener->send_request(request_for(target), fds);
   held.hold([&] { target.end(); });
-  auto answer = held.opener->receive_reply();
+  auto answer = Opener::receive_reply(std::move(channel));
   CHECK(answer.reply.status == Status::kTargetGone || answer.reply.status == Status::kOpenFailed);
   EQUAL(answer.fds.size(), 0);
+}
+
+ROOT_TEST("a request that the kernel keeps waiting holds up no other one, and is answered when it goes on") {
+  Socket socket;
+  HeldOpener held(socket, kUser);
+  Connection alice(socket, kAlice), bob(socket, kBob);
+  Target hers(kAlice), his(kBob);
+  const int of_alice[] = {alice.accepted.get(), hers.pidfd()}, of_bob[] = {bob.accepted.get(), his.pidfd()};
+  UniqueFd late = held.opener->send_request(request_for(hers), of_alice);
+  const seccomp_notif call = held.await_call();
+  UniqueFd channel = held.opener->send_request(request_for(his), of_bob);
+  held.hold([] {});
+  STATUS(Opener::receive_reply(std::move(channel)), kOpened);
+  EQUAL(held.opener->ping(), Status::kReleased);
+  held.let_go(call);
+  STATUS(Opener::receive_reply(std::move(late)), kOpened);
+}
+
+ROOT_TEST("a worker that is killed costs its own request alone") {
+  Socket socket;
+  HeldOpener held(socket, kUser);
+  Connection alice(socket, kAlice);
+  Target target(kAlice);
+  const int fds[] = {alice.accepted.get(), target.pidfd()};
+  const UniqueFd lost = held.opener->send_request(request_for(target), fds);
+  const seccomp_notif call = held.await_call();
+  CHECK(kill(static_cast<pid_t>(call.pid), SIGKILL) == 0);
+  char byte;
+  EQUAL(read(lost.get(), &byte, 1), 0);
+  UniqueFd channel = held.opener->send_request(request_for(target), fds);
+  held.hold([] {});
+  STATUS(Opener::receive_reply(std::move(channel)), kOpened);
+}
+
+ROOT_TEST("a worker that makes a call which its filter does not know ends the opener") {
+  Socket socket;
+  Opener opener(socket, kUser);
+  EQUAL(opener.ping(), Status::kReleased);
+  const std::vector<pid_t> workers = opener.workers();
+  CHECK(!workers.empty());
+  CHECK(kill(workers.back(), SIGSYS) == 0);  // as the filter does; the first one serves the ping
+  EQUAL(opener.wait(), static_cast<int>(WorkerExit::kMalformed));
 }

@@ -152,7 +152,8 @@ class Opener : public Child {
           if (prepare) prepare();
           const uint64_t keep = cap_bit(CAP_PERFMON) | cap_bit(CAP_IPC_LOCK);
           if (!drop_privileges({"opener", true, true, 60911, 60911, 60911, 60911, keep})) _exit(72);
-          _exit(serve({channel, proc_fd(), socket.address, ceiling, forbidden}));
+          Workers workers(kMostWorkers);
+          _exit(serve({channel, proc_fd(), socket.address, ceiling, forbidden}, workers));
         }) {
     protocol::Reply ready{};
     EQUAL(recv(this->socket(), &ready, sizeof ready, 0), sizeof ready);
@@ -160,40 +161,53 @@ class Opener : public Child {
     CHECK(ready.status == protocol::Status::kReleased);
   }
 
+  // Its worker exists, with its rings, as long as the channel is open.
   struct Answer {
     protocol::Reply reply{};
     std::vector<UniqueFd> fds;
+    UniqueFd channel;
   };
 
-  void send_request(const protocol::Request& request, std::span<const int> fds) {
-    CHECK(bool(send_message(socket(), &request, sizeof request, fds, 0)));
+  // A worker's channel.
+  UniqueFd begin() {
+    int ends[2];
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    const UniqueFd theirs(ends[1]);
+    const int fds[] = {theirs.get()};
+    CHECK(bool(send_message(socket(), "c", 1, fds, 0)));
+    return UniqueFd(ends[0]);
   }
-  Answer receive_reply() {
+  // On a channel of its own, which is returned.
+  UniqueFd send_request(const protocol::Request& request, std::span<const int> fds) {
+    UniqueFd channel = begin();
+    CHECK(bool(send_message(channel.get(), &request, sizeof request, fds, 0)));
+    return channel;
+  }
+  static Answer receive_reply(UniqueFd channel) {
     Answer answer;
     answer.fds.resize(kMaxMessageFds);
-    Result<Received> received = receive_message(socket(), &answer.reply, sizeof answer.reply, answer.fds, 0);
+    Result<Received> received = receive_message(channel.get(), &answer.reply, sizeof answer.reply, answer.fds, 0);
     CHECK(bool(received));
     EQUAL(received->bytes, sizeof answer.reply);
     EQUAL(received->fd_count, answer.reply.fd_count);
     answer.fds.resize(received->fd_count);
+    answer.channel = std::move(channel);
     return answer;
   }
   Answer ask(const protocol::Request& request, std::span<const int> fds) {
-    send_request(request, fds);
-    return receive_reply();
+    return receive_reply(send_request(request, fds));
   }
 
-  // A request that changes nothing: after its reply the one before it has been finished, own fds closed included.
-  void settle() {
-    protocol::Request release{};
-    release.version = protocol::kVersion;
-    release.type = protocol::RequestType::kRelease;
-    release.serial = ~0u;
-    CHECK(ask(release, {}).reply.status == protocol::Status::kReleased);
+  protocol::Status ping() {
+    protocol::Request request{};
+    request.version = protocol::kVersion;
+    request.type = protocol::RequestType::kRelease;
+    request.serial = ~0u;
+    return ask(request, {}).reply.status;
   }
 
-  size_t count_fds() {
-    settle();
+  // Of the opener itself, which holds none of a request's.
+  size_t count_fds() const {
     size_t count = 0;
     DIR* directory = opendir(("/proc/" + std::to_string(pid()) + "/fd").c_str());
     CHECK(directory != nullptr);
@@ -201,11 +215,36 @@ class Opener : public Child {
     closedir(directory);
     return count;
   }
-  // Bytes of rings that the opener has mapped.
+
+  std::vector<pid_t> workers() const {
+    std::vector<pid_t> found;
+    const std::string path = "/proc/" + std::to_string(pid()) + "/task/" + std::to_string(pid()) + "/children";
+    FILE* children = fopen(path.c_str(), "re");
+    CHECK(children != nullptr);
+    for (pid_t child; children != nullptr && fscanf(children, "%d", &child) == 1;) found.push_back(child);
+    if (children != nullptr) fclose(children);
+    return found;
+  }
+
+  // Until no more than `most` workers are left; those that wait for a request count as well.
+  void await_workers(size_t most) const {
+    for (int i = 0; i < 5000 && workers().size() > most; i++) usleep(2000);
+    CHECK(workers().size() <= most);
+  }
+
+  // Bytes of rings that workers have mapped.
   size_t ring_bytes() const {
     size_t bytes = 0;
-    FILE* maps = fopen(("/proc/" + std::to_string(pid()) + "/maps").c_str(), "re");
-    CHECK(maps != nullptr);
+    for (const pid_t worker : workers()) bytes += ring_bytes_of(worker);
+    return bytes;
+  }
+
+ private:
+  static constexpr size_t kMostWorkers = 64;
+
+  static size_t ring_bytes_of(pid_t worker) {
+    size_t bytes = 0;
+    FILE* maps = fopen(("/proc/" + std::to_string(worker) + "/maps").c_str(), "re");
     char line[512];
     while (maps != nullptr && fgets(line, sizeof line, maps) != nullptr) {
       size_t from = 0, to = 0;

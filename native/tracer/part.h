@@ -18,19 +18,23 @@ inline bool make_tracer_ends(const Options& o, uint64_t held, UniqueFd& tracer, 
   return fcntl(pair[1], F_SETFL, O_NONBLOCK) == 0;
 }
 
+// At most one request of a user is under way, and downgrades are rare. 64 users have to be late before another one waits.
+inline constexpr size_t kMostTracerWorkers = 64;
+
 [[noreturn]] inline void run_tracer(const Privileges& p, TracerConfig config, int channel, pid_t monitor) {
   int fds[] = {config.socket, config.proc_dir, channel};
   if (!arrange_fds(fds)) _exit(kStartup);
   config.socket = fds[0];
   config.proc_dir = fds[1];
   prctl(PR_SET_NAME, "pb-tracer", 0, 0, 0);
-  const rlimit files{64, 64}, processes{16, 16};  // one a request, and those that still wait for a thread
+  const rlimit files{64, 64};
   setrlimit(RLIMIT_NOFILE, &files);
-  if (p.change_ids) setrlimit(RLIMIT_NPROC, &processes);  // else its user has others
+  Workers workers(kMostTracerWorkers);
+  limit_processes(p, kMostTracerWorkers);
   clearenv();
   become(p, fds[2], fds[1], monitor, install_tracer_filter);
   close(fds[2]);
-  _exit(serve_tracer(config));
+  _exit(serve_tracer(config, workers));
 }
 
 // `other`: the saved uid, by which the monitor may end it (main.cc).

@@ -3,7 +3,6 @@
 #include "core/caps.h"
 #include "core/scm.h"
 #include "monitor/filters.h"
-#include "monitor/opener.h"
 #include "monitor/say.h"
 #include "tracer/downgrade.h"
 
@@ -64,50 +63,49 @@ bool send_outcome(const TracerConfig& config, uint32_t serial, const Outcome& ou
   return true;
 }
 
-// The parent goes on at once: the broker sends its next request when it has the answer to this one.
-bool serve_in_child(const TracerConfig& config, const Request& request, std::span<const UniqueFd> fds) {
-  while (waitpid(-1, nullptr, WNOHANG) > 0) continue;
-  // Not fork(3): its call has other flags, and nothing of what it prepares is needed here.
-  const long child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-  if (child > 0) return true;
-  if (child < 0) return send_outcome(config, request.serial, {Status::kSystemError, static_cast<uint32_t>(errno)});
+WorkerExit serve_one(const TracerConfig& config) {
+  static Request request;
+  UniqueFd fds[kRequestFds];
+  Result<Received> received = receive_message(config.socket, &request, sizeof request, fds, 0);
+  if (received ? received->bytes == 0 : received.error().number == ECONNRESET) return WorkerExit::kServed;
+  const char* malformed = "size or number of fds";
+  if (received && received->bytes == sizeof request && !received->truncated) {
+    malformed = find_malformation(request, received->fd_count);
+  }
+  if (malformed != nullptr) {
+    say("the tracer got a malformed request (%s): its broker is compromised; ending", malformed);
+    return WorkerExit::kMalformed;
+  }
+  send_outcome(config, request.serial, serve_request(config, request, fds));
+  return WorkerExit::kServed;
+}
+
+}  // namespace
+
+int serve_tracer(const TracerConfig& config, Workers& workers) {
+  struct sigaction tick{};
+  tick.sa_handler = [](int) {};  // it only interrupts
+  sigaction(SIGALRM, &tick, nullptr);
+  if (!send_outcome(config, 0, {Status::kReady})) return 0;
+  if (!workers.dispatch()) return workers.exit_code();
   // Neither a signal nor the end of the daemon comes between a thread's change and its restoration.
   sigset_t blocked;
   sigfillset(&blocked);
   sigdelset(&blocked, SIGALRM);
   sigprocmask(SIG_SETMASK, &blocked, nullptr);
-  _exit(send_outcome(config, request.serial, serve_request(config, request, fds)) ? 0 : 1);
-}
-
-}  // namespace
-
-int serve_tracer(const TracerConfig& config) {
-  struct sigaction tick{};
-  tick.sa_handler = [](int) {};  // it only interrupts
-  sigaction(SIGALRM, &tick, nullptr);
-  if (!send_outcome(config, 0, {Status::kReady})) return 0;
-  for (;;) {
-    static Request request;
-    UniqueFd fds[kRequestFds];
-    Result<Received> received = receive_message(config.socket, &request, sizeof request, fds, 0);
-    if (received ? received->bytes == 0 : received.error().number == ECONNRESET) return 0;
-    const char* malformed = "size or number of fds";
-    if (received && received->bytes == sizeof request && !received->truncated) {
-      malformed = find_malformation(request, received->fd_count);
-    }
-    if (malformed != nullptr) {
-      say("the tracer got a malformed request (%s): its broker is not to be trusted; ending", malformed);
-      return kMalformedExitCode;
-    }
-    if (!serve_in_child(config, request, fds)) return 0;
-  }
+  UniqueFd channel;
+  const WorkerExit taken = workers.take_channel(config.socket, channel);
+  if (taken != WorkerExit::kServed) return workers.leave(taken);
+  TracerConfig own = config;
+  own.socket = channel.get();
+  return workers.leave(serve_one(own));
 }
 
 int install_tracer_filter() {
   SeccompFilter filter;
   filter.on_bits(SYS_clone, 0, ~uint32_t{SIGCHLD}, kKill, kAllow);
   constexpr long more[] = {SYS_recvmsg, SYS_sendmsg, SYS_getsockopt, SYS_getsockname, SYS_pidfd_open, SYS_readlinkat,
-                           SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_wait4, SYS_setitimer,
+                           SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_setitimer,
                            SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_getpid};
   return install_allow_list(filter, more);
 }

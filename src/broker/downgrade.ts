@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { brokerError } from '../model/error_table.js';
 import type { BrokerError } from '../model/errors.js';
 import { capabilityBits, capabilityNames, nearestCapability } from '../model/capabilities.js';
+import { isAdministrator, type Subject } from '../model/subject.js';
 import type { Fd } from '../native.js';
 import type { CapabilitySets as CapabilitySetsJson, DowngradedProcess } from '../varlink/broker_types.js';
+import type { Broker } from './broker.js';
 import { mismatchNames } from './opener_protocol.js';
 import { targetChanged, type ProcessTarget } from './targets.js';
 import type { Traced, TracerClient } from './tracer.js';
@@ -20,17 +22,22 @@ export interface DowngradeOrder {
   readonly deadline: number;
 }
 
-/** By default a target stands still no longer than this before its first thread is changed, milliseconds. */
+/**
+ * By default a target stands still no longer than this before its first thread is changed, milliseconds; and at most, but for an
+ * administrator: a user who starves its own target occupies a worker of the tracer for as long.
+ */
 const DEFAULT_DEADLINE = 100;
 /** Threads named in a message. */
 const MAX_NAMED = 8;
 
-export function parseOrder(parameters: {
+interface OrderParameters {
   readonly drop: readonly string[];
   readonly noNewPrivs?: boolean;
   readonly dryRun?: boolean;
   readonly deadlineMs?: number;
-}): DowngradeOrder {
+}
+
+export function parseOrder(parameters: OrderParameters, subject: Subject): DowngradeOrder {
   const { noNewPrivs = false, dryRun = false, deadlineMs = DEFAULT_DEADLINE } = parameters;
   let drop = 0n;
   for (const name of parameters.drop) {
@@ -40,8 +47,13 @@ export function parseOrder(parameters: {
   }
   if (drop === 0n && !noNewPrivs)
     throw brokerError('DowngradeRefused', 'nothing-asked', 'the request names no capability');
-  if (deadlineMs < 1 || deadlineMs > MAX_DEADLINE)
-    throw brokerError('InvalidTarget', 'bad-value', `deadlineMs is ${deadlineMs}; 1 to ${MAX_DEADLINE} are possible`);
+  const longest = isAdministrator(subject) ? MAX_DEADLINE : DEFAULT_DEADLINE;
+  if (deadlineMs < 1 || deadlineMs > longest)
+    throw brokerError(
+      'InvalidTarget',
+      'bad-value',
+      `deadlineMs is ${deadlineMs}; 1 to ${longest} are possible for ${isAdministrator(subject) ? 'an administrator' : 'users other than an administrator'}`,
+    );
   return { drop, noNewPrivs, dryRun, deadline: deadlineMs };
 }
 
@@ -76,19 +88,37 @@ export function requireTracer(tracer: TracerClient | null): TracerClient {
   return tracer;
 }
 
+/** The request's user, and where an answer goes that comes too late for it. */
+export interface DowngradeCaller {
+  readonly broker: Broker;
+  readonly subject: Subject;
+}
+
 /**
- * @param uid whose turn it takes
+ * @param caller whose turn it takes
  * @param connection the client's socket; stays the caller's, as `target.fd`
  * @throws BrokerError DowngradeRefused and others: nothing was changed; DowngradeFailed: something was
  */
 export async function downgradeProcess(
   tracer: TracerClient,
-  uid: number,
+  { broker, subject }: DowngradeCaller,
   connection: Fd,
   target: ProcessTarget,
   order: DowngradeOrder,
 ): Promise<DowngradedProcess> {
-  const traced = await tracer.downgrade(uid, { ...order, expected: target.process }, connection, target.fd);
+  const request = { ...order, expected: target.process };
+  // The caller was told that it is late, and what became of the target must stand somewhere.
+  const onLate = ({ status, threads }: Traced): void =>
+    broker.recordIfPossible(subject, {
+      action: 'downgraded',
+      verdict: status === 'downgraded' ? 'allow' : 'error',
+      pid: target.process.pid,
+      threads: threads.length,
+      ...(status === 'downgraded' ? {} : { error: status }),
+      late: true,
+    });
+  const user = broker.parts.subordinateUids.userOf(subject);
+  const traced = await tracer.downgrade(user, request, connection, target.fd, onLate);
   if (traced.status === 'downgraded') return processJson(target, traced);
   throw refusal(traced, target, order);
 }

@@ -212,9 +212,10 @@ class Run {
     into: DowngradedProcess[] = [],
   ): Promise<readonly DowngradedProcess[]> {
     const before = into.length;
+    const caller = { broker: this.#broker, subject: this.#client.subject };
     for (const target of targets) {
       try {
-        into.push(await downgradeProcess(this.#tracer, this.#client.subject.uid, this.#connection, target, order));
+        into.push(await downgradeProcess(this.#tracer, caller, this.#connection, target, order));
       } catch (error) {
         const ended = error instanceof BrokerError && error.error === 'TargetGone';
         if (!ended || target === this.#targets[0]) throw error;

@@ -32,7 +32,7 @@ export function vetDowngrade(
   const wanted = parameters.target.pidfd === undefined ? 0 : 1;
   if (fds.remaining !== wanted)
     throw brokerError('UnexpectedFds', 'unused', `${fds.remaining} fds came along; the target mentions ${wanted}`);
-  const order = parseOrder(parameters);
+  const order = parseOrder(parameters, subjectOf(caller));
   const pinned = pinTargets([parameters.target], fds, caller.peer);
   try {
     return { tracer, order, target: onlyProcess(pinned), children: parameters.children === true };

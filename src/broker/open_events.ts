@@ -5,7 +5,7 @@ import { kernelRefused } from '../model/kernel_refused.js';
 import { EVENT_CLASSES } from '../model/event.js';
 import type { EventFields } from '../model/event_fields.js';
 import { native, type Fd } from '../native.js';
-import type { OpenerClient } from './opener.js';
+import type { OpenerClient, OpenerSession } from './opener.js';
 import { mismatchNames, NO_LEADER, type OpenerReply, type OpenerSlot } from './opener_protocol.js';
 import { planSlots, type RingSlots } from './plan.js';
 import { keeperFields, type RingKeepers } from './ring_keepers.js';
@@ -14,7 +14,8 @@ import { readThreads } from './proc.js';
 import { targetChanged, type PinnedTarget, type ProcessTarget } from './targets.js';
 
 export interface OpenOrder {
-  readonly uid: number;
+  /** Whose turn it takes. */
+  readonly user: number;
   /** The client's socket: the opener asks it who the client is. */
   readonly connection: Fd;
   readonly targets: readonly PinnedTarget[];
@@ -52,8 +53,8 @@ export interface OpenedSlot {
 /** Everything that was opened. The fds belong to the caller. */
 export interface OpenedEvents {
   readonly slots: readonly OpenedSlot[];
-  /** Serials of requests whose rings the opener holds. */
-  readonly ringSerials: readonly number[];
+  /** Lets the opener unmap the rings; resolved when it has. */
+  readonly releaseRings: () => Promise<void>;
   /** Threads were still being born when the last scan ended. */
   readonly unstable: boolean;
 }
@@ -65,12 +66,14 @@ const { ESRCH } = constants.errno;
 const MAX_SCANS = 8;
 
 export async function openEvents(opener: OpenerClient, order: OpenOrder): Promise<OpenedEvents> {
-  const attach = new Attach(opener, order);
+  const session = await opener.begin(order.user);
+  const attach = new Attach(session, order);
   try {
     for (const [index, target] of order.targets.entries()) await attach.target(index, target);
     return attach.result();
   } catch (error) {
-    attach.discard({ slots: 0, rings: 0 });
+    attach.closeSlots(0);
+    void session.release();
     throw error;
   }
 }
@@ -88,15 +91,15 @@ interface RingRecord {
 }
 
 class Attach {
-  readonly #opener: OpenerClient;
+  readonly #session: OpenerSession;
   readonly #order: OpenOrder;
   readonly #slots: OpenedSlot[] = [];
   readonly #rings: RingRecord[] = [];
   readonly #cpusWithRing = new Set<number>();
   #unstable = false;
 
-  constructor(opener: OpenerClient, order: OpenOrder) {
-    this.#opener = opener;
+  constructor(session: OpenerSession, order: OpenOrder) {
+    this.#session = session;
     this.#order = order;
   }
 
@@ -137,7 +140,7 @@ class Attach {
         this.#unstable = true;
         return;
       }
-      this.discard(before);
+      await this.#discard(before);
     }
   }
 
@@ -154,8 +157,7 @@ class Attach {
       const premapped = slots.filter((slot) => slot.premap);
       const rings = this.#rings.reduce((sum, { cpus }) => sum + cpus.length, premapped.length);
       order.share.cover({ fds: this.#slots.length + wanted, rings });
-      const { reply, fds } = await this.#opener.open(
-        order.uid,
+      const { reply, fds, serial } = await this.#session.open(
         {
           target: target.kind,
           expected: target.kind === 'process' ? target.process : null,
@@ -172,7 +174,7 @@ class Attach {
         continue;
       }
       if (reply.status !== 'opened') throw refusal(reply, target, order, slots);
-      if (premapped.length > 0) this.#rings.push({ serial: reply.serial, cpus: premapped.map((slot) => slot.cpu) });
+      if (premapped.length > 0) this.#rings.push({ serial, cpus: premapped.map((slot) => slot.cpu) });
       const opened = slots.filter((_, slot) => reply.slotErrnos[slot] === 0);
       const first = this.#slots.length;
       for (const [slot, fd] of fds.entries()) this.#keep(fd, index, opened[slot]);
@@ -186,8 +188,7 @@ class Attach {
     const ringed = this.#slots.slice(first).filter(({ ring }) => ring);
     if (ringed.length === 0) return;
     const slots = ringed.map(({ event, tid, cpu }) => ({ tid, cpu, event, leader: NO_LEADER, premap: false }));
-    const { reply, fds } = await this.#opener.open(
-      order.uid,
+    const { reply, fds } = await this.#session.open(
       {
         target: target.kind,
         expected: target.kind === 'process' ? target.process : null,
@@ -230,19 +231,27 @@ class Attach {
       });
   }
 
-  /** Closes the slots opened since `mark`, and lets go of their rings. */
-  discard(mark: { readonly slots: number; readonly rings: number }): void {
-    for (const slot of this.#slots.splice(mark.slots)) closeSlot(slot);
+  /** Closes the slots opened since `mark`, and has their rings unmapped. */
+  async #discard(mark: { readonly slots: number; readonly rings: number }): Promise<void> {
+    this.closeSlots(mark.slots);
     for (const ring of this.#rings.splice(mark.rings)) {
       for (const cpu of ring.cpus) this.#cpusWithRing.delete(cpu);
-      void this.#opener.release(this.#order.uid, ring.serial).catch(ignoreShutdown);
+      await this.#session.releaseRings(ring.serial);
     }
   }
 
+  closeSlots(from: number): void {
+    for (const slot of this.#slots.splice(from)) closeSlot(slot);
+  }
+
   result(): OpenedEvents {
+    const session = this.#session;
+    // A worker without rings has nothing to wait for.
+    const released = this.#rings.length === 0 ? session.release() : null;
+    session.done();
     return {
       slots: this.#slots,
-      ringSerials: this.#rings.map((ring) => ring.serial),
+      releaseRings: () => released ?? session.release(),
       unstable: this.#unstable,
     };
   }
@@ -252,9 +261,6 @@ export function closeSlot({ fd, keeper }: OpenedSlot): void {
   native.close(fd);
   if (keeper !== null) native.close(keeper);
 }
-
-/** When the opener is gone its mappings are too. */
-export function ignoreShutdown(): void {}
 
 function threadsOf(target: ProcessTarget): readonly number[] {
   const tids = readThreads(target.process.pid);

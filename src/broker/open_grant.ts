@@ -12,7 +12,7 @@ import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { downgradeProcess, orderFacts } from './downgrade.js';
 import { newGrantId } from './grants.js';
-import { closeSlot, ignoreShutdown, openEvents, type OpenedEvents, type OpenedSlot } from './open_events.js';
+import { closeSlot, openEvents, type OpenedEvents, type OpenedSlot } from './open_events.js';
 import { auditFacts } from './open_request.js';
 import { MAX_SLOTS } from './opener_protocol.js';
 import { PAGE, type VettedRequest } from './request.js';
@@ -44,12 +44,11 @@ class Pending {
   readonly copies: Fd[] = [];
   readonly releaseRings: () => Promise<void>;
 
-  constructor(broker: Broker, uid: number, opened: OpenedEvents, share: Share) {
+  constructor(opened: OpenedEvents, share: Share) {
     this.slots = opened.slots;
-    const { opener } = broker.parts;
     this.releaseRings = async () => {
-      share.releasePlaces(); // the opener hears of this before it does of the user's next request
-      await Promise.all(opened.ringSerials.map((serial) => opener.release(uid, serial).catch(ignoreShutdown)));
+      share.releasePlaces();
+      await opened.releaseRings();
     };
   }
 
@@ -93,7 +92,7 @@ export async function grantEvents(
   let pending: Pending | null = null;
   try {
     const opened = await openSlots(broker, client, request, share, maxFds);
-    pending = new Pending(broker, subject.uid, opened, share);
+    pending = new Pending(opened, share);
     if (opened.slots.length === 0)
       throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
     requireConnected(client);
@@ -145,7 +144,7 @@ async function take(broker: Broker, client: ClientConnection, downgrade: Downgra
   broker.record(subject, { action: 'downgrade', verdict: 'allow', ...facts });
   const connection = native.duplicate(client.socket);
   try {
-    const process = await downgradeProcess(tracer, subject.uid, connection, target, order);
+    const process = await downgradeProcess(tracer, { broker, subject }, connection, target, order);
     const { pid, stoppedMicroseconds, threads } = process;
     broker.record(subject, {
       action: 'downgraded',
@@ -194,7 +193,7 @@ async function openSlots(
   const connection = native.duplicate(client.socket);
   try {
     return await openEvents(opener, {
-      uid: client.subject.uid,
+      user: broker.parts.subordinateUids.userOf(client.subject),
       connection,
       targets: request.targets,
       events: request.fields,

@@ -23,7 +23,8 @@ import type { Approval, Downgrade, Passed, WantedOpen } from './wanted.js';
 export function vetOpen(broker: Broker, caller: Caller, parameters: OpenParameters, fds: FdBag): WantedOpen {
   const request = vetRequest(parameters, fds, caller.peer, broker.parts);
   try {
-    return { request, leaseSeconds: parameters.leaseSeconds, downgrade: vetDowngrade(broker, request, parameters) };
+    const downgrade = vetDowngrade(broker, caller, request, parameters);
+    return { request, leaseSeconds: parameters.leaseSeconds, downgrade };
   } catch (error) {
     releaseTargets(request.targets);
     throw error;
@@ -39,12 +40,13 @@ export function wantedBy(subject: Subject, wanted: WantedOpen): WantedOpen {
 /** @returns null when the request has none */
 function vetDowngrade(
   broker: Broker,
+  caller: Caller,
   request: VettedRequest,
   { downgrade: parameter }: OpenParameters,
 ): Downgrade | null {
   if (parameter === undefined) return null;
   const tracer = requireTracer(broker.parts.tracer);
-  return { tracer, order: parseOrder(parameter), target: onlyProcess(request.targets) };
+  return { tracer, order: parseOrder(parameter, subjectOf(caller)), target: onlyProcess(request.targets) };
 }
 
 /**

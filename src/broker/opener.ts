@@ -1,6 +1,9 @@
 /** The broker's end of the opener's socketpair. */
 import { kernelRefused } from '../model/kernel_refused.js';
-import type { Fd } from '../native.js';
+import type { Fd, NativeError } from '../native.js';
+import { HelperClient } from './helper_client.js';
+import type { HelperSession } from './helper_session.js';
+import { NoRoomForFds } from './no_room_for_fds.js';
 import {
   decodeReply,
   encodeOpen,
@@ -9,70 +12,106 @@ import {
   type OpenerReply,
   type OpenerRequest,
 } from './opener_protocol.js';
-import { NoRoomForFds, PartClient } from './part_client.js';
 
 /** An answered request; `fds` belong to the caller. */
 export interface Opened {
   readonly reply: OpenerReply;
   readonly fds: readonly Fd[];
+  /** Of the request, for a release of its rings. */
+  readonly serial: number;
 }
 
 const EMFILE = 24;
-/** Whose turn the watchdog takes: no user's. */
-const NOBODY = -1;
+/** The watchdog's turn is that of no user. */
+const NO_USER = -1;
+/** A worker opens 253 events in milliseconds; a crowded machine may take a thousand times as long. */
+const DEADLINE_MS = 10_000;
 
 export class OpenerClient {
-  readonly #part: PartClient<OpenerReply>;
+  readonly #helper: HelperClient<OpenerReply>;
 
   /** @param onDeath called once when the opener is gone or breaks the protocol: nothing can be served any more */
   constructor(socket: Fd, onDeath: (reason: string) => void) {
-    const protocol = {
-      messageBytes: LAYOUT.reply.size,
-      decode: decodeReply,
-      isLast: () => true,
-      gone: 'opener-gone',
-      busy: 'opener-busy',
-    } as const;
-    this.#part = new PartClient(socket, protocol, onDeath);
+    this.#helper = new HelperClient<OpenerReply>(socket, {
+      protocol: { messageBytes: LAYOUT.reply.size, decode: decodeReply, isLast: () => true },
+      codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
+      onDeath,
+      deadlineMs: DEADLINE_MS,
+    });
   }
 
   /** Resolves when the opener has proved what it holds. */
   ready(): Promise<void> {
-    return this.#part.ready();
+    return this.#helper.ready();
   }
 
   /**
-   * @param uid whose turn it takes
+   * For one grant's requests. The caller ends its turn with `done` and the worker, with all rings that it has mapped, with `release`.
+   * @param user whose turn it takes
+   */
+  async begin(user: number): Promise<OpenerSession> {
+    return new OpenerSession(await orNoRoom(this.#helper.begin(user)));
+  }
+
+  /** Resolves when a worker of the opener has answered: it is asked to unmap rings that it does not have. */
+  async ping(): Promise<void> {
+    const session = await this.begin(NO_USER);
+    try {
+      await session.releaseRings(1);
+    } finally {
+      void session.release();
+    }
+  }
+
+  close(): void {
+    this.#helper.close();
+  }
+}
+
+/** A worker of the opener. */
+export class OpenerSession {
+  readonly #session: HelperSession<OpenerReply>;
+
+  constructor(session: HelperSession<OpenerReply>) {
+    this.#session = session;
+  }
+
+  /**
    * @param connection the client's socket, which the opener asks who the client is
    * @param target pidfd or cgroup directory; null for system targets. Both stay the caller's.
    * @throws KernelRefused EMFILE when this process has no room for the fds
    */
-  async open(uid: number, request: Omit<OpenerRequest, 'serial'>, connection: Fd, target: Fd | null): Promise<Opened> {
-    const serial = this.#part.serial();
-    const bytes = encodeOpen({ ...request, serial });
-    const given = target === null ? [connection] : [connection, target];
-    try {
-      const { first, fds } = await this.#part.request(uid, serial, bytes, given);
-      return { reply: first, fds };
-    } catch (error) {
-      if (!(error instanceof NoRoomForFds)) throw error;
-      // The opener knows of no failure, and keeps the rings that it mapped.
-      void this.release(uid, serial).catch(() => undefined);
+  async open(request: Omit<OpenerRequest, 'serial'>, connection: Fd, target: Fd | null): Promise<Opened> {
+    const reply = this.#session.request({
+      encode: (serial) => encodeOpen({ ...request, serial }),
+      fds: target === null ? [connection] : [connection, target],
+    });
+    const { first, fds } = await orNoRoom(reply);
+    return { reply: first, fds, serial: first.serial };
+  }
+
+  /** Unmaps the rings that an earlier request of this session mapped in advance. */
+  async releaseRings(request: number): Promise<void> {
+    await this.#session.request({ encode: encodeRelease, serial: request, fds: [] });
+  }
+
+  /** Nothing more is asked: the user's next session may begin. */
+  done(): void {
+    this.#session.done();
+  }
+
+  /** Lets the worker end, which unmaps its rings. Resolved when it has ended. */
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+}
+
+async function orNoRoom<Result>(result: Promise<Result>): Promise<Result> {
+  try {
+    return await result;
+  } catch (error) {
+    if (error instanceof NoRoomForFds || (error as NativeError).code === 'EMFILE')
       throw kernelRefused(EMFILE, { what: 'the events', call: 'recvmsg' });
-    }
-  }
-
-  /** Lets go of the rings that an earlier request mapped in advance. */
-  async release(uid: number, serial: number): Promise<void> {
-    await this.#part.giveBack(uid, serial, encodeRelease(serial));
-  }
-
-  /** Resolves when the opener has answered: it is asked to let go of rings that nobody has. */
-  async ping(): Promise<void> {
-    await this.release(NOBODY, this.#part.serial());
-  }
-
-  close(): void {
-    this.#part.close();
+    throw error;
   }
 }

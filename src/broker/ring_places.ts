@@ -1,8 +1,8 @@
 import { brokerError } from '../model/error_table.js';
 
 /**
- * Rings of one user that the opener may have mapped in advance: a quarter of the places that it has for all
- * (kMaxRings in native/monitor/protocol.h).
+ * Rings of one user that the opener may have mapped in advance: so that the control pages and page tables of rings of one page
+ * each, which no quota of ring bytes counts, stay below some MiB.
  */
 export const MAX_RINGS_PER_USER = 1024;
 

@@ -1,9 +1,10 @@
 /** The broker's end of the tracer's socketpair. */
 import type { Fd } from '../native.js';
-import { PartClient } from './part_client.js';
+import { HelperClient } from './helper_client.js';
 import {
   decodeTracerReply,
   encodeDowngrade,
+  MAX_DEADLINE,
   TRACER_LAYOUT,
   type ThreadResult,
   type TracerReply,
@@ -15,41 +16,65 @@ export interface Traced extends Pick<TracerReply, 'status' | 'detail' | 'tid' | 
   readonly threads: readonly ThreadResult[];
 }
 
+/** The longest deadline of a request, a second for its changes (kChangeTime in native/tracer/downgrade.cc), and a crowded machine. */
+const DEADLINE_MS = MAX_DEADLINE + 5_000;
+
 export class TracerClient {
-  readonly #part: PartClient<TracerReply>;
+  readonly #helper: HelperClient<TracerReply>;
 
   /** @param onDeath called once when the tracer is gone or breaks the protocol */
   constructor(socket: Fd, onDeath: (reason: string) => void) {
-    const protocol = {
-      messageBytes: TRACER_LAYOUT.reply.size,
-      decode: decodeTracerReply,
-      isLast: ({ first, threads, threadCount }: TracerReply) => first + threads.length === threadCount,
-      gone: 'tracer-gone',
-      busy: 'tracer-busy',
-    } as const;
-    this.#part = new PartClient(socket, protocol, onDeath);
+    this.#helper = new HelperClient<TracerReply>(socket, {
+      protocol: {
+        messageBytes: TRACER_LAYOUT.reply.size,
+        decode: decodeTracerReply,
+        isLast: ({ first, threads, threadCount }) => first + threads.length === threadCount,
+      },
+      codes: { gone: 'tracer-gone', busy: 'tracer-busy', late: 'tracer-late' },
+      onDeath,
+      deadlineMs: DEADLINE_MS,
+    });
   }
 
   /** Resolves when the tracer has proved what it holds. */
   ready(): Promise<void> {
-    return this.#part.ready();
+    return this.#helper.ready();
   }
 
   /**
-   * @param uid whose turn it takes
+   * @param user whose turn it takes
    * @param connection the client's socket, which the tracer asks who the client is
    * @param pidfd the target. Both stay the caller's.
+   * @param onLate gets an answer that came after the deadline, when the caller has had its error
    */
-  async downgrade(uid: number, request: TracerRequest, connection: Fd, pidfd: Fd): Promise<Traced> {
-    const serial = this.#part.serial();
-    const bytes = encodeDowngrade(serial, request);
-    const { first, more } = await this.#part.request(uid, serial, bytes, [connection, pidfd]);
-    const { status, detail, tid, stoppedMicroseconds } = first;
-    const threads = [first, ...more].flatMap((message) => message.threads);
-    return { status, detail, tid, stoppedMicroseconds, threads };
+  async downgrade(
+    user: number,
+    request: TracerRequest,
+    connection: Fd,
+    pidfd: Fd,
+    onLate: (traced: Traced) => void,
+  ): Promise<Traced> {
+    const session = await this.#helper.begin(user);
+    try {
+      const { first, more } = await session.request({
+        encode: (serial) => encodeDowngrade(serial, request),
+        fds: [connection, pidfd],
+        onLate: (messages) => onLate(traced(messages)),
+      });
+      return traced([first, ...more]);
+    } finally {
+      void session.release();
+    }
   }
 
   close(): void {
-    this.#part.close();
+    this.#helper.close();
   }
+}
+
+function traced(messages: readonly TracerReply[]): Traced {
+  const [first] = messages;
+  if (first === undefined) throw new RangeError('an answer of no message');
+  const { status, detail, tid, stoppedMicroseconds } = first;
+  return { status, detail, tid, stoppedMicroseconds, threads: messages.flatMap(({ threads }) => threads) };
 }

@@ -49,7 +49,7 @@ export interface DowngradeRequest extends DowngradeOrder {
   readonly children?: boolean;
   /** Only what would be, and what stands against it. */
   readonly dryRun?: boolean;
-  /** Milliseconds that the target may stand still before its first thread is changed; 1 to 10,000, by default 100. */
+  /** Milliseconds that the target may stand still before its first thread is changed; 1 to 100, for an administrator to 10,000; by default 100. */
   readonly deadlineMs?: number;
   /** Whether a human may be asked, which takes as long as it takes. */
   readonly allowInteractive?: boolean;

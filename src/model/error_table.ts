@@ -428,12 +428,29 @@ const table = {
   },
   Unavailable: {
     'shutting-down': { cause: 'The broker is shutting down.', remedy: 'Try again when it is back.' },
-    'opener-busy': { cause: 'The opener has more work queued than it may.', remedy: 'Try again in a moment.' },
+    'opener-busy': {
+      cause:
+        'The user has more requests waiting for the opener, or more rings that it has not reported as mapped, than one user may.',
+      remedy: 'Try again in a moment; call `Mapped` for every grant whose rings are mapped.',
+    },
+    'opener-late': {
+      cause:
+        "An earlier request of this user still waits in the kernel for a task of its target, or the opener's worker ended without an answer.",
+      remedy: 'Try again when that target goes on, or end it.',
+    },
     'opener-gone': {
       cause: 'The opener has ended; the daemon ends with it.',
       remedy: "Try again; the administrator finds the reason in the daemon's log.",
     },
-    'tracer-busy': { cause: 'The tracer has more work queued than it may.', remedy: 'Try again in a moment.' },
+    'tracer-busy': {
+      cause: 'The user has more requests waiting for the tracer than one user may.',
+      remedy: 'Try again in a moment.',
+    },
+    'tracer-late': {
+      cause:
+        "An earlier request of this user still waits for a thread of its target, or the tracer's worker ended without an answer.",
+      remedy: 'Look at what the target holds now (`grep Cap /proc/PID/status`). Try again when it goes on, or end it.',
+    },
     'tracer-gone': {
       cause: 'The tracer has ended; the daemon ends with it.',
       remedy: "Try again; the administrator finds the reason in the daemon's log.",

@@ -403,7 +403,7 @@ export interface RevokeReply {
  * ambient sets. drop: names as CAP_PERFMON, or "all". noNewPrivs: besides, execve(2) gives nothing back; without it the
  * bounding set, which is left alone, lets root regain everything by executing a program. children: its descendants of the same
  * user, too. dryRun: what would be, and what stands against it. deadlineMs: how long the target may stand still
- * before its first thread is changed (1 to 10000, by default 100); then everything goes on as it was.
+ * before its first thread is changed (1 to 100, for an administrator to 10000; by default 100); then everything goes on as it was.
  */
 export interface DowngradeParameters {
   readonly target: Target;

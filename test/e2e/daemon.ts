@@ -134,13 +134,34 @@ export function commandLine(pid: number): string {
   return readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
 }
 
+/** Stops a helper process and all of its workers: first the one that makes workers. */
+export function stopHelper(helper: number): void {
+  process.kill(helper, 'SIGSTOP');
+  signalWorkers(helper, 'SIGSTOP');
+}
+
+export function continueHelper(helper: number): void {
+  signalWorkers(helper, 'SIGCONT');
+  process.kill(helper, 'SIGCONT');
+}
+
+function signalWorkers(helper: number, signal: NodeJS.Signals): void {
+  for (const worker of childrenOf(helper)) {
+    try {
+      process.kill(worker, signal);
+    } catch {
+      // It has ended.
+    }
+  }
+}
+
 /**
- * Waits until a request lies before the stopped opener, decided: the broker then has three more fds, the connection, the
- * target's pidfd, and the duplicate of the connection that goes along. Gives up silently after ten seconds.
+ * Waits until a request lies before the stopped opener, decided: the broker then has four more fds, the connection, the
+ * target's pidfd, the duplicate of the connection that goes along, and the channel of the request. Gives up silently after ten seconds.
  * @param before {@link settledFds} of the broker before the request
  */
 export async function requestDecided(broker: number, before: number): Promise<void> {
-  for (let tries = 0; tries < 500 && openFds(broker) < before + 3; tries++)
+  for (let tries = 0; tries < 500 && openFds(broker) < before + 4; tries++)
     await new Promise((resolve) => setTimeout(resolve, 20));
 }
 

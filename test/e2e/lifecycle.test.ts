@@ -19,12 +19,14 @@ import { ALICE, runAs, startAs, type World } from './as_user.js';
 import {
   childrenOf,
   commandLine,
+  continueHelper,
   noPrivilege,
-  requestDecided,
-  skip,
   OPEN_POLICY,
   PERFBROKERD,
+  requestDecided,
+  skip,
   startDaemon,
+  stopHelper,
 } from './daemon.js';
 import { startBusy } from './target.js';
 import { settledFds } from '../tools/fds_of.js';
@@ -201,7 +203,7 @@ privileged('SIGTERM, once or several times, lets a request that runs finish, and
   t.teardown(() => daemon.stop());
   const { opener, monitor, broker } = daemon.parts;
   const before = await settledFds(broker);
-  process.kill(opener, 'SIGSTOP');
+  stopHelper(opener);
   const running = runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
     const connection = await client.connect();
     const target = { pid: process.pid, threads: 'leader' } as const;
@@ -218,7 +220,7 @@ privileged('SIGTERM, once or several times, lets a request that runs finish, and
   await sleep(250);
   const late = runAs({ uid: ALICE, socket: daemon.socket }, async ({ client }) => (await client.connect()).describe());
   await t.throwsAsync(late, { name: 'BrokerError' });
-  process.kill(opener, 'SIGCONT');
+  continueHelper(opener);
   t.true((await running) > 0);
   t.is((await daemon.exit).code, 0, daemon.log());
 });

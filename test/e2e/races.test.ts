@@ -7,7 +7,7 @@ import { chmodSync, copyFileSync, readdirSync, readFileSync, writeFileSync } fro
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ALICE, BOB, runAs, startAs } from './as_user.js';
-import { noPrivilege, requestDecided, skip, startDaemon, type Daemon } from './daemon.js';
+import { continueHelper, type Daemon, noPrivilege, requestDecided, skip, startDaemon, stopHelper } from './daemon.js';
 import { start, startBusy, type Victim } from './target.js';
 import { settledFds } from '../tools/fds_of.js';
 
@@ -32,7 +32,7 @@ async function openWhile(
 ): Promise<{ opened: boolean; error: string; code: string }> {
   const { opener, broker } = daemon.parts;
   const before = await settledFds(broker);
-  process.kill(opener, 'SIGSTOP');
+  stopHelper(opener);
   try {
     const request = startAs(
       { uid: ALICE, socket: daemon.socket },
@@ -50,10 +50,10 @@ async function openWhile(
     );
     await requestDecided(broker, before);
     await change();
-    process.kill(opener, 'SIGCONT');
+    continueHelper(opener);
     return await request.result;
   } finally {
-    process.kill(opener, 'SIGCONT');
+    continueHelper(opener);
   }
 }
 
@@ -117,7 +117,7 @@ async function openAsAdministrator(
   const open = await startDaemon({ args: ['--ceiling', 'all'] });
   t.teardown(() => open.stop());
   const before = await settledFds(open.parts.broker);
-  process.kill(open.parts.opener, 'SIGSTOP');
+  stopHelper(open.parts.opener);
   const request = runAs(
     { uid: 0, socket: open.socket },
     async ({ client, syntax }, pid) => {
@@ -133,7 +133,7 @@ async function openAsAdministrator(
   );
   await requestDecided(open.parts.broker, before);
   await change();
-  process.kill(open.parts.opener, 'SIGCONT');
+  continueHelper(open.parts.opener);
   return request;
 }
 

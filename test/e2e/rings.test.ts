@@ -5,17 +5,33 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { ALICE, BOB, readableTree, runAs, startAs } from './as_user.js';
-import { noPrivilege, OPEN_POLICY, requestDecided, ROOT, startDaemon } from './daemon.js';
+import {
+  continueHelper,
+  noPrivilege,
+  OPEN_POLICY,
+  requestDecided,
+  ROOT,
+  startDaemon,
+  stopHelper,
+  childrenOf,
+} from './daemon.js';
 import { fdsBackTo, settledFds } from '../tools/fds_of.js';
 
 const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
 const privileged = reason === null ? test.serial : test.serial.skip;
 
+/** Rings that the opener's workers have mapped. */
 const ringsOf = (opener: number): number =>
-  readFileSync(`/proc/${opener}/maps`, 'latin1')
-    .split('\n')
-    .filter((line) => line.includes('perf_event')).length;
+  childrenOf(opener)
+    .map((worker) => {
+      try {
+        return readFileSync(`/proc/${worker}/maps`, 'latin1').split('[perf_event]').length - 1;
+      } catch {
+        return 0; // it has ended
+      }
+    })
+    .reduce((sum, rings) => sum + rings, 0);
 
 privileged('more rings than requests may wait all go when their client does', async (t) => {
   const daemon = await startDaemon();
@@ -82,7 +98,7 @@ privileged('threads that are born while a request waits have their rings and fds
   const { opener, broker } = daemon.parts;
   const before = await settledFds(broker);
   const go = join(daemon.directory, 'go');
-  process.kill(opener, 'SIGSTOP');
+  stopHelper(opener);
   const { child, result } = startAs(
     { uid: ALICE, socket: daemon.socket },
     async ({ client, syntax }, file) => {
@@ -104,7 +120,7 @@ privileged('threads that are born while a request waits have their rings and fds
   const counted = threads();
   writeFileSync(go, '');
   while (threads() < counted + 8) await sleep(20);
-  process.kill(opener, 'SIGCONT');
+  continueHelper(opener);
   const { opened, fds, ringBytes } = await result;
   t.true(opened >= counted + 8, `${opened} threads, ${counted} when they were counted`);
   t.is(fds, opened);

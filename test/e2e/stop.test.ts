@@ -5,7 +5,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type * as ClientChannel from '#dist/client/channel.js';
 import { ALICE, readableTree, startAs } from './as_user.js';
-import { noPrivilege, OPEN_POLICY, requestDecided, startDaemon, type Daemon } from './daemon.js';
+import {
+  continueHelper,
+  type Daemon,
+  noPrivilege,
+  OPEN_POLICY,
+  requestDecided,
+  startDaemon,
+  stopHelper,
+} from './daemon.js';
 import { startBusy } from './target.js';
 import { openFds, settledFds } from '../tools/fds_of.js';
 
@@ -17,12 +25,12 @@ const privileged = reason === null ? test : test.skip;
 async function endBehind(daemon: Daemon, request: () => unknown): Promise<void> {
   const { opener, monitor, broker } = daemon.parts;
   const before = await settledFds(broker);
-  process.kill(opener, 'SIGSTOP');
+  stopHelper(opener);
   request();
   await requestDecided(broker, before);
   process.kill(monitor, 'SIGTERM');
   while (!daemon.log().includes('ending')) await sleep(5);
-  process.kill(opener, 'SIGCONT');
+  continueHelper(opener);
 }
 
 /** Told to end as soon as a client has connected that began after `before` was counted; then there is the file `flag`. */

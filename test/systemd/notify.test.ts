@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import test from 'ava';
 import { startDatagramReader } from '../broker/datagram_reader.js';
 import { ALICE, runAs } from '../e2e/as_user.js';
-import { noPrivilege, OPEN_POLICY, startDaemon } from '../e2e/daemon.js';
+import { continueHelper, noPrivilege, OPEN_POLICY, startDaemon, stopHelper } from '../e2e/daemon.js';
 
 const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
@@ -56,12 +56,12 @@ privileged('the watchdog is fed, and not while the opener is stuck', async (t) =
   const fed = (): number => manager.received.filter((text) => text === 'WATCHDOG=1').length;
   for (let tries = 0; tries < 200 && fed() < 4; tries++) await sleep(50);
   t.true(fed() >= 4, `${fed()} times`);
-  process.kill(daemon.parts.opener, 'SIGSTOP');
+  stopHelper(daemon.parts.opener);
   await sleep(300);
   const before = fed();
   await sleep(1000);
   t.is(fed(), before);
-  process.kill(daemon.parts.opener, 'SIGCONT');
+  continueHelper(daemon.parts.opener);
   for (let tries = 0; tries < 200 && fed() <= before; tries++) await sleep(50);
   t.true(fed() > before);
 });

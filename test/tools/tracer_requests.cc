@@ -1,4 +1,4 @@
-// A broker that was taken over, towards the tracer: each argument names a message that is sent to a tracer of its own. Prints
+// A compromised broker, towards the tracer: each argument names a message that is sent to a tracer of its own. Prints
 // "NAME exit CODE" when the tracer ended, else "NAME status N" for its answer. Needs root, for what the answers say.
 #include <unistd.h>
 
@@ -40,8 +40,9 @@ bool spoil(const std::string& name, Message& m, const int pair[2], int pidfd) {
 }
 
 void run(const std::string& name) {
-  int ends[2], pair[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) != 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) exit(3);
+  int ends[2], pair[2], channel[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) != 0 || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, channel) != 0 ||
+       socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) exit(3);
   const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
   TracerConfig config;
   config.socket = ends[1];
@@ -52,7 +53,10 @@ void run(const std::string& name) {
   const pid_t tracer = fork();
   if (tracer == 0) {
     close(ends[0]);
-    _exit(serve_tracer(config));
+    close(channel[0]);
+    close(channel[1]);
+    Workers workers(4);
+    _exit(serve_tracer(config, workers));
   }
   close(ends[1]);
   static Reply reply;
@@ -60,8 +64,11 @@ void run(const std::string& name) {
   if (read(ends[0], &reply, sizeof reply) != sizeof reply || !spoil(name, m, pair, pidfd)) exit(4);
   static char bytes[sizeof(Request) + 1];
   memcpy(bytes, &m.request, sizeof m.request);
-  if (!send_message(ends[0], bytes, m.size, m.fds, 0)) exit(5);
-  const bool answered = read(ends[0], &reply, sizeof reply) == sizeof reply;
+  const int theirs[] = {channel[1]};
+  if (!send_message(ends[0], "c", 1, theirs, 0) || !send_message(channel[0], bytes, m.size, m.fds, 0)) exit(5);
+  close(channel[1]);
+  const bool answered = read(channel[0], &reply, sizeof reply) == sizeof reply;
+  close(channel[0]);
   close(ends[0]);
   int status = 0;
   waitpid(tracer, &status, 0);

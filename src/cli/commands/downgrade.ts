@@ -37,7 +37,10 @@ export function define(command: Command): void {
     .option('--no-new-privs', 'and set no_new_privs, so that no execve gives them back')
     .option('--children', 'its descendants of the same user, too')
     .option('--dry-run', 'only tell what would be taken, and what stands against it')
-    .option('--deadline <MS>', 'how long it may stand still before anything is changed (default: 100)')
+    .option(
+      '--deadline <MS>',
+      'how long it may stand still before anything is changed (default: 100; root: up to 10000)',
+    )
     .option('-j, --json', 'print JSON')
     .addHelpText('after', HELP)
     .action(async (pid: string) => {

@@ -1,0 +1,133 @@
+#include "monitor/workers.h"
+
+#include "monitor/say.h"
+
+namespace perfbroker {
+
+Workers::Workers(size_t most) : most_(std::min(most, kMost)) {
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &child, &while_waiting_);
+  sigdelset(&while_waiting_, SIGCHLD);
+  // A pipe takes 64 KiB: the number of every worker fits.
+  void* memory = mmap(nullptr, sizeof(Reserved), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED || pipe2(reports_, O_CLOEXEC | O_NONBLOCK) != 0) _exit(1);
+  if (pipe2(lifeline_, O_CLOEXEC) != 0) _exit(1);
+  reserved_ = static_cast<Reserved*>(memory);  // zeros
+}
+
+bool Workers::dispatch() {
+  constexpr timespec retry{0, 100'000'000};
+  struct sigaction wake{};
+  wake.sa_handler = [](int) {};  // it only interrupts
+  sigaction(SIGCHLD, &wake, nullptr);
+  while (exit_code_ == 0) {
+    if (fork_missing()) return true;
+    pollfd poller{reports_[0], POLLIN, 0};
+    // Without a worker that waits there is no process or no memory to be had: try again.
+    ppoll(&poller, 1, waiting_ > 0 ? nullptr : &retry, &while_waiting_);
+    note_reports();
+    if (!reap()) break;
+  }
+  return false;
+}
+
+// True in a new worker.
+bool Workers::fork_missing() {
+  for (size_t i = 0; i < most_ && waiting_ < kWaiting; i++) {
+    if (states_[i] != State::kFree) continue;
+    // Not fork(3): its call has other flags, and nothing of what it prepares is needed here.
+    const auto pid = static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+    if (pid < 0) return false;
+    if (pid == 0) {
+      self_ = i;
+      close(lifeline_[1]);
+      return true;
+    }
+    states_[i] = State::kWaiting;
+    pids_[i] = pid;
+    waiting_++;
+  }
+  return false;
+}
+
+void Workers::report(uint16_t number) {
+  while (write(reports_[1], &number, sizeof number) < 0 && errno == EINTR) continue;
+}
+
+int Workers::leave(WorkerExit how) {
+  if (how == WorkerExit::kMalformed) report(kMalformedReport);
+  return static_cast<int>(how);
+}
+
+void Workers::note_reports() {
+  for (uint16_t worker; read(reports_[0], &worker, sizeof worker) == sizeof worker;) {
+    if (worker == kMalformedReport) exit_code_ = static_cast<int>(WorkerExit::kMalformed);
+    if (worker >= most_ || states_[worker] != State::kWaiting) continue;
+    states_[worker] = State::kBusy;
+    waiting_--;
+  }
+}
+
+// False: this helper has to end.
+bool Workers::reap() {
+  int status = 0;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    const auto found = std::find(pids_, pids_ + most_, pid);
+    if (found != pids_ + most_ && !ended(static_cast<size_t>(found - pids_), status)) return false;
+  }
+  return true;
+}
+
+bool Workers::ended(size_t worker, int status) {
+  note_reports();  // its number may be in the pipe, and must not stand for its successor
+  if (states_[worker] == State::kWaiting) waiting_--;
+  states_[worker] = State::kFree;
+  pids_[worker] = 0;
+  reserved_->total -= std::exchange(reserved_->of[worker], 0);
+  if (WIFSIGNALED(status)) {
+    say("a worker was killed by signal %d", WTERMSIG(status));
+    // A call that the filter does not know: it did what none of our code does.
+    if (WTERMSIG(status) == SIGSYS) exit_code_ = static_cast<int>(WorkerExit::kMalformed);
+    return exit_code_ == 0;
+  }
+  return exit_code_ == 0 && WEXITSTATUS(status) != static_cast<int>(WorkerExit::kEnded);
+}
+
+bool Workers::reserve(uint64_t bytes, uint64_t limit) {
+  // Noted first: a worker that is killed in between leaves nothing behind.
+  reserved_->of[self_] += bytes;
+  if (reserved_->total.fetch_add(bytes) + bytes <= limit) return true;
+  give_back(bytes);
+  return false;
+}
+
+void Workers::give_back(uint64_t bytes) {
+  reserved_->total -= bytes;
+  reserved_->of[self_] -= bytes;
+}
+
+WorkerExit Workers::take_channel(int socket, UniqueFd& channel) {
+  for (;;) {
+    pollfd pollers[] = {{socket, POLLIN, 0}, {lifeline_[0], POLLIN, 0}};
+    if (ppoll(pollers, std::size(pollers), nullptr, nullptr) < 0) continue;
+    if (pollers[1].revents != 0) return WorkerExit::kEnded;
+    char byte;
+    Result<Received> received = receive_message(socket, &byte, sizeof byte, std::span(&channel, 1), MSG_DONTWAIT);
+    if (!received && received.error().number == EAGAIN) continue;  // another worker has taken it
+    if (received ? received->bytes == 0 : received.error().number == ECONNRESET) return WorkerExit::kEnded;
+    report(static_cast<uint16_t>(self_));
+    close(socket);
+    if (received && !received->truncated && received->fd_count == 1) return WorkerExit::kServed;
+    say("a helper process got a malformed channel: its broker is compromised; ending");
+    return WorkerExit::kMalformed;
+  }
+}
+
+void await_input(int channel) {
+  pollfd poller{channel, POLLIN, 0};
+  while (ppoll(&poller, 1, nullptr, nullptr) < 0 && errno == EINTR) continue;
+}
+
+}  // namespace perfbroker

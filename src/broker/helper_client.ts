@@ -1,0 +1,246 @@
+/**
+ * The broker's end of the socketpair to a native helper process (opener, tracer). The helper's workers do what is asked, and the kernel
+ * can keep a worker waiting for as long as a client's task likes. So users do not share workers: a user has one session under way, and
+ * a late one costs its own user alone.
+ */
+import { native, READABLE, WRITABLE, type Fd, type Poller } from '../native.js';
+import { brokerError, type ErrorCode } from '../model/error_table.js';
+import { HelperSession, type HelperProtocol } from './helper_session.js';
+
+export interface HelperOptions<Message> {
+  readonly protocol: HelperProtocol<Message>;
+  readonly codes: {
+    readonly gone: ErrorCode<'Unavailable'>;
+    readonly busy: ErrorCode<'Unavailable'>;
+    readonly late: ErrorCode<'Unavailable'>;
+  };
+  /** Called once when the helper is gone or breaks the protocol: nothing can be served any more. */
+  readonly onDeath: (reason: string) => void;
+  /** Milliseconds that one request of a session may take. */
+  readonly deadlineMs: number;
+}
+
+/** Sessions of one user that wait for their turn; with one call at a time for each connection this is a second fence, not the first. */
+const MAX_WAITING_PER_USER = 256;
+/** Of 1,024 that the opener has (Workers::kMost in native/monitor/workers.h): those that hold rings, and those that are ending. */
+export const MAX_WORKERS_PER_USER = 32;
+/** Sessions of all users. The fds of their answers are in flight together: 64 times 253 stay below the opener's RLIMIT_NOFILE. */
+const MAX_RUNNING = 64;
+/** A packet of one byte carries a worker's channel. */
+const CHANNEL = Uint8Array.of(0);
+
+interface Waiting<Message> {
+  readonly resolve: (session: HelperSession<Message>) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface User<Message> {
+  readonly waiting: Waiting<Message>[];
+  /** Under way; it stays here when it is late. */
+  current: HelperSession<Message> | null;
+  /** Done, and their workers have not ended. */
+  readonly done: Set<HelperSession<Message>>;
+  /** Runs while all workers that the user may have are ending. */
+  blocked: NodeJS.Timeout | null;
+}
+
+export class HelperClient<Message> {
+  readonly #socket: Fd;
+  readonly #options: HelperOptions<Message>;
+  readonly #poller: Poller;
+  /** In the order of their turns. */
+  readonly #users = new Map<number, User<Message>>();
+  /** Begun, and not handed over yet: the socket was full. */
+  readonly #outbox: HelperSession<Message>[] = [];
+  #running = 0;
+  #dead = false;
+  #interest = READABLE;
+  #onReady: (() => void) | null = null;
+
+  constructor(socket: Fd, options: HelperOptions<Message>) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#poller = native.createPoller(socket, () => this.#onEvent());
+    this.#poller.start(READABLE);
+  }
+
+  /** Resolves when the helper has proved what it holds. */
+  ready(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onReady = resolve;
+    });
+  }
+
+  /**
+   * A worker, which the caller has to release.
+   * @param user whose turn it takes: SubordinateUids.userOf
+   * @throws BrokerError Unavailable; NativeError when no channel is to be had
+   */
+  begin(user: number): Promise<HelperSession<Message>> {
+    const state = this.#users.get(user) ?? { waiting: [], current: null, done: new Set(), blocked: null };
+    const refusal = this.#refusal(state);
+    if (refusal !== null) return Promise.reject(refusal);
+    this.#users.set(user, state);
+    return new Promise((resolve, reject) => {
+      state.waiting.push({ resolve, reject });
+      this.#next();
+    });
+  }
+
+  close(): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    this.#poller.close();
+    native.close(this.#socket);
+    for (const { waiting, current, done, blocked } of this.#users.values()) {
+      if (blocked !== null) clearTimeout(blocked);
+      for (const { reject } of waiting) reject(this.#gone());
+      for (const session of current === null ? done : [current, ...done]) session.abandon(this.#gone());
+    }
+    this.#users.clear();
+  }
+
+  #gone(): Error {
+    return brokerError('Unavailable', this.#options.codes.gone, 'it has ended');
+  }
+
+  #late(): Error {
+    const text = `a request of this user has not been finished within ${this.#options.deadlineMs} ms`;
+    return brokerError('Unavailable', this.#options.codes.late, text);
+  }
+
+  #refusal({ waiting, current, done }: User<Message>): Error | null {
+    const { busy } = this.#options.codes;
+    if (this.#dead) return this.#gone();
+    if (current?.late === true) return this.#late();
+    const held = [...done].filter(({ released }) => !released).length;
+    if (held >= MAX_WORKERS_PER_USER)
+      return brokerError('Unavailable', busy, `${held} earlier requests of this user hold rings`);
+    if (waiting.length < MAX_WAITING_PER_USER) return null;
+    return brokerError('Unavailable', busy, `${waiting.length} requests of this user are waiting already`);
+  }
+
+  /** Begins what may begin. A user who was served goes to the end of the map, which keeps the order of insertion. */
+  #next(): void {
+    for (const [user, state] of [...this.#users]) {
+      if (this.#dead || this.#running >= MAX_RUNNING) return;
+      if (state.current !== null) continue;
+      if (state.waiting.length === 0) {
+        if (state.done.size === 0) this.#users.delete(user);
+        continue;
+      }
+      if (state.done.size >= MAX_WORKERS_PER_USER) {
+        state.blocked ??= setTimeout(() => this.#refuseWaiting(state), this.#options.deadlineMs);
+        continue;
+      }
+      if (state.blocked !== null) clearTimeout(state.blocked);
+      state.blocked = null;
+      this.#users.delete(user);
+      this.#users.set(user, state);
+      this.#start(state);
+    }
+  }
+
+  #start(state: User<Message>): void {
+    const { resolve, reject } = state.waiting.shift() ?? {};
+    if (resolve === undefined || reject === undefined) return;
+    let session: HelperSession<Message>;
+    try {
+      session = new HelperSession(this.#options.protocol, this.#options.deadlineMs, {
+        onDone: () => this.#onDone(state, session),
+        onLate: () => this.#onLate(state),
+        onEnd: () => this.#onEnd(state, session),
+        onBroken: (reason) => this.#die(reason),
+      });
+    } catch (error) {
+      reject(error as Error);
+      return;
+    }
+    state.current = session;
+    this.#running += 1;
+    this.#outbox.push(session);
+    this.#send();
+    resolve(session);
+  }
+
+  #onDone(state: User<Message>, session: HelperSession<Message>): void {
+    if (state.current !== session || session.late) return;
+    state.current = null;
+    state.done.add(session);
+    this.#running -= 1;
+    this.#next();
+  }
+
+  /** It holds up its user, and nothing else. */
+  #onLate(state: User<Message>): Error {
+    this.#running -= 1;
+    this.#refuseWaiting(state);
+    this.#next();
+    return this.#late();
+  }
+
+  #onEnd(state: User<Message>, session: HelperSession<Message>): Error {
+    if (state.current === session) {
+      state.current = null;
+      if (!session.late) this.#running -= 1;
+    }
+    state.done.delete(session);
+    this.#next();
+    return brokerError('Unavailable', this.#options.codes.late, 'the worker ended without an answer');
+  }
+
+  #refuseWaiting(state: User<Message>): void {
+    state.blocked = null;
+    for (const { reject } of state.waiting.splice(0)) reject(this.#late());
+  }
+
+  #send(): void {
+    try {
+      for (let session = this.#outbox[0]; session !== undefined; session = this.#outbox[0]) {
+        if (native.sendMessage(this.#socket, CHANNEL, [session.theirs]) === null) break;
+        session.handedOver();
+        this.#outbox.shift();
+      }
+    } catch (error) {
+      return this.#die(`sendmsg: ${(error as Error).message}`);
+    }
+    this.#watch(this.#outbox.length === 0 ? READABLE : READABLE | WRITABLE);
+  }
+
+  /** A poller that is started again is taken off epoll and put back. */
+  #watch(interest: number): void {
+    if (interest === this.#interest) return;
+    this.#interest = interest;
+    this.#poller.start(interest);
+  }
+
+  #onEvent(): void {
+    if (!this.#dead) this.#send();
+    if (!this.#dead) this.#receive();
+  }
+
+  /** The helper's own socket has one message, that it is ready, and its end. */
+  #receive(): void {
+    const { messageBytes, decode } = this.#options.protocol;
+    const buffer = new Uint8Array(messageBytes + 1);
+    try {
+      const received = native.receiveMessage(this.#socket, buffer);
+      if (received === null) return;
+      for (const fd of received.fds) native.close(fd);
+      if (received.bytes === 0) return this.#die('it closed its socket');
+      if (decode(buffer.subarray(0, received.bytes)).serial !== 0 || this.#onReady === null)
+        return this.#die('a message that no request asked for');
+      this.#onReady();
+      this.#onReady = null;
+    } catch (error) {
+      this.#die((error as Error).message);
+    }
+  }
+
+  #die(reason: string): void {
+    if (this.#dead) return;
+    this.close();
+    // After the callers have been answered: the handler ends this process.
+    setImmediate(() => this.#options.onDeath(reason));
+  }
+}

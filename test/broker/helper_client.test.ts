@@ -1,0 +1,321 @@
+/** Requests to a native helper process, which its workers answer, each on a channel of its own. */
+import { spawnSync } from 'node:child_process';
+import test, { type ExecutionContext } from 'ava';
+import { HelperClient, MAX_WORKERS_PER_USER } from '#dist/broker/helper_client.js';
+import type { HelperReply, HelperSession } from '#dist/broker/helper_session.js';
+import { NoRoomForFds } from '#dist/broker/no_room_for_fds.js';
+import { native, type Fd } from '#dist/native.js';
+
+const WAITING = 256;
+
+interface Message {
+  readonly serial: number;
+}
+
+/** A worker's end of a channel. */
+class Worker {
+  readonly channel: Fd;
+
+  constructor(channel: Fd) {
+    this.channel = channel;
+  }
+
+  /** The next request's serial, which is there already. */
+  take(): number {
+    const buffer = new Uint8Array(5);
+    if (native.receiveMessage(this.channel, buffer) === null) throw new Error('there is no request');
+    return Buffer.from(buffer).readUInt32LE();
+  }
+
+  answer(serial = this.take(), fds: readonly Fd[] = []): void {
+    native.sendMessage(this.channel, message(serial, fds.length), fds);
+  }
+
+  /** Whether the client has let it go. */
+  get released(): boolean {
+    return native.receiveMessage(this.channel, new Uint8Array(5))?.bytes === 0;
+  }
+
+  end(): void {
+    native.close(this.channel);
+  }
+}
+
+/** A helper whose workers answer nothing until they are told to; messages are their serial and a number of fds. */
+class FakeHelper {
+  readonly client: HelperClient<Message>;
+  readonly #socket: Fd;
+  dead: string | null = null;
+
+  constructor(deadlineMs = 60_000) {
+    const [ours, theirs] = native.socketPair('seqpacket');
+    this.#socket = theirs;
+    this.client = new HelperClient<Message>(ours, {
+      protocol: {
+        messageBytes: 5,
+        decode: (bytes) => ({ serial: Buffer.from(bytes).readUInt32LE(), fdCount: bytes[4] ?? 0 }),
+        isLast: () => true,
+      },
+      codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
+      onDeath: (reason) => (this.dead = reason),
+      deadlineMs,
+    });
+  }
+
+  /** The next channel; null when none is there. */
+  next(): Worker | null {
+    const received = native.receiveMessage(this.#socket, new Uint8Array(1));
+    return received === null ? null : new Worker(received.fds[0]!);
+  }
+
+  /** A session of a user, and its worker. */
+  async begin(user: number): Promise<{ session: HelperSession<Message>; worker: Worker }> {
+    const session = await this.client.begin(user);
+    return { session, worker: this.next()! };
+  }
+
+  sayOnSocket(bytes: Uint8Array): void {
+    native.sendMessage(this.#socket, bytes, []);
+  }
+
+  end(): void {
+    this.client.close();
+    native.close(this.#socket);
+  }
+}
+
+function ask(
+  session: HelperSession<Message>,
+  onLate?: (messages: readonly Message[]) => void,
+): Promise<HelperReply<Message>> {
+  return session.request({ encode: (serial) => message(serial), fds: [], ...(onLate === undefined ? {} : { onLate }) });
+}
+
+function message(serial: number, fds = 0): Uint8Array {
+  const bytes = Buffer.alloc(5);
+  bytes.writeUInt32LE(serial);
+  bytes[4] = fds;
+  return bytes;
+}
+
+async function turns(): Promise<void> {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+async function until(t: ExecutionContext, what: string, done: () => boolean): Promise<void> {
+  for (let i = 0; i < 2000 && !done(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  t.true(done(), what);
+}
+
+test('a user has one session under way, and other users do not wait for it', async (t) => {
+  const helper = new FakeHelper();
+  const first = await helper.begin(1);
+  const second = helper.client.begin(1);
+  const other = await helper.begin(2);
+  t.is(helper.next(), null, 'the second of the same user waits');
+  const [asked, others] = [ask(first.session), ask(other.session)];
+  other.worker.answer();
+  t.is((await others).first.serial, 1);
+  first.worker.answer();
+  await asked;
+  void first.session.release();
+  const session = await second;
+  const worker = helper.next()!;
+  const last = ask(session);
+  worker.answer();
+  await last;
+  for (const each of [first.worker, other.worker, worker]) each.end();
+  helper.end();
+});
+
+test('a late request fails alone: its user is refused until the worker ends, others are served', async (t) => {
+  const helper = new FakeHelper(20);
+  const late: Message[] = [];
+  const { session, worker } = await helper.begin(1);
+  const waiting = helper.client.begin(1);
+  const refused = t.throwsAsync(waiting, { message: /not been finished/ });
+  await t.throwsAsync(
+    ask(session, (messages) => late.push(...messages)),
+    { message: /not been finished within 20 ms/ },
+  );
+  await refused;
+  void session.release();
+  t.false(worker.released === true && late.length === 0, 'it has yet to answer');
+  await t.throwsAsync(helper.client.begin(1), { message: /not been finished/ });
+  const other = await helper.begin(2);
+  t.is(helper.dead, null);
+  worker.answer(1);
+  await until(t, 'the late answer is handed on', () => late.length === 1);
+  t.is(late[0]!.serial, 1);
+  await t.throwsAsync(helper.client.begin(1), { message: /not been finished/ }, 'its worker is still there');
+  worker.end();
+  await turns();
+  const again = await helper.begin(1);
+  for (const each of [other.worker, again.worker]) each.end();
+  helper.end();
+});
+
+test('fds of a late answer are closed before its worker is let go', async (t) => {
+  const helper = new FakeHelper(20);
+  const { session, worker } = await helper.begin(1);
+  const [ours, theirs] = native.socketPair('stream');
+  const late = new Promise<boolean>((resolve) => {
+    const asked = ask(session, () => resolve(native.receiveMessage(ours, new Uint8Array(1))?.bytes === 0));
+    void t.throwsAsync(asked, { message: /not been finished/ }).then(() => {
+      void session.release();
+      worker.answer(worker.take(), [theirs]);
+      native.close(theirs);
+    });
+  });
+  t.true(await late, 'no copy is left');
+  await until(t, 'and then it is let go', () => worker.released);
+  native.close(ours);
+  worker.end();
+  helper.end();
+});
+
+test('a release lets the worker end, and is over when it has', async (t) => {
+  const helper = new FakeHelper();
+  const { session, worker } = await helper.begin(1);
+  const state = { released: false };
+  const released = session.release().then(() => (state.released = true));
+  t.true(worker.released);
+  await turns();
+  t.false(state.released);
+  worker.end();
+  await released;
+  helper.end();
+});
+
+test('workers that hold rings are limited for each user, and sessions wait for workers that are ending', async (t) => {
+  const helper = new FakeHelper();
+  const held: { session: HelperSession<Message>; worker: Worker }[] = [];
+  for (let i = 0; i < MAX_WORKERS_PER_USER; i++) {
+    const one = await helper.begin(1);
+    one.session.done();
+    held.push(one);
+  }
+  await t.throwsAsync(helper.client.begin(1), { message: /hold rings/ });
+  const other = await helper.begin(2);
+  void held[0]!.session.release();
+  const next = helper.client.begin(1);
+  await turns();
+  t.is(helper.next(), null, 'the worker has not ended yet');
+  held[0]!.worker.end();
+  await next;
+  const worker = helper.next()!;
+  for (const each of [...held.slice(1).map((one) => one.worker), worker, other.worker]) each.end();
+  helper.end();
+});
+
+test('sessions that wait are limited for each user', async (t) => {
+  const helper = new FakeHelper();
+  const { worker } = await helper.begin(1);
+  const all = Array.from({ length: WAITING }, () => helper.client.begin(1));
+  await t.throwsAsync(helper.client.begin(1), { message: /waiting already/ });
+  helper.end();
+  for (const one of all) await t.throwsAsync(one, { message: /ended/ });
+  worker.end();
+});
+
+test('a worker that ends without an answer fails its request, and nothing else', async (t) => {
+  const helper = new FakeHelper();
+  const { session, worker } = await helper.begin(1);
+  const lost = ask(session);
+  worker.end();
+  await t.throwsAsync(lost, { message: /without an answer/ });
+  await t.throwsAsync(ask(session), { message: /without an answer/ });
+  const next = await helper.begin(1);
+  t.is(helper.dead, null);
+  next.worker.end();
+  helper.end();
+});
+
+test('when the helper is gone everything is refused', async (t) => {
+  const helper = new FakeHelper();
+  const { session, worker } = await helper.begin(1);
+  const asked = ask(session);
+  helper.end();
+  await t.throwsAsync(asked, { message: /ended/ });
+  await t.throwsAsync(helper.client.begin(1), { message: /ended/ });
+  worker.end();
+});
+
+test('an answer to another request, a second answer, or a message that no request asked for ends it all', async (t) => {
+  const wrong: readonly ((helper: FakeHelper, worker: Worker) => void)[] = [
+    (_, worker) => worker.answer(4711),
+    (_, worker) => {
+      worker.answer(1);
+      worker.answer(1);
+    },
+    (helper) => helper.sayOnSocket(message(1)),
+  ];
+  for (const [index, act] of wrong.entries()) {
+    const helper = new FakeHelper();
+    const { session, worker } = await helper.begin(1);
+    const asked = ask(session).catch(() => undefined);
+    act(helper, worker);
+    await asked;
+    await until(t, `case ${index}`, () => helper.dead !== null);
+    worker.end();
+    helper.end();
+  }
+});
+
+/** Holds up the event loop until timers of `ms` are due; they come before what sockets have. */
+async function blockLoop(ms: number): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * ms);
+}
+
+test('an answer that waits in the socket when the deadline passes was in time: it is this process that was held up', async (t) => {
+  const helper = new FakeHelper(20);
+  const { session, worker } = await helper.begin(1);
+  const asked = ask(session);
+  worker.answer();
+  await blockLoop(20);
+  t.is((await asked).first.serial, 1);
+  worker.end();
+  helper.end();
+});
+
+test('an answer whose fds find no room fails that request alone', (t) => {
+  // In a process of its own, as it is the whole process that has no room.
+  const script = `
+    import { openSync } from 'node:fs';
+    import { HelperClient } from '#dist/broker/helper_client.js';
+    import { native } from '#dist/native.js';
+    const [ours, theirs] = native.socketPair('seqpacket');
+    const decode = (bytes) => ({ serial: Buffer.from(bytes).readUInt32LE(), fdCount: bytes[4] });
+    let dead = null;
+    const client = new HelperClient(ours, {
+      protocol: { messageBytes: 5, decode, isLast: () => true },
+      codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
+      onDeath: (why) => (dead = why),
+      deadlineMs: 60000,
+    });
+    const message = (serial, fds) => { const bytes = Buffer.alloc(5); bytes.writeUInt32LE(serial); bytes[4] = fds; return bytes; };
+    const sessions = [await client.begin(1), await client.begin(2)];
+    const asked = sessions.map((session) => session.request({ encode: (serial) => message(serial, 0), fds: [] }));
+    const channels = sessions.map(() => native.receiveMessage(theirs, new Uint8Array(1)).fds[0]);
+    const filler = [];
+    const given = [openSync('/dev/null'), openSync('/dev/null')];
+    try { for (;;) filler.push(native.duplicate(0)); } catch {}
+    native.close(filler.pop()); // room for one of two
+    const open = filler.length;
+    native.sendMessage(channels[0], message(1, 2), given);
+    const failure = await asked[0].catch((error) => error);
+    native.sendMessage(channels[1], message(1, 0), []);
+    await asked[1];
+    // The one that came of the two has been closed.
+    filler.push(native.duplicate(0));
+    console.log(failure.name, dead, filler.length - open);
+    process.exit(0);
+  `;
+  const run = spawnSync(
+    'sh',
+    ['-c', 'ulimit -n 64 && exec "$0" --input-type=module -e "$1"', process.execPath, script],
+    { encoding: 'utf8' },
+  );
+  t.is(run.stdout, `${new NoRoomForFds().name} null 1\n`, run.stderr);
+});
