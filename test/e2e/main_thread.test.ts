@@ -22,7 +22,7 @@ def end_with_parent(): ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 def become_user(groups=()):
     os.setgroups(list(groups)); os.setresgid(user, user, user); os.setresuid(user, user, user)
 def connect():
-    s = socket.socket(socket.AF_UNIX); s.connect(path); return s
+    s = socket.socket(socket.AF_UNIX); s.settimeout(30); s.connect(path); return s
 def message(method, **parameters):
     return json.dumps({'method': 'org.perfbroker.Broker.' + method, 'parameters': parameters}).encode() + bytes(1)
 def answer(s):
