@@ -17,11 +17,14 @@ export interface NativeError extends Error {
   readonly syscall: string;
 }
 
-/** What the kernel says of the process at the other end of an AF_UNIX stream socket, as of connect(2). */
-export interface PeerCredentials {
+/** The process at the other end of an AF_UNIX stream socket as of connect(2), as reported by the kernel. */
+export interface PeerIds {
   /** In this process's pid namespace; 0 when the peer lives outside of it. */
   readonly pid: number;
   readonly uid: number;
+}
+
+export interface PeerCredentials extends PeerIds {
   readonly gid: number;
   /** SO_PEERGROUPS, supplementary groups. */
   readonly groups: readonly number[];
@@ -149,6 +152,9 @@ export interface NativeBinding {
   socketPair(type: 'stream' | 'seqpacket'): readonly [Fd, Fd];
   /** A seqpacket pair for one request to a helper process: our end is non-blocking, the worker's is not; both CLOEXEC. */
   workerChannel(): readonly [ours: Fd, theirs: Fd];
+  /** SO_PEERCRED alone, in constant time whatever the peer is. ENOTCONN without a peer. */
+  peerIds(socket: Fd): PeerIds;
+  /** Takes longer the more groups the peer has. */
   peerCredentials(socket: Fd): PeerCredentials;
   /** One sendmsg with MSG_NOSIGNAL | MSG_DONTWAIT. Fds go with the first byte; at most 253. null on EAGAIN (nothing was sent). ETOOMANYREFS, EPIPE and (once, when the peer left something unread) ECONNRESET throw. */
   sendMessage(socket: Fd, data: Uint8Array, fds: readonly Fd[]): number | null;

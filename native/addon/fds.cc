@@ -61,10 +61,11 @@ Napi::Value foreign_closes(const Napi::CallbackInfo& info) {
 void end(int socket) {
   // From here on nothing more arrives. What has arrived may hold fds, which the last close(2) would close.
   ::shutdown(socket, SHUT_RDWR);
-  std::vector<char> bytes(64 << 10);
+  std::vector<char> bytes;
   std::array<UniqueFd, kMaxMessageFds> fds;
   int unread = 0;
   while (::ioctl(socket, SIOCINQ, &unread) == 0 && unread > 0) {
+    bytes.resize(64 << 10);  // not before: most connections that are refused have sent nothing
     const Result<Received> received = receive_message(socket, bytes.data(), bytes.size(), fds, MSG_DONTWAIT);
     // EMSGSIZE: more fds than there was room for. ECONNRESET is told once.
     if (!received && received.error().number != EMSGSIZE && received.error().number != ECONNRESET) break;

@@ -153,9 +153,7 @@ std::vector<gid_t> peer_groups(Napi::Env env, int socket) {
   }
 }
 
-Napi::Value peer_credentials(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  int socket = fd_argument(info, 0, "socket");
+ucred read_peer(Napi::Env env, int socket) {
   ucred credentials{};
   socklen_t bytes = sizeof credentials;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0) {
@@ -163,12 +161,28 @@ Napi::Value peer_credentials(const Napi::CallbackInfo& info) {
   }
   // A socket without a peer reports pid 0, uid -1, gid -1: no identity to decide on.
   if (credentials.uid == static_cast<uid_t>(-1)) throw system_error(env, ENOTCONN, "getsockopt");
+  return credentials;
+}
+
+Napi::Value peer_ids(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const ucred credentials = read_peer(env, fd_argument(info, 0, "socket"));
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("pid", Napi::Number::New(env, credentials.pid));
+  result.Set("uid", Napi::Number::New(env, credentials.uid));
+  return result;
+}
+
+Napi::Value peer_credentials(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  int socket = fd_argument(info, 0, "socket");
+  const ucred credentials = read_peer(env, socket);
   std::vector<gid_t> groups = peer_groups(env, socket);
 
   UniqueFd pidfd;
   const char* missing = nullptr;
   int number = -1;
-  bytes = sizeof number;
+  socklen_t bytes = sizeof number;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &number, &bytes) == 0) {
     pidfd.reset(number);
   } else if (errno == ENOPROTOOPT) {
@@ -255,6 +269,7 @@ void export_sockets(Napi::Object exports) {
   set_function(exports, "socketPair", socket_pair);
   set_function(exports, "workerChannel", worker_channel);
   set_function(exports, "peerCredentials", peer_credentials);
+  set_function(exports, "peerIds", peer_ids);
   set_function(exports, "sendMessage", send_bytes);
   set_function(exports, "receiveMessage", receive_bytes);
   set_function(exports, "unreadBytes", unread_bytes);

@@ -98,12 +98,20 @@ inline bool read_status(int status_fd, TaskStatus& status) {
   return parsed;
 }
 
+// The stat file of a process's first thread. /proc/PID/stat has the same start time and flags, but sums the times of every
+// thread for it: 18 ms for 30,000 threads (do_task_stat, fs/proc/array.c, Linux 6.18).
+inline bool read_leader_stat(int process_dir, int pid, std::string_view& text) {
+  char path[32];
+  snprintf(path, sizeof path, "task/%d/stat", pid);
+  return read_file(process_dir, path, text_buffer, text);
+}
+
 // A process through its directory in /proc, which pins it in the same way.
 inline bool read_identity(int process_dir, protocol::Identity& identity) {
   TaskStatus status;
   std::string_view text;
   const UniqueFd status_fd(openat(process_dir, "status", O_RDONLY | O_CLOEXEC));
-  if (!status_fd || !read_status(status_fd.get(), status) || !read_file(process_dir, "stat", text_buffer, text)) return false;
+  if (!status_fd || !read_status(status_fd.get(), status) || !read_leader_stat(process_dir, status.tgid, text)) return false;
   identity = {};
   memcpy(identity.uid, status.uid, sizeof identity.uid);
   memcpy(identity.gid, status.gid, sizeof identity.gid);

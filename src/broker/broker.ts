@@ -2,7 +2,7 @@
 import { brokerError } from '../model/error_table.js';
 import type { BrokerError } from '../model/errors.js';
 import type { EventClass } from '../model/event.js';
-import { Quota, TokenBucket } from '../policy/quota.js';
+import { Quota } from '../policy/quota.js';
 import type { Policy } from '../policy/types.js';
 import type { AuditLog, AuditRecord } from './audit.js';
 import type { Authorizer } from './authorizer.js';
@@ -12,15 +12,20 @@ import type { Logger } from './logger.js';
 import type { Machine } from './machine.js';
 import type { OpenerClient } from './opener.js';
 import type { SubordinateUids } from '../model/subordinate_uids.js';
+import { Rates } from './rates.js';
 import { RingKeepers } from './ring_keepers.js';
 import { RingPlaces } from './ring_places.js';
 import type { Subject } from '../model/subject.js';
 import { Tickets } from './tickets.js';
 import type { Tracepoints } from './tracepoints.js';
 import type { TracerClient } from './tracer.js';
+import { Turns } from './turns.js';
+import { Work, type Waiting } from './work.js';
 
 /** Of a message. So many of the worst (`{},{},{}`) take as long to parse and check as an `Explain` takes: 0.3 ms. */
 const BYTES_PER_REQUEST = 1024;
+
+type UserId = Pick<Subject, 'uid'>;
 
 export interface BrokerParts {
   readonly machine: Machine;
@@ -45,37 +50,50 @@ export class Broker {
   readonly ringPlaces: RingPlaces = new RingPlaces();
   readonly ringKeepers: RingKeepers = new RingKeepers();
   readonly grants: Grants;
+  readonly rates: Rates;
   readonly tickets: Tickets<HeldRequest> = new Tickets<HeldRequest>();
   policy: Policy;
   /** Set by SIGTERM: nothing is promised any more that the next broker would not know of. */
   draining = false;
   /** Set a moment later: what runs is finished, what is new is refused. */
   stopping = false;
-  #rates: TokenBucket;
+  readonly #turns: Turns = new Turns();
   #running = 0;
   #onIdle: (() => void) | null = null;
 
   constructor(parts: BrokerParts) {
     this.parts = parts;
     this.policy = parts.policy;
-    this.#rates = rateLimiter(parts.policy);
+    this.rates = new Rates(parts.policy.service, parts.subordinateUids);
     this.grants = new Grants((grant, reason, ended) => this.#recordEnd(grant, reason, ended.disabled));
   }
 
   /** Live grants go on under the terms they were given; new requests meet the new policy. */
   replacePolicy(policy: Policy): void {
     this.policy = policy;
-    this.#rates = rateLimiter(policy);
+    this.rates.replaceLimits(policy.service);
+  }
+
+  /** Every connection passes here, before anything else is done for it. It takes a token, as a request does. */
+  admitConnection(user: UserId): boolean {
+    return this.isFrontEnd(user) || this.rates.take(user.uid);
   }
 
   /**
    * Every message passes here before it is parsed, which costs more the longer it is: it takes a token for each started
    * {@link BYTES_PER_REQUEST}. Null lets it pass.
    */
-  admitMessage(subject: Subject, bytes: number): BrokerError | null {
+  admitMessage(user: UserId, bytes: number): BrokerError | null {
     // What the front end asks for others is charged to them, or one of them could use up what all share.
-    if (this.isFrontEnd(subject) || this.#rates.take(subject.uid, Math.ceil(bytes / BYTES_PER_REQUEST))) return null;
-    return asksTooOften(subject);
+    if (this.isFrontEnd(user) || this.rates.take(user.uid, Math.ceil(bytes / BYTES_PER_REQUEST))) return null;
+    return asksTooOften(user);
+  }
+
+  /** Work that begins now; a token of this user has been taken for it. The front end's is charged to the users it names. */
+  beginWork(client: Waiting, user: UserId): Work {
+    const work = new Work({ client, rates: this.rates, turns: this.#turns });
+    if (!this.isFrontEnd(user)) work.payBy(user.uid, 1);
+    return work;
   }
 
   /** Every call passes here before it is looked at. Null lets it pass. @param last whether it may come while stopping */
@@ -84,11 +102,11 @@ export class Broker {
   }
 
   /** Whether a line about this client may go to the log: it costs as much as a request, or clients could fill the log. */
-  mayLog({ uid }: Pick<Subject, 'uid'>): boolean {
-    return this.#rates.take(uid);
+  mayLog({ uid }: UserId): boolean {
+    return this.rates.take(uid);
   }
 
-  isFrontEnd({ uid }: Pick<Subject, 'uid'>): boolean {
+  isFrontEnd({ uid }: UserId): boolean {
     return uid === this.parts.frontEnd;
   }
 
@@ -97,8 +115,8 @@ export class Broker {
    * @param cost beyond what `admitMessage` took
    * @throws RateLimited
    */
-  charge(subject: Pick<Subject, 'uid'>, cost: number): void {
-    if (cost > 0 && !this.#rates.take(subject.uid, cost)) throw asksTooOften(subject);
+  charge(user: UserId, cost: number): void {
+    if (cost > 0 && !this.rates.take(user.uid, cost)) throw asksTooOften(user);
   }
 
   /** @throws Unavailable: with this broker the ticket would end */
@@ -158,14 +176,10 @@ export class Broker {
   }
 }
 
-function asksTooOften({ uid }: Pick<Subject, 'uid'>): BrokerError {
+function asksTooOften({ uid }: UserId): BrokerError {
   return brokerError('RateLimited', 'requests', `uid ${uid} asks too often`);
 }
 
 function shuttingDown(): BrokerError {
   return brokerError('Unavailable', 'shutting-down', 'the broker is shutting down');
-}
-
-function rateLimiter(policy: Policy): TokenBucket {
-  return new TokenBucket({ ratePerSecond: policy.service.requestsPerSecond, burst: policy.service.burst });
 }

@@ -1,22 +1,42 @@
 import type { Subject } from '../model/subject.js';
-import type { Fd } from '../native.js';
+import type { Fd, PeerIds } from '../native.js';
 import type { Connection } from '../varlink/connection.js';
 import type { Peer } from './peer.js';
+import type { Place } from './places.js';
 
 /** One accepted connection and who is at its other end. */
 export class ClientConnection {
-  readonly peer: Peer;
   /** Valid until `closed`; owned by the Varlink connection. */
   readonly socket: Fd;
+  /** Known from the beginning; the number may be that of another process by now. */
+  readonly ids: PeerIds;
+  readonly place: Place;
   readonly #cameMs: number = performance.now();
+  #peer: Peer | null = null;
   /** Of its last call; null before the first. */
   #calledMs: number | null = null;
   readonly #gone: AbortController = new AbortController();
   #connection: Connection | null = null;
 
-  constructor(socket: Fd, peer: Peer) {
+  constructor(socket: Fd, ids: PeerIds, place: Place) {
     this.socket = socket;
-    this.peer = peer;
+    this.ids = ids;
+    this.place = place;
+  }
+
+  /** The first message has come, and its sender has been vetted. */
+  identify(peer: Peer): void {
+    this.#peer = peer;
+  }
+
+  get identified(): boolean {
+    return this.#peer !== null;
+  }
+
+  /** For calls, which come after `identify`. */
+  get peer(): Peer {
+    if (this.#peer === null) throw new Error('a client that was not vetted');
+    return this.#peer;
   }
 
   get subject(): Subject {
@@ -55,5 +75,10 @@ export class ClientConnection {
   /** The connection has been closed. */
   leave(): void {
     this.#gone.abort();
+  }
+
+  /** Drops what was not sent. */
+  close(): void {
+    this.#connection?.close();
   }
 }

@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { brokerError } from '../model/error_table.js';
 import type { IdTriple } from '../model/target.js';
-import { native } from '../native.js';
+import { native, type Fd } from '../native.js';
 import type { ProcessTarget } from './targets.js';
-import { readProcess } from './proc.js';
+import { readProcess, readStat } from './proc.js';
+import type { Work } from './work.js';
 
 /** Processes that one request may take along. */
 export const MAX_DESCENDANTS = 256;
@@ -13,10 +14,10 @@ export const MAX_DESCENDANTS = 256;
  * A process whose parent has ended belongs to another parent, and is not found any more.
  * @returns what was pinned, parents before children; it belongs to the caller
  */
-export function pinDescendants(ancestors: readonly ProcessTarget[]): ProcessTarget[] {
+export async function pinDescendants(ancestors: readonly ProcessTarget[], work: Work): Promise<ProcessTarget[]> {
   const first = ancestors[0];
   if (first === undefined) return [];
-  const children = readChildren();
+  const children = await readChildren(work);
   const known = new Set(ancestors.map(({ process }) => process.pid));
   const pinned: ProcessTarget[] = [];
   try {
@@ -27,7 +28,8 @@ export function pinDescendants(ancestors: readonly ProcessTarget[]): ProcessTarg
         known.add(pid);
         // One that runs under other ids may have children that do not.
         queue.push(pid);
-        const target = pin(pid, parent, first.process.uids);
+        if (work.turnIsOver) await work.nextTurn();
+        const target = work.timed(() => pin(pid, parent, first.process.uids));
         if (target !== null) pinned.push(target);
         if (ancestors.length + pinned.length > MAX_DESCENDANTS)
           throw brokerError(
@@ -48,26 +50,31 @@ export function pinDescendants(ancestors: readonly ProcessTarget[]): ProcessTarg
  * Null when it runs under other ids, has ended, or has got another parent: then the number may be another process's.
  */
 function pin(pid: number, parent: number, uids: IdTriple): ProcessTarget | null {
-  let fd;
+  let fd: Fd;
   try {
     fd = native.pidfdOpen(pid);
   } catch {
     return null;
   }
-  const process = readProcess(pid);
-  const isMeant = process?.uids.every((uid, index) => uid === uids[index]) === true;
-  if (isMeant && parentOf(pid) === parent && native.pidfdAlive(fd))
-    return { kind: 'process', fd, process: Object.freeze(process), tid: null };
-  native.close(fd);
-  return null;
+  let pinned: ProcessTarget | null = null;
+  try {
+    const process = readProcess(pid);
+    const isMeant = process?.uids.every((uid, index) => uid === uids[index]) === true;
+    if (isMeant && parentOf(pid) === parent && native.pidfdAlive(fd))
+      pinned = { kind: 'process', fd, process: Object.freeze(process), tid: null };
+    return pinned;
+  } finally {
+    if (pinned === null) native.close(fd);
+  }
 }
 
 /** Children by parent, of every process that there is. */
-function readChildren(): ReadonlyMap<number, readonly number[]> {
+async function readChildren(work: Work): Promise<ReadonlyMap<number, readonly number[]>> {
   const children = new Map<number, number[]>();
-  for (const name of readdirSync('/proc')) {
+  for (const name of work.timed(() => readdirSync('/proc'))) {
     if (!/^[1-9]\d*$/.test(name)) continue;
-    const parent = parentOf(Number(name));
+    if (work.turnIsOver) await work.nextTurn();
+    const parent = work.timed(() => parentOf(Number(name)));
     if (parent === null) continue;
     const siblings = children.get(parent);
     if (siblings === undefined) children.set(parent, [Number(name)]);
@@ -76,10 +83,10 @@ function readChildren(): ReadonlyMap<number, readonly number[]> {
   return children;
 }
 
-/** Field 4 of /proc/PID/stat; null when it has ended. */
+/** Field 4 of the stat file; null when it has ended. */
 function parentOf(pid: number): number | null {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const stat = readStat(pid);
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
   } catch {
     return null;

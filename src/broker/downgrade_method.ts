@@ -10,7 +10,7 @@ import type {
   PrepareDowngradeParameters,
   RedeemDowngradeParameters,
 } from '../varlink/broker_types.js';
-import type { Call, Replier } from '../varlink/service.js';
+import type { Replier } from '../varlink/service.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { decisionJson } from './denial.js';
@@ -19,7 +19,7 @@ import { downgradeProcess, orderFacts, type DowngradeOrder } from './downgrade.j
 import { allowDowngrade, approveDowngrade, vetDowngrade } from './downgrade_request.js';
 import { isDowngradeTicket, unknownTicket } from './held_requests.js';
 import { requireConnected } from './open_grant.js';
-import { callerFacts, subjectOf, vetCaller, type Caller } from './sender.js';
+import { callerFacts, subjectOf, vetCaller, type Caller, type WorkCall } from './sender.js';
 import { processFacts, recheckTargets, releaseTargets, type ProcessTarget } from './targets.js';
 import { TICKET_SECONDS } from './tickets.js';
 import type { TracerClient } from './tracer.js';
@@ -28,34 +28,36 @@ import type { WantedDowngrade } from './wanted.js';
 /** Walks down from the target before the tree is taken as it is: each generation that was forked meanwhile costs one. */
 const MAX_WALKS = 8;
 
-export async function downgrade(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
-  const client = call.context;
+export async function downgrade(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
+  const { context: client, work } = call;
   const parameters = call.parameters as unknown as DowngradeParameters;
-  const caller = vetCaller(broker, client, undefined, call.fds);
-  const wanted = vetDowngrade(broker, caller, parameters, call.fds);
+  const interactive = parameters.allowInteractive === true;
+  const caller = vetCaller(broker, call, undefined);
+  const wanted = await vetDowngrade(broker, caller, parameters, call.fds);
   let authorized: readonly AuthorizationAction[];
   try {
     // Policy first: who may not downgrade the target itself does not have us walk through all of /proc.
-    authorized = await approveDowngrade(broker, client, caller, wanted, parameters.allowInteractive === true);
+    authorized = await work.timed(() => approveDowngrade(broker, client, caller, wanted, interactive));
   } catch (error) {
     releaseTargets([wanted.target]);
     throw error;
   }
-  reply.reply({ processes: await carryOut(broker, client, wanted, authorized) });
+  reply.reply({ processes: await carryOut(broker, call, wanted, authorized) });
 }
 
-export async function prepareDowngrade(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
-  const client = call.context;
+export async function prepareDowngrade(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
+  const { context: client, work } = call;
   const parameters = call.parameters as unknown as PrepareDowngradeParameters;
-  const caller = vetCaller(broker, client, parameters.sender, call.fds);
+  const interactive = parameters.allowInteractive === true;
+  const caller = vetCaller(broker, call, parameters.sender);
   const subject = subjectOf(caller);
-  const wanted = vetDowngrade(broker, caller, parameters, call.fds);
+  const wanted = await vetDowngrade(broker, caller, parameters, call.fds);
   const { target, order } = wanted;
   const release = (): void => releaseTargets([target]);
   let ticket: string;
   let decision: Decision;
   try {
-    const authorized = await approveDowngrade(broker, client, caller, wanted, parameters.allowInteractive === true);
+    const authorized = await work.timed(() => approveDowngrade(broker, client, caller, wanted, interactive));
     const verdict = allowDowngrade(broker, caller, [target], order, authorized);
     broker.requireTickets();
     broker.record(subject, {
@@ -76,31 +78,31 @@ export async function prepareDowngrade(broker: Broker, call: Call<ClientConnecti
 }
 
 /** As for Redeem: the tracer looks at the client's own connection. */
-export async function redeemDowngrade(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
-  const client = call.context;
+export async function redeemDowngrade(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
+  const { context: client, work } = call;
   const { ticket } = call.parameters as unknown as RedeemDowngradeParameters;
   const held = broker.tickets.take(ticket, client.subject.uid, isDowngradeTicket);
   if (held === null) throw unknownTicket();
   try {
-    recheckTargets([held.wanted.target]);
+    await recheckTargets([held.wanted.target], work);
   } catch (error) {
     held.release();
     throw error;
   }
-  reply.reply({ processes: await carryOut(broker, client, held.wanted, held.authorized) });
+  reply.reply({ processes: await carryOut(broker, call, held.wanted, held.authorized) });
 }
 
 /** Releases the target in every case. */
 async function carryOut(
   broker: Broker,
-  client: ClientConnection,
+  { context: client, work }: WorkCall,
   wanted: WantedDowngrade,
   authorized: readonly AuthorizationAction[],
 ): Promise<readonly DowngradedProcess[]> {
   let run: Run;
   try {
     requireConnected(client);
-    run = new Run(broker, client, wanted, authorized);
+    run = new Run(broker, client, { peer: client.peer, busName: null, work }, wanted, authorized);
   } catch (error) {
     releaseTargets([wanted.target]);
     throw error;
@@ -129,12 +131,13 @@ class Run {
   constructor(
     broker: Broker,
     client: ClientConnection,
+    caller: Caller,
     { tracer, order, children, target }: WantedDowngrade,
     authorized: readonly AuthorizationAction[],
   ) {
     this.#broker = broker;
     this.#client = client;
-    this.#caller = { peer: client.peer, busName: null };
+    this.#caller = caller;
     this.#tracer = tracer;
     this.#order = order;
     this.#children = children;
@@ -147,11 +150,11 @@ class Run {
   async finish(): Promise<readonly DowngradedProcess[]> {
     // Policy first: who may not downgrade the target itself does not have us walk through all of /proc.
     allowDowngrade(this.#broker, this.#caller, this.#targets, this.#order, this.#authorized);
-    let fresh: readonly ProcessTarget[] = [...this.#targets, ...this.#newDescendants()];
+    let fresh: readonly ProcessTarget[] = [...this.#targets, ...(await this.#newDescendants())];
     for (let walk = 0; walk < MAX_WALKS && fresh.length > 0; walk++) {
       await this.#generation(fresh);
       // What a process forks after its downgrade has nothing to lose; what it forked before is there now.
-      fresh = this.#order.dryRun ? [] : this.#newDescendants();
+      fresh = this.#order.dryRun ? [] : await this.#newDescendants();
     }
     return this.#done;
   }
@@ -166,9 +169,9 @@ class Run {
     return this.#authorized.length === 0 ? {} : { authorized: this.#authorized.map(actionId) };
   }
 
-  #newDescendants(): readonly ProcessTarget[] {
+  async #newDescendants(): Promise<readonly ProcessTarget[]> {
     if (!this.#children) return [];
-    const found = pinDescendants(this.#targets);
+    const found = await pinDescendants(this.#targets, this.#caller.work);
     this.#targets.push(...found);
     return found;
   }

@@ -22,18 +22,18 @@ import {
 import type { Passed, WantedDowngrade } from './wanted.js';
 
 /** @throws BrokerError; nothing is held then */
-export function vetDowngrade(
+export async function vetDowngrade(
   broker: Broker,
   caller: Caller,
   parameters: DowngradeParameters,
   fds: FdBag,
-): WantedDowngrade {
+): Promise<WantedDowngrade> {
   const tracer = requireTracer(broker.parts.tracer);
   const wanted = parameters.target.pidfd === undefined ? 0 : 1;
   if (fds.remaining !== wanted)
     throw brokerError('UnexpectedFds', 'unused', `${fds.remaining} fds came along; the target mentions ${wanted}`);
   const order = parseOrder(parameters, subjectOf(caller));
-  const pinned = pinTargets([parameters.target], fds, caller.peer);
+  const pinned = await pinTargets([parameters.target], fds, caller);
   try {
     return { tracer, order, target: onlyProcess(pinned), children: parameters.children === true };
   } catch (error) {
@@ -97,7 +97,7 @@ export async function approveDowngrade(
     interactive,
     reasons: verdict.reasons,
   });
-  recheckTargets([target]);
+  await recheckTargets([target], caller.work);
   return authorized;
 }
 

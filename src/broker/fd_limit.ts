@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Policy } from '../policy/types.js';
-import { MAX_CONNECTIONS } from './server.js';
+import { MAX_CONNECTIONS } from './places.js';
 
 /** Sockets and peers' pidfds, and what node itself has open. */
 const FDS_PER_CONNECTION = 2;

@@ -8,12 +8,12 @@ import { authorize } from './authorization.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { isGrantId, MAX_WATCHES, type Grant, type GrantChange } from './grants.js';
-import { callerFacts, subjectOf, vetCaller, type Caller } from './sender.js';
+import { callerFacts, subjectOf, vetCaller, type Caller, type WorkCall } from './sender.js';
 
-export async function listGrants(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
+export async function listGrants(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
   const parameters = call.parameters as unknown as Types.ListGrantsParameters;
   const { all = false, allowInteractive = false } = parameters;
-  const caller = vetCaller(broker, call.context, parameters.sender, call.fds);
+  const caller = vetCaller(broker, call, parameters.sender);
   requireNoMoreFds(call);
   const subject = subjectOf(caller);
   if (all && !isAdministrator(subject)) {
@@ -51,10 +51,10 @@ export async function watchGrants(broker: Broker, call: Call<ClientConnection>, 
   reply.reply({ change: 'present' });
 }
 
-export async function revoke(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
+export async function revoke(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
   const parameters = call.parameters as unknown as Types.RevokeParameters;
   const { grant: id, allowInteractive = false } = parameters;
-  const caller = vetCaller(broker, call.context, parameters.sender, call.fds);
+  const caller = vetCaller(broker, call, parameters.sender);
   requireNoMoreFds(call);
   // It goes into a dialog, where a caller must not have words of his own.
   if (!isGrantId(id)) throw noSuchGrant();

@@ -91,11 +91,19 @@ export class Life {
 
   /**
    * Rings that outlive their grant count too: with the broker would end what their owner may not have more of. And a close
-   * that hangs: its thread would keep the process from ending, and the next one from being started.
+   * that hangs: its thread would keep the process from ending, and the next one from being started. And a user's debt, which the
+   * next broker would not know of.
    */
   #busy(): boolean {
-    const { running, grants } = this.#broker;
-    return this.#server.occupied || running > 0 || grants.size > 0 || grants.watchesRings || native.foreignCloses() > 0;
+    const { running, grants, rates } = this.#broker;
+    return (
+      this.#server.occupied ||
+      running > 0 ||
+      grants.size > 0 ||
+      grants.watchesRings ||
+      rates.indebted ||
+      native.foreignCloses() > 0
+    );
   }
 
   #endIdle(): void {

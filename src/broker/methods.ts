@@ -5,7 +5,7 @@ import { actionsForEvents } from '../policy/authorization.js';
 import { decide } from '../policy/decide.js';
 import { ruleNames } from '../policy/rules_for.js';
 import type * as Types from '../varlink/broker_types.js';
-import type { Call, MethodHandler, Replier } from '../varlink/service.js';
+import type { MethodHandler, Replier } from '../varlink/service.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { decisionJson } from './denial.js';
@@ -13,17 +13,24 @@ import { downgrade, prepareDowngrade, redeemDowngrade } from './downgrade_method
 import { listGrants, mapped, revoke, watchGrants } from './grant_methods.js';
 import { open, prepareOpen, redeem } from './open_method.js';
 import { vetRequest } from './request.js';
-import { vetCaller } from './sender.js';
+import { vetCaller, type WorkCall } from './sender.js';
 import { releaseTargets } from './targets.js';
 import { VERSION } from '../version.js';
 
 type Handler = MethodHandler<ClientConnection>;
+type WorkHandler = (call: WorkCall, reply: Replier) => Promise<void> | void;
 
 export function brokerMethods(broker: Broker): Readonly<Record<string, Handler>> {
+  return Object.fromEntries(
+    Object.entries(workHandlers(broker)).map(([name, handler]) => [name, measured(broker, handler)]),
+  );
+}
+
+function workHandlers(broker: Broker): Readonly<Record<string, WorkHandler>> {
   return {
     Describe: withoutFds((call, reply) => void reply.reply(describe(broker, call.context))),
     Open: (call, reply) => broker.run(() => open(broker, call, reply)),
-    Explain: (call, reply) => explain(broker, call, reply),
+    Explain: (call, reply) => broker.run(() => explain(broker, call, reply)),
     Downgrade: (call, reply) => broker.run(() => downgrade(broker, call, reply)),
     PrepareOpen: (call, reply) => broker.run(() => prepareOpen(broker, call, reply)),
     PrepareDowngrade: (call, reply) => broker.run(() => prepareDowngrade(broker, call, reply)),
@@ -36,7 +43,15 @@ export function brokerMethods(broker: Broker): Readonly<Record<string, Handler>>
   };
 }
 
-function withoutFds(handler: Handler): Handler {
+/** What a handler does before its first pause is measured here; what it does later it measures by itself. */
+function measured(broker: Broker, handler: WorkHandler): Handler {
+  return (call, reply) => {
+    const work = broker.beginWork(call.context, call.context.subject);
+    return work.timed(() => handler({ ...call, work }, reply));
+  };
+}
+
+function withoutFds(handler: WorkHandler): WorkHandler {
   return (call, reply) => {
     if (call.fds.count > 0)
       throw brokerError('UnexpectedFds', 'method', `${call.method} takes no fds; ${call.fds.count} came along`);
@@ -69,14 +84,16 @@ function describe(broker: Broker, { subject }: ClientConnection): Types.Describe
   };
 }
 
-function explain(broker: Broker, call: Call<ClientConnection>, reply: Replier): void {
+async function explain(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
   const parameters = call.parameters as unknown as Types.ExplainParameters;
-  const caller = vetCaller(broker, call.context, parameters.sender, call.fds, parameters.targets.length);
-  const request = vetRequest(parameters, call.fds, caller.peer, broker.parts);
-  try {
-    const verdict = decide(request.policy, broker.policy);
-    reply.reply({ decision: decisionJson(verdict, actionsForEvents(verdict.classes, request.specs)) });
-  } finally {
-    releaseTargets(request.targets);
-  }
+  const caller = vetCaller(broker, call, parameters.sender, parameters.targets.length);
+  const request = await vetRequest(parameters, call.fds, caller, broker.parts);
+  call.work.timed(() => {
+    try {
+      const verdict = decide(request.policy, broker.policy);
+      reply.reply({ decision: decisionJson(verdict, actionsForEvents(verdict.classes, request.specs)) });
+    } finally {
+      releaseTargets(request.targets);
+    }
+  });
 }

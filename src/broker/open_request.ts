@@ -20,8 +20,13 @@ import { processFacts, recheckTargets, releaseTargets, targetName } from './targ
 import type { Approval, Downgrade, Passed, WantedOpen } from './wanted.js';
 
 /** @throws BrokerError; nothing is held then */
-export function vetOpen(broker: Broker, caller: Caller, parameters: OpenParameters, fds: FdBag): WantedOpen {
-  const request = vetRequest(parameters, fds, caller.peer, broker.parts);
+export async function vetOpen(
+  broker: Broker,
+  caller: Caller,
+  parameters: OpenParameters,
+  fds: FdBag,
+): Promise<WantedOpen> {
+  const request = await vetRequest(parameters, fds, caller, broker.parts);
   try {
     const downgrade = vetDowngrade(broker, caller, request, parameters);
     return { request, leaseSeconds: parameters.leaseSeconds, downgrade };
@@ -74,8 +79,8 @@ export async function approve(
     interactive,
     reasons: first.reasons,
   });
-  recheckTargets(request.targets);
-  return approveAgain(broker, caller, wanted, first.missing);
+  await recheckTargets(request.targets, caller.work);
+  return caller.work.timed(() => approveAgain(broker, caller, wanted, first.missing));
 }
 
 /** What was authorized before holds for what the policy asks now. @throws BrokerError for a no, which is recorded */

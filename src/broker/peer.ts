@@ -13,8 +13,9 @@ export interface Peer {
 
 /**
  * Who is at the other end, by the kernel's word alone: credentials as of connect(2), and the process pinned by
- * SO_PEERPIDFD. Where the kernel has none (before 6.5) a pidfd of the pid is opened and the process must still have the
- * uid it connected with; a recycled pid of the same uid stays possible there, and gives nothing that this uid has not.
+ * SO_PEERPIDFD, however much later this is called. Where the kernel has none (before 6.5) a pidfd of the pid is opened and the
+ * process must still have the uid it connected with. A recycled pid of the same uid stays possible there, for as long as
+ * the client waits with its first message, and gives nothing that this uid does not have.
  */
 export function vetPeer(connection: Fd): Peer {
   const credentials = native.peerCredentials(connection);
@@ -32,15 +33,15 @@ export function vetPeer(connection: Fd): Peer {
   }
 }
 
-/** Under which ids a process speaks to us. */
-export type PeerIds = Pick<PeerCredentials, 'uid' | 'gid' | 'groups'>;
+/** Ids under which a process speaks to us. */
+export type SpeakingIds = Pick<PeerCredentials, 'uid' | 'gid' | 'groups'>;
 
 /**
  * @param pidfd of the process; stays the caller's
  * @param idsOf from what is read of the process, before it is certain that it was this one
  * @throws BrokerError client-gone
  */
-export function describePeer(pid: number, pidfd: Fd, idsOf: (facts: ProcessFacts) => PeerIds): Peer {
+export function describePeer(pid: number, pidfd: Fd, idsOf: (facts: ProcessFacts) => SpeakingIds): Peer {
   const facts = readProcess(pid);
   if (facts === null) throw gone(pid);
   const ids = idsOf(facts);
@@ -68,7 +69,7 @@ export function isAlive({ pid, startTime }: Subject): boolean {
   return readProcess(pid)?.startTime === startTime;
 }
 
-function isAsConnected(facts: ProcessFacts, { uid, gid }: PeerIds): boolean {
+function isAsConnected(facts: ProcessFacts, { uid, gid }: SpeakingIds): boolean {
   return facts.dumpable && facts.uids.every((id) => id === uid) && facts.gids.every((id) => id === gid);
 }
 

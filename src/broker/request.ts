@@ -11,8 +11,8 @@ import type { FdBag } from '../varlink/service.js';
 import type { Machine } from './machine.js';
 import { countFds } from './open_events.js';
 import { MAX_PREMAP_BYTES } from './opener_protocol.js';
-import type { Peer } from './peer.js';
 import type { RingSlots } from './plan.js';
+import type { Caller } from './caller.js';
 import { describeTarget, pinTargets, releaseTargets, type PinnedTarget } from './targets.js';
 import type { Tracepoints } from './tracepoints.js';
 
@@ -37,7 +37,12 @@ export interface VettedRequest {
 
 export const PAGE = 4096;
 
-export function vetRequest(parameters: OpenParameters, fds: FdBag, peer: Peer, context: RequestContext): VettedRequest {
+export async function vetRequest(
+  parameters: OpenParameters,
+  fds: FdBag,
+  caller: Pick<Caller, 'peer' | 'work'>,
+  context: RequestContext,
+): Promise<VettedRequest> {
   const wanted = parameters.targets.filter(
     (target) => target.pidfd !== undefined || target.directory !== undefined,
   ).length;
@@ -52,14 +57,14 @@ export function vetRequest(parameters: OpenParameters, fds: FdBag, peer: Peer, c
     );
   const specs = eventsFromJson(parameters.events);
   const fields = specs.map((spec) => resolveEvent(spec, context));
-  const targets = pinTargets(parameters.targets, fds, peer);
+  const targets = await pinTargets(parameters.targets, fds, caller);
   try {
     const cpus = pickCpus(parameters.cpus, targets, context.machine);
     const rings = pickRings(parameters, specs, cpus);
     const fdCount = countFds(targets, specs.length, cpus.length);
     const ringCount = { none: 0, each: fdCount, cpu: cpus.length }[rings.ringSlots];
     const policy: PolicyRequest = {
-      subject: peer.subject,
+      subject: caller.peer.subject,
       targets: targets.map(describeTarget),
       events: specs,
       ceiling: context.ceiling,

@@ -4,16 +4,19 @@ import type { BrokerError } from '../model/errors.js';
 import type { Subject } from '../model/subject.js';
 import { native } from '../native.js';
 import type { Sender } from '../varlink/broker_types.js';
-import type { FdBag } from '../varlink/service.js';
+import type { Call } from '../varlink/service.js';
 import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
-import { describePeer, gone, type Peer, type PeerIds } from './peer.js';
+import type { Caller } from './caller.js';
+import { describePeer, gone, type SpeakingIds } from './peer.js';
 import { pidOfPidfd, readGroups, type ProcessFacts } from './proc.js';
+import type { Work } from './work.js';
 
-export interface Caller {
-  readonly peer: Peer;
-  /** Unique name on the system bus; null: the client speaks for itself. */
-  readonly busName: string | null;
+export type { Caller } from './caller.js';
+
+/** A call, and the work that is done for it. */
+export interface WorkCall extends Call<ClientConnection> {
+  readonly work: Work;
 }
 
 /** What the bus gives every connection: `:1.42`. */
@@ -26,18 +29,15 @@ const UNIQUE_NAME = /^:\d{1,10}\.\d{1,20}$/;
  * @param targets that the request names
  * @throws BrokerError
  */
-export function vetCaller(
-  broker: Broker,
-  client: ClientConnection,
-  sender: Sender | undefined,
-  fds: FdBag,
-  targets = 0,
-): Caller {
+export function vetCaller(broker: Broker, call: WorkCall, sender: Sender | undefined, targets = 0): Caller {
+  const { context: client, fds, work } = call;
   const { subject } = client;
   if (sender === undefined) {
     // `admitMessage` took the first.
-    broker.charge(subject, targets - 1);
-    return { peer: client.peer, busName: null };
+    const more = Math.max(0, targets - 1);
+    broker.charge(subject, more);
+    if (!broker.isFrontEnd(subject)) work.payBy(subject.uid, more);
+    return { peer: client.peer, busName: null, work };
   }
   if (!broker.isFrontEnd(subject))
     throw brokerError('PolicyDenied', 'not-front-end', `uid ${subject.uid} may not speak for somebody else`, {
@@ -45,21 +45,23 @@ export function vetCaller(
     });
   if (!UNIQUE_NAME.test(sender.busName)) throw wrong('its name is no unique name of a bus');
   if (sender.uid < 0 || sender.uid >= 2 ** 32 - 1) throw wrong(`${sender.uid} is no uid`);
-  broker.charge(sender, Math.max(1, targets));
+  const cost = Math.max(1, targets);
+  broker.charge(sender, cost);
+  work.payBy(sender.uid, cost);
   const pidfd = fds.take(sender.pidfd);
   try {
     const pid = pidOfPidfd(pidfd);
     if (pid === 'not-a-pidfd' || pid === 'foreign')
       throw wrong(pid === 'foreign' ? 'its process is outside the pid namespace of the broker' : 'its fd is no pidfd');
     if (pid === 'gone') throw gone(0);
-    return { peer: describePeer(pid, pidfd, (facts) => idsOf(facts, sender.uid)), busName: sender.busName };
+    return { peer: describePeer(pid, pidfd, (facts) => idsOf(facts, sender.uid)), busName: sender.busName, work };
   } finally {
     native.closeForeign(pidfd);
   }
 }
 
 /** The group is the real one: it stays what it was, whatever set-group-id program runs where the connection was made. */
-function idsOf({ pid, uids: [real, effective], gids: [gid] }: ProcessFacts, uid: number): PeerIds {
+function idsOf({ pid, uids: [real, effective], gids: [gid] }: ProcessFacts, uid: number): SpeakingIds {
   if (real !== uid && effective !== uid) throw wrong(`its process does not run as uid ${uid}`);
   const groups = readGroups(pid);
   if (groups === null) throw gone(pid);

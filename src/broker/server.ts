@@ -2,17 +2,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerError } from '../model/errors.js';
 import { brokerError } from '../model/error_table.js';
-import { native, type Fd } from '../native.js';
+import { native, type Fd, type PeerIds } from '../native.js';
 import { Acceptor } from '../varlink/acceptor.js';
 import { BROKER_INTERFACE } from '../varlink/broker_interface.js';
 import type { Connection, ConnectionLimits } from '../varlink/connection.js';
-import { FdsInFlight } from '../varlink/fds_in_flight.js';
 import { Service, type ErrorReply } from '../varlink/service.js';
 import { ValidationError } from '../varlink/validate.js';
 import type { Broker } from './broker.js';
 import { ClientConnection } from './client_connection.js';
 import { brokerMethods } from './methods.js';
 import { vetPeer } from './peer.js';
+import { MAX_CONNECTIONS, Places } from './places.js';
+import type { Waiting } from './work.js';
 import { VERSION } from '../version.js';
 
 /** What one connection may cost before its user's quotas count. */
@@ -27,14 +28,8 @@ const CONNECTION_LIMITS: ConnectionLimits = {
   queuedFds: 8192,
   deliverBelowBytes: 64 * 1024,
 };
-/** Connections of all users together; perfbrokerd's fd limit leaves room for them. */
-export const MAX_CONNECTIONS = 2048;
 /** Of the D-Bus front end, which uses one for each question that is open (64 at most) and for each call under way. */
 const MAX_FRONT_END_CONNECTIONS = 256;
-/** Of all clients for whom a limit for each uid is none ({@link SubordinateUids}). */
-const MAX_SHARED_CONNECTIONS = 256;
-/** Fds that one user's connections may have been sent and not have read; the kernel counts all users' against us. */
-const MAX_FDS_IN_FLIGHT = 1024;
 /** Between two looks at whether what the end waits for has come. */
 const LOOK_MS = 10;
 /** For who has just come: taken from the backlog, he can not be left to the next broker any more. */
@@ -49,25 +44,13 @@ const MAPPED = `${BROKER_INTERFACE.name}.Mapped`;
 /** Whether somebody else holds the listener, too, and starts the broker again for whoever comes next. */
 export const SOCKET_ACTIVATED: boolean = process.env['LISTEN_FDS'] !== undefined;
 
-/** What one user's connections have in common. */
-interface UserShare {
-  open: number;
-  readonly inFlight: FdsInFlight;
-}
-
-function isOccupied({ open, inFlight }: UserShare): boolean {
-  return open > 0 || inFlight.lingering > 0;
-}
-
 export class Server {
   readonly #broker: Broker;
   readonly #acceptor: Acceptor;
   readonly #service: Service<ClientConnection>;
   readonly #connections = new Map<ClientConnection, Connection>();
-  readonly #users = new Map<number, UserShare>();
+  readonly #places: Places = new Places();
   #lastActivityMs = performance.now();
-  /** Those that share {@link MAX_SHARED_CONNECTIONS}. */
-  readonly #sharing = new Set<ClientConnection>();
 
   constructor(broker: Broker, listener: Fd) {
     this.#broker = broker;
@@ -93,12 +76,7 @@ export class Server {
 
   /** Whether anybody is connected, has a ticket to redeem, or has left fds in flight that count for his user. */
   get occupied(): boolean {
-    return (
-      this.#connections.size > 0 ||
-      this.#broker.tickets.size > 0 ||
-      refused > 0 ||
-      [...this.#users.values()].some(isOccupied)
-    );
+    return this.#broker.tickets.size > 0 || refused > 0 || this.#places.occupied;
   }
 
   /** Accepts nothing more. Whoever is in the backlog of a listener that somebody else holds, too, stays there. */
@@ -135,79 +113,99 @@ export class Server {
     return [...this.#connections.values()].some(({ sending }) => sending);
   }
 
+  /**
+   * Until its first message is there, a connection costs the broker no more than this: the kernel's credentials, a token and a
+   * place. Connections come faster than they can be vetted, and a client may go before it has sent anything.
+   */
   #greet(socket: Fd): void {
+    let ids: PeerIds;
+    try {
+      ids = native.peerIds(socket);
+    } catch (error) {
+      this.#broker.parts.log.error(`accept: ${(error as Error).message}`);
+      return native.closeConnection(socket);
+    }
+    // Closing takes time where the socket holds what the client has sent already.
+    this.#broker.beginWork(NOT_WAITING, ids).timed(() => this.#admit(socket, ids));
+  }
+
+  #admit(socket: Fd, ids: PeerIds): void {
+    // Without an answer, which would cost more than the connection.
+    if (!this.#broker.admitConnection(ids)) return native.closeConnection(socket);
     this.#lastActivityMs = performance.now();
     let client: ClientConnection;
-    let share: UserShare;
     try {
-      client = new ClientConnection(socket, vetPeer(socket));
-      share = this.#enter(client);
+      client = this.#enter(socket, ids);
     } catch (error) {
       // Whoever it is gets an answer to the call that it is about to make, and no more.
-      refuse(socket, this.#errorReply(error, 'connect'));
-      return;
+      return refuse(socket, ids.uid, this.#errorReply(error, 'connect'));
     }
+    this.#serve(client);
+  }
+
+  #serve(client: ClientConnection): void {
+    const { socket, ids, place } = client;
     const connection = this.#service.serve({
       socket,
       limits: CONNECTION_LIMITS,
-      inFlight: share.inFlight,
+      inFlight: place.inFlight,
       context: client,
       admitMessage: (bytes) => {
         client.noteCall();
-        const refusal = this.#broker.admitMessage(client.subject, bytes);
-        return refusal === null ? null : errorReply(refusal);
+        return this.#admitMessage(client, bytes);
       },
       admit: (method) => {
         const refusal = this.#broker.admitCall(method === MAPPED);
         return refusal === null ? null : errorReply(refusal);
       },
       onClose: ({ kind, detail }) => {
-        if (kind !== 'eof' && kind !== 'closed' && this.#broker.mayLog(client.subject))
-          this.#broker.parts.log.info(
-            `connection of uid ${client.subject.uid} pid ${client.subject.pid} closed: ${kind}: ${detail}`,
-          );
-        this.#leave(client, share);
+        if (kind !== 'eof' && kind !== 'closed' && this.#broker.mayLog(ids))
+          this.#broker.parts.log.info(`connection of uid ${ids.uid} pid ${ids.pid} closed: ${kind}: ${detail}`);
+        this.#leave(client);
       },
     });
     client.serveBy(connection);
     this.#connections.set(client, connection);
   }
 
-  /** Takes a place among the user's connections. */
-  #enter(client: ClientConnection): UserShare {
-    const { uid } = client.subject;
-    const share = this.#users.get(uid) ?? { open: 0, inFlight: new FdsInFlight(MAX_FDS_IN_FLIGHT) };
-    const open = share.open + share.inFlight.lingering;
-    const limit = this.#broker.isFrontEnd({ uid })
-      ? MAX_FRONT_END_CONNECTIONS
-      : this.#broker.policy.service.connections;
-    if (open >= limit || this.#connections.size >= MAX_CONNECTIONS)
-      throw brokerError(
-        'QuotaExceeded',
-        'connections',
-        `uid ${uid} has ${open} of ${limit} connections, all users ${this.#connections.size} of ${MAX_CONNECTIONS}`,
-      );
-    if (this.#broker.parts.subordinateUids.mayBeMany(client.subject)) {
-      if (this.#sharing.size >= MAX_SHARED_CONNECTIONS)
-        throw brokerError(
-          'QuotaExceeded',
-          'connections',
-          `clients in user namespaces of their own, or under uids of /etc/subuid, have ${this.#sharing.size} of ${MAX_SHARED_CONNECTIONS} connections`,
-        );
-      this.#sharing.add(client);
+  #admitMessage(client: ClientConnection, bytes: number): ErrorReply | null {
+    const refusal = this.#broker.admitMessage(client.ids, bytes);
+    if (refusal !== null) return errorReply(refusal);
+    if (client.identified) return null;
+    try {
+      this.#broker.beginWork(client, client.ids).timed(() => this.#identify(client));
+      return null;
+    } catch (error) {
+      setImmediate(() => client.close()); // when the answer has been sent
+      return this.#errorReply(error, 'connect');
     }
-    share.open += 1;
-    this.#users.set(uid, share);
-    return share;
   }
 
-  #leave(client: ClientConnection, share: UserShare): void {
+  #identify(client: ClientConnection): void {
+    const peer = vetPeer(client.socket);
+    if (this.#broker.parts.subordinateUids.mayBeMany(peer.subject)) client.place.share();
+    client.identify(peer);
+  }
+
+  /** Takes a place among the user's connections. @throws QuotaExceeded */
+  #enter(socket: Fd, ids: PeerIds): ClientConnection {
+    const limit = this.#broker.isFrontEnd(ids) ? MAX_FRONT_END_CONNECTIONS : this.#broker.policy.service.connections;
+    const place = this.#places.enter(ids.uid, limit);
+    try {
+      // That a client is in a user namespace of its own shows when it is vetted.
+      if (this.#broker.parts.subordinateUids.has(ids.uid)) place.share();
+    } catch (error) {
+      place.leave();
+      throw error;
+    }
+    return new ClientConnection(socket, ids, place);
+  }
+
+  #leave(client: ClientConnection): void {
     client.leave();
+    client.place.leave();
     this.#lastActivityMs = performance.now();
     this.#connections.delete(client);
-    this.#sharing.delete(client);
-    share.open -= 1;
-    if (share.open === 0 && share.inFlight.lingering === 0) this.#users.delete(client.subject.uid);
     this.#broker.grants.endOwnedBy(client, 'connection');
   }
 
@@ -236,22 +234,33 @@ async function within(ms: number, done: () => boolean): Promise<void> {
   while (!done() && performance.now() < end) await sleep(LOOK_MS);
 }
 
+/** Work that is done at once has no client that waits for a turn. */
+const NOT_WAITING: Waiting = { closed: false, watchHangup: () => undefined };
+
 /** Refused connections that are kept for a moment, so that the caller can send its call and read the answer. */
 const MAX_REFUSED = 64;
+/** Those of one user: with the connections of one or a few users refused, there are places left for others. */
+const MAX_REFUSED_OF_USER = 16;
 const REFUSED_MS = 1000;
 let refused = 0;
+const refusedOf = new Map<number, number>();
 
-function refuse(socket: Fd, { name, parameters }: ErrorReply): void {
+function refuse(socket: Fd, uid: number, { name, parameters }: ErrorReply): void {
   try {
     native.sendMessage(socket, Buffer.from(`${JSON.stringify({ error: name, parameters })}\0`), []);
     native.endWriting(socket);
   } catch {
     // Gone already.
   }
-  if (refused >= MAX_REFUSED) return native.closeConnection(socket);
+  const ofUser = refusedOf.get(uid) ?? 0;
+  if (refused >= MAX_REFUSED || ofUser >= MAX_REFUSED_OF_USER) return native.closeConnection(socket);
   refused += 1;
+  refusedOf.set(uid, ofUser + 1);
   setTimeout(() => {
     refused -= 1;
+    const left = (refusedOf.get(uid) ?? 1) - 1;
+    if (left === 0) refusedOf.delete(uid);
+    else refusedOf.set(uid, left);
     native.closeConnection(socket);
   }, REFUSED_MS);
 }

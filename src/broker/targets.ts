@@ -9,6 +9,8 @@ import type { FdBag } from '../varlink/service.js';
 import type { Mismatch } from './opener_protocol.js';
 import type { Peer } from './peer.js';
 import { hasThread, pidOfPidfd, readProcess, type ProcessFacts } from './proc.js';
+import type { Caller } from './caller.js';
+import type { Work } from './work.js';
 
 /** A target that is held fast. `fd` belongs to whoever holds the object; {@link releaseTargets} closes it. */
 export type PinnedTarget =
@@ -70,22 +72,29 @@ export function targetChanged(who: string, mismatch: readonly Mismatch[]): Broke
  * After a while: every process is still what was decided about. The opener and the tracer look for themselves again.
  * @throws BrokerError TargetGone, TargetChanged
  */
-export function recheckTargets(targets: readonly PinnedTarget[]): void {
+export async function recheckTargets(targets: readonly PinnedTarget[], work: Work): Promise<void> {
+  // Targets of one request that have the same pid are the same process, see `lookUp`.
+  const rechecked = new Set<number>();
   for (const target of targets) {
-    if (target.kind !== 'process') continue;
-    const { fd, process: before } = target;
-    const now = readProcess(before.pid);
-    if (now === null || !native.pidfdAlive(fd))
-      throw brokerError('TargetGone', 'exited', `process ${before.pid} ended meanwhile`);
-    const mismatch = mismatches(before, now);
-    if (mismatch.length > 0) throw targetChanged(`process ${before.pid}`, mismatch);
-    if (before.executable !== now.executable || before.cgroup !== now.cgroup)
-      throw brokerError(
-        'TargetChanged',
-        'executable',
-        `process ${before.pid} runs another program or in another cgroup than when the decision was made`,
-      );
+    if (target.kind !== 'process' || rechecked.has(target.process.pid)) continue;
+    if (work.turnIsOver) await work.nextTurn();
+    work.timed(() => recheckTarget(target));
+    rechecked.add(target.process.pid);
   }
+}
+
+function recheckTarget({ fd, process: before }: ProcessTarget): void {
+  const now = readProcess(before.pid);
+  if (now === null || !native.pidfdAlive(fd))
+    throw brokerError('TargetGone', 'exited', `process ${before.pid} ended meanwhile`);
+  const mismatch = mismatches(before, now);
+  if (mismatch.length > 0) throw targetChanged(`process ${before.pid}`, mismatch);
+  if (before.executable !== now.executable || before.cgroup !== now.cgroup)
+    throw brokerError(
+      'TargetChanged',
+      'executable',
+      `process ${before.pid} runs another program or in another cgroup than when the decision was made`,
+    );
 }
 
 function mismatches(before: ProcessFacts, now: ProcessFacts): readonly Mismatch[] {
@@ -103,14 +112,32 @@ function mismatches(before: ProcessFacts, now: ProcessFacts): readonly Mismatch[
 /** More targets than that in one request are refused before any is looked at. */
 export const MAX_TARGETS = 256;
 
-/** Pins every target or none: on an error whatever was pinned is closed again. */
-export function pinTargets(parameters: readonly TargetParameter[], fds: FdBag, peer: Peer): PinnedTarget[] {
+type Vetted = Pick<Caller, 'peer' | 'work'>;
+
+/** Processes that the request has named so far, by pid. */
+type Known = Map<number, ProcessTarget>;
+
+/**
+ * Pins every target or none, in turns with other requests: on an error whatever was pinned is closed again.
+ * @throws BrokerError
+ */
+export async function pinTargets(
+  parameters: readonly TargetParameter[],
+  fds: FdBag,
+  { peer, work }: Vetted,
+): Promise<PinnedTarget[]> {
   if (parameters.length === 0) throw brokerError('InvalidTarget', 'no-targets', 'the request names no target');
   if (parameters.length > MAX_TARGETS)
     throw brokerError('InvalidTarget', 'too-many-targets', `${parameters.length} targets; at most ${MAX_TARGETS}`);
   const pinned: PinnedTarget[] = [];
+  const known: Known = new Map();
   try {
-    for (const parameter of parameters) pinned.push(pinTarget(parameter, fds, peer));
+    for (const parameter of parameters) {
+      if (work.turnIsOver) await work.nextTurn();
+      const target = work.timed(() => pinTarget(parameter, fds, peer, known));
+      pinned.push(target);
+      if (target.kind === 'process') known.set(target.process.pid, target);
+    }
   } catch (error) {
     releaseTargets(pinned);
     throw error;
@@ -122,7 +149,7 @@ export function releaseTargets(targets: readonly PinnedTarget[]): void {
   for (const target of targets) if (target.fd !== null) native.close(target.fd);
 }
 
-function pinTarget(parameter: TargetParameter, fds: FdBag, peer: Peer): PinnedTarget {
+function pinTarget(parameter: TargetParameter, fds: FdBag, peer: Peer, known: Known): PinnedTarget {
   const allowed = { process: ['pid', 'pidfd', 'tid', 'threads'], system: [], cgroup: ['directory'] }[
     parameter.kind
   ] as readonly string[];
@@ -131,7 +158,7 @@ function pinTarget(parameter: TargetParameter, fds: FdBag, peer: Peer): PinnedTa
       throw brokerError('InvalidTarget', 'conflict', `${field} does not belong to a target of kind ${parameter.kind}`);
   switch (parameter.kind) {
     case 'process':
-      return pinProcess(parameter, fds, peer);
+      return pinProcess(parameter, fds, peer, known);
     case 'system':
       return { kind: 'system', fd: null };
     case 'cgroup':
@@ -139,7 +166,7 @@ function pinTarget(parameter: TargetParameter, fds: FdBag, peer: Peer): PinnedTa
   }
 }
 
-function pinProcess(parameter: TargetParameter, fds: FdBag, peer: Peer): PinnedTarget {
+function pinProcess(parameter: TargetParameter, fds: FdBag, peer: Peer, known: Known): PinnedTarget {
   const fd = takePidfd(parameter, fds, peer);
   try {
     const pid = pidOfPidfd(fd);
@@ -147,7 +174,7 @@ function pinProcess(parameter: TargetParameter, fds: FdBag, peer: Peer): PinnedT
       throw brokerError('InvalidTarget', 'not-a-pidfd', 'the fd sent for a process is not a pidfd');
     if (pid === 'foreign')
       throw brokerError('InvalidTarget', 'pid-namespace', 'the process is outside the pid namespace of the broker');
-    const process = pid === 'gone' ? null : readProcess(pid);
+    const process = pid === 'gone' ? null : lookUp(pid, known);
     if (process === null || !native.pidfdAlive(fd)) throw brokerError('TargetGone', 'exited', 'the process has ended');
     if (process.threadGroup !== process.pid)
       throw brokerError(
@@ -160,6 +187,15 @@ function pinProcess(parameter: TargetParameter, fds: FdBag, peer: Peer): PinnedT
     native.closeForeign(fd);
     throw error;
   }
+}
+
+/**
+ * Reads a process once in a request, however many of its threads the request names. While the process that was read before is
+ * alive, the number is its number, and the pidfd that has this number now is its pidfd also.
+ */
+function lookUp(pid: number, known: Known): ProcessFacts | null {
+  const before = known.get(pid);
+  return before !== undefined && native.pidfdAlive(before.fd) ? before.process : readProcess(pid);
 }
 
 function takePidfd(parameter: TargetParameter, fds: FdBag, peer: Peer): Fd {

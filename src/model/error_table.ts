@@ -237,6 +237,10 @@ const table = {
       cause: 'Threads times events times cpus is more than one grant may hold.',
       remedy: 'Name fewer threads, events or cpus, or use inherit.',
     },
+    'too-many-groups': {
+      cause: 'The process has so many supplementary groups that the opener cannot read its status file (64 KiB).',
+      remedy: 'Start the process with fewer supplementary groups.',
+    },
     'no-such-cpu': {
       cause: 'A cpu in the list is not online.',
       remedy: 'Take cpus from /sys/devices/system/cpu/online.',

@@ -9,6 +9,9 @@ export interface TokenBucketOptions {
   readonly maximumKeys?: number;
 }
 
+/** A key that owes tokens is refused for no longer than that. */
+const MAX_DEBT_SECONDS = 60;
+
 interface Bucket {
   readonly tokens: number;
   readonly at: number;
@@ -50,6 +53,24 @@ export class TokenBucket {
     this.buckets.set(key, tokens < cost ? (bucket ?? { tokens, at: now }) : { tokens: tokens - cost, at: now });
     this.forget(now);
     return tokens >= cost;
+  }
+
+  /**
+   * Takes tokens for something that has been done already. The balance may go below zero, down to what comes back in
+   * {@link MAX_DEBT_SECONDS}.
+   */
+  charge(key: number, tokens: number): void {
+    const now = this.now();
+    const left = this.tokensAt(this.buckets.get(key), now) - tokens;
+    this.buckets.delete(key);
+    this.buckets.set(key, { tokens: Math.max(left, -MAX_DEBT_SECONDS * 1000 * this.ratePerMillisecond), at: now });
+    this.forget(now);
+  }
+
+  /** True while a key owes tokens. */
+  get indebted(): boolean {
+    const now = this.now();
+    return [...this.buckets.values()].some((bucket) => this.tokensAt(bucket, now) < 0);
   }
 
   /** Keys that are remembered. */

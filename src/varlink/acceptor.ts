@@ -7,28 +7,35 @@ export interface AcceptorOptions {
   readonly onSocket: (socket: Fd) => void;
   /** No connection could be taken: out of fds or memory. It is tried again a little later. */
   readonly onError: (error: Error) => void;
+  /** Monotonic, milliseconds. */
+  readonly now?: () => number;
 }
 
 /** Connections taken from the backlog before others get their turn on the event loop. */
 const ACCEPTS_PER_TURN = 32;
+/** The same in time, should one of them take longer than it ought to. */
+const TURN_MS = 2;
 const RETRY_MS = 100;
 
 /** Takes connections from a listening socket as they come, until it is closed. */
 export class Acceptor {
   readonly #options: AcceptorOptions;
+  readonly #now: () => number;
   readonly #poller: Poller;
   #closed = false;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
-    this.#poller = native.createPoller(options.listener, () => this.take(ACCEPTS_PER_TURN));
+    this.#now = options.now ?? ((): number => performance.now());
+    this.#poller = native.createPoller(options.listener, () => this.take(ACCEPTS_PER_TURN, TURN_MS));
     this.#poller.start(READABLE);
   }
 
-  /** Takes what is in the backlog now, at most so many. */
-  take(most: number): void {
+  /** Takes what is in the backlog now: at most so many, and for no longer than `ms` where it is given. */
+  take(most: number, ms?: number): void {
     const { listener, onSocket, onError } = this.#options;
-    for (let count = 0; count < most; count++) {
+    const end = ms === undefined ? Infinity : this.#now() + ms;
+    for (let count = 0; count < most && (count === 0 || this.#now() < end); count++) {
       let socket: Fd | null;
       try {
         socket = native.accept(listener);

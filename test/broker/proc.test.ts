@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { openSync, closeSync } from 'node:fs';
 import { once } from 'node:events';
 import test from 'ava';
-import { hasThread, pidOfPidfd, readProcess, readThreads, startTime } from '#dist/broker/proc.js';
+import { hasThread, pidOfPidfd, readGroups, readProcess, readThreads, startTime } from '#dist/broker/proc.js';
 import { native } from '#dist/native.js';
 
 test('this process is read as it is', (t) => {
@@ -62,6 +62,28 @@ test('other kinds of fd are no pidfds', (t) => {
   native.close(left);
   native.close(right);
 });
+
+(process.getuid?.() === 0 ? test : test.skip)(
+  'a status file that is longer than the opener takes is refused, and one that just fits is read',
+  async (t) => {
+    // Each group takes two bytes of the line, and the rest of the file less than 2 KiB.
+    const script = "import os,sys,time; os.setgroups([7]*int(sys.argv[1])); print('ready',flush=True); time.sleep(60)";
+    for (const groups of [31_000, 33_000]) {
+      const child = spawn('python3', ['-c', script, String(groups)], { cwd: '/', stdio: ['ignore', 'pipe', 'ignore'] });
+      t.teardown(() => child.kill('SIGKILL'));
+      await once(child.stdout, 'data');
+      const pid = child.pid!;
+      if (groups < 32_768) {
+        t.is(readProcess(pid)!.pid, pid);
+        t.is(readGroups(pid)!.length, groups);
+      } else {
+        const error = t.throws(() => readProcess(pid));
+        t.like(error, { error: 'InvalidTarget', code: 'too-many-groups' });
+        t.throws(() => readGroups(pid), { message: error.message });
+      }
+    }
+  },
+);
 
 (process.getuid?.() === 0 ? test : test.skip)(
   'a process that has made itself undumpable is seen as that',

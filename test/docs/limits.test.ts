@@ -39,6 +39,7 @@ function constant(path: string, name: string): number {
 }
 
 const SERVER = 'src/broker/server.ts';
+const PLACES = 'src/broker/places.ts';
 const AUTHORIZER = 'src/broker/authorizer.ts';
 const TICKETS = 'src/broker/tickets.ts';
 const CONNECTION = 'src/varlink/connection.ts';
@@ -50,13 +51,15 @@ const rows: readonly [row: string, value: () => number][] = [
   ["time from a message's first byte to its last", () => constant(CONNECTION, 'DEFAULT_MESSAGE_MS')],
   ['bytes waiting for a client that does not read', () => constant(SERVER, 'queuedBytes')],
   ['fds waiting for a client that does not read', () => constant(SERVER, 'queuedFds')],
-  ["fds sent over all of a user's connections and not read", () => constant(SERVER, 'MAX_FDS_IN_FLIGHT')],
+  ["fds sent over all of a user's connections and not read", () => constant(PLACES, 'MAX_FDS_IN_FLIGHT')],
   ['time without progress for a client that does not read', () => constant(CONNECTION, 'DEFAULT_STALL_MS')],
-  ['connections of all users', () => constant(SERVER, 'MAX_CONNECTIONS')],
+  ['connections of all users', () => constant(PLACES, 'MAX_CONNECTIONS')],
   [
     'connections of clients in user namespaces of their own, or under subordinate uids',
-    () => constant(SERVER, 'MAX_SHARED_CONNECTIONS'),
+    () => constant(PLACES, 'MAX_SHARED_CONNECTIONS'),
   ],
+  ['refused connections of a user that get an answer at a time', () => constant(SERVER, 'MAX_REFUSED_OF_USER')],
+  ['refused connections of all users that get an answer at a time', () => constant(SERVER, 'MAX_REFUSED')],
   ['bytes waiting for a client while its next call waits', () => constant(SERVER, 'deliverBelowBytes')],
   ['watches of grants of a user', () => constant('src/broker/grants.ts', 'MAX_WATCHES')],
   ['requests of one user waiting for the opener', () => constant('src/broker/part_client.ts', 'MAX_WAITING_PER_USER')],

@@ -414,7 +414,7 @@ privileged('a request counts as many times as it has targets', async (t) => {
 });
 
 privileged("a flood of 256 KiB messages ends at its user's rate, unread, and others are served", async (t) => {
-  const policy = `${OPEN_POLICY}\n[service]\nrequests_per_second = 1\nburst = 512\n`;
+  const policy = `${OPEN_POLICY}\n[service]\nrequests_per_second = 1\nburst = 600\n`;
   const limited = await startDaemon({ policy });
   t.teardown(() => limited.stop());
   const began = Date.now();
@@ -455,7 +455,7 @@ privileged("a flood of 256 KiB messages ends at its user's rate, unread, and oth
     t.is(uid, BOB);
   } while (!settled.flood);
   const told = await flood;
-  // Each takes 256 tokens: two at once, and one more in 256 seconds.
+  // Each message takes 256 tokens and each connection one: two messages at once, and one more in 256 seconds.
   const read = told.filter((answer) => answer !== 'RateLimited');
   t.true(read.length >= 2 && read.length <= 2 + (Date.now() - began) / 256_000, told.join());
   t.is(read[0], 'MethodNotFound');
@@ -590,7 +590,9 @@ privileged('a client that only makes mistakes fills no log: each line costs one 
 });
 
 privileged('clients in user namespaces of their own share connections, and leave the rest to others', async (t) => {
-  const roomy = await startDaemon({ policy: `${OPEN_POLICY}\n[service]\nconnections = 1000\n` });
+  const roomy = await startDaemon({
+    policy: `${OPEN_POLICY}\n[service]\nrequests_per_second = 10000\nburst = 20000\nconnections = 1000\n`,
+  });
   t.teardown(() => roomy.stop());
   const connect = async ({ client }: World, count: number): Promise<number> => {
     let served = 0;

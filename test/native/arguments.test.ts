@@ -14,6 +14,7 @@ const FD_PLACES: readonly (readonly [string, readonly unknown[], readonly unknow
   ['adoptListener', [], []],
   ['accept', [], []],
   ['peerCredentials', [], []],
+  ['peerIds', [], []],
   ['sendMessage', [], [bytes, []]],
   ['receiveMessage', [], [bytes]],
   ['shutdown', [], []],

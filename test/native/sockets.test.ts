@@ -192,6 +192,7 @@ root('the peer is who the kernel says: ids, groups and a pidfd of a child under 
   t.is(peer.uid, 60123);
   t.is(peer.gid, 60124);
   t.deepEqual(peer.groups, [60125, 60126]);
+  t.deepEqual(native.peerIds(server), { pid: peer.pid, uid: peer.uid });
   if (typeof peer.pidfd === 'number') {
     closeLater(t, peer.pidfd);
     t.true(isCloseOnExec(peer.pidfd));

@@ -55,6 +55,37 @@ test('what costs more than a full bucket needs a full one, and empties it', (t) 
   t.true(bucket.take(1, 1000));
 });
 
+test('a charge takes more than there is, down to what comes back in a minute', (t) => {
+  const { bucket, clock } = at({ ratePerSecond: 10, burst: 5 });
+  bucket.charge(1, 2);
+  t.is(takes(bucket, 1, 20), 3);
+  t.false(bucket.indebted);
+  bucket.charge(1, 10);
+  t.true(bucket.indebted);
+  clock.now = 1000;
+  t.false(bucket.indebted);
+  t.false(bucket.take(1));
+  clock.now = 1100;
+  t.true(bucket.take(1));
+  bucket.charge(1, 1_000_000);
+  clock.now += 60_000;
+  t.false(bucket.take(1));
+  clock.now += 100;
+  t.true(bucket.take(1));
+  t.is(takes(bucket, 2, 20), 5, 'another key owes nothing');
+});
+
+test('a key that owes is remembered until it is full again', (t) => {
+  const { bucket, clock } = at({ ratePerSecond: 10, burst: 5 });
+  bucket.charge(1, 15);
+  clock.now = 1400;
+  bucket.take(2);
+  t.is(bucket.size, 2);
+  clock.now = 1500;
+  bucket.take(2);
+  t.is(bucket.size, 1);
+});
+
 test('a clock that goes back gives no tokens', (t) => {
   const { bucket, clock } = at({ ratePerSecond: 10, burst: 2 });
   clock.now = 5000;

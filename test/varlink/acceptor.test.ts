@@ -26,6 +26,35 @@ test('connections are taken as they come, and those that wait on demand, until i
   for (const socket of [...clients, ...taken]) native.close(socket);
 });
 
+test('a turn ends by time: what takes long lets others have the event loop in between', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'perfbroker-acceptor-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'socket');
+  const clock = { now: 0 };
+  const takenInPass: number[] = [];
+  let taken = 0;
+  const sockets: Fd[] = [];
+  const acceptor = new Acceptor({
+    listener: native.listenUnix(path, 100),
+    onSocket: (socket) => {
+      sockets.push(socket);
+      taken += 1;
+      clock.now += 0.75; // three fit a turn
+    },
+    onError: (error) => t.fail(error.message),
+    now: () => clock.now,
+  });
+  const clients = Array.from({ length: 9 }, () => native.connectUnix(path));
+  while (sockets.length < 9) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (taken > 0) takenInPass.push(taken);
+    taken = 0;
+  }
+  t.deepEqual(takenInPass, [3, 3, 3]);
+  acceptor.close();
+  for (const socket of [...clients, ...sockets]) native.close(socket);
+});
+
 test('one that can take none tries again a little later, unless it was closed meanwhile', async (t) => {
   // Accepting from a socket that does not listen fails, and what its peer sends wakes it.
   const failing = (): { readonly acceptor: Acceptor; readonly peer: Fd; readonly errors: string[] } => {
