@@ -52,7 +52,8 @@ export function vetCaller(
     if (pid === 'not-a-pidfd' || pid === 'foreign')
       throw wrong(pid === 'foreign' ? 'its process is outside the pid namespace of the broker' : 'its fd is no pidfd');
     if (pid === 'gone') throw gone(0);
-    return { peer: describePeer(pid, pidfd, (facts) => idsOf(facts, sender.uid)), busName: sender.busName };
+    const peer = describePeer(pid, pidfd, broker.parts.subordinateUids, (facts) => idsOf(facts, sender.uid));
+    return { peer, busName: sender.busName };
   } finally {
     native.closeForeign(pidfd);
   }

@@ -140,7 +140,7 @@ export class Server {
     let client: ClientConnection;
     let share: UserShare;
     try {
-      client = new ClientConnection(socket, vetPeer(socket));
+      client = new ClientConnection(socket, vetPeer(socket, this.#broker.parts.subordinateUids));
       share = this.#enter(client);
     } catch (error) {
       // Whoever it is gets an answer to the call that it is about to make, and no more.

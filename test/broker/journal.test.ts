@@ -15,6 +15,7 @@ const SUBJECT = {
   groups: [],
   permitted: 0n,
   sameUserNamespace: true,
+  mayBeMany: false,
   cgroup: '/user.slice',
   executable: '/usr/bin/perf',
 };
