@@ -175,6 +175,11 @@ export interface NativeBinding {
    * ECONNREFUSED when nobody reads there.
    */
   sendDatagram(socket: Fd, name: string, data: Uint8Array): void;
+  /**
+   * A datagram that is empty and brings a file in memory (memfd_create(2)) with `data`, sealed against every change: journald's form of an
+   * entry of any length. Errors as {@link sendDatagram}, but for EMSGSIZE.
+   */
+  sendSealedFile(socket: Fd, name: string, data: Uint8Array): void;
   // fds
   /** close(2). EBADF throws: it is always a bug. */
   close(fd: Fd): void;

@@ -6,6 +6,7 @@
 #include "core/proc.h"
 #include "core/scm.h"
 #include "launcher/node.h"
+#include "launcher/orphan.h"
 #include "launcher/protocol.h"
 #include "launcher/say.h"
 
@@ -115,34 +116,6 @@ struct Child {
   }
 };
 
-// The child in between, whose end makes the collector an orphan. It shares the launcher's memory, which sleeps meanwhile.
-int make_orphan(void* argument) {
-  auto* child = static_cast<Child*>(argument);
-  const long pid = syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);  // fork(2), without glibc's locks
-  if (pid == 0) child->run();
-  _exit(pid < 0 ? errno : 0);
-}
-
-// 0, or errno.
-int fork_orphan(Child& child) {
-  // A launcher that is a subreaper would get the orphan back, and CMD with it.
-  int subreaper = 0;
-  prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0);
-  if (subreaper != 0) prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
-  // No exit signal: a SIGCHLD that CMD's signal mask holds back would still be pending in CMD. CLONE_VFORK makes it a
-  // vfork(2) for debuggers, which let it go without ado.
-  alignas(16) static char stack[64 << 10];
-  const int pid = clone(make_orphan, stack + sizeof stack, CLONE_VM | CLONE_VFORK, &child);
-  int error = pid < 0 ? errno : 0;
-  if (pid >= 0) {
-    int status = 0;
-    while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR) continue;
-    error = WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
-  }
-  if (subreaper != 0) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  return error;
-}
-
 }  // namespace
 
 UniqueFd out_of_the_way(UniqueFd fd) { return UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, kSafeFd)); }
@@ -205,7 +178,7 @@ Collector start_collector(const CollectorStart& start, std::string& problem) {
   }
   child.environment.push_back(marker.data());
   child.environment.push_back(nullptr);
-  if (const int error = fork_orphan(child)) return problem = std::string("fork: ") + strerrordesc_np(error), Collector();
+  if (const int error = fork_orphan([](void* argument) { static_cast<Child*>(argument)->run(); }, &child)) return problem = std::string("fork: ") + strerrordesc_np(error), Collector();
   return collector;
 }
 

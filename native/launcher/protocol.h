@@ -3,7 +3,8 @@
 // A SOCK_SEQPACKET socketpair; every message is one packet of one fixed size, in host byte order.
 // src/collector/launcher_protocol.ts mirrors this file; the assertions below keep either from changing alone.
 //
-// After kReady the launcher executes CMD. End of stream says that it did; a Reply with an errno, that it could not.
+// After kReady the launcher executes CMD. End of stream says that it did; a Reply with an errno, that it could not, or with
+// kMisplaced as its value, that CMD runs and the file of -o could not be given its name.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +34,9 @@ struct Request {
   char text[kTextBytes];
 };
 
-// error: errno, 0: done. value: of kTracepoint. failed: the event that was refused. fd_count: fds that come along.
+inline constexpr uint32_t kMisplaced = 1;
+
+// error: errno, 0: done. value: of kTracepoint, or kMisplaced. failed: the event that was refused. fd_count: fds that come along.
 struct Reply {
   uint32_t version, error, value, failed, fd_count;
 };

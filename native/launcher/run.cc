@@ -111,6 +111,7 @@ int run_command(std::span<char*> arguments, size_t run) {
     return code;
   }
   fflush(stderr);
+  if (control) service.announce_exec();
   execvp(options.command[0], options.command);
   const int error = errno;
   if (control) service.discard(error);

@@ -57,12 +57,6 @@ std::string printable(std::string text) {
   return text;
 }
 
-std::string directory_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 }  // namespace
 
 Verdict CollectorService::serve() {
@@ -86,8 +80,12 @@ Verdict CollectorService::serve() {
       case Type::kTracepoint:
         if (opens_) error = find_tracepoint(request.text, value);
         break;
-      case Type::kOutput: error = create_output(opened.emplace_back()); break;
-      case Type::kScratch: error = create_scratch(opened.emplace_back()); break;
+      case Type::kOutput:
+        if (creates_) error = output_.create(opened.emplace_back(), control_);
+        break;
+      case Type::kScratch:
+        if (creates_) error = output_.create_scratch(opened.emplace_back());
+        break;
       default: return {false, kExitGaveUp, "the collector asked for something unknown"};
     }
     std::vector<int> fds;
@@ -97,7 +95,7 @@ Verdict CollectorService::serve() {
 }
 
 void CollectorService::discard(int error) {
-  if (created_) unlink(output_.c_str());
+  output_.discard();
   reply(error, 0, 0, {});
 }
 
@@ -125,27 +123,6 @@ int CollectorService::open_events(const Request& r, std::vector<UniqueFd>& fds, 
     mmap(nullptr, (size_t{r.ring_pages} + 1) * page, PROT_READ | PROT_WRITE, MAP_SHARED, fds[first].get(), 0);
   }
   return 0;
-}
-
-// As src/formats/output_file.ts does it for everybody else: nothing is followed or overwritten.
-int CollectorService::create_output(UniqueFd& fd) {
-  if (!user_.change || user_.invoking || created_) return EPERM;
-  struct stat existing;
-  if (lstat(output_.c_str(), &existing) == 0) {
-    if (S_ISLNK(existing.st_mode)) return ELOOP;
-    if (S_ISDIR(existing.st_mode)) return EISDIR;
-    if (!S_ISREG(existing.st_mode)) return EEXIST;
-    if (rename(output_.c_str(), (output_ + ".old").c_str()) != 0) return errno;
-  }
-  fd.reset(open(output_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  created_ = static_cast<bool>(fd);
-  return fd ? 0 : errno;
-}
-
-int CollectorService::create_scratch(UniqueFd& fd) {
-  if (!user_.change || user_.invoking) return EPERM;
-  fd.reset(open(directory_of(output_).c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600));
-  return fd ? 0 : errno;
 }
 
 }  // namespace perfbroker

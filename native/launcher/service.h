@@ -5,6 +5,7 @@
 
 #include "core/perf_event.h"
 #include "launcher/collector.h"
+#include "launcher/output.h"
 #include "launcher/protocol.h"
 
 namespace perfbroker {
@@ -21,24 +22,24 @@ class CollectorService {
  public:
   // opens: whether this process opens the events, for want of a broker. output: the file of -o.
   CollectorService(int control, const CollectorUser& user, bool opens, const std::string& output)
-      : control_(control), user_(user), opens_(opens), output_(output) {}
+      : control_(control), opens_(opens), creates_(user.change && !user.invoking), output_(output) {}
 
   // Answers requests until the collector is ready, has failed or is gone.
   Verdict serve();
 
-  // CMD could not be executed: tells the collector, and removes the file that was created for it.
+  // The next thing this process does is execute CMD.
+  void announce_exec() { output_.announce_exec(); }
+
+  // CMD could not be executed: removes the file that was created for the collector, and reports that to it.
   void discard(int error);
 
  private:
   bool reply(int error, uint32_t value, uint32_t failed, std::span<const int> fds);
   int open_events(const launch::Request& request, std::vector<UniqueFd>& fds, uint32_t& failed);
-  int create_output(UniqueFd& fd);
-  int create_scratch(UniqueFd& fd);
 
   int control_;
-  const CollectorUser& user_;
-  bool opens_, created_ = false;
-  const std::string& output_;
+  bool opens_, creates_;
+  OutputFile output_;
 };
 
 }  // namespace perfbroker

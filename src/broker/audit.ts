@@ -8,7 +8,7 @@ import { escapeControls } from './logger.js';
 export type { AuditRecord };
 
 /**
- * One JSON object a line, written with one synchronous write(2), or an entry of the journal with one sendto(2): a grant
+ * One JSON object a line, written with one synchronous write(2), or one entry of the journal: a grant
  * is handed over only after its record is out. JSON.stringify escapes C0 controls; DEL, C1 and the Unicode line
  * separators are escaped here.
  */
@@ -24,7 +24,7 @@ export class AuditLog {
     this.#now = now;
   }
 
-  /** @throws the error of write(2) or sendto(2), e.g. ENOSPC, EAGAIN, EMSGSIZE: the caller must not hand over what could not be recorded */
+  /** @throws the error of write(2) or sendto(2), e.g. ENOSPC, EAGAIN: the caller must not hand over what could not be recorded */
   write(subject: Subject, record: AuditRecord): void {
     const line = escapeControls(this.#json(subject, record));
     if (typeof this.#output === 'number') this.#writeLine(this.#output, line);

@@ -21,6 +21,12 @@ const PRIORITIES: Readonly<Record<AuditRecord['verdict'], string>> = { allow: '5
 /** A sentence is to be read in a terminal; the record has all of it. */
 const MAX_SENTENCE = 400;
 
+/**
+ * Values of one field. journald drops an entry of more than 1,024 fields (ENTRY_FIELD_COUNT_MAX), and a denial has a reason for
+ * each rule. It is the limit of targets, so that each of these can be searched for; the record has all of every list.
+ */
+const MAX_VALUES = 256;
+
 const VERBS: Readonly<Record<AuditRecord['action'], string>> = {
   open: 'opens events',
   ask: "asks for somebody's consent",
@@ -48,7 +54,7 @@ export function auditEntry(subject: Subject, record: AuditRecord, line: string):
     ['PERFBROKER_CGROUP', subject.cgroup],
   ];
   for (const [key, value] of Object.entries(rest)) {
-    for (const text of textsOf(value)) fields.push([fieldName(key), text]);
+    for (const text of textsOf(value).slice(0, MAX_VALUES)) fields.push([fieldName(key), text]);
   }
   fields.push(['PERFBROKER_RECORD', line]);
   return fields;

@@ -1,6 +1,6 @@
 /** journald's native protocol: https://systemd.io/JOURNAL_NATIVE_PROTOCOL/ */
 import { fstatSync } from 'node:fs';
-import { native, type Fd } from '../native.js';
+import { native, type Fd, type NativeError } from '../native.js';
 
 export const JOURNAL_SOCKET = '/run/systemd/journal/socket';
 
@@ -34,12 +34,20 @@ export class Journal {
   }
 
   /**
-   * One entry, in the journal's queue when this returns.
-   * @throws the error of sendto(2): EAGAIN when journald is behind, ENOENT and ECONNREFUSED when it is not there, EMSGSIZE
-   * for an entry beyond the socket's send buffer (about 200 KiB)
+   * One entry, in the journal's queue when this returns. One that is longer than the socket's send buffer
+   * (net.core.wmem_default, 208 KiB as a rule) goes as a sealed file in memory, as sd_journal_send(3) sends it.
+   * @throws the error of sendto(2) or sendmsg(2): EAGAIN when journald is behind, ENOENT and ECONNREFUSED when it is not there
    */
   send(fields: readonly JournalField[]): void {
-    native.sendDatagram(this.#socket, this.#path, encodeEntry(fields));
+    const entry = encodeEntry(fields);
+    try {
+      native.sendDatagram(this.#socket, this.#path, entry);
+    } catch (error) {
+      const { code } = error as NativeError;
+      // ENOBUFS: the kernel found no room for one datagram of this length.
+      if (code !== 'EMSGSIZE' && code !== 'ENOBUFS') throw error;
+      native.sendSealedFile(this.#socket, this.#path, entry);
+    }
   }
 }
 

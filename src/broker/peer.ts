@@ -1,6 +1,7 @@
 import { brokerError } from '../model/error_table.js';
 import type { BrokerError } from '../model/errors.js';
 import type { Subject } from '../model/subject.js';
+import type { SubordinateUids } from '../model/subordinate_uids.js';
 import { native, type Fd, type PeerCredentials } from '../native.js';
 import { readProcess, type ProcessFacts } from './proc.js';
 
@@ -17,14 +18,14 @@ export interface Peer {
  * process must still have the uid it connected with. A recycled pid of the same uid stays possible there, for as long as
  * the client waits with its first message, and gives nothing that this uid does not have.
  */
-export function vetPeer(connection: Fd): Peer {
+export function vetPeer(connection: Fd, subordinateUids: SubordinateUids): Peer {
   const credentials = native.peerCredentials(connection);
   if (credentials.pid <= 0)
     throw brokerError('InvalidTarget', 'pid-namespace', 'the caller is outside the pid namespace of the broker');
   if (credentials.pidfd === 'reaped') throw gone(credentials.pid);
   const pidfd = credentials.pidfd === 'unsupported' ? openPidfd(credentials.pid) : credentials.pidfd;
   try {
-    return describePeer(credentials.pid, pidfd, (facts) => {
+    return describePeer(credentials.pid, pidfd, subordinateUids, (facts) => {
       if (!facts.uids.includes(credentials.uid)) throw gone(credentials.pid);
       return credentials;
     });
@@ -41,7 +42,12 @@ export type SpeakingIds = Pick<PeerCredentials, 'uid' | 'gid' | 'groups'>;
  * @param idsOf from what is read of the process, before it is certain that it was this one
  * @throws BrokerError client-gone
  */
-export function describePeer(pid: number, pidfd: Fd, idsOf: (facts: ProcessFacts) => SpeakingIds): Peer {
+export function describePeer(
+  pid: number,
+  pidfd: Fd,
+  subordinateUids: SubordinateUids,
+  idsOf: (facts: ProcessFacts) => SpeakingIds,
+): Peer {
   const facts = readProcess(pid);
   if (facts === null) throw gone(pid);
   const ids = idsOf(facts);
@@ -57,6 +63,7 @@ export function describePeer(pid: number, pidfd: Fd, idsOf: (facts: ProcessFacts
     // child's. They count only while every id is the one that connected.
     permitted: isAsConnected(facts, ids) ? facts.permitted : 0n,
     sameUserNamespace: facts.sameUserNamespace,
+    mayBeMany: subordinateUids.mayBeMany({ uid: ids.uid, sameUserNamespace: facts.sameUserNamespace }),
     cgroup: facts.cgroup,
     executable: facts.executable,
     ...(facts.unit === undefined ? {} : { unit: facts.unit }),

@@ -54,7 +54,8 @@ export function vetCaller(broker: Broker, call: WorkCall, sender: Sender | undef
     if (pid === 'not-a-pidfd' || pid === 'foreign')
       throw wrong(pid === 'foreign' ? 'its process is outside the pid namespace of the broker' : 'its fd is no pidfd');
     if (pid === 'gone') throw gone(0);
-    return { peer: describePeer(pid, pidfd, (facts) => idsOf(facts, sender.uid)), busName: sender.busName, work };
+    const peer = describePeer(pid, pidfd, broker.parts.subordinateUids, (facts) => idsOf(facts, sender.uid));
+    return { peer, busName: sender.busName, work };
   } finally {
     native.closeForeign(pidfd);
   }

@@ -182,7 +182,7 @@ export class Server {
   }
 
   #identify(client: ClientConnection): void {
-    const peer = vetPeer(client.socket);
+    const peer = vetPeer(client.socket, this.#broker.parts.subordinateUids);
     if (this.#broker.parts.subordinateUids.mayBeMany(peer.subject)) client.place.share();
     client.identify(peer);
   }

@@ -1,9 +1,8 @@
-import { closeSync, rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { closeSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { writeFolded } from '../collector/folded_file.js';
 import type { Launcher } from '../collector/launcher.js';
-import { createOutputFile } from '../formats/output_file.js';
+import { openOutputFile, type NewOutputFile } from '../formats/output_file.js';
 import { PerfDataReader } from '../formats/perfdata_reader.js';
 import type { Fd } from '../native.js';
 import { native } from '../native.js';
@@ -11,7 +10,8 @@ import { Failure } from './failure.js';
 
 /**
  * The files of `perfbroker run`, all of them open before CMD begins. They are created with the rights of the user whom
- * the profile is for: here, when this process runs as that user; by the launcher, when that is root itself.
+ * the profile is for: here, when this process runs as that user; by the launcher, when that is root itself. A recording has
+ * a temporary name until CMD is executed.
  */
 export class RunFiles {
   /** The recording; whoever writes it closes it. */
@@ -19,27 +19,29 @@ export class RunFiles {
   /** Absent: `output` is to be created. */
   readonly #folded: Fd | undefined;
   readonly #output: string;
-  readonly #ours: boolean;
+  readonly #launcher: Launcher;
+  /** Created here, and to be placed. */
+  readonly #ours: NewOutputFile | undefined;
   readonly #copy: Fd;
 
   /** @throws Failure when a file can not be created, LauncherGone */
   static async create(launcher: Launcher, output: string, folded: boolean): Promise<RunFiles> {
     if (launcher.createsFiles) {
       const data = await ask(launcher, folded ? 'scratch' : 'output', output);
-      return new RunFiles(output, data, folded ? await ask(launcher, 'output', output) : undefined, false);
+      return new RunFiles(launcher, output, data, folded ? await ask(launcher, 'output', output) : undefined);
     }
-    // Stacks are made from a recording that lies, without a name, beside them.
-    const path = folded ? join(dirname(output), `.${basename(output)}.${process.pid}.data`) : output;
     try {
-      const data = createOutputFile(path);
-      if (folded) rmSync(path);
-      return new RunFiles(output, data, undefined, !folded);
+      const file = openOutputFile(output);
+      // Stacks are made from a recording that lies, without a name, beside them.
+      if (folded) file.discard();
+      return new RunFiles(launcher, output, file.fd, undefined, file);
     } catch (error) {
       throw notCreated(output, (error as Error).message);
     }
   }
 
-  private constructor(output: string, data: Fd, folded: Fd | undefined, ours: boolean) {
+  private constructor(launcher: Launcher, output: string, data: Fd, folded: Fd | undefined, ours?: NewOutputFile) {
+    this.#launcher = launcher;
     this.#output = output;
     this.data = data;
     this.#folded = folded;
@@ -62,12 +64,23 @@ export class RunFiles {
     writeFolded(native.duplicate(this.#copy), this.#folded ?? this.#output);
   }
 
-  /** Nothing was recorded. What the launcher created, it removes. */
-  discard(): void {
-    if (this.#ours) rmSync(this.#output, { force: true });
+  /**
+   * Gives the recording its name: CMD has been executed. What the launcher created has been given its name by now.
+   * @throws Failure
+   */
+  place(): void {
+    const { misplaced } = this.#launcher;
+    if (misplaced !== 0) throw notPlaced(this.#output, getSystemErrorName(-misplaced));
+    try {
+      this.#ours?.place();
+    } catch (error) {
+      throw notPlaced(this.#output, (error as Error).message);
+    }
   }
 
+  /** Leaves no file that was not placed. What the launcher created, it removes. */
   close(): void {
+    this.#ours?.discard();
     closeSync(this.#copy);
   }
 }
@@ -76,14 +89,27 @@ async function ask(launcher: Launcher, type: 'output' | 'scratch', output: strin
   const { reply, fds } = await launcher.call({ type });
   const [fd] = fds;
   if (reply.error === 0 && fd !== undefined) return fd;
-  throw notCreated(output, getSystemErrorName(-reply.error));
+  throw notCreated(output, getSystemErrorName(-reply.error), 0);
 }
 
-function notCreated(path: string, why: string): Failure {
-  const uid = process.getuid?.() ?? 0;
+function notCreated(path: string, why: string, uid: number = process.getuid?.() ?? 0): Failure {
+  const links = 'a file that is a symbolic link, a directory or a device is not replaced';
+  // native/launcher/directory.h
+  const ofOthers =
+    uid === 0 ? ', and a symbolic link in the path that another user could have made is not followed' : '';
   return new Failure(
-    `${path} can not be created: ${why}`,
-    `The file is created with the rights of uid ${uid}; symbolic links and what is no regular file are refused.`,
-    'Name another file with -o.',
+    `${path} cannot be created: ${why}`,
+    `The file is created with the rights of uid ${uid}; ${links}${ofOthers}.`,
+    uid === 0
+      ? 'Name another file with -o, in a directory whose path has no such link.'
+      : 'Name another file with -o, in a directory that this user may write to.',
+  );
+}
+
+function notPlaced(path: string, why: string): Failure {
+  return new Failure(
+    `the recording cannot be given the name ${path}: ${why}`,
+    `Another process changed ${path} or ${path}.old after the command line was checked, so the recording is lost.`,
+    'Name a file with -o in a directory that no other user writes to.',
   );
 }

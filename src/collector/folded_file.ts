@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import { foldedLines } from '../formats/folded.js';
-import { createOutputFile } from '../formats/output_file.js';
+import { openOutputFile } from '../formats/output_file.js';
 import { PerfDataReader } from '../formats/perfdata_reader.js';
 import { writeFully } from '../formats/write_fully.js';
 import type { FoldedStack } from '../formats/folded.js';
@@ -20,23 +20,27 @@ export function writeFolded(data: string | number, output: string | number): voi
   try {
     const profile = readProfile(reader);
     const names = reader.events.map((event) => event.name);
-    const fd = typeof output === 'number' ? output : createOutputFile(output);
+    const file = typeof output === 'number' ? { fd: output, place: nothing, discard: nothing } : openOutputFile(output);
     try {
       let chunk = '';
       for (const line of foldedLines(foldedStacks(profile, names))) {
         chunk += line;
         if (chunk.length < CHUNK_CHARACTERS) continue;
-        writeFully(fd, Buffer.from(chunk));
+        writeFully(file.fd, Buffer.from(chunk));
         chunk = '';
       }
-      writeFully(fd, Buffer.from(chunk));
+      writeFully(file.fd, Buffer.from(chunk));
+      file.place();
     } finally {
-      closeSync(fd);
+      closeSync(file.fd);
+      file.discard();
     }
   } finally {
     reader.close();
   }
 }
+
+function nothing(): void {}
 
 function* foldedStacks(profile: Profile, names: readonly string[]): Generator<FoldedStack, void, undefined> {
   for (const { event, comm, frames, samples } of profile.stacks) {

@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Fd, Poller } from '../native.js';
 import { DISCONNECT, READABLE, native } from '../native.js';
 import type { LauncherReply, LauncherRequest } from './launcher_protocol.js';
-import { REPLY_BYTES, decodeLauncherReply, encodeLauncherRequest } from './launcher_protocol.js';
+import { MISPLACED, REPLY_BYTES, decodeLauncherReply, encodeLauncherRequest } from './launcher_protocol.js';
 import type { ObservedCommand } from './workload.js';
 
 /** The fds that native/launcher/collector.cc starts this process with. */
@@ -44,6 +44,8 @@ export class Launcher implements ObservedCommand {
   readonly exited: Promise<number>;
   /** What became of CMD after {@link release}: 0 when it is executed, else the errno of the failure. */
   readonly executed: Promise<number>;
+  /** errno of the failure to give the file that the launcher created its name; known when CMD is executed. */
+  misplaced = 0;
   #waiting: ((answer: LauncherAnswer | null) => void) | undefined;
   #settleExecuted: (error: number) => void = () => undefined;
   #released = false;
@@ -140,8 +142,9 @@ export class Launcher implements ObservedCommand {
     const answer = receive();
     if (answer === undefined) return;
     if (answer === null) poller.stop();
-    if (this.#released) this.#settleExecuted(answer?.reply.error ?? 0);
-    else this.#waiting?.(answer);
+    if (!this.#released) this.#waiting?.(answer);
+    else if (answer?.reply.value === MISPLACED) this.misplaced = answer.reply.error;
+    else this.#settleExecuted(answer?.reply.error ?? 0);
   }
 }
 

@@ -12,6 +12,8 @@ export const MAX_EVENTS = 16;
 /** SCM_MAX_FD: fds in one message. */
 export const MAX_SLOTS = 253;
 const NO_LEADER = 0xffff;
+/** {@link LauncherReply.value} after `ready`: CMD runs, and its file could not be given its name. */
+export const MISPLACED = 1;
 
 const TYPES = { openEvents: 1, tracepoint: 2, output: 3, scratch: 4, ready: 5, failed: 6 } as const;
 const OFFSETS = {

@@ -1,7 +1,7 @@
 import { hostname, release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { sampleIdBytes, viewAttr } from '../formats/attr_view.js';
-import { openOutputFile } from '../formats/output_file.js';
+import { openOutputFile, type NewOutputFile } from '../formats/output_file.js';
 import { PerfDataWriter } from '../formats/perfdata_writer.js';
 import type { EventSpec } from '../model/event.js';
 import type { Drain, DrainStats, Fd, NativeError } from '../native.js';
@@ -10,6 +10,7 @@ import { onlineCpus, possibleCpuCount } from './cpus.js';
 import type { CollectorTarget, EventGrant, EventOpener, GrantedEvent } from './event_opener.js';
 import { GrantWatch } from './grant_watch.js';
 import { kernelTextAddress } from './kallsyms.js';
+import { placeWhenExecuted } from './place_output.js';
 import { describeEvents, machineName } from './stored_events.js';
 import { Synthesizer } from './synthesize.js';
 import type { ObservedCommand } from './workload.js';
@@ -77,10 +78,9 @@ export async function record(opener: EventOpener, plan: RecordingPlan): Promise<
   const grant = await opener.open({ targets, events, cpus, ringBytes, ringSlots: 'cpu' });
   try {
     const description = describeEvents(events, plan.names, grant);
-    const file =
-      plan.outputFd === undefined ? openOutputFile(plan.output) : { fd: plan.outputFd, discard: (): void => undefined };
+    const file = outputOf(plan);
     const writer = new PerfDataWriter(file.fd, description.events);
-    const state: { begun: boolean } = { begun: false };
+    const state = { begun: false, placed: Promise.resolve() };
     try {
       const { tracingData } = description;
       const finish = (intact: boolean): number =>
@@ -102,19 +102,26 @@ export async function record(opener: EventOpener, plan: RecordingPlan): Promise<
       const synthesizer = new Synthesizer(trailer, (records) => writer.write(records));
       const onBegin = (progress: () => DrainStats): void => {
         state.begun = true;
+        state.placed = placeWhenExecuted(file, plan.workload);
         plan.onBegin?.(progress);
       };
       const summary = await run({ ...plan, onBegin }, grant, writer, synthesizer, finish);
-      if (summary.end === 'not-executed') state.begun = false;
+      await state.placed;
       return summary;
     } finally {
       writer.close();
       // A file without a single record helps nobody.
-      if (!state.begun) file.discard();
+      file.discard();
     }
   } finally {
     await grant.close();
   }
+}
+
+/** An output that is open already has its name from whoever opened it. */
+function outputOf({ output, outputFd }: RecordingPlan): NewOutputFile {
+  const nothing = (): void => undefined;
+  return outputFd === undefined ? openOutputFile(output) : { fd: outputFd, place: nothing, discard: nothing };
 }
 
 async function run(

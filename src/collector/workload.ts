@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { native, type Fd } from '../native.js';
+import { DISCONNECT, READABLE, native, type Fd, type Poller } from '../native.js';
 
 /** The launcher, where a built tree has it. */
 const LAUNCHER: string = fileURLToPath(new URL('../bin/perfbroker', import.meta.url));
@@ -16,7 +16,7 @@ export interface ObservedCommand {
   readonly pid: number;
   /** Its exit code, as far as it is known here. */
   readonly exited: Promise<number>;
-  /** 0 when it was executed, else the errno of the failure; known at the latest when it has exited. */
+  /** 0 when it was executed, else the errno of the failure; known when it is executed, and at the latest when it has exited. */
   readonly executed: Promise<number>;
   /** Lets the command run. */
   release(): void;
@@ -33,6 +33,8 @@ export class Workload implements ObservedCommand {
   readonly executed: Promise<number>;
   readonly #child: ChildProcess;
   #gate: Fd | null;
+  #gatePoller: Poller | null = null;
+  #settleExecuted: (errno: number) => void = () => undefined;
   #state: 'waits' | 'released' | 'ended' = 'waits';
 
   private constructor(child: ChildProcess, gate: Fd, pid: number, exited: Promise<number>) {
@@ -42,7 +44,8 @@ export class Workload implements ObservedCommand {
     this.exited = exited.finally(() => {
       this.#state = 'ended';
     });
-    this.executed = exited.then(() => this.#takeFailure());
+    this.executed = new Promise((resolve) => (this.#settleExecuted = resolve));
+    void this.exited.then(() => this.#takeFailure());
   }
 
   /** @throws when the launcher itself can not be executed. */
@@ -87,6 +90,8 @@ export class Workload implements ObservedCommand {
   release(): void {
     if (this.#state !== 'waits' || this.#gate === null) return;
     this.#state = 'released';
+    this.#gatePoller = native.createPoller(this.#gate, () => this.#takeFailure());
+    this.#gatePoller.start(READABLE | DISCONNECT);
     try {
       native.sendMessage(this.#gate, Buffer.from('\n'), []);
     } catch {
@@ -101,19 +106,20 @@ export class Workload implements ObservedCommand {
   }
 
   /** The launcher's end of the gate is closed by the exec; the errno of one that failed comes before that. */
-  #takeFailure(): number {
-    if (this.#gate === null) return 0;
+  #takeFailure(): void {
     const errno = new Uint8Array(1);
     try {
-      return native.receiveMessage(this.#gate, errno)?.bytes === 1 ? (errno[0] ?? 0) : 0;
+      if (this.#gate !== null) native.receiveMessage(this.#gate, errno);
     } catch {
-      return 0;
-    } finally {
-      this.#closeGate();
+      // It was killed before it came to the exec.
     }
+    this.#closeGate();
+    this.#settleExecuted(errno[0] ?? 0);
   }
 
   #closeGate(): void {
+    this.#gatePoller?.close();
+    this.#gatePoller = null;
     if (this.#gate !== null) native.close(this.#gate);
     this.#gate = null;
   }

@@ -9,6 +9,11 @@ export interface Subject {
   /** Permitted capabilities of the process, bits. */
   readonly permitted: bigint;
   readonly sameUserNamespace: boolean;
+  /**
+   * Its user may act under other ids and without its groups: the process is in a user namespace of its own, or its uid is
+   * one that subuid(5) lends. Taken from `SubordinateUids.mayBeMany` when the client was vetted.
+   */
+  readonly mayBeMany: boolean;
   /** systemd unit from the cgroup path (`foo.service`, `session-1.scope`), when there is one. */
   readonly unit?: string;
   readonly cgroup: string;

@@ -4,8 +4,8 @@ import type { Target } from '../model/target.js';
 import { exceededLimits } from './limit_check.js';
 import { nearMisses } from './near_misses.js';
 import { classesOfEvent, classesOfTarget, modeOf, neededClasses } from './needs.js';
-import { describeTarget } from './reason_texts.js';
-import { matchesSubject } from './subjects.js';
+import { describeDoubt, describeTarget } from './reason_texts.js';
+import { appliesTo } from './subjects.js';
 import { covers, touches } from './targets.js';
 import type { Policy, PolicyRequest, Reason, Rule, Verdict } from './types.js';
 
@@ -16,8 +16,8 @@ import type { Policy, PolicyRequest, Reason, Rule, Verdict } from './types.js';
  * - Then the rules in order; the first that matches decides for the whole request.
  * - A rule that allows (or asks) matches when it names the subject and by itself covers every target, every class and
  *   every event's mode. What goes beyond its limits is denied; no later rule is tried.
- * - A rule that denies matches when any one event on any one target falls under it, so that no request gets
- *   around it by asking for more.
+ * - A rule that denies matches when it may name the subject and any one event on any one target falls under it, so that no
+ *   request gets around it by asking for more.
  * - No match: denied, with every rule and why it did not apply.
  */
 export function decide(request: PolicyRequest, policy: Policy): Verdict {
@@ -28,7 +28,7 @@ export function decide(request: PolicyRequest, policy: Policy): Verdict {
   if (closed.length > 0) return { kind: 'deny', reasons: closed.map(closedClass), classes };
 
   for (const [index, rule] of policy.rules.entries()) {
-    if (!matchesSubject(rule.subjects, request.subject)) continue;
+    if (!appliesTo(rule, request.subject)) continue;
     const { name, where, limits } = rule;
     if (rule.verdict === 'deny') {
       const caught = caughtTarget(rule, request);
@@ -86,6 +86,6 @@ function deniedBy(rule: Rule, target: Target, subject: Subject): Reason {
   return {
     code: 'denied',
     rule: rule.name,
-    text: `rule "${rule.name}" denies ${what} on ${describeTarget(target)}${doubt}`,
+    text: `rule "${rule.name}" denies ${what} on ${describeTarget(target)}${doubt}${describeDoubt(rule.subjects, subject)}`,
   };
 }

@@ -1,6 +1,6 @@
 import type { ProcessIdentity, Target } from '../model/target.js';
-import { describeSubject, describeTarget } from './reason_texts.js';
-import { matchesSubject } from './subjects.js';
+import { describeDoubt, describeSubject, describeTarget } from './reason_texts.js';
+import { appliesTo } from './subjects.js';
 import { covers, touches } from './targets.js';
 import type { DowngradeRequest, Policy, Reason, Verdict } from './types.js';
 
@@ -19,7 +19,7 @@ export function decideDowngrade({ subject, processes }: DowngradeRequest, policy
   const reasons: Reason[] = [];
   for (const rule of policy.rules) {
     const { name, where, verdict, limits } = rule;
-    if (!matchesSubject(rule.subjects, subject)) continue;
+    if (!appliesTo(rule, subject)) continue;
     if (!rule.downgrade) {
       if (verdict !== 'deny') reasons.push({ code: 'mode', rule: name, text: `rule "${name}" leaves out downgrade` });
       continue;
@@ -27,7 +27,7 @@ export function decideDowngrade({ subject, processes }: DowngradeRequest, policy
     if (verdict === 'deny') {
       const caught = targets.find((target) => touches(rule.targets, target, subject));
       if (caught === undefined) continue;
-      const text = `rule "${name}" denies to downgrade ${describeTarget(caught)}`;
+      const text = `rule "${name}" denies to downgrade ${describeTarget(caught)}${describeDoubt(rule.subjects, subject)}`;
       return { kind: 'deny', rule: name, where, reasons: [{ code: 'denied', rule: name, text }], classes: [] };
     }
     const missed = targets.find((target) => !covers(rule.targets, target, subject));

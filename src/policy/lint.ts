@@ -11,7 +11,9 @@ export function lintPolicy({ rules }: Policy): readonly string[] {
         : [
             `can never match: rule "${shadow.name}" (${shadow.where}) comes first and takes all of it; before = "${shadow.name}" puts this one first`,
           ];
-    return [...unreachable, ...lintRule(rule)].map((text) => `${rule.where}: rule "${rule.name}" ${text}`);
+    return [...unreachable, ...lintRule(rule), ...lintDenial(rule, rules.slice(index + 1))].map(
+      (text) => `${rule.where}: rule "${rule.name}" ${text}`,
+    );
   });
   return rules.length === 0 ? ['there is no rule: everything is denied'] : warnings;
 }
@@ -39,6 +41,39 @@ function lintRule({ verdict, targets, classes, counting, sampling }: Rule): stri
     warnings.push('names no class of events (user, raw, breakpoint, tracepoint, kernel), so it allows none');
   }
   return warnings;
+}
+
+/** A group or unit that a process can be without is a fence with a gap where a later rule allows what this one denies. */
+function lintDenial(rule: Rule, later: readonly Rule[]): string[] {
+  if (rule.verdict !== 'deny' || rule.subjects.everyone) return [];
+  const letsIn = later.find((other) => letsInDenied(rule, other));
+  if (letsIn === undefined) return [];
+  const then = `rule "${letsIn.name}" (${letsIn.where}) may allow it then; name the users as well`;
+  const warnings: string[] = [];
+  if (rule.subjects.gids.length > 0) {
+    warnings.push(
+      `denies by groups, but a process that is older than its user's membership is not in the group: ${then}`,
+    );
+  }
+  if (rule.subjects.units.length > 0) {
+    warnings.push(`denies by units, but a user can start a process in another unit (at, cron, systemd-run): ${then}`);
+  }
+  return warnings;
+}
+
+/** Does a rule allow a subject that leaves the groups and units of a deny rule? Administrators need no rule to get an event. */
+function letsInDenied(denial: Rule, { verdict, subjects, classes, ...modes }: Rule): boolean {
+  const names = denial.subjects;
+  return (
+    verdict !== 'deny' &&
+    ((modes.downgrade && denial.downgrade) ||
+      (((modes.counting && denial.counting) || (modes.sampling && denial.sampling)) &&
+        classes.some((name) => denial.classes.includes(name)))) &&
+    (subjects.everyone ||
+      !isSubset(subjects.uids, names.uids) ||
+      !isSubset(subjects.gids, names.gids) ||
+      !isSubset(subjects.units, names.units))
+  );
 }
 
 function coversCgroups(targets: RuleTargets): boolean {

@@ -4,7 +4,7 @@ import type { Subject } from '../model/subject.js';
 import type { Target } from '../model/target.js';
 import { modeOf } from './needs.js';
 import { describeObstacles, describeSubject, describeTarget } from './reason_texts.js';
-import { matchesSubject } from './subjects.js';
+import { isNamed } from './subjects.js';
 import { covers } from './targets.js';
 import type { PolicyRequest, Reason, Rule } from './types.js';
 
@@ -21,7 +21,7 @@ export function nearMisses(
   rules: readonly Rule[],
 ): readonly Reason[] {
   const granting = rules.filter(({ verdict }) => verdict !== 'deny');
-  const speaking = granting.filter((rule) => matchesSubject(rule.subjects, request.subject));
+  const speaking = granting.filter((rule) => isNamed(rule.subjects, request.subject));
   const near = speaking
     .map((rule) => missesOf(rule, request, classes))
     .sort((a, b) => a.length - b.length)

@@ -2,6 +2,8 @@ import type { AccessObstacle } from '../model/access.js';
 import type { Subject } from '../model/subject.js';
 import type { Target } from '../model/target.js';
 import { quote } from './quote.js';
+import { isNamed, subjectDoubt } from './subjects.js';
+import type { RuleSubjects } from './types.js';
 
 /** `process 4711 ("/usr/bin/python3.11", uid 1000)` */
 export function describeTarget(target: Target): string {
@@ -23,6 +25,12 @@ export function describeSubject({ uid, gid, groups }: Subject): string {
   const all = [...new Set([gid, ...groups])];
   const more = all.length > 16 ? ` and ${all.length - 16} more` : '';
   return `uid ${uid} (groups ${all.slice(0, 16).join(', ')}${more})`;
+}
+
+/** `; the caller may be a subject that it names, for its uid is a subordinate one`; empty when the rule names the subject. */
+export function describeDoubt(rule: RuleSubjects, subject: Subject): string {
+  const doubt = isNamed(rule, subject) ? undefined : subjectDoubt(rule, subject);
+  return doubt === undefined ? '' : `; the caller may be a subject that it names, for ${doubt}`;
 }
 
 const OBSTACLES: Readonly<Record<AccessObstacle, string>> = {

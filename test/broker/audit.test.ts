@@ -14,6 +14,7 @@ const SUBJECT = {
   groups: [],
   permitted: 0n,
   sameUserNamespace: true,
+  mayBeMany: false,
   cgroup: '/',
   executable: '[evil\n{"verdict":"allow"}\u001b[2J\u009b\u2028]',
 };

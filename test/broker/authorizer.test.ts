@@ -18,6 +18,7 @@ const subject = (uid = 1000): Subject => ({
   groups: [],
   permitted: 0n,
   sameUserNamespace: true,
+  mayBeMany: false,
   cgroup: '/',
   executable: '/bin/true',
 });

@@ -1,15 +1,23 @@
-/** A datagram socket of the test's own, read by a child: node has none for AF_UNIX. */
+/** A datagram socket of the test's own, read by a child: node has none for AF_UNIX. A sealed file is read as journald reads it. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const PROGRAM = `
-import socket, sys
+import fcntl, os, socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind(sys.argv[1])
 print('ready', flush=True)
-while True: print(s.recv(1 << 20).hex(), flush=True)
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+while True:
+    data, fds, _, _ = socket.recv_fds(s, 1 << 20, 1)
+    for fd in fds:
+        # As journald (systemd 252): no byte beside the file, and these four seals, which keep its sender from changing it.
+        if data or fcntl.fcntl(fd, fcntl.F_GET_SEALS) != SEALS: data = b'refused'
+        else: data = os.pread(fd, os.fstat(fd).st_size, 0)
+        os.close(fd)
+    print(data.hex(), flush=True)
 `;
 
 export interface DatagramReader {
@@ -22,8 +30,8 @@ export interface DatagramReader {
   until(count: number): Promise<void>;
   /** Resolves when one has come that `matches`. */
   seen(matches: (text: string) => boolean): Promise<string>;
-  /** Stops reading, so that the queue fills; and goes on. */
-  stop(): void;
+  /** Stops reading, so that the queue fills, and resolves when it has stopped; and goes on. */
+  stop(): Promise<void>;
   continue(): void;
   end(): void;
 }
@@ -67,7 +75,11 @@ export async function startDatagramReader(): Promise<DatagramReader> {
       await wait(() => received.some(matches));
       return received.find(matches) ?? '';
     },
-    stop: () => void child.kill('SIGSTOP'),
+    stop: async () => {
+      child.kill('SIGSTOP');
+      const isStopped = (): boolean => readFileSync(`/proc/${child.pid}/stat`, 'latin1').includes(' T ');
+      while (!isStopped()) await new Promise((resolve) => setTimeout(resolve, 5));
+    },
     continue: () => void child.kill('SIGCONT'),
     end: () => {
       child.kill('SIGKILL');

@@ -93,7 +93,7 @@ test("another service's watchdog, whose variables were inherited, is not fed", a
 test('a manager that does not read, or is not there, disturbs nobody', async (t) => {
   const manager = await startDatagramReader();
   t.teardown(() => manager.end());
-  manager.stop();
+  await manager.stop();
   const notifier = new Notifier(manager.path);
   for (let i = 0; i < 5000; i++) notifier.ready('x');
   new Notifier('/nonexistent/socket').ready('x');

@@ -7,7 +7,7 @@ const named = relativeLinks(read('SECURITY.md')).filter(({ file }) => file.endsW
 /** Titles of the tests in a source; what a template fills in may be anything. */
 function titles(source: string): RegExp[] {
   const literals = source.matchAll(
-    /\b(?:test|privileged)(?:\.\w+)?\(\s*(?:'((?:[^'\\\n]|\\.)+)'|"((?:[^"\\\n]|\\.)+)"|`((?:[^`\\\n]|\\.)+)`)/g,
+    /\b(?:test|privileged|real)(?:\.\w+)?\(\s*(?:'((?:[^'\\\n]|\\.)+)'|"((?:[^"\\\n]|\\.)+)"|`((?:[^`\\\n]|\\.)+)`)/g,
   );
   return [...literals].map(([, single, double, template]) => {
     const text = (single ?? double ?? template ?? '').replace(/\\(['"`])/g, '$1');

@@ -96,31 +96,34 @@ privileged('a request that fails leaves the file of an earlier one, and its olde
   t.deepEqual(contentOf(directory), files);
 });
 
-privileged('a command that can not be executed leaves the file of an earlier one under its name', async (t) => {
-  const directory = mkdtempSync(join(daemon.directory, 'mistyped-'));
-  const files = { 'x.folded': 'stacks', 'x.txt': 'result' };
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
-  for (const [command, output] of [
-    ['record', 'x.txt'],
-    ['record', 'x.folded'],
-    ['record', 'new'],
-    ['stat', 'x.txt'],
-    ['stat', 'new'],
-  ] as const)
-    for (const [word, code] of [
-      ['./mistyped', 127],
-      ['/etc/passwd', 126],
-    ] as const) {
-      const ended = await perfbroker(directory, [command, '-o', output, '--', word]);
-      t.is(ended.code, code, ended.stderr);
-      t.regex(ended.stderr, /^perfbroker: \S+: [^\n]+\n$/, command);
-    }
-  t.deepEqual(contentOf(directory), files);
-  // The same exit code from a command that was executed is a result.
-  t.is((await perfbroker(directory, ['stat', '-o', 'x.txt', '--', 'sh', '-c', 'exit 127'])).code, 127);
-  t.regex(contentOf(directory)['x.txt'] ?? '', /time elapsed/);
-  t.is(contentOf(directory)['x.txt.old'], 'result');
-});
+privileged(
+  'a command that cannot be executed leaves the file of an earlier one, and its older one, alone',
+  async (t) => {
+    const directory = mkdtempSync(join(daemon.directory, 'mistyped-'));
+    const files = { 'x.folded': 'stacks', 'x.folded.old': 'older', 'x.txt': 'result', 'x.txt.old': 'older' };
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
+    for (const [command, output] of [
+      ['record', 'x.txt'],
+      ['record', 'x.folded'],
+      ['record', 'new'],
+      ['stat', 'x.txt'],
+      ['stat', 'new'],
+    ] as const)
+      for (const [word, code] of [
+        ['./mistyped', 127],
+        ['/etc/passwd', 126],
+      ] as const) {
+        const ended = await perfbroker(directory, [command, '-o', output, '--', word]);
+        t.is(ended.code, code, ended.stderr);
+        t.regex(ended.stderr, /^perfbroker: \S+: [^\n]+\n$/, command);
+      }
+    t.deepEqual(contentOf(directory), files);
+    // The same exit code from a command that was executed is a result.
+    t.is((await perfbroker(directory, ['stat', '-o', 'x.txt', '--', 'sh', '-c', 'exit 127'])).code, 127);
+    t.regex(contentOf(directory)['x.txt'] ?? '', /time elapsed/);
+    t.is(contentOf(directory)['x.txt.old'], 'result');
+  },
+);
 
 function contentOf(directory: string): Readonly<Record<string, string>> {
   return Object.fromEntries(readdirSync(directory).map((name) => [name, readFileSync(join(directory, name), 'utf8')]));

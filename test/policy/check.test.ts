@@ -106,6 +106,28 @@ const lints: [string, string, RegExp | undefined][] = [
     rule('a').replace('same_user', 'system').replace('"user"', '"system-wide"'),
     /no class of events/,
   ],
+  [
+    'a deny rule by groups before a rule that allows others the same',
+    rule('a').replace('allow', 'deny').replace('users = ["alice"]', 'groups = ["ops"]') + rule('b'),
+    /"a" denies by groups, .*: rule "b" \(policy\.toml:\d+\) may allow it then; name the users as well$/,
+  ],
+  [
+    'a deny rule by units before a rule that allows others the same',
+    rule('a').replace('allow', 'deny').replace('users = ["alice"]', 'units = ["a.service"]') + rule('b'),
+    /"a" denies by units, .*: rule "b" .* may allow it then/,
+  ],
+  [
+    'a deny rule by groups that names the users as well',
+    rule('a').replace('allow', 'deny').replace('users', 'groups = ["ops"], users').replace('same_user', 'any_user') +
+      rule('b').replace('same_user', 'system').replace('["user"]', '["user", "system-wide"]'),
+    undefined,
+  ],
+  [
+    'a deny rule by groups before a rule that allows nothing of the same',
+    rule('a').replace('allow', 'deny').replace('users = ["alice"]', 'groups = ["ops"]') +
+      rule('b').replace('["user"]', '["raw"]'),
+    undefined,
+  ],
   ['no rule at all', '', /everything is denied/],
 ];
 for (const [title, text, says] of lints) {

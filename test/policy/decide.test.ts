@@ -4,7 +4,7 @@ import { EVENT_CLASSES, type EventClass, type EventSpec } from '#dist/model/even
 import type { Target } from '#dist/model/target.js';
 import { decide } from '#dist/policy/decide.js';
 import { classesOfEvent, classesOfTarget, modeOf } from '#dist/policy/needs.js';
-import { matchesSubject } from '#dist/policy/subjects.js';
+import { appliesTo, mayBeNamed } from '#dist/policy/subjects.js';
 import { covers, touches } from '#dist/policy/targets.js';
 import type { Policy, PolicyRequest, Rule, Verdict } from '#dist/policy/types.js';
 import * as fixtures from './fixtures.js';
@@ -455,7 +455,7 @@ const events: fc.Arbitrary<EventSpec> = fc.constantFrom(
 );
 const requests: fc.Arbitrary<PolicyRequest> = fc
   .record({
-    subject: fc.constantFrom(subject(), member, administrator),
+    subject: fc.constantFrom(subject(), member, administrator, subject({ sameUserNamespace: false, mayBeMany: true })),
     targets: fc.array(targets, { maxLength: 3 }),
     events: fc.array(events, { maxLength: 3 }),
     ceiling: fc.oneof({ weight: 3, arbitrary: fc.constant(EVENT_CLASSES) }, { weight: 1, arbitrary: classSets }),
@@ -481,11 +481,25 @@ function always(
   t.true(relevant >= atLeast, `${relevant} cases`);
 }
 
+test('a subject that left a denied group in a user namespace is denied, and reads why', (t) => {
+  const policy = policyOf(NOT_OTHERS.replace('everyone = true', 'groups = ["ops"]') + ALL);
+  const asks = { targets: [foreign()] };
+  t.is(inShort(decide(request(asks), policy)), 'allow all');
+  t.is(inShort(decide(request({ ...asks, subject: subject({ groups: [991] }) }), policy)), 'deny not-others denied');
+  const left = decide(request({ ...asks, subject: subject({ sameUserNamespace: false, mayBeMany: true }) }), policy);
+  t.is(inShort(left), 'deny not-others denied');
+  if (left.kind !== 'deny') return;
+  t.regex(
+    left.reasons[0]?.text ?? '',
+    /; the caller may be a subject that it names, for it is in a user namespace of its own$/,
+  );
+});
+
 test('whatever is allowed, one allow rule covers each class, mode and target of it, and the ceiling each class', (t) => {
   always(t, 50, (asked, policy, verdict) => {
     if (verdict.kind !== 'allow') return undefined;
     const rule = policy.rules.find(({ name }) => name === verdict.rule);
-    if (rule?.verdict !== 'allow' || !matchesSubject(rule.subjects, asked.subject)) return false;
+    if (rule?.verdict !== 'allow' || !appliesTo(rule, asked.subject)) return false;
     return asked.events.every((spec) =>
       asked.targets.every((target) => {
         const classes: EventClass[] = [...classesOfEvent(spec), ...classesOfTarget(target, asked.subject)];
@@ -549,7 +563,7 @@ test('a deny rule in front of everything denies whatever it touches', (t) => {
       downgrade: true,
     }));
     const [deny] = denies;
-    if (deny === undefined || !matchesSubject(deny.subjects, asked.subject)) return undefined;
+    if (deny === undefined || !mayBeNamed(deny.subjects, asked.subject)) return undefined;
     if (!asked.targets.some((target) => touches(deny.targets, target, asked.subject))) return undefined;
     return decide(asked, { ...policy, rules: [deny, ...policy.rules] }).kind === 'deny';
   });

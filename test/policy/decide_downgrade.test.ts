@@ -76,3 +76,14 @@ test('by default administrators may and everybody else is asked, even about his 
   t.is(codes(decideDowngrade({ subject: member, processes }, policy)), 'ask ask');
   t.is(codes(decideDowngrade({ subject: subject(), processes }, policy)), 'ask ask');
 });
+
+test('a subject under a subordinate uid is caught by a rule that denies a group, and reads why', (t) => {
+  const deny = rule('never', 'mode = ["downgrade"]')
+    .replace('"allow"', '"deny"')
+    .replace('users = [1000]', 'groups = [991]');
+  const policy = policyOf(deny + rule('down', 'mode = ["downgrade"]'));
+  t.is(decideDowngrade({ subject: subject(), processes: [processOf(mine)] }, policy).kind, 'allow');
+  const verdict = decideDowngrade({ subject: subject({ mayBeMany: true }), processes: [processOf(mine)] }, policy);
+  t.is(codes(verdict), 'deny denied');
+  t.regex(JSON.stringify(verdict), /may be a subject that it names, for its uid is a subordinate one/);
+});

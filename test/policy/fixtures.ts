@@ -40,6 +40,7 @@ export function subject(changes: Partial<Subject> = {}): Subject {
     groups: [1000],
     permitted: 0n,
     sameUserNamespace: true,
+    mayBeMany: false,
     cgroup: '/user.slice/user-1000.slice/session-1.scope',
     executable: '[collector]',
     ...changes,

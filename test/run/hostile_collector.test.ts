@@ -1,11 +1,11 @@
 /** A launcher whose collector was taken over: it asks for what it likes, and gets what the launcher is there for. */
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { encodeLauncherRequest, type LauncherRequest } from '#dist/collector/launcher_protocol.js';
+import { MISPLACED, encodeLauncherRequest, type LauncherRequest } from '#dist/collector/launcher_protocol.js';
 import { eventFields, type EventFields } from '#dist/model/event_fields.js';
 import { parseEvents } from '#dist/model/event_syntax.js';
-import { NO_BROKER, launcher, start, unfit, userDirectory, type Ended } from './support.js';
+import { NO_BROKER, launcher, start, unfit, userDirectory, type Ended, type Started } from './support.js';
 
 const reason = unfit();
 if (reason !== null) console.error(`skipped: ${reason}`);
@@ -16,13 +16,22 @@ test.after.always(() => {
   directory.remove();
 });
 
-/** Stands where node is looked for: sends each packet (lines of base64), writes the answers (hexadecimal, fds) to a file. */
+/**
+ * Stands where node is looked for: sends each packet (lines of base64), writes the answers (hexadecimal, fds) to a file.
+ * Between packets it makes a directory (`mkdir PATH`), or waits for the end of the conversation (`wait`).
+ */
 const NODE = `#!/usr/bin/python3 -S
 import array, base64, os, socket, sys
 control = socket.socket(fileno=3)
 control.setblocking(True)
 log = open(os.environ['ANSWERS'], 'w')
 for line in open(os.environ['PACKETS']):
+    if line.startswith('mkdir '):
+        os.mkdir(line[6:].strip())
+        continue
+    if line.startswith('wait'):
+        while control.recv(4096): pass
+        continue
     control.send(base64.b64decode(line))
     data, extra, _, _ = control.recvmsg(4096, 4096)
     fds = array.array('i')
@@ -41,24 +50,40 @@ const open = (
   leaders: readonly (number | undefined)[] = [],
 ): LauncherRequest => ({ type: 'openEvents', events, leaders, cpus, ringPages: 0 });
 
-async function drive(
-  packets: readonly Uint8Array[],
-  ...options: readonly string[]
-): Promise<Ended & { answers: string }> {
+type Step = Uint8Array | `mkdir ${string}` | 'wait';
+
+interface Drive {
+  readonly started: Started;
+  readonly answers: () => string;
+}
+
+function begin(packets: readonly Step[], ...options: readonly string[]): Drive {
   const paths = ['packets', 'answers', 'node'].map((name) => join(directory.path, name));
   const [input = '', output = '', node = ''] = paths;
-  writeFileSync(input, packets.map((packet) => `${Buffer.from(packet).toString('base64')}\n`).join(''));
+  const lines = packets.map((step) => (typeof step === 'string' ? step : Buffer.from(step).toString('base64')));
+  writeFileSync(input, lines.map((line) => `${line}\n`).join(''));
   writeFileSync(output, '', { mode: 0o666 });
   chmodSync(output, 0o666);
   writeFileSync(node, NODE);
   chmodSync(node, 0o755);
   const env = { PATH: `${directory.path}:/usr/bin:/bin`, PACKETS: input, ANSWERS: output };
   const setting = { cwd: directory.path, socket: NO_BROKER, env };
-  const ended = await start(setting, launcher(), 'run', ...options, 'echo', 'ran').ended;
-  return { ...ended, answers: readFileSync(output, 'utf8') };
+  return {
+    started: start(setting, launcher(), 'run', ...options, 'echo', 'ran'),
+    answers: () => readFileSync(output, 'utf8'),
+  };
+}
+
+async function drive(packets: readonly Step[], ...options: readonly string[]): Promise<Ended & { answers: string }> {
+  const { started, answers } = begin(packets, ...options);
+  return { ...(await started.ended), answers: answers() };
 }
 
 const EINVAL = 22;
+const EISDIR = 21;
+/** Names of files that a launcher has made. */
+const outputs = (): readonly string[] =>
+  readdirSync(directory.path).filter((name) => name.startsWith('.') || name.endsWith('.data'));
 const errors = (answers: string): readonly number[] =>
   answers
     .split('\n')
@@ -116,8 +141,35 @@ real('it gets the file that the command line names, once, and no other', async (
   const { answers } = await drive([output, output], '-o', 'named.data');
   t.is(errors(answers)[0], 0);
   t.not(errors(answers)[1], 0);
-  t.deepEqual(answers.match(/^fd .*$/gm), [`fd ${join(directory.path, 'named.data')}`]);
-  t.false(existsSync(join(directory.path, 'named.data')), 'nothing was recorded');
+  const fds = answers.match(/^fd .*$/gm) ?? [];
+  t.is(fds.length, 1);
+  t.regex(fds[0] ?? '', new RegExp(`^fd ${directory.path}/\\.perfbroker-[0-9a-f]{16}$`));
+  t.deepEqual(outputs(), [], 'nothing was recorded');
+});
+
+real('a file that cannot be given its name is reported to it, and leaves everything as it was', async (t) => {
+  const shared = join(directory.path, 'shared');
+  mkdirSync(shared);
+  chmodSync(shared, 0o1777);
+  const path = join(shared, 'late.data');
+  const steps = [encodeLauncherRequest({ type: 'output' }), `mkdir ${path}`, encodeLauncherRequest({ type: 'ready' })];
+  const { stdout, answers } = await drive(steps as Step[], '-o', path);
+  t.is(stdout, 'ran\n');
+  t.deepEqual(errors(answers), [0, EISDIR]);
+  const last = answers.trim().split('\n').at(-1) ?? '';
+  t.is(Buffer.from(last, 'hex').readUInt32LE(8), MISPLACED);
+  t.deepEqual(readdirSync(shared), ['late.data']);
+  t.true(statSync(path).isDirectory());
+});
+
+real("a launcher of root's that is killed before the command begins leaves no file", async (t) => {
+  const { started, answers } = begin([encodeLauncherRequest({ type: 'output' }), 'wait'], '-o', 'killed.data');
+  while (!answers().includes('fd ')) await new Promise((resolve) => setTimeout(resolve, 5));
+  t.is(outputs().length, 1);
+  started.child.kill('SIGKILL');
+  // Its standard error is the collector's as well, which waits until nothing of the launcher is left.
+  t.is((await started.ended).code, 137);
+  t.deepEqual(outputs(), []);
 });
 
 real('a packet of another size, version or kind ends the conversation, and CMD runs unprofiled', async (t) => {

@@ -103,16 +103,17 @@ class Collector {
     try {
       files = await RunFiles.create(this.#launcher, this.#options.output, wanted.folded);
       const notExecuted = new AbortController();
-      void this.#launcher.executed.then((error) => {
-        if (error !== 0) notExecuted.abort();
+      const created = files;
+      const placed = this.#launcher.executed.then((error) => {
+        if (error === 0) created.place();
+        else notExecuted.abort();
       });
+      placed.catch(() => undefined);
       const interrupt = AbortSignal.any([interrupts.signal, notExecuted.signal]);
       const summary = await this.#record(this.#opener(client), wanted, cpus, files.data, interrupt);
-      if ((await this.#launcher.executed) !== 0) return files.discard();
+      if ((await this.#launcher.executed) !== 0) return;
+      await placed;
       this.#report(summary, files, wanted.folded);
-    } catch (error) {
-      if (!this.begun) files?.discard();
-      throw error;
     } finally {
       files?.close();
       await client?.close();

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { Client } from '../../client/index.js';
 import type { Count } from '../../collector/counting.js';
 import { Counters, difference } from '../../collector/counting.js';
+import { placeWhenExecuted } from '../../collector/place_output.js';
 import { whenProcessesEnd } from '../../collector/processes_end.js';
 import { GrantWatch, type GrantEnd } from '../../collector/grant_watch.js';
 import type { Workload } from '../../collector/workload.js';
@@ -91,9 +92,12 @@ async function run(words: readonly string[], options: StatOptions): Promise<numb
           try {
             const time = { selection, workload, intervalMs, durationMs, interrupt: interrupts.signal };
             const form = { json: options.json === true, title: titleOf(words, options), print: printerTo(file) };
-            if (!(await count(counters, events, time, form))) file?.discard();
+            const placed = file === undefined ? undefined : placeWhenExecuted(file, workload);
+            await count(counters, events, time, form);
+            await placed;
           } finally {
             if (file !== undefined) closeSync(file.fd);
+            file?.discard();
           }
         } finally {
           await counters.close();

@@ -1,0 +1,10 @@
+// A process of the launcher's that CMD never hears of.
+#pragma once
+
+namespace perfbroker {
+
+// Forks a process that runs body(argument) and is no child of this one but init's (or a subreaper's): wait(2) in CMD returns
+// nothing that CMD did not fork, and no SIGCHLD is pending there. body does not return. 0, or errno.
+int fork_orphan(void (*body)(void*), void* argument);
+
+}  // namespace perfbroker
