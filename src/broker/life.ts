@@ -90,12 +90,14 @@ export class Life {
   }
 
   /**
-   * Rings that outlive their grant count too: with the broker would end what their owner may not have more of. And a close
-   * that hangs: its thread would keep the process from ending, and the next one from being started.
+   * Rings that outlive their grant count too: with the broker would end what their owner may not have more of. And an operation
+   * that hangs in a lane: its thread would keep the process from ending, and the next one from being started.
    */
   #busy(): boolean {
     const { running, grants } = this.#broker;
-    return this.#server.occupied || running > 0 || grants.size > 0 || grants.watchesRings || native.foreignCloses() > 0;
+    return (
+      this.#server.occupied || running > 0 || grants.size > 0 || grants.watchesRings || native.laneOperations() > 0
+    );
   }
 
   #endIdle(): void {

@@ -2,7 +2,6 @@
 import { brokerError } from '../model/error_table.js';
 import type { BrokerError } from '../model/errors.js';
 import type { Subject } from '../model/subject.js';
-import { native } from '../native.js';
 import type { Sender } from '../varlink/broker_types.js';
 import type { FdBag } from '../varlink/service.js';
 import type { Broker } from './broker.js';
@@ -54,7 +53,7 @@ export function vetCaller(
     if (pid === 'gone') throw gone(0);
     return { peer: describePeer(pid, pidfd, (facts) => idsOf(facts, sender.uid)), busName: sender.busName };
   } finally {
-    native.closeForeign(pidfd);
+    fds.close(pidfd);
   }
 }
 

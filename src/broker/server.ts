@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerError } from '../model/errors.js';
 import { brokerError } from '../model/error_table.js';
-import { native, type Fd } from '../native.js';
+import { native, OWN_LANE, type Fd, type LaneUser } from '../native.js';
 import { Acceptor } from '../varlink/acceptor.js';
 import { BROKER_INTERFACE } from '../varlink/broker_interface.js';
 import type { Connection, ConnectionLimits } from '../varlink/connection.js';
@@ -15,6 +15,12 @@ import { brokerMethods } from './methods.js';
 import { vetPeer } from './peer.js';
 import { VERSION } from '../version.js';
 
+/**
+ * Fds that one user sent and whose closing hangs. A user with more gets no new connection, and is disconnected when it sends more: so it
+ * occupies this many fds of the broker, and those of one message for each connection that it had. More than two full messages:
+ * a client sends pidfds, which do not count, and directories of cgroups, whose closing takes microseconds.
+ */
+const MAX_UNCLOSED_FDS = 512;
 /** What one connection may cost before its user's quotas count. */
 const CONNECTION_LIMITS: ConnectionLimits = {
   messageBytes: 256 * 1024,
@@ -26,6 +32,7 @@ const CONNECTION_LIMITS: ConnectionLimits = {
   queuedBytes: 4 * 1024 * 1024,
   queuedFds: 8192,
   deliverBelowBytes: 64 * 1024,
+  unclosedFds: MAX_UNCLOSED_FDS,
 };
 /** Connections of all users together; perfbrokerd's fd limit leaves room for them. */
 export const MAX_CONNECTIONS = 2048;
@@ -139,17 +146,20 @@ export class Server {
     this.#lastActivityMs = performance.now();
     let client: ClientConnection;
     let share: UserShare;
+    let lane = OWN_LANE;
     try {
       client = new ClientConnection(socket, vetPeer(socket));
-      share = this.#enter(client);
+      lane = this.#broker.parts.subordinateUids.userOf(client.subject);
+      share = this.#enter(client, lane);
     } catch (error) {
       // Whoever it is gets an answer to the call that it is about to make, and no more.
-      refuse(socket, this.#errorReply(error, 'connect'));
+      refuse(socket, lane, this.#errorReply(error, 'connect'));
       return;
     }
     const connection = this.#service.serve({
       socket,
       limits: CONNECTION_LIMITS,
+      lane,
       inFlight: share.inFlight,
       context: client,
       admitMessage: (bytes) => {
@@ -174,8 +184,15 @@ export class Server {
   }
 
   /** Takes a place among the user's connections. */
-  #enter(client: ClientConnection): UserShare {
+  #enter(client: ClientConnection, lane: LaneUser): UserShare {
     const { uid } = client.subject;
+    const unclosed = native.foreignFds(lane);
+    if (unclosed > MAX_UNCLOSED_FDS)
+      throw brokerError(
+        'QuotaExceeded',
+        'connections',
+        `${unclosed} fds that uid ${uid} has sent cannot be closed yet`,
+      );
     const share = this.#users.get(uid) ?? { open: 0, inFlight: new FdsInFlight(MAX_FDS_IN_FLIGHT) };
     const open = share.open + share.inFlight.lingering;
     const limit = this.#broker.isFrontEnd({ uid })
@@ -241,17 +258,17 @@ const MAX_REFUSED = 64;
 const REFUSED_MS = 1000;
 let refused = 0;
 
-function refuse(socket: Fd, { name, parameters }: ErrorReply): void {
+function refuse(socket: Fd, lane: LaneUser, { name, parameters }: ErrorReply): void {
   try {
     native.sendMessage(socket, Buffer.from(`${JSON.stringify({ error: name, parameters })}\0`), []);
     native.endWriting(socket);
   } catch {
     // Gone already.
   }
-  if (refused >= MAX_REFUSED) return native.closeConnection(socket);
+  if (refused >= MAX_REFUSED) return native.closeConnection(lane, socket);
   refused += 1;
   setTimeout(() => {
     refused -= 1;
-    native.closeConnection(socket);
+    native.closeConnection(lane, socket);
   }, REFUSED_MS);
 }

@@ -157,7 +157,7 @@ function pinProcess(parameter: TargetParameter, fds: FdBag, peer: Peer): PinnedT
       );
     return { kind: 'process', fd, process: Object.freeze(process), tid: pickThread(parameter, process, peer) };
   } catch (error) {
-    native.closeForeign(fd);
+    fds.close(fd);
     throw error;
   }
 }
@@ -201,7 +201,7 @@ function pinCgroup(parameter: TargetParameter, fds: FdBag): PinnedTarget {
     const cgroup = openCgroup(sent);
     if (cgroup !== null) return { kind: 'cgroup', ...cgroup };
   } finally {
-    native.closeForeign(sent);
+    fds.close(sent);
   }
   throw brokerError(
     'InvalidTarget',

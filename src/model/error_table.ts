@@ -433,6 +433,11 @@ const table = {
       cause: 'The opener has ended; the daemon ends with it.',
       remedy: "Try again; the administrator finds the reason in the daemon's log.",
     },
+    'context-held': {
+      cause:
+        "The lock of the target's perf events has been held for too long; a process that has an event on the target can do that.",
+      remedy: 'Try again when that process has ended.',
+    },
     'tracer-busy': { cause: 'The tracer has more work queued than it may.', remedy: 'Try again in a moment.' },
     'tracer-gone': {
       cause: 'The tracer has ended; the daemon ends with it.',
