@@ -5,6 +5,8 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { listenTo } from './said.js';
 
 export interface HeldContext {
+  /** False after a minute as well: then the test was too slow to show anything. */
+  readonly holding: () => boolean;
   /** Resolves when the mutex is free. Idempotent. */
   readonly release: () => Promise<void>;
 }
@@ -25,6 +27,7 @@ export async function holdContext(tool: string, pid: number, fd: number): Promis
     throw error;
   }
   return {
+    holding: () => holder.exitCode === null && holder.signalCode === null,
     release: async () => {
       holder.stdin.end();
       await ended;
