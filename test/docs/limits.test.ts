@@ -52,6 +52,7 @@ const rows: readonly [row: string, value: () => number][] = [
   ['fds waiting for a client that does not read', () => constant(SERVER, 'queuedFds')],
   ["fds sent over all of a user's connections and not read", () => constant(SERVER, 'MAX_FDS_IN_FLIGHT')],
   ['time without progress for a client that does not read', () => constant(CONNECTION, 'DEFAULT_STALL_MS')],
+  ['fds that a user sent and that hang when they are closed', () => constant(SERVER, 'MAX_UNCLOSED_FDS')],
   ['connections of all users', () => constant(SERVER, 'MAX_CONNECTIONS')],
   [
     'connections of clients in user namespaces of their own, or under subordinate uids',
