@@ -1,4 +1,5 @@
 // The lanes (lanes.h) as JavaScript calls them.
+#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -9,7 +10,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <fcntl.h>
 #include <limits>
 #include <memory>
 #include <string>
