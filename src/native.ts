@@ -191,7 +191,7 @@ export interface NativeBinding {
   /**
    * PERF_EVENT_IOC_DISABLE. The fds have to stay open until then: close them in the same lane.
    * @param onDone called with the number of events that were disabled
-   * @returns tells how many have been disabled so far
+   * @returns a function that returns the number of events disabled so far
    */
   disableInLane(user: LaneUser, fds: readonly Fd[], onDone: (result: readonly number[]) => void): () => number;
   /**

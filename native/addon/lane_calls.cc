@@ -41,7 +41,7 @@ Completions::Post post_argument(const Napi::CallbackInfo& info, size_t index, Co
   return completions.expect(function_argument(info, index, "onDone"));
 }
 
-// Owns the fds from now on, except for numbers that are not open: `missing` says whether there was one.
+// Owns the fds from now on, except for numbers that are not open: `*missing` is set when there was one.
 SharedFds own(const std::vector<int>& numbers, bool* missing) {
   auto fds = std::make_shared<Fds>();
   fds->reserve(numbers.size());
@@ -104,7 +104,7 @@ Napi::Value close_foreign(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// One recvmsg(2) without room for fds. The kernel drops the fds that belong to what was read, and says so in `*fds`.
+// One recvmsg(2) without room for fds. The kernel drops the fds that came with the bytes; `*fds` is set then.
 ssize_t read_bytes(int socket, std::vector<char>& into, int flags, bool* fds) {
   iovec vector{into.data(), into.size()};
   msghdr header{};
@@ -167,7 +167,7 @@ Napi::Value close_connection(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// Returns a function that says how many have been disabled so far.
+// Returns a function that returns the number of events disabled so far.
 Napi::Value disable_in_lane(const Napi::CallbackInfo& info, Completions& completions) {
   const int64_t user = user_argument(info);
   const std::vector<int> fds = fd_list_argument(info, 1, "fds", kMaxFds);
@@ -188,7 +188,7 @@ Napi::Value disable_in_lane(const Napi::CallbackInfo& info, Completions& complet
 
 bool set_output(int event, int ring) { return ::ioctl(event, PERF_EVENT_IOC_SET_OUTPUT, ring) == 0; }
 
-// Whether this kernel maps a ring through an event that is redirected to it: it did until 6.18, which says EBUSY. Any
+// True when this kernel maps a ring through an event that is redirected to it: it did until 6.18, which refuses with EBUSY. Any
 // other refusal counts as if it did. mmap(2) holds the mmap_lock of this process while it waits for `event->mmap_mutex`,
 // so `event` is one that no client has.
 bool maps_redirected(int event, size_t pages) {
@@ -225,7 +225,7 @@ Napi::Value keep_rings_in_lane(const Napi::CallbackInfo& info, Completions& comp
 
 // PERF_EVENT_IOC_PAUSE_OUTPUT is EINVAL exactly when the event has no ring, its own or one that it is redirected to
 // (_perf_ioctl, kernel/events/core.c, since Linux 4.7), and an event has a ring as long as the ring is mapped in any process. Any
-// other refusal counts as mapped. mmap(2) could tell as well, but would stop every thread of this process that touches
+// other refusal counts as mapped. mmap(2) would show it as well, but would stop every thread of this process that touches
 // memory when a client's thread holds `event->mmap_mutex`.
 //
 // Argument 0 resumes the output of a ring that its holder had paused. The grant of the ring has ended by then, and the holder of its

@@ -48,7 +48,7 @@ export interface EndedGrant {
 
 /** The operations on the fds of a grant that has ended. */
 interface Closing {
-  /** Null: the events go on for whoever holds them. */
+  /** Null: the holder of the events keeps them enabled. */
   readonly disabling: Disabling | null;
   /** The user's share has been returned, except for rings that are still mapped. */
   readonly closed: Promise<void>;

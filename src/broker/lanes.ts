@@ -15,16 +15,16 @@ export interface Disabling {
   readonly progress: () => DisableProgress;
 }
 
-/** What a probe by the way has found out about rings that are mapped through another event. */
+/** Answer to a request to keep rings, and of the probe that came with it. */
 export interface KeptRings {
-  /** Null: nothing was probed. */
+  /** The kernel maps a ring through another event that is redirected to it. Null: there was no probe. */
   readonly mapsRedirected: boolean | null;
-  /** Of each keeper, whether it has its ring now. */
+  /** True for each keeper that has its ring now. */
   readonly kept: readonly boolean[];
 }
 
 export interface Lanes {
-  /** Owns the fds; resolves when they are closed, and whatever was to be done in this lane before. */
+  /** Owns the fds; resolves when they are closed, and every earlier operation of this lane is done. */
   readonly close: (lane: LaneUser, fds: readonly Fd[]) => Promise<void>;
   readonly disable: (lane: LaneUser, fds: readonly Fd[]) => Disabling;
   /** @param probePages data pages of the rings, for a probe; null: no probe */
@@ -34,7 +34,7 @@ export interface Lanes {
     rings: readonly Fd[],
     probePages: number | null,
   ) => Promise<KeptRings>;
-  /** Whether the ring of any of these events is mapped in any process. */
+  /** Resolves to true when the ring of any of these events is mapped in any process. */
   readonly ringsMapped: (lane: LaneUser, fds: readonly Fd[]) => Promise<boolean>;
 }
 

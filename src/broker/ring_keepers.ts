@@ -30,7 +30,7 @@ export class RingKeepers {
 
   /**
    * @param keepers each an event of the same place as the ring of the same index, opened with {@link keeperFields}
-   * @returns of each, whether it has the ring now; if not, its place may have become another one's
+   * @returns true for each that has the ring now; the place of another may belong to another process by now
    */
   async attach(
     lane: LaneUser,
