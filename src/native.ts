@@ -11,6 +11,11 @@ import { createRequire } from 'node:module';
 /** Any file descriptor number of this process. Ownership is in the name of what takes it: `…Consume` closes it. */
 export type Fd = number;
 
+/** Key of a lane: a uid, or a negative number. Operations of different keys never wait for each other. */
+export type LaneUser = number;
+/** The lane of what no client of this process can make hang. */
+export const OWN_LANE = -1;
+
 export interface NativeError extends Error {
   readonly errno: number;
   readonly code: string;
@@ -184,16 +189,42 @@ export interface NativeBinding {
   /** close(2). EBADF throws: it is always a bug. */
   close(fd: Fd): void;
   /**
-   * Closes an fd that somebody else sent and that may be anything: on another thread, as close(2) blocks for as long as
-   * the sender likes (a TCP socket that lingers, a file of a FUSE server). The number may stay in use for a moment.
+   * Closes fds that a client sent and that may be anything, in the lane of that client. A pidfd is closed at once. Each of the others
+   * counts in {@link foreignFds} until it is closed.
    */
-  closeForeign(fd: Fd): void;
-  /** How many of those are not closed yet. A process can not end while one hangs, not even by SIGKILL. */
-  foreignCloses(): number;
-  /** Shuts down a connected AF_UNIX socket; unread messages are dropped, their fds as by `closeForeign`. It stays open. */
-  endConnection(socket: Fd): void;
-  /** {@link endConnection}, and close(2). */
-  closeConnection(socket: Fd): void;
+  closeForeign(user: LaneUser, fds: readonly Fd[]): void;
+  /** Shuts down a connected AF_UNIX socket and drops its unread messages; their fds are closed in the lane. The socket stays open. */
+  endConnection(user: LaneUser, socket: Fd): void;
+  /** {@link endConnection}, and close(2). Counts in {@link foreignFds} when there were unread fds. */
+  closeConnection(user: LaneUser, socket: Fd): void;
+  // lanes: operations that a client can make hang, on threads of their own; those of one user run in order, one at a time.
+  // A number that is closed in a lane stays in use until then. No lane keeps the event loop alive.
+  /** Owns the fds. Every fd that is open is closed, then EBADF throws for the others: it is always a bug. */
+  closeInLane(user: LaneUser, fds: readonly Fd[], onDone: (() => void) | null): void;
+  /**
+   * PERF_EVENT_IOC_DISABLE. The fds have to stay open until then: close them in the same lane.
+   * @param onDone called with the number of events that were disabled
+   * @returns a function that returns the number of events disabled so far
+   */
+  disableInLane(user: LaneUser, fds: readonly Fd[], onDone: (result: readonly number[]) => void): () => number;
+  /**
+   * Redirects each keeper to the ring of the same index (PERF_EVENT_IOC_SET_OUTPUT).
+   * @param pages probe with the first keeper whether this kernel maps a ring of so many data pages through it; null: do not
+   * @param onDone called with the answer of the probe (1, 0, -1: there was none), then 1 or 0 for each keeper
+   */
+  keepRingsInLane(
+    user: LaneUser,
+    keepers: readonly Fd[],
+    rings: readonly Fd[],
+    pages: number | null,
+    onDone: (result: readonly number[]) => void,
+  ): void;
+  /** @param onDone called with 1 when the ring of any of these events is mapped in any process, else 0 */
+  ringsMappedInLane(user: LaneUser, fds: readonly Fd[], onDone: (result: readonly number[]) => void): void;
+  /** Fds that this user sent and that are not closed yet. */
+  foreignFds(user: LaneUser): number;
+  /** Operations of all lanes that are not done. A process cannot end while one hangs, not even by SIGKILL. */
+  laneOperations(): number;
   /** F_DUPFD_CLOEXEC. */
   duplicate(fd: Fd): Fd;
   /** pidfd_open(2). flags 0 or PIDFD_THREAD is refused on old kernels. ESRCH when there is no such process. */
@@ -206,10 +237,6 @@ export interface NativeBinding {
   perfReset(fd: Fd): void;
   perfId(fd: Fd): bigint;
   perfSetOutput(fd: Fd, target: Fd): void;
-  /** Whether the ring of `pages` data pages of this event is mapped in any process, this one included. */
-  perfRingMapped(fd: Fd, pages: number): boolean;
-  /** Whether the kernel maps a ring of `pages` data pages through this event, which is redirected to it. */
-  perfMapsRedirected(fd: Fd, pages: number): boolean;
   /** read(2) of a counting event into u64 words, as read_format lays them out. Empty: the event is in error state (a pinned one that did not fit). */
   perfRead(fd: Fd): BigUint64Array;
   /** perf_event_open(2) with exactly these attr bytes. For collectors that may, tests and benchmarks; the broker never calls it. */

@@ -8,6 +8,7 @@ namespace perfbroker::addon {
 void export_sockets(Napi::Object exports);
 void export_datagrams(Napi::Object exports);
 void export_fds(Napi::Object exports);
+void export_lanes(Napi::Object exports);
 void export_perf(Napi::Object exports);
 void export_poller(Napi::Object exports);
 void export_drain(Napi::Object exports);

@@ -1,7 +1,6 @@
 // Operations on perf event fds. None needs a privilege, except that the kernel checks perf_event_open(2) itself.
 #include <linux/perf_event.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,27 +48,6 @@ Napi::Value perf_set_output(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// Whether anybody has the ring of this event mapped, in any process. perf_mmap (kernel/events/core.c) refuses another
-// size than that of a ring that exists (EINVAL), and a ring exists as long as it is mapped somewhere. A refusal for any
-// other reason counts as mapped.
-Napi::Value perf_ring_mapped(const Napi::CallbackInfo& info) {
-  const size_t pages = pages_argument(info, 1, "pages");
-  const size_t length = ((pages == 1 ? 2 : 1) + 1) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  void* address = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd_argument(info, 0), 0);
-  if (address != MAP_FAILED) munmap(address, length);
-  return Napi::Boolean::New(info.Env(), address == MAP_FAILED);
-}
-
-// Whether this kernel maps a ring through an event that is redirected to it: until 6.18 it did, then EBUSY. A refusal for any
-// other reason counts as if it did.
-Napi::Value perf_maps_redirected(const Napi::CallbackInfo& info) {
-  const size_t length = (pages_argument(info, 1, "pages") + 1) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  void* address = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd_argument(info, 0), 0);
-  const bool refused = address == MAP_FAILED && errno == EBUSY;
-  if (address != MAP_FAILED) munmap(address, length);
-  return Napi::Boolean::New(info.Env(), !refused);
-}
-
 Napi::Value perf_read(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   uint64_t words[kMaxReadWords];
@@ -114,8 +92,6 @@ void export_perf(Napi::Object exports) {
   set_function(exports, "perfReset", perf_reset);
   set_function(exports, "perfId", perf_id);
   set_function(exports, "perfSetOutput", perf_set_output);
-  set_function(exports, "perfRingMapped", perf_ring_mapped);
-  set_function(exports, "perfMapsRedirected", perf_maps_redirected);
   set_function(exports, "perfRead", perf_read);
   set_function(exports, "perfEventOpen", perf_event_open);
 }

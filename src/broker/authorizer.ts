@@ -1,7 +1,7 @@
 /** Asks org.perfbroker.Authorizer, the front end's side of polkit: one question, one connection. */
 import type { SubordinateUids } from '../model/subordinate_uids.js';
 import type { Subject } from '../model/subject.js';
-import { native, type Fd, type NativeError } from '../native.js';
+import { native, OWN_LANE, type Fd, type NativeError } from '../native.js';
 import { actionId, type AuthorizationAction } from '../policy/authorization.js';
 import { AUTHORIZER_INTERFACE } from '../varlink/authorizer_interface.js';
 import type { CheckParameters, CheckReply } from '../varlink/authorizer_types.js';
@@ -164,7 +164,7 @@ export class Authorizer {
         },
       });
     } catch (error) {
-      native.closeConnection(socket);
+      native.closeConnection(OWN_LANE, socket);
       throw error;
     }
   }

@@ -6,7 +6,7 @@ import { Quota } from '../policy/quota.js';
 import type { Policy } from '../policy/types.js';
 import type { AuditLog, AuditRecord } from './audit.js';
 import type { Authorizer } from './authorizer.js';
-import { Grants, type Grant } from './grants.js';
+import { Grants, type EndedGrant, type Grant } from './grants.js';
 import type { HeldRequest } from './held_requests.js';
 import type { Logger } from './logger.js';
 import type { Machine } from './machine.js';
@@ -65,7 +65,7 @@ export class Broker {
     this.parts = parts;
     this.policy = parts.policy;
     this.rates = new Rates(parts.policy.service, parts.subordinateUids);
-    this.grants = new Grants((grant, reason, ended) => this.#recordEnd(grant, reason, ended.disabled));
+    this.grants = new Grants((grant, reason, ended) => this.#recordEnd(grant, reason, ended));
   }
 
   /** Live grants go on under the terms they were given; new requests meet the new policy. */
@@ -164,13 +164,14 @@ export class Broker {
     }
   }
 
-  #recordEnd(grant: Grant, reason: string, disabled: number): void {
+  #recordEnd(grant: Grant, reason: string, { disabled, pending }: EndedGrant): void {
     this.recordIfPossible(grant.parts.subject, {
       action: 'end',
       verdict: 'allow',
       grant: grant.id,
       reason,
       disabled,
+      ...(pending === 0 ? {} : { notYetDisabled: pending }),
       seconds: grant.ageSeconds,
     });
   }

@@ -162,7 +162,7 @@ class Run {
   close(): void {
     releaseTargets(this.#targets);
     this.#targets = [];
-    native.close(this.#connection);
+    native.closeInLane(this.#broker.parts.subordinateUids.userOf(this.#client.subject), [this.#connection], null);
   }
 
   get #authorization(): Record<string, unknown> {

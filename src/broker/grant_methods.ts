@@ -75,11 +75,15 @@ export async function revoke(broker: Broker, call: WorkCall, reply: Replier): Pr
       of: grant.parts.subject.uid,
       ...callerFacts(caller),
     });
-  const { fds, disabled } = broker.grants.end(grant, 'revoked');
+  const { fds, disabled, pending } = await broker.grants.end(grant, 'revoked');
+  const held =
+    pending === 0
+      ? ''
+      : `${pending} events are not disabled yet, because a process holds a lock that the kernel needs for it; they will be when it is released. `;
   reply.reply({
     fds,
     disabled,
-    kept: `The holder keeps the ${fds} fds it was given: it can read what they counted and rings it has mapped, and enable them again. Only closing them, or the end of the target, ends them for good.`,
+    kept: `${held}The holder keeps the ${fds} fds it was given: it can read what they counted and rings it has mapped, and enable them again. Only closing them, or the end of the target, ends them for good.`,
   });
 }
 

@@ -2,13 +2,17 @@
 import { randomBytes } from 'node:crypto';
 import type { Subject } from '../model/subject.js';
 import { MAX_TIMER_MS } from '../model/timer.js';
-import { DISCONNECT, native, READABLE, type Fd, type Poller } from '../native.js';
+import { DISCONNECT, native, READABLE, type Fd, type LaneUser, type Poller } from '../native.js';
+import { LANES, type Disabling, type Lanes } from './lanes.js';
 import { RingWatch } from './ring_watch.js';
 import { releaseTargets, targetName, type PinnedTarget } from './targets.js';
+import { within } from './within.js';
 
 /** What a grant holds until it ends. The fds are the broker's own duplicates of what the client was given. */
 export interface GrantParts {
   readonly subject: Subject;
+  /** Of the subject's user. The same one for as long as the grant lives: its operations keep their order. */
+  readonly lane: LaneUser;
   /** Whose closing ends the grant. */
   readonly owner: object;
   readonly targets: readonly PinnedTarget[];
@@ -18,12 +22,11 @@ export interface GrantParts {
   readonly rule: string;
   /** 0: no end. */
   readonly leaseSeconds: number;
-  /** Of `fds` those whose ring was mapped in advance, and its data pages. */
+  /** Of `fds` those whose ring was mapped in advance, or the events that keep these rings. */
   readonly ringFds: readonly Fd[];
-  readonly ringPages: number;
   /** Lets go of the rings that the opener mapped in advance; called at most once. Resolved when it has. */
   readonly releaseRings: () => Promise<void>;
-  /** Give the user's shares back; called once each. */
+  /** Return the user's shares; called once each, when what they stand for is closed. */
   readonly releaseQuota: () => void;
   readonly releaseRingQuota: () => void;
 }
@@ -39,6 +42,16 @@ export interface EndedGrant {
   readonly fds: number;
   /** Events that were disabled through the broker's fds. */
   readonly disabled: number;
+  /** Events that the kernel has not disabled yet, because it waits for a lock that a client holds. It will when the lock is released. */
+  readonly pending: number;
+}
+
+/** The operations on the fds of a grant that has ended. */
+interface Closing {
+  /** Null: the holder of the events keeps them enabled. */
+  readonly disabling: Disabling | null;
+  /** The user's share has been returned, except for rings that are still mapped. */
+  readonly closed: Promise<void>;
 }
 
 /** 96 random bits: nobody guesses another's. */
@@ -59,6 +72,7 @@ export class Grant {
   #liveProcesses: number;
   #lease: NodeJS.Timeout | undefined;
   #ringsReleased: Promise<void> | null = null;
+  #endedMs: number | null = null;
 
   /** @param onDue called when the lease is over or the last target process has ended */
   constructor(id: string, parts: GrantParts, onDue: (grant: Grant, reason: EndReason) => void) {
@@ -94,7 +108,7 @@ export class Grant {
   }
 
   get ageSeconds(): number {
-    return Math.floor((performance.now() - this.#startedMs) / 1000);
+    return Math.floor(((this.#endedMs ?? performance.now()) - this.#startedMs) / 1000);
   }
 
   get targetNames(): string[] {
@@ -110,49 +124,48 @@ export class Grant {
     return (this.#ringsReleased ??= this.parts.releaseRings());
   }
 
-  /** Closes everything that is held; called once, by {@link Grants.end}. */
-  close(disable: boolean, rings: RingWatch): EndedGrant {
+  /** Closes everything that is held, without waiting for it; called once, by {@link Grants.end}. */
+  close(disable: boolean, lanes: Pick<Lanes, 'close' | 'disable'>, rings: RingWatch): Closing {
+    this.#endedMs = performance.now();
     clearTimeout(this.#lease);
     for (const watcher of this.#watchers) watcher.close();
-    const { fds, ringFds, ringPages: pages, targets, releaseQuota, releaseRingQuota: release } = this.parts;
+    const { lane, fds, ringFds, targets, releaseQuota, releaseRingQuota: release } = this.parts;
+    const disabling = disable ? lanes.disable(lane, fds) : null;
     const kept = new Set(ringFds);
-    let disabled = 0;
-    for (const fd of fds) {
-      if (disable && disableEvent(fd)) disabled += 1;
-      if (!kept.has(fd)) native.close(fd);
-    }
+    const rest = fds.filter((fd) => !kept.has(fd));
+    const closed = lanes.close(lane, rest).then(() => {
+      releaseQuota();
+      if (kept.size === 0) release();
+    });
+    if (kept.size > 0) void rings.addAfter(this.releaseRings(), { lane, fds: ringFds, release });
     releaseTargets(targets);
-    releaseQuota();
-    if (kept.size === 0) release();
-    else void rings.addAfter(this.releaseRings(), { fds: ringFds, pages, release });
-    return { fds: this.parts.fds.length, disabled };
+    return { disabling, closed };
   }
 }
 
-/** An event whose task has ended cannot be disabled and need not be. */
-function disableEvent(fd: Fd): boolean {
-  try {
-    native.perfDisable(fd);
-    return true;
-  } catch {
-    return false;
-  }
-}
+/** For an answer or a record of what has become of the events. Disabling and closing 10,000 of them takes less. */
+const KNOWN_MS = 1000;
 
 /** Of one user at a time. */
 export const MAX_WATCHES = 4;
 
 export class Grants {
   readonly #grants = new Map<string, Grant>();
-  readonly #rings = new RingWatch();
+  readonly #lanes: Lanes;
+  readonly #rings: RingWatch;
+  /** Each reports the end of a grant whose events are being disabled. */
+  readonly #unreported = new Set<() => EndedGrant>();
   /** Whose each is. */
   readonly #listeners = new Map<GrantListener, number>();
   readonly #onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void;
   /** Called after a grant was added or has ended; for what shows how many there are. */
   onChange: () => void = () => undefined;
 
-  constructor(onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void) {
+  /** @param onEnd called once for each grant, when it is known what has become of its events, after a second at the latest */
+  constructor(onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void, lanes: Lanes = LANES) {
     this.#onEnd = onEnd;
+    this.#lanes = lanes;
+    this.#rings = new RingWatch(lanes);
   }
 
   /** See {@link Grant.awaitsMapping}. */
@@ -170,7 +183,7 @@ export class Grants {
   }
 
   add(id: string, parts: GrantParts): Grant {
-    const grant = new Grant(id, parts, (due, reason) => this.end(due, reason));
+    const grant = new Grant(id, parts, (due, reason) => void this.end(due, reason));
     this.#grants.set(grant.id, grant);
     this.#changed(grant, 'added', null);
     return grant;
@@ -186,13 +199,25 @@ export class Grants {
     return [...this.#grants.values()].filter((grant) => uid === 'all' || grant.parts.subject.uid === uid);
   }
 
-  /** Ends a grant; a second call finds nothing to do. Only a revoke and the end of a lease stop events that a holder still reads. */
-  end(grant: Grant, reason: EndReason): EndedGrant {
-    if (!this.#grants.delete(grant.id)) return { fds: 0, disabled: 0 };
-    const ended = grant.close(reason === 'revoked' || reason === 'lease', this.#rings);
-    this.#onEnd(grant, reason, ended);
+  /**
+   * Ends a grant at once; a second call finds nothing to do. Only a revoke and the end of a lease stop events that a holder still reads.
+   * @returns resolves when the events are disabled and the user's share is returned, or after a second to what is known by then
+   */
+  async end(grant: Grant, reason: EndReason): Promise<EndedGrant> {
+    if (!this.#grants.delete(grant.id)) return { fds: 0, disabled: 0, pending: 0 };
+    const { disabling, closed } = grant.close(reason === 'revoked' || reason === 'lease', this.#lanes, this.#rings);
+    const report = (): EndedGrant => {
+      const known = disabling?.progress() ?? { disabled: 0, pending: 0 };
+      const ended = { fds: grant.parts.fds.length, ...known };
+      if (this.#unreported.delete(report)) this.#onEnd(grant, reason, ended);
+      return ended;
+    };
+    this.#unreported.add(report);
+    if (disabling === null) report();
+    else void disabling.done.then(report);
     this.#changed(grant, 'removed', reason);
-    return ended;
+    await within(Promise.all([disabling?.done, closed]), KNOWN_MS);
+    return report();
   }
 
   /**
@@ -211,10 +236,12 @@ export class Grants {
   }
 
   endOwnedBy(owner: object, reason: EndReason): void {
-    for (const grant of [...this.#grants.values()]) if (grant.parts.owner === owner) this.end(grant, reason);
+    for (const grant of [...this.#grants.values()]) if (grant.parts.owner === owner) void this.end(grant, reason);
   }
 
   endAll(reason: EndReason): void {
-    for (const grant of [...this.#grants.values()]) this.end(grant, reason);
+    for (const grant of [...this.#grants.values()]) void this.end(grant, reason);
+    // The process may end next.
+    for (const report of [...this.#unreported]) report();
   }
 }

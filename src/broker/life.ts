@@ -90,9 +90,9 @@ export class Life {
   }
 
   /**
-   * Rings that outlive their grant count too: with the broker would end what their owner may not have more of. And a close
-   * that hangs: its thread would keep the process from ending, and the next one from being started. And a user's debt, which the
-   * next broker would not know of.
+   * Rings that outlive their grant count too: with the broker would end what their owner may not have more of. And an operation
+   * that hangs in a lane: its thread would keep the process from ending, and the next one from being started. And a user's debt,
+   * which the next broker would not know of.
    */
   #busy(): boolean {
     const { running, grants, rates } = this.#broker;
@@ -102,7 +102,7 @@ export class Life {
       grants.size > 0 ||
       grants.watchesRings ||
       rates.indebted ||
-      native.foreignCloses() > 0
+      native.laneOperations() > 0
     );
   }
 

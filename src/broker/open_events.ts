@@ -4,18 +4,19 @@ import { brokerError } from '../model/error_table.js';
 import { kernelRefused } from '../model/kernel_refused.js';
 import { EVENT_CLASSES } from '../model/event.js';
 import type { EventFields } from '../model/event_fields.js';
-import { native, type Fd } from '../native.js';
+import { native, type Fd, type LaneUser } from '../native.js';
 import type { OpenerClient, OpenerSession } from './opener.js';
 import { mismatchNames, NO_LEADER, type OpenerReply, type OpenerSlot } from './opener_protocol.js';
 import { planSlots, type RingSlots } from './plan.js';
 import { keeperFields, type RingKeepers } from './ring_keepers.js';
 import type { Share } from './share.js';
 import { readThreads } from './proc.js';
+import { within } from './within.js';
 import { targetChanged, type PinnedTarget, type ProcessTarget } from './targets.js';
 
 export interface OpenOrder {
-  /** Whose turn it takes. */
-  readonly user: number;
+  /** Whose turn it takes at the opener, and where fds of events are closed. */
+  readonly user: LaneUser;
   /** The client's socket: the opener asks it who the client is. */
   readonly connection: Fd;
   readonly targets: readonly PinnedTarget[];
@@ -61,6 +62,9 @@ export interface OpenedEvents {
 
 /** There is no such thread any more. */
 const { ESRCH } = constants.errno;
+
+/** For what takes the kernel microseconds. Less than the time that clients wait for an answer. */
+const KEEP_MS = 10_000;
 
 /** Scans of the thread list before the attach is taken as it is. */
 const MAX_SCANS = 8;
@@ -201,24 +205,41 @@ class Attach {
     );
     const gone = reply.status === 'open-failed' && reply.slotErrnos.every((errno) => errno === ESRCH);
     if (reply.status !== 'opened' && !gone) throw refusal(reply, target, order, slots);
-    const left = [...fds];
-    for (const [index, slot] of ringed.entries()) {
-      const keeper = reply.slotErrnos[index] === 0 ? left.shift() : undefined;
+    const opened = ringed.filter((_, index) => reply.slotErrnos[index] === 0);
+    const keepers = fds.slice(0, opened.length);
+    const rings = opened.map(({ fd }) => fd);
+    const kept = await this.#attach(keepers, rings);
+    const keeperOf = new Map(opened.map((slot, index) => [slot, kept[index] === true ? keepers[index] : undefined]));
+    const unused = fds.filter((_, index) => kept[index] !== true);
+    for (const slot of ringed) {
       const at = this.#slots.indexOf(slot);
-      if (keeper !== undefined && order.ringKeepers.attach(keeper, slot.fd, order.ringPages)) {
+      const keeper = keeperOf.get(slot);
+      if (keeper !== undefined) {
         this.#slots[at] = { ...slot, keeper };
         continue;
       }
-      if (keeper !== undefined) native.close(keeper);
-      native.close(slot.fd);
+      unused.push(slot.fd);
       this.#slots.splice(at, 1);
       this.#cpusWithRing.delete(slot.cpu);
     }
-    for (const fd of left) native.close(fd);
+    this.#close(unused);
+  }
+
+  /** A target whose perf context is held keeps this waiting in its lane; the request does not wait for ever with it. */
+  async #attach(keepers: readonly Fd[], rings: readonly Fd[]): Promise<readonly boolean[]> {
+    const { user, ringKeepers, ringPages } = this.#order;
+    const kept = await within(ringKeepers.attach(user, keepers, rings, ringPages), KEEP_MS);
+    if (kept !== null) return kept;
+    this.#close(keepers);
+    throw brokerError('Unavailable', 'context-held', `the rings could not be set up within ${KEEP_MS / 1000} s`);
+  }
+
+  #close(fds: readonly Fd[]): void {
+    native.closeInLane(this.#order.user, fds, null);
   }
 
   #keep(fd: Fd, target: number, slot: OpenerSlot | undefined): void {
-    if (slot === undefined) native.close(fd);
+    if (slot === undefined) this.#close([fd]);
     else
       this.#slots.push({
         fd,
@@ -241,7 +262,7 @@ class Attach {
   }
 
   closeSlots(from: number): void {
-    for (const slot of this.#slots.splice(from)) closeSlot(slot);
+    this.#close(this.#slots.splice(from).flatMap(fdsOfSlot));
   }
 
   result(): OpenedEvents {
@@ -257,9 +278,8 @@ class Attach {
   }
 }
 
-export function closeSlot({ fd, keeper }: OpenedSlot): void {
-  native.close(fd);
-  if (keeper !== null) native.close(keeper);
+export function fdsOfSlot({ fd, keeper }: OpenedSlot): readonly Fd[] {
+  return keeper === null ? [fd] : [fd, keeper];
 }
 
 function threadsOf(target: ProcessTarget): readonly number[] {

@@ -3,7 +3,7 @@ import { BrokerError } from '../model/errors.js';
 import { brokerError } from '../model/error_table.js';
 import { eventName } from '../model/event_name.js';
 import { kernelRefused } from '../model/kernel_refused.js';
-import { native, type Fd, type NativeError } from '../native.js';
+import { native, type Fd, type LaneUser, type NativeError } from '../native.js';
 import { actionId } from '../policy/authorization.js';
 import type { DowngradedProcess } from '../varlink/broker_types.js';
 import type { Replier } from '../varlink/service.js';
@@ -12,7 +12,8 @@ import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import { downgradeProcess, orderFacts } from './downgrade.js';
 import { newGrantId } from './grants.js';
-import { closeSlot, openEvents, type OpenedEvents, type OpenedSlot } from './open_events.js';
+import { LANES } from './lanes.js';
+import { fdsOfSlot, openEvents, type OpenedEvents, type OpenedSlot } from './open_events.js';
 import { auditFacts } from './open_request.js';
 import { MAX_SLOTS } from './opener_protocol.js';
 import { PAGE, type VettedRequest } from './request.js';
@@ -68,9 +69,8 @@ class Pending {
     }
   }
 
-  discard(): void {
-    for (const fd of this.copies) native.close(fd);
-    for (const slot of this.slots) closeSlot(slot);
+  discard(lane: LaneUser): void {
+    native.closeInLane(lane, [...this.copies, ...this.slots.flatMap(fdsOfSlot)], null);
     void this.releaseRings();
   }
 }
@@ -84,6 +84,8 @@ export async function grantEvents(
   more: boolean,
 ): Promise<Granted> {
   const { subject } = client;
+  // Once for the request: after a reload of /etc/subuid the user may have another lane, which would not keep the order.
+  const lane = broker.parts.subordinateUids.userOf(subject);
   const maxFds = more ? Infinity : MAX_SLOTS;
   // What is beyond the rule's limit was denied.
   const lease = leaseSeconds ?? verdict.limits.leaseSeconds;
@@ -91,13 +93,13 @@ export async function grantEvents(
   const share = reserve(broker, request, verdict, facts);
   let pending: Pending | null = null;
   try {
-    const opened = await openSlots(broker, client, request, share, maxFds);
+    const opened = await openSlots(broker, client, lane, request, share, maxFds);
     pending = new Pending(opened, share);
     if (opened.slots.length === 0)
       throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
     requireConnected(client);
     pending.duplicate();
-    const downgraded = downgrade === null ? null : await take(broker, client, downgrade);
+    const downgraded = downgrade === null ? null : await take(broker, client, lane, downgrade);
     requireConnected(client);
     const id = newGrantId();
     broker.record(subject, {
@@ -113,6 +115,7 @@ export async function grantEvents(
     });
     broker.grants.add(id, {
       subject,
+      lane,
       owner: client,
       targets: request.targets,
       fds: pending.copies,
@@ -121,15 +124,15 @@ export async function grantEvents(
       rule: verdict.rule,
       leaseSeconds: lease,
       ringFds: pending.ringFds,
-      ringPages: request.ringPages,
       releaseRings: pending.releaseRings,
       releaseQuota: share.releaseGrant,
       releaseRingQuota: share.releaseRings,
     });
     return { id, lease, downgraded, ...opened };
   } catch (error) {
-    pending?.discard();
-    share.release();
+    pending?.discard(lane);
+    // After all that was opened is closed: it still takes fds and memory.
+    void LANES.close(lane, []).then(() => share.release());
     if (!(error instanceof BrokerError && error.error === 'AuditFailed'))
       broker.record(subject, { action: 'open', verdict: 'error', ...facts, error: (error as Error).message });
     throw error;
@@ -137,7 +140,12 @@ export async function grantEvents(
 }
 
 /** Recorded before it is done, and what came of it: it can not be undone when the open fails after it. */
-async function take(broker: Broker, client: ClientConnection, downgrade: Downgrade): Promise<DowngradedProcess> {
+async function take(
+  broker: Broker,
+  client: ClientConnection,
+  lane: LaneUser,
+  downgrade: Downgrade,
+): Promise<DowngradedProcess> {
   const { subject } = client;
   const { tracer, target, order } = downgrade;
   const facts = { targets: [processFacts(target)], ...orderFacts(order) };
@@ -155,7 +163,7 @@ async function take(broker: Broker, client: ClientConnection, downgrade: Downgra
     });
     return process;
   } finally {
-    native.close(connection);
+    native.closeInLane(lane, [connection], null);
   }
 }
 
@@ -184,6 +192,7 @@ function reserve(
 async function openSlots(
   broker: Broker,
   client: ClientConnection,
+  lane: LaneUser,
   request: VettedRequest,
   share: Share,
   maxFds: number,
@@ -193,7 +202,7 @@ async function openSlots(
   const connection = native.duplicate(client.socket);
   try {
     return await openEvents(opener, {
-      user: broker.parts.subordinateUids.userOf(client.subject),
+      user: lane,
       connection,
       targets: request.targets,
       events: request.fields,
@@ -209,7 +218,7 @@ async function openSlots(
       share,
     });
   } finally {
-    native.close(connection);
+    native.closeInLane(lane, [connection], null);
   }
 }
 

@@ -1,5 +1,6 @@
 import { EventFlag, PERF_TYPE, type EventFields } from '../model/event_fields.js';
-import { native, type Fd } from '../native.js';
+import type { Fd, LaneUser } from '../native.js';
+import { LANES } from './lanes.js';
 
 /** PERF_COUNT_SW_DUMMY */
 const DUMMY = 9n;
@@ -28,20 +29,21 @@ export class RingKeepers {
   }
 
   /**
-   * @param keeper an event of the same place as the ring's, opened with {@link keeperFields}
-   * @returns whether it has the ring now; if not, its place may have become another one's
+   * @param keepers each an event of the same place as the ring of the same index, opened with {@link keeperFields}
+   * @returns true for each that has the ring now; the place of another may belong to another process by now
    */
-  attach(keeper: Fd, ring: Fd, pages: number): boolean {
-    try {
-      native.perfSetOutput(keeper, ring);
-      if (this.#probed) return true;
-      this.#needed = native.perfMapsRedirected(keeper, pages);
+  async attach(
+    lane: LaneUser,
+    keepers: readonly Fd[],
+    rings: readonly Fd[],
+    pages: number,
+  ): Promise<readonly boolean[]> {
+    const { mapsRedirected, kept } = await LANES.keepRings(lane, keepers, rings, this.#probed ? null : pages);
+    if (mapsRedirected !== null) {
+      this.#needed = mapsRedirected;
       this.#probed = true;
-      native.perfSetOutput(keeper, ring); // which the mapping has undone
-      return true;
-    } catch {
-      return false;
     }
+    return kept;
   }
 }
 

@@ -2,7 +2,6 @@
 import { brokerError } from '../model/error_table.js';
 import type { BrokerError } from '../model/errors.js';
 import type { Subject } from '../model/subject.js';
-import { native } from '../native.js';
 import type { Sender } from '../varlink/broker_types.js';
 import type { Call } from '../varlink/service.js';
 import type { Broker } from './broker.js';
@@ -57,7 +56,7 @@ export function vetCaller(broker: Broker, call: WorkCall, sender: Sender | undef
     const peer = describePeer(pid, pidfd, broker.parts.subordinateUids, (facts) => idsOf(facts, sender.uid));
     return { peer, busName: sender.busName, work };
   } finally {
-    native.closeForeign(pidfd);
+    fds.close(pidfd);
   }
 }
 

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerError } from '../model/errors.js';
 import { brokerError } from '../model/error_table.js';
-import { native, type Fd, type PeerIds } from '../native.js';
+import { native, OWN_LANE, type Fd, type LaneUser, type PeerIds } from '../native.js';
 import { Acceptor } from '../varlink/acceptor.js';
 import { BROKER_INTERFACE } from '../varlink/broker_interface.js';
 import type { Connection, ConnectionLimits } from '../varlink/connection.js';
@@ -16,6 +16,12 @@ import { MAX_CONNECTIONS, Places } from './places.js';
 import type { Waiting } from './work.js';
 import { VERSION } from '../version.js';
 
+/**
+ * Fds that one user sent and whose closing hangs. A user with more gets no new connection, and is disconnected when it sends more: so it
+ * occupies this many fds of the broker, and those of one message for each connection that it had. More than two full messages:
+ * a client sends pidfds, which do not count, and directories of cgroups, whose closing takes microseconds.
+ */
+const MAX_UNCLOSED_FDS = 512;
 /** What one connection may cost before its user's quotas count. */
 const CONNECTION_LIMITS: ConnectionLimits = {
   messageBytes: 256 * 1024,
@@ -27,6 +33,7 @@ const CONNECTION_LIMITS: ConnectionLimits = {
   queuedBytes: 4 * 1024 * 1024,
   queuedFds: 8192,
   deliverBelowBytes: 64 * 1024,
+  unclosedFds: MAX_UNCLOSED_FDS,
 };
 /** Of the D-Bus front end, which uses one for each question that is open (64 at most) and for each call under way. */
 const MAX_FRONT_END_CONNECTIONS = 256;
@@ -123,31 +130,38 @@ export class Server {
       ids = native.peerIds(socket);
     } catch (error) {
       this.#broker.parts.log.error(`accept: ${(error as Error).message}`);
-      return native.closeConnection(socket);
+      return native.closeConnection(OWN_LANE, socket);
     }
     // Closing takes time where the socket holds what the client has sent already.
     this.#broker.beginWork(NOT_WAITING, ids).timed(() => this.#admit(socket, ids));
   }
 
   #admit(socket: Fd, ids: PeerIds): void {
+    const lane = this.#laneOf(ids);
     // Without an answer, which would cost more than the connection.
-    if (!this.#broker.admitConnection(ids)) return native.closeConnection(socket);
+    if (!this.#broker.admitConnection(ids)) return native.closeConnection(lane, socket);
     this.#lastActivityMs = performance.now();
     let client: ClientConnection;
     try {
-      client = this.#enter(socket, ids);
+      client = this.#enter(socket, ids, lane);
     } catch (error) {
       // Whoever it is gets an answer to the call that it is about to make, and no more.
-      return refuse(socket, ids.uid, this.#errorReply(error, 'connect'));
+      return refuse(socket, ids.uid, lane, this.#errorReply(error, 'connect'));
     }
-    this.#serve(client);
+    this.#serve(client, lane);
   }
 
-  #serve(client: ClientConnection): void {
+  /** That a client is in a user namespace of its own shows when it is vetted: until then its uid stands for it. */
+  #laneOf({ uid }: PeerIds): LaneUser {
+    return this.#broker.parts.subordinateUids.userOf({ uid, sameUserNamespace: true });
+  }
+
+  #serve(client: ClientConnection, lane: LaneUser): void {
     const { socket, ids, place } = client;
     const connection = this.#service.serve({
       socket,
       limits: CONNECTION_LIMITS,
+      lane,
       inFlight: place.inFlight,
       context: client,
       admitMessage: (bytes) => {
@@ -188,7 +202,14 @@ export class Server {
   }
 
   /** Takes a place among the user's connections. @throws QuotaExceeded */
-  #enter(socket: Fd, ids: PeerIds): ClientConnection {
+  #enter(socket: Fd, ids: PeerIds, lane: LaneUser): ClientConnection {
+    const unclosed = native.foreignFds(lane);
+    if (unclosed > MAX_UNCLOSED_FDS)
+      throw brokerError(
+        'QuotaExceeded',
+        'connections',
+        `${unclosed} fds that uid ${ids.uid} has sent cannot be closed yet`,
+      );
     const limit = this.#broker.isFrontEnd(ids) ? MAX_FRONT_END_CONNECTIONS : this.#broker.policy.service.connections;
     const place = this.#places.enter(ids.uid, limit);
     try {
@@ -245,7 +266,7 @@ const REFUSED_MS = 1000;
 let refused = 0;
 const refusedOf = new Map<number, number>();
 
-function refuse(socket: Fd, uid: number, { name, parameters }: ErrorReply): void {
+function refuse(socket: Fd, uid: number, lane: LaneUser, { name, parameters }: ErrorReply): void {
   try {
     native.sendMessage(socket, Buffer.from(`${JSON.stringify({ error: name, parameters })}\0`), []);
     native.endWriting(socket);
@@ -253,7 +274,7 @@ function refuse(socket: Fd, uid: number, { name, parameters }: ErrorReply): void
     // Gone already.
   }
   const ofUser = refusedOf.get(uid) ?? 0;
-  if (refused >= MAX_REFUSED || ofUser >= MAX_REFUSED_OF_USER) return native.closeConnection(socket);
+  if (refused >= MAX_REFUSED || ofUser >= MAX_REFUSED_OF_USER) return native.closeConnection(lane, socket);
   refused += 1;
   refusedOf.set(uid, ofUser + 1);
   setTimeout(() => {
@@ -261,6 +282,6 @@ function refuse(socket: Fd, uid: number, { name, parameters }: ErrorReply): void
     const left = (refusedOf.get(uid) ?? 1) - 1;
     if (left === 0) refusedOf.delete(uid);
     else refusedOf.set(uid, left);
-    native.closeConnection(socket);
+    native.closeConnection(lane, socket);
   }, REFUSED_MS);
 }

@@ -184,7 +184,7 @@ function pinProcess(parameter: TargetParameter, fds: FdBag, peer: Peer, known: K
       );
     return { kind: 'process', fd, process: Object.freeze(process), tid: pickThread(parameter, process, peer) };
   } catch (error) {
-    native.closeForeign(fd);
+    fds.close(fd);
     throw error;
   }
 }
@@ -237,7 +237,7 @@ function pinCgroup(parameter: TargetParameter, fds: FdBag): PinnedTarget {
     const cgroup = openCgroup(sent);
     if (cgroup !== null) return { kind: 'cgroup', ...cgroup };
   } finally {
-    native.closeForeign(sent);
+    fds.close(sent);
   }
   throw brokerError(
     'InvalidTarget',

@@ -1,5 +1,5 @@
 /** Serves org.perfbroker.Authorizer: the broker's questions go on to polkit, and its answers back. */
-import { native, type Fd } from '../native.js';
+import { native, OWN_LANE, type Fd } from '../native.js';
 import { Acceptor } from '../varlink/acceptor.js';
 import { AUTHORIZER_INTERFACE } from '../varlink/authorizer_interface.js';
 import type { CheckParameters } from '../varlink/authorizer_types.js';
@@ -187,5 +187,5 @@ function refuse(socket: Fd, message: string): void {
   } catch {
     // Gone already.
   }
-  native.closeConnection(socket);
+  native.closeConnection(OWN_LANE, socket);
 }

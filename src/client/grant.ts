@@ -129,7 +129,7 @@ export function grantFromReplies(
     for (const event of events) event.close();
     throw error;
   } finally {
-    closeFds(loose);
+    closeFds([...loose]);
   }
 }
 

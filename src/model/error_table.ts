@@ -446,6 +446,11 @@ const table = {
       cause: 'The opener has ended; the daemon ends with it.',
       remedy: "Try again; the administrator finds the reason in the daemon's log.",
     },
+    'context-held': {
+      cause:
+        "The lock of the target's perf events has been held for too long; a process that has an event on the target can do that.",
+      remedy: 'Try again when that process has ended.',
+    },
     'tracer-busy': {
       cause: 'The user has more requests waiting for the tracer than one user may.',
       remedy: 'Try again in a moment.',

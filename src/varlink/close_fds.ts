@@ -1,20 +1,18 @@
-import { native, type Fd } from '../native.js';
+import { native, type Fd, type LaneUser } from '../native.js';
 
-/** Closes every one of them, also when one fails (EBADF: a bug that must show); the first failure is thrown at the end. */
-export function closeFds(fds: Iterable<Fd>): void {
-  closeEach(fds, (fd) => native.close(fd));
-}
-
-/** The same for fds that a peer sent: closing them never blocks the event loop. */
-export function closeForeignFds(fds: Iterable<Fd>): void {
-  closeEach(fds, (fd) => native.closeForeign(fd));
-}
-
-function closeEach(fds: Iterable<Fd>, close: (fd: Fd) => void): void {
+/**
+ * Closes every fd, also when one fails (EBADF: a bug that must show); the first failure is thrown at the end.
+ * @param lane of the user who can make closing hang; null: closed at once
+ */
+export function closeFds(fds: readonly Fd[], lane: LaneUser | null = null): void {
+  if (lane !== null) {
+    if (fds.length > 0) native.closeInLane(lane, fds, null);
+    return;
+  }
   const failures: unknown[] = [];
   for (const fd of fds) {
     try {
-      close(fd);
+      native.close(fd);
     } catch (error) {
       failures.push(error);
     }

@@ -1,5 +1,15 @@
-import { HANGUP, native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../native.js';
-import { closeFds, closeForeignFds } from './close_fds.js';
+import {
+  HANGUP,
+  native,
+  OWN_LANE,
+  READABLE,
+  WRITABLE,
+  type Fd,
+  type LaneUser,
+  type NativeError,
+  type Poller,
+} from '../native.js';
+import { closeFds } from './close_fds.js';
 import { encodeFrame, FrameReader, ProtocolError, type Frame } from './framing.js';
 import { parseJsonObject } from './json.js';
 import { FdsInFlight } from './fds_in_flight.js';
@@ -25,6 +35,11 @@ export interface ConnectionLimits {
   readonly deliverBelowBytes?: number;
   /** Fds that may lie in the socket, sent and not read; more wait in the queue. Default 1,024. */
   readonly unreadFds?: number;
+  /**
+   * While more fds than that, which the peer's user has sent before, wait to be closed, a message with fds ends the connection.
+   * Default: no limit.
+   */
+  readonly unclosedFds?: number;
   /** Time from the first byte of a message to its last, while this side reads. Default 10 s. */
   readonly messageMs?: number;
   /** Time without any progress while something waits for the peer. Default 30 s. */
@@ -50,6 +65,11 @@ export interface ConnectionOptions {
   /** A connected AF_UNIX stream socket, non-blocking. The connection owns it from now on. */
   readonly socket: Fd;
   readonly limits: ConnectionLimits;
+  /**
+   * For servers: the lane of the peer's user, who can make closing hang. Absent: what the peer sends is closed in
+   * {@link OWN_LANE}, and what this side sends at once.
+   */
+  readonly lane?: LaneUser;
   /** Shared by the connections of one user; absent: one of its own, with `limits.unreadFds`. */
   readonly inFlight?: FdsInFlight;
   /**
@@ -58,7 +78,7 @@ export interface ConnectionOptions {
    */
   readonly admit?: (bytes: number) => boolean;
   readonly onMessage: (message: Message) => void;
-  /** Once; the socket and every undelivered fd are closed by then. */
+  /** Once; the socket and every undelivered fd are closed by then, or about to be closed in the lane. */
   readonly onClose: (reason: CloseReason) => void;
 }
 
@@ -82,6 +102,8 @@ const scratch = new Uint8Array(64 * 1024);
  */
 export class Connection {
   readonly #socket: Fd;
+  /** Of fds that this side sends; null: they are closed at once. */
+  readonly #lane: LaneUser | null;
   readonly #limits: ConnectionLimits;
   readonly #admit: ((bytes: number) => boolean) | undefined;
   readonly #onMessage: (message: Message) => void;
@@ -102,15 +124,16 @@ export class Connection {
   #stallTimer: NodeJS.Timeout | null = null;
   #retryTimer: NodeJS.Timeout | null = null;
 
-  constructor({ socket, limits, inFlight, admit, onMessage, onClose }: ConnectionOptions) {
+  constructor({ socket, lane, limits, inFlight, admit, onMessage, onClose }: ConnectionOptions) {
     this.#socket = socket;
+    this.#lane = lane ?? null;
     this.#limits = limits;
     this.#admit = admit;
     this.#onMessage = onMessage;
     this.#onClose = onClose;
     this.#reader = new FrameReader(limits);
     this.#shared = inFlight;
-    this.#queue = new SendQueue(inFlight ?? new FdsInFlight(limits.unreadFds ?? DEFAULT_UNREAD_FDS));
+    this.#queue = new SendQueue(inFlight ?? new FdsInFlight(limits.unreadFds ?? DEFAULT_UNREAD_FDS), this.#lane);
     this.#poller = native.createPoller(socket, (status, events) => this.#onReady(status, events));
     this.#updateInterest();
   }
@@ -132,7 +155,7 @@ export class Connection {
   send(value: object, fds: readonly Fd[] = []): boolean {
     const bytes = this.#closed ? null : this.#encode(value, fds);
     if (bytes === null) {
-      closeFds(fds);
+      this.closeFds(fds);
       return false;
     }
     const idle = this.#queue.empty;
@@ -179,13 +202,27 @@ export class Connection {
     this.#finish({ kind: 'closed', detail: 'closed by this side' });
   }
 
+  /** Closes fds that were to be sent. */
+  closeFds(fds: readonly Fd[]): void {
+    closeFds(fds, this.#lane);
+  }
+
+  /** Of fds that the peer sent, and of its socket. */
+  get #foreignLane(): LaneUser {
+    return this.#lane ?? OWN_LANE;
+  }
+
+  #closeForeign(fds: readonly Fd[]): void {
+    native.closeForeign(this.#foreignLane, fds);
+  }
+
   #encode(value: object, fds: readonly Fd[]): Uint8Array {
     try {
       if (fds.length > MAX_FDS_PER_SEND)
         throw new RangeError(`${fds.length} fds in one message; at most ${MAX_FDS_PER_SEND}`);
       return encodeFrame(value);
     } catch (error) {
-      closeFds(fds);
+      this.closeFds(fds);
       throw error;
     }
   }
@@ -215,11 +252,23 @@ export class Connection {
       const received = this.#receive();
       if (received === null) return;
       if (received.bytes === 0) return this.#end(received.fds);
+      if (received.fds.length > 0 && this.#mayNotSendFds) {
+        this.#closeForeign(received.fds);
+        return this.#finish({ kind: 'backpressure', detail: `${this.#unclosed} fds of the peer are not closed yet` });
+      }
       this.#reader.push(scratch.subarray(0, received.bytes), received.fds);
       this.#deliver();
       // Likely all there was; when not, the poller says so.
       if (received.bytes < scratch.length && received.fds.length === 0) return;
     }
+  }
+
+  get #unclosed(): number {
+    return native.foreignFds(this.#foreignLane);
+  }
+
+  get #mayNotSendFds(): boolean {
+    return this.#unclosed > (this.#limits.unclosedFds ?? Infinity);
   }
 
   #receive(): { readonly bytes: number; readonly fds: readonly Fd[] } | null {
@@ -236,7 +285,7 @@ export class Connection {
   }
 
   #end(fds: readonly Fd[]): void {
-    closeForeignFds(fds);
+    this.#closeForeign(fds);
     const detail = this.#reader.buffered > 0 ? 'the peer closed in the middle of a message' : 'the peer closed';
     this.#ended = { kind: 'eof', detail };
     if (this.#queue.empty) this.#finish(this.#ended);
@@ -268,13 +317,13 @@ export class Connection {
       frame = this.#reader.next();
       if (frame === null) return null;
       if (this.#admit?.(frame.bytes.length) === false) {
-        closeForeignFds(frame.fds);
+        this.#closeForeign(frame.fds);
         return 'dropped';
       }
       const { depth, values = Infinity } = this.#limits;
       return { value: parseJsonObject(frame.bytes, { depth, values }), fds: frame.fds };
     } catch (error) {
-      closeForeignFds(frame?.fds ?? []);
+      this.#closeForeign(frame?.fds ?? []);
       if (!(error instanceof ProtocolError)) throw error;
       this.#finish({ kind: 'protocol', detail: error.message });
       return null;
@@ -354,10 +403,11 @@ export class Connection {
     this.#clearMessageTimer();
     for (const timer of [this.#stallTimer, this.#retryTimer]) if (timer !== null) clearTimeout(timer);
     if (this.#nextTurn !== null) clearImmediate(this.#nextTurn);
-    closeForeignFds(this.#reader.takeFds());
+    this.#closeForeign(this.#reader.takeFds());
     this.#queue.clear();
-    native.endConnection(this.#socket);
-    if (this.#shared?.keep(this.#socket) !== true) native.close(this.#socket);
+    const lane = this.#foreignLane;
+    if (this.#shared?.keep(this.#socket, lane) === true) native.endConnection(lane, this.#socket);
+    else native.closeConnection(lane, this.#socket);
     this.#onClose(reason);
   }
 }

@@ -1,13 +1,15 @@
-import type { Fd } from '../native.js';
-import { closeForeignFds } from './close_fds.js';
+import { native, OWN_LANE, type Fd, type LaneUser } from '../native.js';
 import { ValidationError } from './validate.js';
 
 /** The fds of one call. Those that nobody takes are closed when the call ends. */
 export class FdBag {
   readonly #fds: (Fd | null)[];
+  readonly #lane: LaneUser;
 
-  constructor(fds: readonly Fd[]) {
+  /** @param lane of the user who sent them */
+  constructor(fds: readonly Fd[], lane: LaneUser = OWN_LANE) {
     this.#fds = [...fds];
+    this.#lane = lane;
   }
 
   /** How many came with the message. */
@@ -34,10 +36,15 @@ export class FdBag {
     return fd;
   }
 
-  /** Closes what nobody took. Idempotent. */
+  /** Closes an fd that was taken. */
+  close(fd: Fd): void {
+    native.closeForeign(this.#lane, [fd]);
+  }
+
+  /** Closes the fds that were not taken. Idempotent. */
   closeRest(): void {
     const rest = this.#fds.filter((fd) => fd !== null);
     this.#fds.fill(null);
-    closeForeignFds(rest);
+    native.closeForeign(this.#lane, rest);
   }
 }

@@ -1,4 +1,4 @@
-import { native, type Fd } from '../native.js';
+import { native, type Fd, type LaneUser } from '../native.js';
 
 /** While a closed connection's fds are unread; not otherwise. */
 const REFRESH_MS = 1000;
@@ -13,7 +13,8 @@ export class FdsInFlight {
   readonly #limit: number;
   /** Fds sent over each socket since it was last seen to be read empty. */
   readonly #unread = new Map<Fd, number>();
-  readonly #lingering = new Set<Fd>();
+  /** With the lane that each is closed in. */
+  readonly #lingering = new Map<Fd, LaneUser>();
   #timer: NodeJS.Timeout | null = null;
   #total = 0;
 
@@ -42,12 +43,13 @@ export class FdsInFlight {
 
   /**
    * The connection has ended.
+   * @param lane where `socket` is closed
    * @returns whether `socket` stays here, to be closed when its fds are gone; else it is the caller's to close
    */
-  keep(socket: Fd): boolean {
+  keep(socket: Fd, lane: LaneUser): boolean {
     this.#refresh();
     if (!this.#unread.has(socket)) return false;
-    this.#lingering.add(socket);
+    this.#lingering.set(socket, lane);
     // No event says that a peer has read or gone which could not as well be made to come for ever.
     this.#timer ??= setInterval(() => this.#refresh(), REFRESH_MS).unref();
     return true;
@@ -57,7 +59,10 @@ export class FdsInFlight {
     for (const socket of [...this.#unread.keys()]) {
       if (native.unreadBytes(socket) > 0) continue;
       this.#drop(socket);
-      if (this.#lingering.delete(socket)) native.close(socket);
+      const lane = this.#lingering.get(socket);
+      // In its lane, where unread messages of the socket may still be dropped.
+      if (lane !== undefined) native.closeInLane(lane, [socket], null);
+      this.#lingering.delete(socket);
     }
     if (this.#timer === null || this.#lingering.size > 0) return;
     clearInterval(this.#timer);

@@ -1,5 +1,4 @@
 import type { Fd } from '../native.js';
-import { closeFds } from './close_fds.js';
 import type { Connection } from './connection.js';
 import type { Interface, Method, Struct } from './idl.js';
 import { SERVICE_INTERFACE } from './service_interface.js';
@@ -69,7 +68,7 @@ export class Replier {
 
   #send(message: object, fds: readonly Fd[]): boolean {
     if (!this.#mode.oneway) return this.#connection.send(message, fds);
-    closeFds(fds);
+    this.#connection.closeFds(fds);
     return this.open;
   }
 
@@ -80,7 +79,7 @@ export class Replier {
       const { method, definition, check } = this.#mode;
       if (check && method !== null) checkAnswer(definition, method.output, parameters);
     } catch (error) {
-      closeFds(fds);
+      this.#connection.closeFds(fds);
       throw error;
     }
   }

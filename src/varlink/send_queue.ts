@@ -1,4 +1,4 @@
-import { native, type Fd, type NativeError } from '../native.js';
+import { native, type Fd, type LaneUser, type NativeError } from '../native.js';
 import { closeFds } from './close_fds.js';
 import type { FdsInFlight } from './fds_in_flight.js';
 
@@ -18,12 +18,17 @@ export type SendProgress = 'sent' | 'busy' | 'fds-in-flight' | { readonly error:
 export class SendQueue {
   readonly #messages: Outgoing[] = [];
   readonly #inFlight: FdsInFlight;
+  readonly #lane: LaneUser | null;
   #bytes = 0;
   #fds = 0;
 
-  /** @param inFlight what has been sent and not read, here and over other connections of the peer's */
-  constructor(inFlight: FdsInFlight) {
+  /**
+   * @param inFlight what has been sent and not read, here and over other connections of the peer's
+   * @param lane where fds are closed, see {@link closeFds}: the peer may have the only other reference to their file
+   */
+  constructor(inFlight: FdsInFlight, lane: LaneUser | null) {
     this.#inFlight = inFlight;
+    this.#lane = lane;
   }
 
   get empty(): boolean {
@@ -60,7 +65,7 @@ export class SendQueue {
       head.fds = [];
       head.rest = head.rest.subarray(sent);
       if (head.rest.length === 0) this.#messages.shift();
-      closeFds(fds);
+      closeFds(fds, this.#lane);
     }
     return 'sent';
   }
@@ -69,7 +74,7 @@ export class SendQueue {
   clear(): void {
     const fds = this.#messages.flatMap((message) => message.fds);
     this.#messages.length = this.#bytes = this.#fds = 0;
-    closeFds(fds);
+    closeFds(fds, this.#lane);
   }
 }
 

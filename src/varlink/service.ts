@@ -1,6 +1,6 @@
 /** The server side of Varlink: takes calls apart, checks them against the interface, runs one handler at a time. */
-import type { Fd } from '../native.js';
-import { Connection, type CloseReason, type ConnectionLimits, type Message } from './connection.js';
+import { OWN_LANE, type Fd, type LaneUser } from '../native.js';
+import { Connection, type CloseReason, type ConnectionLimits } from './connection.js';
 import { FdBag } from './fd_bag.js';
 import type { FdsInFlight } from './fds_in_flight.js';
 import type { Interface, Method } from './idl.js';
@@ -50,6 +50,8 @@ export interface ServeOptions<Context> {
   /** A connected socket; owned by the connection from now on. */
   readonly socket: Fd;
   readonly limits: ConnectionLimits;
+  /** Of the peer's user; see {@link Connection}. */
+  readonly lane?: LaneUser;
   /** See {@link FdsInFlight}. */
   readonly inFlight?: FdsInFlight;
   readonly context: Context;
@@ -96,10 +98,11 @@ export class Service<Context = unknown> {
   }
 
   /** Answers the calls that come over a socket, one at a time and in order; nothing is read while one runs. */
-  serve({ socket, limits, inFlight, context, onClose, admitMessage, admit }: ServeOptions<Context>): Connection {
+  serve({ socket, limits, lane, inFlight, context, onClose, admitMessage, admit }: ServeOptions<Context>): Connection {
     const connection = new Connection({
       socket,
       limits,
+      ...(lane === undefined ? {} : { lane }),
       ...(inFlight === undefined ? {} : { inFlight }),
       onClose: (reason) => onClose?.(reason),
       admit: (bytes) => {
@@ -107,14 +110,20 @@ export class Service<Context = unknown> {
         if (refusal !== null) connection.send({ error: refusal.name, parameters: refusal.parameters });
         return refusal === null;
       },
-      onMessage: (message) => this.#onMessage(connection, message, context, admit),
+      onMessage: ({ value, fds }) =>
+        this.#onMessage(connection, value, new FdBag(fds, lane ?? OWN_LANE), context, admit),
     });
     return connection;
   }
 
-  #onMessage(connection: Connection, { value, fds }: Message, context: Context, admit?: Admit): void {
+  #onMessage(
+    connection: Connection,
+    value: Record<string, unknown>,
+    bag: FdBag,
+    context: Context,
+    admit?: Admit,
+  ): void {
     connection.pause();
-    const bag = new FdBag(fds);
     void this.#answer(connection, value, bag, context, admit).finally(() => {
       bag.closeRest();
       connection.resume();

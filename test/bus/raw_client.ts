@@ -1,6 +1,6 @@
 /** A client of the bus that says whatever bytes it is told to, and may send fds along. */
 import { createRequire } from 'node:module';
-import { native, READABLE, type Fd } from '#dist/native.js';
+import { native, OWN_LANE, READABLE, type Fd } from '#dist/native.js';
 
 const require = createRequire(import.meta.url);
 const marshall = require('dbus-next/lib/marshall.js') as (
@@ -158,7 +158,7 @@ export class RawClient {
 
   close(): void {
     this.#poller.close();
-    native.closeConnection(this.#socket);
+    native.closeConnection(OWN_LANE, this.#socket);
     this.#ended = true;
   }
 

@@ -53,6 +53,7 @@ const rows: readonly [row: string, value: () => number][] = [
   ['fds waiting for a client that does not read', () => constant(SERVER, 'queuedFds')],
   ["fds sent over all of a user's connections and not read", () => constant(PLACES, 'MAX_FDS_IN_FLIGHT')],
   ['time without progress for a client that does not read', () => constant(CONNECTION, 'DEFAULT_STALL_MS')],
+  ['fds that a user sent and that hang when they are closed', () => constant(SERVER, 'MAX_UNCLOSED_FDS')],
   ['connections of all users', () => constant(PLACES, 'MAX_CONNECTIONS')],
   [
     'connections of clients in user namespaces of their own, or under subordinate uids',
@@ -62,7 +63,7 @@ const rows: readonly [row: string, value: () => number][] = [
   ['refused connections of all users that get an answer at a time', () => constant(SERVER, 'MAX_REFUSED')],
   ['bytes waiting for a client while its next call waits', () => constant(SERVER, 'deliverBelowBytes')],
   ['watches of grants of a user', () => constant('src/broker/grants.ts', 'MAX_WATCHES')],
-  ['requests of one user waiting for the opener', () => constant('src/broker/part_client.ts', 'MAX_WAITING_PER_USER')],
+  ['requests of one user waiting for the opener', () => constant('src/broker/helper_client.ts', 'MAX_WAITING_PER_USER')],
   ['targets of a request', () => MAX_TARGETS],
   ['events of a request', () => MAX_EVENTS],
   ['fds of a reply', () => MAX_SLOTS],

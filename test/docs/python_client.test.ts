@@ -84,7 +84,7 @@ privileged('the audit log has the fields that docs/privilege-separation.md names
       ['all', action, `${action} ${verdict}`].some((place) => where.includes(place)) ? fields : [],
     );
   /** Absent where there is nothing to say; the document has it. */
-  const mayBeAbsent = ['rule', 'authorized', 'busName'];
+  const mayBeAbsent = ['rule', 'authorized', 'busName', 'notYetDisabled'];
   for (const [action, verdict] of [
     ['open', 'allow'],
     ['open', 'deny'],

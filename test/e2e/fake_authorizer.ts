@@ -1,7 +1,7 @@
 /** Stands in for perfbroker-bus: answers the broker's questions as a test wants, bytes and fds included. */
 import { chmodSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { native, READABLE, type Fd, type Poller } from '#dist/native.js';
+import { native, OWN_LANE, READABLE, type Fd, type Poller } from '#dist/native.js';
 import type { CheckParameters, CheckReply } from '#dist/varlink/authorizer_types.js';
 
 export const YES: CheckReply = { authorized: true, challenge: false, dismissed: false };
@@ -59,7 +59,7 @@ export class FakeAuthorizer {
     const close = (): void => {
       if (!this.#closers.delete(close)) return;
       poller.close();
-      native.closeConnection(socket);
+      native.closeConnection(OWN_LANE, socket);
       isOver();
     };
     const send = (bytes: string, fds: readonly Fd[] = []): void => {

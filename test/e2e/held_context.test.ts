@@ -1,0 +1,354 @@
+/** Clients that keep the mutex of a perf context locked: what has to wait for it waits for them alone. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import { ALICE, BOB, runAs, startAs } from './as_user.js';
+import { noPrivilege, OPEN_POLICY, skip, startDaemon, type Daemon } from './daemon.js';
+import { compileTools, type CompiledTools } from '../tools/compile.js';
+import { fdsBackTo, openFds, settledFds } from '../tools/fds_of.js';
+import { holdContext, NO_HOLDER, perfEventsOf, type HeldContext } from '../tools/held_context.js';
+
+const reason = noPrivilege();
+if (reason !== null) console.log(`skipped: ${reason}`);
+const privileged = reason === null ? test.serial : test.serial.skip;
+
+let tools: CompiledTools;
+let daemon: Daemon;
+test.serial.before(async () => {
+  if (reason !== null) return;
+  tools = compileTools('lock_holder');
+  daemon = await startDaemon({
+    policy: `${OPEN_POLICY.replace('grants = 32', 'grants = 2')}\n[service]\nrequests_per_second = 10000\nburst = 20000\n`,
+  });
+});
+test.serial.after.always(async () => {
+  await daemon?.stop();
+  tools?.remove();
+});
+
+/** Waits until a process has so many perf events open, and holds the context of the last of them. */
+async function hold(t: ExecutionContext, pid: number, count: number): Promise<HeldContext | null> {
+  let events = perfEventsOf(pid);
+  for (; events.length < count; events = perfEventsOf(pid)) await sleep(10);
+  const held = await holdContext(tools.path('lock_holder'), pid, events.at(-1) ?? -1);
+  if (held === null) skip(t, NO_HOLDER);
+  else t.teardown(held.release);
+  return held;
+}
+
+/** Another user gets an answer, and a grant. */
+async function othersAreServed(): Promise<boolean> {
+  return runAs({ uid: BOB, socket: daemon.socket }, async ({ client, syntax }) => {
+    const connection = await client.connect();
+    await connection.describe();
+    const targets = [{ pid: process.pid, threads: 'leader' as const }];
+    const grant = await connection.open({ targets, events: syntax.parseEvents('task-clock:u') });
+    await grant.close();
+    await connection.close();
+    return grant.events.length === 1;
+  });
+}
+
+/** A file that tells a client of a test to go on. */
+function signal(name: string): { readonly path: string; readonly give: () => void } {
+  const path = join(daemon.directory, name);
+  return { path, give: () => writeFileSync(path, '') };
+}
+
+/** Waits until a client of a test has given itself this name. */
+async function called(pid: number, name: string): Promise<void> {
+  while (readFileSync(`/proc/${pid}/comm`, 'utf8') !== `${name}\n`) await sleep(10);
+}
+
+/** The record of the end of the last grant that ended by `why`. */
+async function recordOfEnd(why: string): Promise<Record<string, unknown>> {
+  for (;;) {
+    const record = daemon.audit().findLast(({ action, reason: by }) => action === 'end' && by === why);
+    if (record !== undefined) return record;
+    await sleep(20);
+  }
+}
+
+privileged(
+  "an administrator's revoke of a grant whose context is held says what is known, and others are served meanwhile",
+  async (t) => {
+    const done = signal('revoke-done');
+    const { child, result } = startAs(
+      { uid: ALICE, socket: daemon.socket },
+      async ({ client, syntax }, file) => {
+        const { existsSync } = await import('node:fs');
+        const connection = await client.connect();
+        const targets = [{ pid: process.pid, threads: 'leader' as const }];
+        await connection.open({ targets, events: syntax.parseEvents('task-clock:u') });
+        while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
+      },
+      done.path,
+    );
+    const held = await hold(t, child.pid!, 1);
+    if (held !== null) {
+      const revoked = runAs({ uid: 0, socket: daemon.socket }, async ({ client }) => {
+        const connection = await client.connect();
+        const [grant] = await connection.listGrants({ all: true });
+        return connection.revoke(grant!.id);
+      });
+      t.true(await othersAreServed());
+      const answer = await revoked;
+      t.like(answer, { fds: 1, disabled: 0 });
+      t.regex(answer.kept, /^1 events are not disabled yet.*The holder keeps the 1 fds/s);
+      t.like(await recordOfEnd('revoked'), { disabled: 0, notYetDisabled: 1 });
+      t.true(held.holding());
+      await held.release();
+    }
+    done.give();
+    await result;
+  },
+);
+
+privileged(
+  'the quota of a client that hangs up comes back when its events are closed, and others are served',
+  async (t) => {
+    const [leave, retry] = [signal('close-leave'), signal('close-retry')];
+    const { child, result } = startAs(
+      { uid: ALICE, socket: daemon.socket },
+      async ({ client, syntax }, leaveFile, retryFile) => {
+        const { existsSync } = await import('node:fs');
+        const until = async (file: string): Promise<void> => {
+          while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
+        };
+        const targets = [{ pid: process.pid, threads: 'leader' as const }];
+        const events = syntax.parseEvents('task-clock:u');
+        const open = async (): Promise<string> => {
+          const connection = await client.connect();
+          try {
+            return await connection.open({ targets, events }).then(
+              () => 'opened',
+              ({ code }: { code: string }) => code,
+            );
+          } finally {
+            await connection.close();
+          }
+        };
+        const connection = await client.connect();
+        const grants = [await connection.open({ targets, events }), await connection.open({ targets, events })];
+        await until(leaveFile);
+        // The broker has the last reference to the first of them, and closes it first.
+        grants[0]!.events[0]!.close();
+        await connection.close();
+        const answers = [await open()];
+        process.title = 'refused';
+        await until(retryFile);
+        do answers.push(await open());
+        while (answers.at(-1) === 'grants');
+        return answers;
+      },
+      leave.path,
+      retry.path,
+    );
+    const held = await hold(t, child.pid!, 2);
+    leave.give();
+    if (held !== null) {
+      t.true(await othersAreServed());
+      await called(child.pid!, 'refused');
+      t.true(held.holding());
+      await held.release();
+    }
+    retry.give();
+    const answers = await result;
+    if (held === null) return;
+    t.is(answers[0], 'grants', 'while they cannot be closed they count');
+    t.is(answers.at(-1), 'opened');
+  },
+);
+
+privileged('the end of a lease whose events cannot be disabled yet is recorded, and others are served', async (t) => {
+  const done = signal('lease-done');
+  const { child, result } = startAs(
+    { uid: ALICE, socket: daemon.socket },
+    async ({ client, syntax }, file) => {
+      const { existsSync } = await import('node:fs');
+      const connection = await client.connect();
+      const targets = [{ pid: process.pid, threads: 'leader' as const }];
+      const events = syntax.parseEvents('task-clock:u');
+      const grant = await connection.open({ targets, events, leaseSeconds: 1 });
+      while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
+      return grant.leaseSeconds;
+    },
+    done.path,
+  );
+  const held = await hold(t, child.pid!, 1);
+  const late = daemon.audit().some(({ action, reason: by }) => action === 'end' && by === 'lease');
+  if (late) skip(t, 'the lease ended before its context was held');
+  else if (held !== null) {
+    t.like(await recordOfEnd('lease'), { disabled: 0, notYetDisabled: 1 });
+    t.true(await othersAreServed());
+    t.true(held.holding());
+  }
+  await held?.release();
+  done.give();
+  await result;
+});
+
+privileged(
+  'a user with too many fds that cannot be closed gets no more connections until they are, and others do',
+  async (t) => {
+    const { broker } = daemon.parts;
+    const before = await settledFds(broker);
+    const [leave, retry] = [signal('unclosed-leave'), signal('unclosed-retry')];
+    const { child, result } = startAs(
+      { uid: ALICE, socket: daemon.socket },
+      async ({ client, native, syntax }, leaveFile, retryFile) => {
+        const { existsSync, openSync } = await import('node:fs');
+        const until = async (file: string): Promise<void> => {
+          while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
+        };
+        const targets = [{ pid: process.pid, threads: 'leader' as const }];
+        const events = syntax.parseEvents('task-clock:u');
+        const connection = await client.connect();
+        const grants = [await connection.open({ targets, events }), await connection.open({ targets, events })];
+        await until(leaveFile);
+        grants[0]!.events[0]!.close();
+        await connection.close();
+        const file = openSync('/dev/null', 'r');
+        const call = Buffer.from('{"method":"org.perfbroker.Broker.Describe"}\0');
+        const into = new Uint8Array(65536);
+        const socket = native.connectUnix(process.env['PERFBROKER_SOCKET']!);
+        const answers: string[] = [];
+        // 759 fds of three messages, then one that finds more than 512 of them unclosed.
+        while (answers.length < 4) {
+          native.sendMessage(
+            socket,
+            call,
+            Array.from({ length: 253 }, () => file),
+          );
+          let got = native.receiveMessage(socket, into);
+          for (; got === null; got = native.receiveMessage(socket, into))
+            await new Promise((resolve) => setTimeout(resolve, 10));
+          const text = Buffer.from(into.subarray(0, got.bytes)).toString();
+          answers.push(/org[.]\w+[.]\w+[.](\w+)/.exec(text)?.[1] ?? 'closed');
+        }
+        const describe = async (): Promise<string> =>
+          (await client.connect()).describe().then(
+            () => 'described',
+            ({ error }: { error: string }) => error,
+          );
+        answers.push(await describe());
+        process.title = 'refused';
+        await until(retryFile);
+        let last: string;
+        do last = await describe();
+        while (last === 'QuotaExceeded');
+        return [...answers, last];
+      },
+      leave.path,
+      retry.path,
+    );
+    const held = await hold(t, child.pid!, 2);
+    leave.give();
+    if (held !== null) {
+      await called(child.pid!, 'refused');
+      t.true(await othersAreServed());
+      t.true(held.holding());
+      await held.release();
+    }
+    retry.give();
+    const answers = await result;
+    if (held === null) return;
+    t.deepEqual(answers.slice(0, 5), [...Array.from({ length: 3 }, () => 'UnexpectedFds'), 'closed', 'QuotaExceeded']);
+    t.is(answers.at(-1), 'described');
+    await fdsBackTo(broker, before);
+  },
+);
+
+privileged('forty closes of one user that hang leave the closes of others alone', async (t) => {
+  const leave = signal('forty-leave');
+  const { broker } = daemon.parts;
+  const before = await settledFds(broker);
+  const { child, result } = startAs(
+    { uid: ALICE, socket: daemon.socket },
+    async ({ client, syntax }, file) => {
+      const { existsSync } = await import('node:fs');
+      const connection = await client.connect();
+      const targets = Array.from({ length: 40 }, () => ({ pid: process.pid, threads: 'leader' as const }));
+      const grant = await connection.open({ targets, events: syntax.parseEvents('task-clock:u') });
+      while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
+      for (const event of grant.events) event.close();
+      await connection.close();
+    },
+    leave.path,
+  );
+  const held = await hold(t, child.pid!, 40);
+  leave.give();
+  if (held !== null) {
+    // The first of them is closed: its number is free, and its thread hangs.
+    while (perfEventsOf(broker).length !== 39) await sleep(10);
+    const hanging = openFds(broker);
+    t.true(await othersAreServed());
+    await fdsBackTo(broker, hanging);
+    t.is(perfEventsOf(broker).length, 39);
+    t.true(held.holding());
+    await held.release();
+  }
+  await result;
+  await fdsBackTo(broker, before);
+});
+
+privileged(
+  'rings of a held context are watched in the lane of their user, and counted until they are unmapped',
+  async (t) => {
+    const [leave, unmap, retry] = [signal('ring-leave'), signal('ring-unmap'), signal('ring-retry')];
+    const { broker } = daemon.parts;
+    const before = await settledFds(broker);
+    const { child, result } = startAs(
+      { uid: ALICE, socket: daemon.socket, ulimit: '-l 0' },
+      async ({ client, native, syntax }, leaveFile, unmapFile, retryFile) => {
+        const { existsSync } = await import('node:fs');
+        const until = async (file: string): Promise<void> => {
+          while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
+        };
+        const targets = [{ pid: process.pid, threads: 'leader' as const }];
+        const [event] = syntax.parseEvents('cpu-clock:u');
+        const events = [{ ...event!, sampling: { frequency: 100 }, sampleType: ['ip' as const] }];
+        const open = async (ringBytes: number): ReturnType<Awaited<ReturnType<typeof client.connect>>['open']> =>
+          (await client.connect()).open({ targets, events, ringBytes });
+        const connection = await client.connect();
+        const grant = await connection.open({ targets, events, ringBytes: 8 << 20 });
+        const ring = native.createRing(grant.events[0]!.fd, 2048);
+        await grant.mapped();
+        await until(leaveFile);
+        await connection.close();
+        await until(unmapFile);
+        ring.close();
+        await until(retryFile);
+        const codes: string[] = [];
+        do {
+          codes.push(
+            await open(16 << 20).then(
+              () => 'opened',
+              ({ code }: { code: string }) => code,
+            ),
+          );
+        } while (codes.at(-1) === 'ring-bytes');
+        return codes.at(-1);
+      },
+      leave.path,
+      unmap.path,
+      retry.path,
+    );
+    const held = await hold(t, child.pid!, 1);
+    leave.give();
+    if (held !== null) {
+      while (perfEventsOf(broker).length !== 1) await sleep(10);
+      t.true(await othersAreServed());
+      unmap.give();
+      t.true(await othersAreServed());
+      t.is(perfEventsOf(broker).length, 1);
+      t.true(held.holding());
+      await held.release();
+    }
+    unmap.give();
+    retry.give();
+    t.is(await result, 'opened');
+    await fdsBackTo(broker, before);
+  },
+);
