@@ -164,6 +164,14 @@ export class Broker {
     }
   }
 
+  /** For whom the tracer works. What it answers too late for the request is recorded all the same. */
+  tracing(subject: Subject): { readonly user: number; readonly record: (record: AuditRecord) => void } {
+    return {
+      user: this.parts.subordinateUids.userOf(subject),
+      record: (record) => this.recordIfPossible(subject, record),
+    };
+  }
+
   #recordEnd(grant: Grant, reason: string, { disabled, pending }: EndedGrant): void {
     this.recordIfPossible(grant.parts.subject, {
       action: 'end',

@@ -6,7 +6,7 @@ import { capabilityBits, capabilityNames, nearestCapability } from '../model/cap
 import { isAdministrator, type Subject } from '../model/subject.js';
 import type { Fd } from '../native.js';
 import type { CapabilitySets as CapabilitySetsJson, DowngradedProcess } from '../varlink/broker_types.js';
-import type { Broker } from './broker.js';
+import type { AuditRecord } from './audit_record.js';
 import { mismatchNames } from './opener_protocol.js';
 import { targetChanged, type ProcessTarget } from './targets.js';
 import type { Traced, TracerClient } from './tracer.js';
@@ -88,10 +88,11 @@ export function requireTracer(tracer: TracerClient | null): TracerClient {
   return tracer;
 }
 
-/** The request's user, and where an answer goes that comes too late for it. */
+/** The request's user, and where an answer is recorded that comes too late for it. */
 export interface DowngradeCaller {
-  readonly broker: Broker;
-  readonly subject: Subject;
+  /** SubordinateUids.userOf */
+  readonly user: number;
+  readonly record: (record: AuditRecord) => void;
 }
 
 /**
@@ -101,7 +102,7 @@ export interface DowngradeCaller {
  */
 export async function downgradeProcess(
   tracer: TracerClient,
-  { broker, subject }: DowngradeCaller,
+  { user, record }: DowngradeCaller,
   connection: Fd,
   target: ProcessTarget,
   order: DowngradeOrder,
@@ -109,7 +110,7 @@ export async function downgradeProcess(
   const request = { ...order, expected: target.process };
   // The caller was told that it is late, and what became of the target must stand somewhere.
   const onLate = ({ status, threads }: Traced): void =>
-    broker.recordIfPossible(subject, {
+    record({
       action: 'downgraded',
       verdict: status === 'downgraded' ? 'allow' : 'error',
       pid: target.process.pid,
@@ -117,7 +118,6 @@ export async function downgradeProcess(
       ...(status === 'downgraded' ? {} : { error: status }),
       late: true,
     });
-  const user = broker.parts.subordinateUids.userOf(subject);
   const traced = await tracer.downgrade(user, request, connection, target.fd, onLate);
   if (traced.status === 'downgraded') return processJson(target, traced);
   throw refusal(traced, target, order);

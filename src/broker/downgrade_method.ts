@@ -215,7 +215,7 @@ class Run {
     into: DowngradedProcess[] = [],
   ): Promise<readonly DowngradedProcess[]> {
     const before = into.length;
-    const caller = { broker: this.#broker, subject: this.#client.subject };
+    const caller = this.#broker.tracing(this.#client.subject);
     for (const target of targets) {
       try {
         into.push(await downgradeProcess(this.#tracer, caller, this.#connection, target, order));

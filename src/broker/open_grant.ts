@@ -152,7 +152,7 @@ async function take(
   broker.record(subject, { action: 'downgrade', verdict: 'allow', ...facts });
   const connection = native.duplicate(client.socket);
   try {
-    const process = await downgradeProcess(tracer, { broker, subject }, connection, target, order);
+    const process = await downgradeProcess(tracer, broker.tracing(subject), connection, target, order);
     const { pid, stoppedMicroseconds, threads } = process;
     broker.record(subject, {
       action: 'downgraded',

@@ -52,7 +52,7 @@ export const KERNEL_ERRORS = {
   },
   ENOSPC: {
     cause:
-      'All hardware breakpoint slots are in use, a group holds more events than the PMU has counters, or the opener has no room for more rings (4,096 rings, 256 MiB, over all users).',
+      'All hardware breakpoint slots are in use, a group holds more events than the PMU has counters, or the opener has no room for more rings (256 MiB over all users).',
     remedy:
       'Use fewer breakpoints, or split the group. For rings: ask for smaller ones, and say Mapped as soon as rings are mapped, which gives their room back.',
   },

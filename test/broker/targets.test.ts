@@ -31,6 +31,7 @@ function callerWith(work: Work): Pick<Caller, 'peer' | 'work'> {
     groups: [],
     permitted: 0n,
     sameUserNamespace: true,
+    mayBeMany: false,
     cgroup: '/',
     executable: '[node]',
   };
