@@ -1,10 +1,11 @@
 /** What the tracer leaves alone: it says why, and the target goes on as it was. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { ALICE, runAs } from '../e2e/as_user.js';
 import { noPrivilege, skip } from '../e2e/daemon.js';
 import { compileTools } from '../tools/compile.js';
 import { ask, keepers, open, PERFMON, PROFILING, startTarget, startTracing, statusOf, type Target } from './support.js';
@@ -92,6 +93,49 @@ privileged('a process that waits for its vfork child: the deadline comes, and it
   t.is(await isUntouched(target, ['survived']), null);
 });
 
+privileged('a target that does not stop holds up the tracer for its own user alone', async (t) => {
+  const target = await startTarget(tools.path('odd_targets'), 'vfork-parent');
+  // By root, whose deadline may be long.
+  const waiting = { answered: false };
+  const slow = refused(target.pid, 10_000).then((answer) => {
+    waiting.answered = true;
+    return answer;
+  });
+  const other = spawn('sleep', ['60'], { uid: ALICE, gid: ALICE });
+  t.teardown(() => other.kill('SIGKILL'));
+  await once(other, 'spawn');
+  const answer = await runAs(
+    { uid: ALICE, socket: daemon!.socket },
+    async ({ client: library }, pid) => {
+      const connection = await library.connect();
+      for (;;) {
+        const outcome = await connection.downgrade({ target: { pid }, drop: ['CAP_PERFMON'] }).then(
+          ({ length }) => `${length}`,
+          ({ code }: { code: string }) => code,
+        );
+        // A crowded machine does not always stop a process within the 100 ms that a user has.
+        if (outcome !== 'deadline') return outcome;
+      }
+    },
+    other.pid!,
+  );
+  t.is(answer, '1');
+  t.false(waiting.answered, 'the other one still waits');
+  target.kill();
+  t.regex(String(await slow), /^(TargetGone exited|DowngradeRefused deadline)$/);
+});
+
+privileged('only an administrator may let a target stand still for longer than 100 ms', async (t) => {
+  const answer = await runAs({ uid: ALICE, socket: daemon!.socket }, async ({ client: library }) => {
+    const connection = await library.connect();
+    return connection.downgrade({ target: { pid: process.pid }, drop: ['CAP_PERFMON'], deadlineMs: 101 }).then(
+      () => 'downgraded',
+      ({ code, message }: { code: string; message: string }) => `${code}: ${message}`,
+    );
+  });
+  t.is(answer, 'bad-value: deadlineMs is 101; 1 to 100 are possible for users other than an administrator');
+});
+
 privileged('a process that runs 32-bit code', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-compat-'));
   t.teardown(() => rmSync(directory, { recursive: true }));
@@ -100,8 +144,10 @@ privileged('a process that runs 32-bit code', async (t) => {
   chmodSync(file, 0o755);
   const child = spawn(file, { stdio: 'ignore' });
   const started = await Promise.race([once(child, 'spawn').then(() => true), once(child, 'error').then(() => false)]);
-  if (!started) return skip(t, 'this kernel runs no 32-bit programs');
   t.teardown(() => child.kill('SIGKILL'));
+  // Where the kernel knows no such program, spawn gives the file to a shell.
+  if (!started || readlinkSync(`/proc/${child.pid!}/exe`) !== file)
+    return skip(t, 'this kernel runs no 32-bit programs');
   await sleep(20);
   t.is(await refused(child.pid!), 'DowngradeRefused compat');
   t.not(keepers(child.pid!, PERFMON).length, 0);

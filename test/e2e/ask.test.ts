@@ -408,11 +408,14 @@ privileged('a downgrade asks its own action, and is carried out when that is aut
   const victim = await victimOf(t, ALICE);
   const downgrade = async ({ client }: World, pid: number): Promise<string> => {
     const connection = await client.connect();
-    try {
-      const request = { target: { pid }, drop: ['all'], noNewPrivs: true, allowInteractive: true, deadlineMs: 10_000 };
-      return `${(await connection.downgrade(request)).length}`;
-    } catch (error) {
-      return (error as { code: string }).code;
+    const request = { target: { pid }, drop: ['all'], noNewPrivs: true, allowInteractive: true };
+    for (;;) {
+      const answer = await connection.downgrade(request).then(
+        ({ length }) => `${length}`,
+        ({ code }: { code: string }) => code,
+      );
+      // A crowded machine does not stop a process within the 100 ms that a user has.
+      if (answer !== 'deadline') return answer;
     }
   };
   const asAlice = { uid: ALICE, socket: daemon.socket };

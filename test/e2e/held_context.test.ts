@@ -352,3 +352,56 @@ privileged(
     await fdsBackTo(broker, before);
   },
 );
+
+/** Asks for an event on itself and answers with how that ended. */
+function openItself(uid: number, pid: number | null): Promise<string> {
+  return runAs(
+    { uid, socket: daemon.socket },
+    async ({ client, syntax }, target) => {
+      const connection = await client.connect({ timeoutMs: 60_000 });
+      const targets = [{ pid: target ?? process.pid, threads: 'leader' as const }];
+      return connection.open({ targets, events: syntax.parseEvents('task-clock:u') }).then(
+        () => 'opened',
+        ({ code }: { code: string }) => code,
+      );
+    },
+    pid,
+  );
+}
+
+privileged(
+  'an open that waits for a held context is late for its own user alone, who is refused until the worker has ended',
+  async (t) => {
+    const done = signal('open-done');
+    const { child, result } = startAs(
+      { uid: ALICE, socket: daemon.socket },
+      async ({ client, syntax }, file) => {
+        const { existsSync } = await import('node:fs');
+        const connection = await client.connect();
+        const targets = [{ pid: process.pid, threads: 'leader' as const }];
+        await connection.open({ targets, events: syntax.parseEvents('task-clock:u') });
+        while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
+      },
+      done.path,
+    );
+    const held = await hold(t, child.pid!, 1);
+    if (held !== null) {
+      const before = await settledFds(daemon.parts.broker);
+      const late = openItself(ALICE, child.pid!);
+      t.true(await othersAreServed());
+      t.is(await late, 'opener-late');
+      t.true(held.holding());
+      t.is(await openItself(ALICE, null), 'opener-late', 'at once, and whatever the target is');
+      t.true(await othersAreServed());
+      await held.release();
+      let again: string;
+      do again = await openItself(ALICE, null);
+      while (again === 'opener-late');
+      t.is(again, 'opened');
+      await fdsBackTo(daemon.parts.broker, before);
+    }
+    done.give();
+    await result;
+    t.is(daemon.child.exitCode, null, 'the daemon lives');
+  },
+);

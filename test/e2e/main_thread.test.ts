@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ALICE, BOB, runAs } from './as_user.js';
-import { noPrivilege, OPEN_POLICY, skip, startDaemon, type Daemon } from './daemon.js';
+import { childrenOf, noPrivilege, OPEN_POLICY, skip, startDaemon, type Daemon } from './daemon.js';
 import { PYTHON } from './lingering.js';
 import { listenTo } from '../tools/said.js';
 
@@ -135,7 +135,8 @@ sys.stdin.readline()
   await attacker.saidReady();
   const { broker, opener } = daemon.parts;
   let target = 0;
-  const trace = await opened(t, [broker, opener], async () => {
+  // The opener's workers are there before the request.
+  const trace = await opened(t, [broker, ...childrenOf(opener)], async () => {
     attacker.child.stdin?.write('\n');
     const [pid, ...errors] = (await attacker.result) as [number, ...unknown[]];
     t.deepEqual(errors, [null, null]);

@@ -322,12 +322,15 @@ privileged('a downgrade by ticket', async (t) => {
   // Here alone: the tracers of all daemons that run have one user, whose processes are limited.
   const daemon = await scene(t, { args: ['--ceiling', 'all', '--with-tracer'] });
   const alice = await callerOf(t, ALICE);
-  const prepared = await asFrontEnd(daemon, {
-    method: 'PrepareDowngrade',
-    parameters: { target: { kind: 'process', pid: alice.pid }, drop: ['all'], noNewPrivs: true, deadlineMs: 10_000 },
-    sender: senderOf(alice, ALICE),
-  });
-  t.is(prepared.code, '');
+  const prepare = async (): Promise<string> => {
+    const prepared = await asFrontEnd(daemon, {
+      method: 'PrepareDowngrade',
+      parameters: { target: { kind: 'process', pid: alice.pid }, drop: ['all'], noNewPrivs: true },
+      sender: senderOf(alice, ALICE),
+    });
+    t.is(prepared.code, '');
+    return String(prepared.reply['ticket']);
+  };
   const redeem = async ({ client }: World, ticket: string): Promise<string> => {
     const connection = await client.connect();
     return connection.redeemDowngrade(ticket).then(
@@ -335,9 +338,15 @@ privileged('a downgrade by ticket', async (t) => {
       ({ code }: { code: string }) => code,
     );
   };
-  const ticket = String(prepared.reply['ticket']);
+  let ticket = await prepare();
   t.is(await runAs({ uid: BOB, socket: daemon.socket }, redeem, ticket), 'ticket');
-  t.is(await runAs({ uid: ALICE, socket: daemon.socket }, redeem, ticket), `${alice.pid} true`);
+  let redeemed = await runAs({ uid: ALICE, socket: daemon.socket }, redeem, ticket);
+  // A crowded machine does not always stop a process within the 100 ms that a user has.
+  while (redeemed === 'deadline') {
+    ticket = await prepare();
+    redeemed = await runAs({ uid: ALICE, socket: daemon.socket }, redeem, ticket);
+  }
+  t.is(redeemed, `${alice.pid} true`);
   t.is(await runAs({ uid: ALICE, socket: daemon.socket }, redeem, ticket), 'ticket');
 });
 
