@@ -8,8 +8,8 @@
 namespace perfbroker::addon {
 namespace {
 
-// A user occupies one thread at most, so the users beyond this many wait only when as many others hang at the same time. All
-// clients with more than one uid are one user (SubordinateUids.userOf), so each of these is an account of its own.
+// A user occupies one thread at most, so the users beyond this many wait only when as many others hang at the same time. Uids that one
+// user may have many of are one user (SubordinateUids.userOf), so each of these is an account of its own.
 // TasksMax= of the unit leaves room for them.
 constexpr size_t kMaxThreads = 256;
 // An operation needs a few frames and one of libc's; its buffers are on the heap. 256 threads reserve 32 MiB of address space.

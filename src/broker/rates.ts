@@ -1,5 +1,5 @@
 /** The request rate of each user, in tokens and in time of the main thread. */
-import { SHARED_USER, type SubordinateUids } from '../model/subordinate_uids.js';
+import type { SubordinateUids } from '../model/subordinate_uids.js';
 import { TokenBucket } from '../policy/token_bucket.js';
 import type { ServiceLimits } from '../policy/types.js';
 
@@ -16,7 +16,7 @@ const MIN_TOKEN_MS = 0.2;
 const MAX_TOKEN_MS = 2;
 
 export class Rates {
-  readonly #subordinateUids: Pick<SubordinateUids, 'has'>;
+  readonly #subordinateUids: Pick<SubordinateUids, 'userOf'>;
   readonly #now: () => number;
   #bucket: TokenBucket;
   #tokenMs: number;
@@ -24,7 +24,7 @@ export class Rates {
   /** @param now monotonic, milliseconds */
   constructor(
     limits: RateLimits,
-    subordinateUids: Pick<SubordinateUids, 'has'>,
+    subordinateUids: Pick<SubordinateUids, 'userOf'>,
     now: () => number = () => performance.now(),
   ) {
     this.#subordinateUids = subordinateUids;
@@ -59,9 +59,9 @@ export class Rates {
     return this.#bucket.indebted;
   }
 
-  /** Subordinate uids share one rate: one user may have tens of thousands of them. */
+  /** Subordinate uids share the rate of the user who may use them, who may have tens of thousands. */
   userOf(uid: number): number {
-    return this.#subordinateUids.has(uid) ? SHARED_USER : uid;
+    return this.#subordinateUids.userOf({ uid, sameUserNamespace: true });
   }
 }
 

@@ -2,9 +2,10 @@ import test from 'ava';
 import { Rates } from '#dist/broker/rates.js';
 import { Turns } from '#dist/broker/turns.js';
 import { Work, type Waiting } from '#dist/broker/work.js';
+import { SHARED_USER } from '#dist/model/subordinate_uids.js';
 
 const LENT = 100_000;
-const SUBORDINATE = { has: (uid: number): boolean => uid >= LENT };
+const SUBORDINATE = { userOf: ({ uid }: { readonly uid: number }): number => (uid >= LENT ? SHARED_USER : uid) };
 const LIMITS = { requestsPerSecond: 500, burst: 10 };
 
 /** Both clocks stand still but for what `spend` adds. */
