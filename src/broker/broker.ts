@@ -40,6 +40,8 @@ export interface BrokerParts {
   /** uid of the D-Bus front end, which may speak for others. */
   readonly frontEnd: number;
   readonly subordinateUids: SubordinateUids;
+  /** measureSlowness */
+  readonly slowness: number;
   readonly log: Logger;
   readonly policy: Policy;
 }
@@ -64,7 +66,7 @@ export class Broker {
   constructor(parts: BrokerParts) {
     this.parts = parts;
     this.policy = parts.policy;
-    this.rates = new Rates(parts.policy.service, parts.subordinateUids);
+    this.rates = new Rates(parts.policy.service, parts.subordinateUids, parts.slowness);
     this.grants = new Grants((grant, reason, ended) => this.#recordEnd(grant, reason, ended));
   }
 

@@ -18,6 +18,7 @@ import { Life, loadWithWarnings, problemsOf } from './life.js';
 import { parseOptions } from './options.js';
 import { unprivilegedProof } from './proof.js';
 import { Server } from './server.js';
+import { measureSlowness } from './slowness.js';
 import { Tracepoints } from './tracepoints.js';
 import { TracerClient } from './tracer.js';
 
@@ -76,6 +77,7 @@ async function main(): Promise<void> {
     }),
     frontEnd,
     subordinateUids,
+    slowness: measureSlowness(),
     audit: new AuditLog(options.audit ?? journal ?? STDERR),
     log,
     policy,

@@ -17,26 +17,32 @@ const MAX_TOKEN_MS = 2;
 
 export class Rates {
   readonly #subordinateUids: Pick<SubordinateUids, 'userOf'>;
+  readonly #slowness: number;
   readonly #now: () => number;
   #bucket: TokenBucket;
   #tokenMs: number;
 
-  /** @param now monotonic, milliseconds */
+  /**
+   * @param slowness of the machine: an ordinary request costs its tokens on each
+   * @param now monotonic, milliseconds
+   */
   constructor(
     limits: RateLimits,
     subordinateUids: Pick<SubordinateUids, 'userOf'>,
+    slowness: number,
     now: () => number = () => performance.now(),
   ) {
     this.#subordinateUids = subordinateUids;
+    this.#slowness = slowness;
     this.#now = now;
     this.#bucket = newBucket(limits, now);
-    this.#tokenMs = tokenMs(limits);
+    this.#tokenMs = tokenMs(limits) * this.#slowness;
   }
 
   /** Every user begins with a full burst again. */
   replaceLimits(limits: RateLimits): void {
     this.#bucket = newBucket(limits, this.#now);
-    this.#tokenMs = tokenMs(limits);
+    this.#tokenMs = tokenMs(limits) * this.#slowness;
   }
 
   /** Milliseconds of the main thread that a token pays for. */

@@ -13,7 +13,7 @@ import { FdBag } from '#dist/varlink/fd_bag.js';
 function slowWork(client: { closed: boolean }): Work {
   let now = 0;
   const clocks = { now: (): number => (now += 10), cpu: () => 0 };
-  const rates = new Rates({ requestsPerSecond: 1, burst: 1 }, { userOf: ({ uid }) => uid });
+  const rates = new Rates({ requestsPerSecond: 1, burst: 1 }, { userOf: ({ uid }) => uid }, 1);
   return new Work({
     client: Object.assign(client, { watchHangup: () => undefined }),
     rates,

@@ -17,7 +17,7 @@ function setUp(limits = LIMITS): {
   spend: (ms: number) => void;
 } {
   const clock = { now: 0, cpu: 0 };
-  const rates = new Rates(limits, SUBORDINATE, () => clock.now);
+  const rates = new Rates(limits, SUBORDINATE, 1, () => clock.now);
   const client = { closed: false, watched: 0, watchHangup: () => void (client.watched += 1) };
   return {
     clock,
@@ -118,8 +118,10 @@ test('a token pays for a tenth of the main thread at the rate of the policy, wit
     [100, 1],
     [500, 0.2],
     [1_000_000, 0.2],
-  ] as const)
-    t.is(new Rates({ requestsPerSecond, burst: 10 }, SUBORDINATE).tokenMs, tokenMs);
+  ] as const) {
+    t.is(new Rates({ requestsPerSecond, burst: 10 }, SUBORDINATE, 1).tokenMs, tokenMs);
+    t.is(new Rates({ requestsPerSecond, burst: 10 }, SUBORDINATE, 30).tokenMs, 30 * tokenMs, 'on a slow machine');
+  }
 });
 
 test('subordinate uids share one rate', (t) => {
