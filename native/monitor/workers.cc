@@ -85,7 +85,7 @@ bool Workers::ended(size_t worker, int status) {
   if (states_[worker] == State::kWaiting) waiting_--;
   states_[worker] = State::kFree;
   pids_[worker] = 0;
-  reserved_->total -= std::exchange(reserved_->of[worker], 0);
+  reserved_->of[worker] = 0;
   if (WIFSIGNALED(status)) {
     say("a worker was killed by signal %d", WTERMSIG(status));
     // A call that the filter does not know: it did what none of our code does.
@@ -96,17 +96,17 @@ bool Workers::ended(size_t worker, int status) {
 }
 
 bool Workers::reserve(uint64_t bytes, uint64_t limit) {
-  // Noted first: a worker that is killed in between leaves nothing behind.
+  // Added first: of two workers at the limit both may be refused, and never both let through. No sum is kept, which a worker that is
+  // killed could leave wrong.
   reserved_->of[self_] += bytes;
-  if (reserved_->total.fetch_add(bytes) + bytes <= limit) return true;
+  uint64_t total = 0;
+  for (const auto& of : std::span(reserved_->of, most_)) total += of;
+  if (total <= limit) return true;
   give_back(bytes);
   return false;
 }
 
-void Workers::give_back(uint64_t bytes) {
-  reserved_->total -= bytes;
-  reserved_->of[self_] -= bytes;
-}
+void Workers::give_back(uint64_t bytes) { reserved_->of[self_] -= bytes; }
 
 WorkerExit Workers::take_channel(int socket, UniqueFd& channel) {
   for (;;) {

@@ -1,4 +1,4 @@
-// The workers of a helper process: what the broker asks for one client runs in a process of its own. Calls such as
+// The workers of a helper process: the requests of one client run in a process of its own. Calls such as
 // perf_event_open(2), ptrace(2) and munmap(2) of a ring can wait for a lock that a client's task holds, as long as that task
 // likes; no signal ends such a wait. So they run where nothing else is served.
 #pragma once
@@ -10,7 +10,7 @@
 
 namespace perfbroker {
 
-// Exit codes of a worker. kEnded: the broker has closed its end. kMalformed: what only a compromised broker sends.
+// Exit codes of a worker. kEnded: the broker has closed its end. kMalformed: a message that only a compromised broker sends.
 enum class WorkerExit : int { kServed = 0, kMalformed = 9, kEnded = 10 };
 
 class Workers {
@@ -31,7 +31,7 @@ class Workers {
   // the client's task.
   WorkerExit take_channel(int socket, UniqueFd& channel);
 
-  // Worker: the exit code for it to end with. What is malformed has been reported to the helper before the broker can notice.
+  // Worker: the exit code for it to end with. A malformed message is reported to the helper before the broker can notice.
   int leave(WorkerExit how);
 
   // Worker: counts memory towards a limit of all workers together, until it gives it back or ends. False, and nothing is counted, above
@@ -46,10 +46,9 @@ class Workers {
   static constexpr uint16_t kMalformedReport = 0xffff;
 
   enum class State : uint8_t { kFree, kWaiting, kBusy };
-  // Shared memory. Of each worker its own share, which the helper takes off when the worker has ended.
+  // Shared memory: what each worker has reserved. The helper clears it when the worker has ended.
   struct Reserved {
-    std::atomic<uint64_t> total;
-    uint64_t of[kMost];
+    std::atomic<uint64_t> of[kMost];
   };
 
   bool fork_missing();

@@ -282,7 +282,7 @@ ROOT_TEST("a malformed request ends the opener with its own code, whatever is wr
   ends(&bad, sizeof bad, 2);
 }
 
-ROOT_TEST("what is no channel ends the opener with its own code") {
+ROOT_TEST("a packet that is not a channel ends the opener with its own code") {
   Socket socket;
   const int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC), fds[] = {quiet, quiet};
   for (const auto& [size, count] : {std::pair<size_t, size_t>{1, 0}, {1, 2}, {2, 1}}) {

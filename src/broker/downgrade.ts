@@ -108,8 +108,9 @@ export async function downgradeProcess(
   order: DowngradeOrder,
 ): Promise<DowngradedProcess> {
   const request = { ...order, expected: target.process };
-  // The caller was told that it is late, and what became of the target must stand somewhere.
-  const onLate = ({ status, threads }: Traced): void =>
+  // The caller got the error that it is late. The audit log says what became of the target.
+  const onLate = ({ status, threads }: Traced): void => {
+    if (order.dryRun) return;
     record({
       action: 'downgraded',
       verdict: status === 'downgraded' ? 'allow' : 'error',
@@ -118,6 +119,7 @@ export async function downgradeProcess(
       ...(status === 'downgraded' ? {} : { error: status }),
       late: true,
     });
+  };
   const traced = await tracer.downgrade(user, request, connection, target.fd, onLate);
   if (traced.status === 'downgraded') return processJson(target, traced);
   throw refusal(traced, target, order);

@@ -1,7 +1,7 @@
 /** Downgrade, and the same in two steps for callers on the system bus: PrepareDowngrade, RedeemDowngrade. */
 import { brokerError } from '../model/error_table.js';
 import { BrokerError } from '../model/errors.js';
-import { native, type Fd } from '../native.js';
+import { native, type Fd, type LaneUser } from '../native.js';
 import { actionId, type AuthorizationAction } from '../policy/authorization.js';
 import type {
   Decision,
@@ -124,6 +124,8 @@ class Run {
   readonly #children: boolean;
   readonly #authorized: readonly AuthorizationAction[];
   readonly #connection: Fd;
+  /** Once for the request: after a reload of /etc/subuid the user may have another lane, which would not keep the order. */
+  readonly #lane: LaneUser;
   readonly #done: DowngradedProcess[] = [];
   #targets: ProcessTarget[];
 
@@ -145,6 +147,7 @@ class Run {
     this.#targets = [target];
     // The job may wait behind others: with a duplicate, the number can not have become another client's meanwhile.
     this.#connection = native.duplicate(client.socket);
+    this.#lane = broker.parts.subordinateUids.userOf(client.subject);
   }
 
   async finish(): Promise<readonly DowngradedProcess[]> {
@@ -162,7 +165,7 @@ class Run {
   close(): void {
     releaseTargets(this.#targets);
     this.#targets = [];
-    native.closeInLane(this.#broker.parts.subordinateUids.userOf(this.#client.subject), [this.#connection], null);
+    native.closeInLane(this.#lane, [this.#connection], null);
   }
 
   get #authorization(): Record<string, unknown> {

@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs';
 import type { Policy } from '../policy/types.js';
+import { MAX_RUNNING, MAX_WORKERS_PER_USER } from './helper_client.js';
 import { MAX_CONNECTIONS } from './places.js';
 
 /** Sockets and peers' pidfds, and what node itself has open. */
 const FDS_PER_CONNECTION = 2;
 const OWN_FDS = 64;
+/** For each session of opener and tracer a channel, its other end, and a duplicate of the client's socket. */
+const HELPER_FDS = 2 * 3 * MAX_RUNNING + MAX_WORKERS_PER_USER;
 /** A duplicate, the target's pidfd, which may be one for each, and what keeps its ring. */
 const FDS_PER_EVENT = 3;
 
@@ -23,7 +26,7 @@ export function fdLimitWarning(policy: Policy, limit: number): string | null {
     (most, { verdict, limits }) => (verdict === 'deny' ? most : Math.max(most, limits.fds)),
     0,
   );
-  const needed = OWN_FDS + MAX_CONNECTIONS * FDS_PER_CONNECTION + FDS_PER_EVENT * ofOneUser;
+  const needed = OWN_FDS + HELPER_FDS + MAX_CONNECTIONS * FDS_PER_CONNECTION + FDS_PER_EVENT * ofOneUser;
   return limit >= needed
     ? null
     : `the limit of open files is ${limit}, and the policy's limits need ${needed}: requests may fail with EMFILE. ` +

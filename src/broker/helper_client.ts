@@ -3,7 +3,7 @@
  * can keep a worker waiting for as long as a client's task likes. So users do not share workers: a user has one session under way, and
  * a late one costs its own user alone.
  */
-import { native, READABLE, WRITABLE, type Fd, type Poller } from '../native.js';
+import { native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../native.js';
 import { brokerError, type ErrorCode } from '../model/error_table.js';
 import { HelperSession, type HelperProtocol } from './helper_session.js';
 
@@ -18,14 +18,21 @@ export interface HelperOptions<Message> {
   readonly onDeath: (reason: string) => void;
   /** Milliseconds that one request of a session may take. */
   readonly deadlineMs: number;
+  /** The helper has some more, for {@link NO_USER}. */
+  readonly mostWorkers: number;
 }
+
+/** The user of what no client asks for: its sessions find a worker when all others are taken. */
+export const NO_USER = -1;
 
 /** Sessions of one user that wait for their turn; with one call at a time for each connection this is a second fence, not the first. */
 const MAX_WAITING_PER_USER = 256;
-/** Of 1,024 that the opener has (Workers::kMost in native/monitor/workers.h): those that hold rings, and those that are ending. */
+/** Those that hold rings, and those that are ending. */
 export const MAX_WORKERS_PER_USER = 32;
 /** Sessions of all users. The fds of their answers are in flight together: 64 times 253 stay below the opener's RLIMIT_NOFILE. */
-const MAX_RUNNING = 64;
+export const MAX_RUNNING = 64;
+/** After which a channel is sent again that the kernel did not take. */
+const RETRY_MS = 20;
 /** A packet of one byte carries a worker's channel. */
 const CHANNEL = Uint8Array.of(0);
 
@@ -53,9 +60,11 @@ export class HelperClient<Message> {
   /** Begun, and not handed over yet: the socket was full. */
   readonly #outbox: HelperSession<Message>[] = [];
   #running = 0;
+  #workers = 0;
   #dead = false;
   #interest = READABLE;
   #onReady: (() => void) | null = null;
+  #retry: NodeJS.Timeout | null = null;
 
   constructor(socket: Fd, options: HelperOptions<Message>) {
     this.#socket = socket;
@@ -78,7 +87,7 @@ export class HelperClient<Message> {
    */
   begin(user: number): Promise<HelperSession<Message>> {
     const state = this.#users.get(user) ?? { waiting: [], current: null, done: new Set(), blocked: null };
-    const refusal = this.#refusal(state);
+    const refusal = this.#refusal(user, state);
     if (refusal !== null) return Promise.reject(refusal);
     this.#users.set(user, state);
     return new Promise((resolve, reject) => {
@@ -109,15 +118,19 @@ export class HelperClient<Message> {
     return brokerError('Unavailable', this.#options.codes.late, text);
   }
 
-  #refusal({ waiting, current, done }: User<Message>): Error | null {
-    const { busy } = this.#options.codes;
+  #busy(why: string): Error {
+    return brokerError('Unavailable', this.#options.codes.busy, why);
+  }
+
+  #refusal(user: number, { waiting, current, done }: User<Message>): Error | null {
     if (this.#dead) return this.#gone();
     if (current?.late === true) return this.#late();
     const held = [...done].filter(({ released }) => !released).length;
-    if (held >= MAX_WORKERS_PER_USER)
-      return brokerError('Unavailable', busy, `${held} earlier requests of this user hold rings`);
+    if (held >= MAX_WORKERS_PER_USER) return this.#busy(`${held} earlier requests of this user hold rings`);
+    if (user !== NO_USER && this.#workers >= this.#options.mostWorkers)
+      return this.#busy(`${this.#workers} workers are taken, by all users`);
     if (waiting.length < MAX_WAITING_PER_USER) return null;
-    return brokerError('Unavailable', busy, `${waiting.length} requests of this user are waiting already`);
+    return this.#busy(`${waiting.length} requests of this user are waiting already`);
   }
 
   /** Begins what may begin. A user who was served goes to the end of the map, which keeps the order of insertion. */
@@ -130,7 +143,9 @@ export class HelperClient<Message> {
         continue;
       }
       if (state.done.size >= MAX_WORKERS_PER_USER) {
-        state.blocked ??= setTimeout(() => this.#refuseWaiting(state), this.#options.deadlineMs);
+        state.blocked ??= setTimeout(() => {
+          this.#refuseWaiting(state, this.#busy(`${state.done.size} workers of this user have not ended yet`));
+        }, this.#options.deadlineMs);
         continue;
       }
       if (state.blocked !== null) clearTimeout(state.blocked);
@@ -154,10 +169,13 @@ export class HelperClient<Message> {
       });
     } catch (error) {
       reject(error as Error);
+      // Nothing else would start them.
+      this.#refuseWaiting(state, error as Error);
       return;
     }
     state.current = session;
     this.#running += 1;
+    this.#workers += 1;
     this.#outbox.push(session);
     this.#send();
     resolve(session);
@@ -174,7 +192,7 @@ export class HelperClient<Message> {
   /** It holds up its user, and nothing else. */
   #onLate(state: User<Message>): Error {
     this.#running -= 1;
-    this.#refuseWaiting(state);
+    this.#refuseWaiting(state, this.#late());
     this.#next();
     return this.#late();
   }
@@ -182,16 +200,18 @@ export class HelperClient<Message> {
   #onEnd(state: User<Message>, session: HelperSession<Message>): Error {
     if (state.current === session) {
       state.current = null;
+      this.#workers -= 1;
       if (!session.late) this.#running -= 1;
     }
-    state.done.delete(session);
+    if (state.done.delete(session)) this.#workers -= 1;
     this.#next();
     return brokerError('Unavailable', this.#options.codes.late, 'the worker ended without an answer');
   }
 
-  #refuseWaiting(state: User<Message>): void {
+  #refuseWaiting(state: User<Message>, error: Error): void {
+    if (state.blocked !== null) clearTimeout(state.blocked);
     state.blocked = null;
-    for (const { reject } of state.waiting.splice(0)) reject(this.#late());
+    for (const { reject } of state.waiting.splice(0)) reject(error);
   }
 
   #send(): void {
@@ -202,7 +222,13 @@ export class HelperClient<Message> {
         this.#outbox.shift();
       }
     } catch (error) {
-      return this.#die(`sendmsg: ${(error as Error).message}`);
+      if ((error as NativeError).code !== 'ETOOMANYREFS') return this.#die(`sendmsg: ${(error as Error).message}`);
+      // The kernel counts the fds that all clients have not read. They will; the deadline of the request goes on.
+      this.#retry ??= setTimeout(() => {
+        this.#retry = null;
+        if (!this.#dead) this.#send();
+      }, RETRY_MS);
+      return;
     }
     this.#watch(this.#outbox.length === 0 ? READABLE : READABLE | WRITABLE);
   }

@@ -8,7 +8,7 @@ export interface HelperProtocol<Message> {
   readonly messageBytes: number;
   /** @throws RangeError on anything that the helper would not send */
   readonly decode: (bytes: Uint8Array) => Message & { readonly serial: number; readonly fdCount?: number };
-  /** Whether this message ends the reply. */
+  /** True for the message that ends the reply. */
   readonly isLast: (message: Message) => boolean;
 }
 
@@ -80,12 +80,12 @@ export class HelperSession<Message> {
     this.#poller.start(READABLE);
   }
 
-  /** Whether the deadline of a request has passed. */
+  /** True when the deadline of a request has passed. */
   get late(): boolean {
     return this.#late;
   }
 
-  /** Whether the worker is to end. */
+  /** True when its caller has released it: the worker ends as soon as it has answered. */
   get released(): boolean {
     return this.#released;
   }
@@ -103,10 +103,11 @@ export class HelperSession<Message> {
       const deadline = setTimeout(() => this.#onDeadline(), this.#deadlineMs);
       this.#pending = { request, serial, messages: [], fds: [], deadline, resolve, reject };
       try {
-        // One message is on the way at a time: there is room for it.
-        native.sendMessage(this.#ours, request.encode(serial), request.fds);
-      } catch {
-        this.#end();
+        // One message is on the way at a time, and there is room for it.
+        if (native.sendMessage(this.#ours, request.encode(serial), request.fds) === null)
+          throw new Error('the channel of a worker is full');
+      } catch (error) {
+        this.abandon(error as Error);
       }
     });
   }

@@ -77,7 +77,7 @@ export async function openEvents(opener: OpenerClient, order: OpenOrder): Promis
     return attach.result();
   } catch (error) {
     attach.closeSlots(0);
-    void session.release();
+    order.share.awaitRings(session.release());
     throw error;
   }
 }

@@ -44,8 +44,10 @@ class Pending {
   readonly slots: readonly OpenedSlot[];
   readonly copies: Fd[] = [];
   readonly releaseRings: () => Promise<void>;
+  readonly #share: Share;
 
   constructor(opened: OpenedEvents, share: Share) {
+    this.#share = share;
     this.slots = opened.slots;
     this.releaseRings = async () => {
       share.releasePlaces();
@@ -71,7 +73,7 @@ class Pending {
 
   discard(lane: LaneUser): void {
     native.closeInLane(lane, [...this.copies, ...this.slots.flatMap(fdsOfSlot)], null);
-    void this.releaseRings();
+    this.#share.awaitRings(this.releaseRings());
   }
 }
 

@@ -1,7 +1,7 @@
 /** The broker's end of the opener's socketpair. */
 import { kernelRefused } from '../model/kernel_refused.js';
 import type { Fd, NativeError } from '../native.js';
-import { HelperClient } from './helper_client.js';
+import { HelperClient, NO_USER } from './helper_client.js';
 import type { HelperSession } from './helper_session.js';
 import { NoRoomForFds } from './no_room_for_fds.js';
 import {
@@ -22,8 +22,8 @@ export interface Opened {
 }
 
 const EMFILE = 24;
-/** The watchdog's turn is that of no user. */
-const NO_USER = -1;
+/** Of 1,024 that the opener has (Workers::kMost in native/monitor/workers.h). */
+const MOST_WORKERS = 960;
 /** A worker opens 253 events in milliseconds; a crowded machine may take a thousand times as long. */
 const DEADLINE_MS = 10_000;
 
@@ -37,6 +37,7 @@ export class OpenerClient {
       codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
       onDeath,
       deadlineMs: DEADLINE_MS,
+      mostWorkers: MOST_WORKERS,
     });
   }
 
@@ -110,8 +111,10 @@ async function orNoRoom<Result>(result: Promise<Result>): Promise<Result> {
   try {
     return await result;
   } catch (error) {
-    if (error instanceof NoRoomForFds || (error as NativeError).code === 'EMFILE')
-      throw kernelRefused(EMFILE, { what: 'the events', call: 'recvmsg' });
+    if (error instanceof NoRoomForFds) throw kernelRefused(EMFILE, { what: 'the events', call: 'recvmsg' });
+    const { code, errno } = error as NativeError;
+    if (code === 'EMFILE' || code === 'ETOOMANYREFS')
+      throw kernelRefused(errno, { what: 'the events', call: 'sendmsg' });
     throw error;
   }
 }

@@ -29,6 +29,7 @@ export class Share {
   readonly #rings: Reservation[] = [];
   #held: Amount = { fds: 0, rings: 0 };
   #places = 0;
+  #ringsGone: Promise<void> = Promise.resolve();
 
   /** Holds nothing yet. */
   constructor(supplies: Supplies, uid: number, limits: Limits, ringBytes: number) {
@@ -78,11 +79,16 @@ export class Share {
     for (const reservation of this.#rings) reservation.release();
   };
 
+  /** The share of rings comes back when these are gone as well. */
+  awaitRings(gone: Promise<void>): void {
+    this.#ringsGone = Promise.all([this.#ringsGone, gone]).then(() => undefined);
+  }
+
   /** Gives everything back that has not been yet. */
   release(): void {
     this.releasePlaces();
     this.releaseGrant();
-    this.releaseRings();
+    void this.#ringsGone.then(this.releaseRings);
   }
 
   #reserve(amounts: { readonly grants: number; readonly fds: number; readonly ringBytes: number }): Reservation {

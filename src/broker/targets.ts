@@ -86,7 +86,7 @@ export async function recheckTargets(targets: readonly PinnedTarget[], work: Wor
 function recheckTarget({ fd, process: before }: ProcessTarget): void {
   const now = readProcess(before.pid);
   if (now === null || !native.pidfdAlive(fd))
-    throw brokerError('TargetGone', 'exited', `process ${before.pid} ended meanwhile`);
+    throw brokerError('TargetGone', 'exited', `process ${before.pid} ended in the meantime`);
   const mismatch = mismatches(before, now);
   if (mismatch.length > 0) throw targetChanged(`process ${before.pid}`, mismatch);
   if (before.executable !== now.executable || before.cgroup !== now.cgroup)

@@ -19,6 +19,9 @@ export interface Traced extends Pick<TracerReply, 'status' | 'detail' | 'tid' | 
 /** The longest deadline of a request, a second for its changes (kChangeTime in native/tracer/downgrade.cc), and a crowded machine. */
 const DEADLINE_MS = MAX_DEADLINE + 5_000;
 
+/** Of 64 that the tracer has (kMostTracerWorkers in native/tracer/part.h). */
+const MOST_WORKERS = 60;
+
 export class TracerClient {
   readonly #helper: HelperClient<TracerReply>;
 
@@ -33,6 +36,7 @@ export class TracerClient {
       codes: { gone: 'tracer-gone', busy: 'tracer-busy', late: 'tracer-late' },
       onDeath,
       deadlineMs: DEADLINE_MS,
+      mostWorkers: MOST_WORKERS,
     });
   }
 

@@ -238,7 +238,7 @@ const table = {
       remedy: 'Name fewer threads, events or cpus, or use inherit.',
     },
     'too-many-groups': {
-      cause: 'The process has so many supplementary groups that the opener cannot read its status file (64 KiB).',
+      cause: 'The process has more supplementary groups that the opener cannot read its status file (64 KiB).',
       remedy: 'Start the process with fewer supplementary groups.',
     },
     'no-such-cpu': {

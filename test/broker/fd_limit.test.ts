@@ -9,7 +9,7 @@ test('the hard limit of open files is read, and a low one is a warning with the 
   t.is(fdLimitWarning(policy, Infinity), null);
   t.is(fdLimitWarning(policy, 262_144), null);
   const warning = fdLimitWarning(policy, 1024) ?? '';
-  t.regex(warning, /is 1024, and the policy's limits need 200768.*LimitNOFILE=/);
-  t.is(fdLimitWarning(policy, 200_768), null);
-  t.not(fdLimitWarning(policy, 200_767), null);
+  t.regex(warning, /is 1024, and the policy's limits need 201184.*LimitNOFILE=/);
+  t.is(fdLimitWarning(policy, 201_184), null);
+  t.not(fdLimitWarning(policy, 201_183), null);
 });

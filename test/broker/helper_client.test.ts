@@ -1,7 +1,7 @@
 /** Requests to a native helper process, which its workers answer, each on a channel of its own. */
 import { spawnSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
-import { HelperClient, MAX_WORKERS_PER_USER } from '#dist/broker/helper_client.js';
+import { HelperClient, MAX_WORKERS_PER_USER, NO_USER } from '#dist/broker/helper_client.js';
 import type { HelperReply, HelperSession } from '#dist/broker/helper_session.js';
 import { NoRoomForFds } from '#dist/broker/no_room_for_fds.js';
 import { native, type Fd } from '#dist/native.js';
@@ -59,6 +59,7 @@ class FakeHelper {
       codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
       onDeath: (reason) => (this.dead = reason),
       deadlineMs,
+      mostWorkers: 40,
     });
   }
 
@@ -208,6 +209,23 @@ test('workers that hold rings are limited for each user, and sessions wait for w
   helper.end();
 });
 
+test('workers are limited for all users together, and the watchdog finds one', async (t) => {
+  const helper = new FakeHelper();
+  const workers: Worker[] = [];
+  for (let i = 0; i < 40; i++) {
+    const { session, worker } = await helper.begin(100 + (i % 2));
+    session.done();
+    workers.push(worker);
+  }
+  await t.throwsAsync(helper.client.begin(1), { message: /40 workers are taken/ });
+  const { worker } = await helper.begin(NO_USER);
+  for (const each of [...workers, worker]) each.end();
+  await turns();
+  const again = await helper.begin(1);
+  again.worker.end();
+  helper.end();
+});
+
 test('sessions that wait are limited for each user', async (t) => {
   const helper = new FakeHelper();
   const { worker } = await helper.begin(1);
@@ -293,6 +311,7 @@ test('an answer whose fds find no room fails that request alone', (t) => {
       codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
       onDeath: (why) => (dead = why),
       deadlineMs: 60000,
+      mostWorkers: 40,
     });
     const message = (serial, fds) => { const bytes = Buffer.alloc(5); bytes.writeUInt32LE(serial); bytes[4] = fds; return bytes; };
     const sessions = [await client.begin(1), await client.begin(2)];
@@ -318,4 +337,31 @@ test('an answer whose fds find no room fails that request alone', (t) => {
     { encoding: 'utf8' },
   );
   t.is(run.stdout, `${new NoRoomForFds().name} null 1\n`, run.stderr);
+});
+
+test('sessions for which there is no channel are refused, and so are those that wait behind them', (t) => {
+  const script = `
+    import { HelperClient } from '#dist/broker/helper_client.js';
+    import { native } from '#dist/native.js';
+    const [ours] = native.socketPair('seqpacket');
+    const client = new HelperClient(ours, {
+      protocol: { messageBytes: 1, decode: () => ({ serial: 0 }), isLast: () => true },
+      codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
+      onDeath: (why) => console.log(why),
+      deadlineMs: 60000,
+      mostWorkers: 40,
+    });
+    const first = await client.begin(1);
+    const waiting = [client.begin(1), client.begin(1)].map((one) => one.then(() => 'begun', ({ code }) => code));
+    try { for (;;) native.duplicate(0); } catch {}
+    first.done();
+    console.log((await Promise.all(waiting)).join());
+    process.exit(0);
+  `;
+  const run = spawnSync(
+    'sh',
+    ['-c', 'ulimit -n 64 && exec "$0" --input-type=module -e "$1"', process.execPath, script],
+    { encoding: 'utf8' },
+  );
+  t.is(run.stdout, 'EMFILE,EMFILE\n', run.stderr);
 });
