@@ -99,6 +99,7 @@ export class HelperClient<Message> {
   close(): void {
     if (this.#dead) return;
     this.#dead = true;
+    if (this.#retry !== null) clearTimeout(this.#retry);
     this.#poller.close();
     native.close(this.#socket);
     for (const { waiting, current, done, blocked } of this.#users.values()) {

@@ -57,7 +57,8 @@ export class SubordinateUids {
    */
   userOf({ uid, sameUserNamespace }: Pick<Subject, 'uid' | 'sameUserNamespace'>): number {
     const borrowers = this.#ranges.filter((range) => isIn(range, uid)).map(({ borrower }) => this.#accountOf(borrower));
-    if (borrowers.length > 0) return borrowers.every((one) => one === borrowers[0]) ? borrowers[0]! : SHARED_USER;
+    const [first] = borrowers;
+    if (first !== undefined) return borrowers.every((one) => one === first) ? first : SHARED_USER;
     return sameUserNamespace || this.#accountUids.has(uid) ? uid : SHARED_USER;
   }
 
