@@ -209,7 +209,7 @@ export interface NativeBinding {
   disableInLane(user: LaneUser, fds: readonly Fd[], onDone: (result: readonly number[]) => void): () => number;
   /**
    * Redirects each keeper to the ring of the same index (PERF_EVENT_IOC_SET_OUTPUT).
-   * @param pages probe with the first keeper whether this kernel maps a ring of so many data pages through it; null: do not
+   * @param pages probe with the first keeper whether this kernel maps a ring of `pages` data pages through it; null: do not
    * @param onDone called with the answer of the probe (1, 0, -1: there was none), then 1 or 0 for each keeper
    */
   keepRingsInLane(

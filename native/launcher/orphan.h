@@ -1,4 +1,4 @@
-// A process of the launcher's that CMD never hears of.
+// A process of the launcher's that is not a child of CMD.
 #pragma once
 
 namespace perfbroker {

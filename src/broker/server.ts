@@ -39,7 +39,7 @@ const CONNECTION_LIMITS: ConnectionLimits = {
 const MAX_FRONT_END_CONNECTIONS = 256;
 /** Between two looks at whether what the end waits for has come. */
 const LOOK_MS = 10;
-/** For who has just come: taken from the backlog, he can not be left to the next broker any more. */
+/** Grace period for new clients: this broker has accepted them, so the next one will never see them. */
 const NEWCOMER_MS = 2000;
 /** Since a newcomer's last call: programs make several. */
 const QUIET_MS = 250;

@@ -31,7 +31,7 @@ export class Acceptor {
     this.#poller.start(READABLE);
   }
 
-  /** Takes what is in the backlog now: at most so many, and for no longer than `ms` where it is given. */
+  /** Takes the connections in the backlog: at most `most`, and for no longer than `ms` where it is given. */
   take(most: number, ms?: number): void {
     const { listener, onSocket, onError } = this.#options;
     const end = ms === undefined ? Infinity : this.#now() + ms;
