@@ -193,9 +193,12 @@ export interface NativeBinding {
    * counts in {@link foreignFds} until it is closed.
    */
   closeForeign(user: LaneUser, fds: readonly Fd[]): void;
-  /** Shuts down a connected AF_UNIX socket and drops its unread messages; their fds are closed in the lane. The socket stays open. */
-  endConnection(user: LaneUser, socket: Fd): void;
-  /** {@link endConnection}, and close(2). Counts in {@link foreignFds} when there were unread fds. */
+  /** Shuts down a connected AF_UNIX socket and drops its unread messages up to the first one with fds. The socket stays open. */
+  endConnection(socket: Fd): void;
+  /**
+   * {@link endConnection}, and close(2). When there are unread fds, the socket counts in {@link foreignFds} until it is closed in the
+   * lane. Where sockets pile up behind an operation that hangs, they are closed beside it, so that they do not use up fd numbers.
+   */
   closeConnection(user: LaneUser, socket: Fd): void;
   // lanes: operations that a client can make hang, on threads of their own; those of one user run in order, one at a time.
   // A number that is closed in a lane stays in use until then. No lane keeps the event loop alive.

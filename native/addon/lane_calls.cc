@@ -1,7 +1,6 @@
 // The lanes (lanes.h) as JavaScript calls them.
 #include <fcntl.h>
 #include <linux/perf_event.h>
-#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -21,6 +20,7 @@
 #include "addon/completions.h"
 #include "addon/function.h"
 #include "addon/lanes.h"
+#include "addon/unread_socket.h"
 #include "core/unique_fd.h"
 
 namespace perfbroker::addon {
@@ -104,52 +104,10 @@ Napi::Value close_foreign(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// One recvmsg(2) without room for fds. The kernel drops the fds that came with the bytes; `*fds` is set then.
-ssize_t read_bytes(int socket, std::vector<char>& into, int flags, bool* fds) {
-  iovec vector{into.data(), into.size()};
-  msghdr header{};
-  header.msg_iov = &vector;
-  header.msg_iovlen = 1;
-  const ssize_t bytes = ::recvmsg(socket, &header, flags | MSG_DONTWAIT);
-  *fds = bytes >= 0 && (header.msg_flags & MSG_CTRUNC) != 0;
-  return bytes;
-}
-
-bool unread(int socket) {
-  int bytes = 0;
-  return ::ioctl(socket, SIOCINQ, &bytes) == 0 && bytes > 0;
-}
-
-// Drops what has arrived up to the first message with fds: their last close(2) would be here.
-// Returns whether nothing is left.
-bool drop_bytes(int socket) {
-  std::vector<char> buffer;
-  while (unread(socket)) {
-    buffer.resize(64 << 10);
-    bool fds = false;
-    const ssize_t peeked = read_bytes(socket, buffer, MSG_PEEK, &fds);
-    if (peeked < 0 && errno == ECONNRESET) continue;  // reported once
-    if (peeked <= 0 || fds) return false;
-    buffer.resize(static_cast<size_t>(peeked));
-    if (read_bytes(socket, buffer, 0, &fds) < 0) return false;
-  }
-  return true;
-}
-
-// In a lane. A socket that is closed over unread messages would show its peer an error in place of the end.
-void drop_all(int socket) {
-  std::vector<char> buffer(64 << 10);
-  bool fds = false;
-  while (unread(socket)) {
-    if (read_bytes(socket, buffer, 0, &fds) < 0 && errno != ECONNRESET) break;
-  }
-}
-
 Napi::Value end_connection(const Napi::CallbackInfo& info) {
-  const int64_t user = user_argument(info);
-  const int socket = open_fd_argument(info, 1);
+  const int socket = open_fd_argument(info, 0);
   ::shutdown(socket, SHUT_RDWR);  // nothing more arrives
-  if (!drop_bytes(socket)) Lanes::instance().add(user, {[socket] { drop_all(socket); }, nullptr});
+  drop_bytes(socket);
   return info.Env().Undefined();
 }
 
@@ -158,12 +116,7 @@ Napi::Value close_connection(const Napi::CallbackInfo& info) {
   UniqueFd socket(open_fd_argument(info, 1));
   ::shutdown(socket.get(), SHUT_RDWR);
   if (drop_bytes(socket.get())) return info.Env().Undefined();  // an empty socket closes at once
-  const auto owned = std::make_shared<UniqueFd>(std::move(socket));
-  Lanes::instance().add(user, {[owned] {
-                                 drop_all(owned->get());
-                                 owned->reset();
-                               },
-                               nullptr, 1});
+  Lanes::instance().add(user, {nullptr, nullptr, 1, std::move(socket)});
   return info.Env().Undefined();
 }
 

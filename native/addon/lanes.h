@@ -7,6 +7,9 @@
 //
 // So every operation belongs to a user, and the operations of one user run in order, on at most one thread at a time: an
 // operation that hangs holds up its own user alone.
+//
+// Sockets are the exception. A client connects as fast as it can, and each connection that waits to be closed has an fd number of this
+// process. So a user whose sockets pile up has them closed together, on threads beside its lane.
 #pragma once
 
 #include <condition_variable>
@@ -16,6 +19,9 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <vector>
+
+#include "core/unique_fd.h"
 
 namespace perfbroker::addon {
 
@@ -26,6 +32,8 @@ struct Operation {
   std::function<void()> done;
   // Fds that the user sent and that stay open until `run` returns; see Lanes::foreign.
   size_t foreign = 0;
+  // In place of `run`: an AF_UNIX socket whose unread messages are dropped, and which is closed.
+  UniqueFd socket = {};
 };
 
 class Lanes {
@@ -43,21 +51,30 @@ class Lanes {
  private:
   struct Lane {
     std::deque<Operation> waiting;
-    bool running = false;
+    // One of its operations runs, or the user has its place in turns_.
+    bool scheduled = false;
     size_t foreign = 0;
+    // Of `waiting`.
+    size_t sockets = 0;
+    // Threads that close sockets of this user together.
+    size_t closers = 0;
   };
+  struct Closer;
 
   static void* run_thread(void* lanes);
+  static void* run_closer(void* closer);
   void start_thread();
+  void close_sockets(int64_t user, Lane& lane);
   void run();
+  void drop_if_idle(int64_t user);
 
   std::mutex mutex_;
   std::condition_variable work_;
-  // Only users with an operation that waits or runs.
+  // Only users with something that waits or runs.
   std::map<int64_t, Lane> lanes_;
   // Users with an operation that waits and none that runs, in the order of their turns.
   std::deque<int64_t> turns_;
-  size_t threads_ = 0, idle_ = 0, pending_ = 0;
+  size_t threads_ = 0, idle_ = 0, closers_ = 0, pending_ = 0;
 };
 
 }  // namespace perfbroker::addon

@@ -1,5 +1,6 @@
+import { brokerError } from '../model/error_table.js';
 import type { Subject } from '../model/subject.js';
-import type { Fd, PeerIds } from '../native.js';
+import { native, type Fd, type LaneUser, type PeerIds } from '../native.js';
 import type { Connection } from '../varlink/connection.js';
 import type { Peer } from './peer.js';
 import type { Place } from './places.js';
@@ -59,6 +60,29 @@ export class ClientConnection {
 
   get closed(): boolean {
     return this.#gone.signal.aborted;
+  }
+
+  /** @throws TargetGone client-gone */
+  requireConnected(): void {
+    if (this.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has gone');
+  }
+
+  /**
+   * Runs `use` with a duplicate of the socket, which a helper process is to look at. The request may wait behind others, and the client
+   * disconnect in the meantime: the number of the socket itself could then be that of another connection.
+   * @param lane of the client's user
+   * @throws TargetGone client-gone
+   */
+  async withSocket<T>(lane: LaneUser, use: (socket: Fd) => Promise<T>): Promise<T> {
+    this.requireConnected();
+    const socket = native.duplicate(this.socket);
+    try {
+      return await use(socket);
+    } finally {
+      // As long as the client is connected, this is not the last reference, and closing it waits for nothing.
+      if (this.closed) native.closeConnection(lane, socket);
+      else native.close(socket);
+    }
   }
 
   /** Called once, before the first call comes. */

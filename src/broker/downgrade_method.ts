@@ -1,7 +1,7 @@
 /** Downgrade, and the same in two steps for callers on the system bus: PrepareDowngrade, RedeemDowngrade. */
 import { brokerError } from '../model/error_table.js';
 import { BrokerError } from '../model/errors.js';
-import { native, type Fd, type LaneUser } from '../native.js';
+import type { Fd } from '../native.js';
 import { actionId, type AuthorizationAction } from '../policy/authorization.js';
 import type {
   Decision,
@@ -18,7 +18,6 @@ import { pinDescendants } from './descendants.js';
 import { downgradeProcess, orderFacts, type DowngradeOrder } from './downgrade.js';
 import { allowDowngrade, approveDowngrade, vetDowngrade } from './downgrade_request.js';
 import { isDowngradeTicket, unknownTicket } from './held_requests.js';
-import { requireConnected } from './open_grant.js';
 import { callerFacts, subjectOf, vetCaller, type Caller, type WorkCall } from './sender.js';
 import { processFacts, recheckTargets, releaseTargets, type ProcessTarget } from './targets.js';
 import { TICKET_SECONDS } from './tickets.js';
@@ -99,16 +98,12 @@ async function carryOut(
   wanted: WantedDowngrade,
   authorized: readonly AuthorizationAction[],
 ): Promise<readonly DowngradedProcess[]> {
-  let run: Run;
+  const caller = { peer: client.peer, busName: null, work };
+  // Once for the request: after a reload of /etc/subuid the user may have another lane.
+  const lane = broker.parts.subordinateUids.userOf(client.subject);
+  const run = new Run(broker, client, caller, wanted, authorized);
   try {
-    requireConnected(client);
-    run = new Run(broker, client, { peer: client.peer, busName: null, work }, wanted, authorized);
-  } catch (error) {
-    releaseTargets([wanted.target]);
-    throw error;
-  }
-  try {
-    return await run.finish();
+    return await client.withSocket(lane, (connection) => run.finish(connection));
   } finally {
     run.close();
   }
@@ -123,9 +118,6 @@ class Run {
   readonly #order: DowngradeOrder;
   readonly #children: boolean;
   readonly #authorized: readonly AuthorizationAction[];
-  readonly #connection: Fd;
-  /** Once for the request: after a reload of /etc/subuid the user may have another lane, which would not keep the order. */
-  readonly #lane: LaneUser;
   readonly #done: DowngradedProcess[] = [];
   #targets: ProcessTarget[];
 
@@ -145,17 +137,15 @@ class Run {
     this.#children = children;
     this.#authorized = authorized;
     this.#targets = [target];
-    // The job may wait behind others: with a duplicate, the number can not have become another client's meanwhile.
-    this.#connection = native.duplicate(client.socket);
-    this.#lane = broker.parts.subordinateUids.userOf(client.subject);
   }
 
-  async finish(): Promise<readonly DowngradedProcess[]> {
+  /** @param connection the client's socket, for the tracer */
+  async finish(connection: Fd): Promise<readonly DowngradedProcess[]> {
     // Policy first: who may not downgrade the target itself does not have us walk through all of /proc.
     allowDowngrade(this.#broker, this.#caller, this.#targets, this.#order, this.#authorized);
     let fresh: readonly ProcessTarget[] = [...this.#targets, ...(await this.#newDescendants())];
     for (let walk = 0; walk < MAX_WALKS && fresh.length > 0; walk++) {
-      await this.#generation(fresh);
+      await this.#generation(connection, fresh);
       // What a process forks after its downgrade has nothing to lose; what it forked before is there now.
       fresh = this.#order.dryRun ? [] : await this.#newDescendants();
     }
@@ -165,7 +155,6 @@ class Run {
   close(): void {
     releaseTargets(this.#targets);
     this.#targets = [];
-    native.closeInLane(this.#lane, [this.#connection], null);
   }
 
   get #authorization(): Record<string, unknown> {
@@ -179,15 +168,16 @@ class Run {
     return found;
   }
 
-  async #generation(targets: readonly ProcessTarget[]): Promise<void> {
+  async #generation(connection: Fd, targets: readonly ProcessTarget[]): Promise<void> {
     const facts = { targets: targets.map(processFacts), ...orderFacts(this.#order) };
     const { subject } = this.#client;
     try {
       const { rule } = allowDowngrade(this.#broker, this.#caller, targets, this.#order, this.#authorized);
       // Whatever can be seen to stand against one of several is seen before the first one is changed.
-      if (targets.length > 1 && !this.#order.dryRun) await this.#each(targets, { ...this.#order, dryRun: true });
+      if (targets.length > 1 && !this.#order.dryRun)
+        await this.#each(connection, targets, { ...this.#order, dryRun: true });
       this.#broker.record(subject, { action: 'downgrade', verdict: 'allow', ...facts, rule, ...this.#authorization });
-      for (const process of await this.#each(targets, this.#order, this.#done)) {
+      for (const process of await this.#each(connection, targets, this.#order, this.#done)) {
         if (this.#order.dryRun) continue;
         const { pid, stoppedMicroseconds, threads } = process;
         this.#broker.record(subject, {
@@ -213,6 +203,7 @@ class Run {
 
   /** The first of all is the target: that it has ended is an error, of the others it is none. */
   async #each(
+    connection: Fd,
     targets: readonly ProcessTarget[],
     order: DowngradeOrder,
     into: DowngradedProcess[] = [],
@@ -221,7 +212,7 @@ class Run {
     const caller = this.#broker.tracing(this.#client.subject);
     for (const target of targets) {
       try {
-        into.push(await downgradeProcess(this.#tracer, caller, this.#connection, target, order));
+        into.push(await downgradeProcess(this.#tracer, caller, connection, target, order));
       } catch (error) {
         const ended = error instanceof BrokerError && error.error === 'TargetGone';
         if (!ended || target === this.#targets[0]) throw error;

@@ -99,10 +99,10 @@ export async function grantEvents(
     pending = new Pending(opened, share);
     if (opened.slots.length === 0)
       throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
-    requireConnected(client);
+    client.requireConnected();
     pending.duplicate();
     const downgraded = downgrade === null ? null : await take(broker, client, lane, downgrade);
-    requireConnected(client);
+    client.requireConnected();
     const id = newGrantId();
     broker.record(subject, {
       action: 'open',
@@ -152,25 +152,18 @@ async function take(
   const { tracer, target, order } = downgrade;
   const facts = { targets: [processFacts(target)], ...orderFacts(order) };
   broker.record(subject, { action: 'downgrade', verdict: 'allow', ...facts });
-  const connection = native.duplicate(client.socket);
-  try {
-    const process = await downgradeProcess(tracer, broker.tracing(subject), connection, target, order);
-    const { pid, stoppedMicroseconds, threads } = process;
-    broker.record(subject, {
-      action: 'downgraded',
-      verdict: 'allow',
-      pid,
-      threads: threads.length,
-      stoppedMicroseconds,
-    });
-    return process;
-  } finally {
-    native.closeInLane(lane, [connection], null);
-  }
-}
-
-export function requireConnected(client: ClientConnection): void {
-  if (client.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has gone');
+  const process = await client.withSocket(lane, (connection) =>
+    downgradeProcess(tracer, broker.tracing(subject), connection, target, order),
+  );
+  const { pid, stoppedMicroseconds, threads } = process;
+  broker.record(subject, {
+    action: 'downgraded',
+    verdict: 'allow',
+    pid,
+    threads: threads.length,
+    stoppedMicroseconds,
+  });
+  return process;
 }
 
 /** @throws QuotaExceeded, which is recorded */
@@ -191,7 +184,7 @@ function reserve(
   }
 }
 
-async function openSlots(
+function openSlots(
   broker: Broker,
   client: ClientConnection,
   lane: LaneUser,
@@ -200,10 +193,8 @@ async function openSlots(
   maxFds: number,
 ): Promise<OpenedEvents> {
   const { opener, machine, capability } = broker.parts;
-  // The job may wait behind others: with a duplicate, the number can not have become another client's meanwhile.
-  const connection = native.duplicate(client.socket);
-  try {
-    return await openEvents(opener, {
+  return client.withSocket(lane, (connection) =>
+    openEvents(opener, {
       user: lane,
       connection,
       targets: request.targets,
@@ -218,10 +209,8 @@ async function openSlots(
       ringKeepers: broker.ringKeepers,
       maxFds: Math.min(request.policy.fds + SPARE_FDS, maxFds),
       share,
-    });
-  } finally {
-    native.closeInLane(lane, [connection], null);
-  }
+    }),
+  );
 }
 
 /** Replies of at most 253 fds each; the fds are the connection's from here on. */

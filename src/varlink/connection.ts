@@ -406,7 +406,7 @@ export class Connection {
     this.#closeForeign(this.#reader.takeFds());
     this.#queue.clear();
     const lane = this.#foreignLane;
-    if (this.#shared?.keep(this.#socket, lane) === true) native.endConnection(lane, this.#socket);
+    if (this.#shared?.keep(this.#socket, lane) === true) native.endConnection(this.#socket);
     else native.closeConnection(lane, this.#socket);
     this.#onClose(reason);
   }

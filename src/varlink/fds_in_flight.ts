@@ -60,8 +60,7 @@ export class FdsInFlight {
       if (native.unreadBytes(socket) > 0) continue;
       this.#drop(socket);
       const lane = this.#lingering.get(socket);
-      // In its lane, where unread messages of the socket may still be dropped.
-      if (lane !== undefined) native.closeInLane(lane, [socket], null);
+      if (lane !== undefined) native.closeConnection(lane, socket);
       this.#lingering.delete(socket);
     }
     if (this.#timer === null || this.#lingering.size > 0) return;

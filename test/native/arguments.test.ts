@@ -19,7 +19,7 @@ const FD_PLACES: readonly (readonly [string, readonly unknown[], readonly unknow
   ['receiveMessage', [], [bytes]],
   ['shutdown', [], []],
   ['close', [], []],
-  ['endConnection', [1], []],
+  ['endConnection', [], []],
   ['closeConnection', [1], []],
   ['duplicate', [], []],
   ['pidfdAlive', [], []],

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
@@ -147,6 +148,67 @@ test.serial('fds that a client left unread are closed in its lane when its conne
   await target.context.release();
   await idle();
   t.is(native.foreignFds(SLOW), 0);
+});
+
+/** A thread of a lane waits in the kernel and no signal ends that. */
+function isLaneHanging(): boolean {
+  return readdirSync('/proc/self/task').some((tid) => {
+    try {
+      return readFileSync(`/proc/self/task/${tid}/stat`, 'latin1').includes('(perf-lane) D');
+    } catch {
+      return false; // it has ended
+    }
+  });
+}
+
+/** Closes a connection over an unread fd, which is the last reference to its file. */
+function closeOver(fd: Fd): void {
+  const [ours, theirs] = native.socketPair('stream');
+  native.sendMessage(theirs, Buffer.from('x'), [fd]);
+  native.close(theirs);
+  native.close(fd);
+  native.closeConnection(SLOW, ours);
+}
+
+test.serial('connections that pile up behind a close that hangs are closed beside it, and keep no fd numbers', async (t) => {
+  const target = await held(t, 3);
+  if (target === null) return;
+  const before = openFds().length;
+  const [first = -1, second = -1, third = -1] = target.others;
+  closeOver(first);
+  while (!isLaneHanging()) await sleep(5);
+  const many = (count: number): void => {
+    for (let each = 0; each < count; each++) closeOver(native.duplicate(0));
+  };
+  closeOver(second);
+  many(255);
+  closeOver(third);
+  many(511);
+  many(100);
+  // What is left of the numbers: the connection in the lane and those after the first 256 and the next 512. The three events have none.
+  while (openFds().length > before - 3 + 101) await sleep(5);
+  t.is(native.foreignFds(SLOW), 1 + 256 + 512 + 100);
+  await closed(OTHER, []);
+  await target.context.release();
+  await idle();
+  t.is(native.foreignFds(SLOW), 0);
+  t.true(openFds().length <= before - 3);
+});
+
+test.serial('a connection over unread fds that do not hang ends in order', async (t) => {
+  const before = openFds().length;
+  const unread = native.duplicate(0);
+  for (let count = 0; count < 200; count++) {
+    const [ours, theirs] = native.socketPair('stream');
+    native.sendMessage(theirs, Buffer.from('x'), [unread]);
+    native.closeConnection(SLOW, ours);
+    t.is(native.receiveMessage(theirs, new Uint8Array(8))?.bytes, 0);
+    native.close(theirs);
+  }
+  native.close(unread);
+  await idle();
+  t.is(native.foreignFds(SLOW), 0);
+  t.is(openFds().length, before);
 });
 
 test.serial('an empty connection, and one with nothing but bytes, is closed at once', (t) => {

@@ -1,0 +1,22 @@
+// AF_UNIX stream sockets that are closed over messages that this process has not read. Fds in such a message are closed with it, and
+// the client that sent them decides how long that takes.
+#pragma once
+
+#include <vector>
+
+#include "core/unique_fd.h"
+
+namespace perfbroker::addon {
+
+// Drops unread bytes up to the first message with fds, and never blocks. Returns true when nothing is left.
+bool drop_bytes(int socket);
+
+// Drops every unread message. May hang.
+void drop_messages(int socket);
+
+// Closes the sockets. May hang, but their fd numbers are free a moment after the call, whatever hangs: close_range(2) takes all of its
+// files out of the table first, and the kernel releases them when the call returns (filp_close, task_work_run). AF_UNIX
+// sockets have no flush, which close_range(2) would wait for.
+void close_together(std::vector<UniqueFd> sockets);
+
+}  // namespace perfbroker::addon
