@@ -3,7 +3,7 @@ import type { BrokerError } from '../model/errors.js';
 import type { Subject } from '../model/subject.js';
 import type { SubordinateUids } from '../model/subordinate_uids.js';
 import { native, type Fd, type PeerCredentials } from '../native.js';
-import { readProcess, type ProcessFacts } from './proc.js';
+import { readCaller, readProcess, type CallerFacts } from './proc.js';
 
 /** A vetted client. */
 export interface Peer {
@@ -46,13 +46,14 @@ export function describePeer(
   pid: number,
   pidfd: Fd,
   subordinateUids: SubordinateUids,
-  idsOf: (facts: ProcessFacts) => SpeakingIds,
+  idsOf: (facts: CallerFacts) => SpeakingIds,
 ): Peer {
-  const facts = readProcess(pid);
+  const facts = readCaller(pid);
   if (facts === null) throw gone(pid);
   const ids = idsOf(facts);
   // Read first, asked whether it is alive afterwards: what was read was this process and no later one.
   if (!native.pidfdAlive(pidfd)) throw gone(pid);
+  const asConnected = isAsConnected(facts, ids);
   const subject: Subject = {
     pid,
     startTime: facts.startTime,
@@ -61,8 +62,9 @@ export function describePeer(
     groups: ids.groups,
     // A client may connect, hand the socket to a child and exec a setuid program: its new capabilities are not the
     // child's. They count only while every id is the one that connected.
-    permitted: isAsConnected(facts, ids) ? facts.permitted : 0n,
+    permitted: asConnected && facts.dumpable ? facts.permitted : 0n,
     sameUserNamespace: facts.sameUserNamespace,
+    asConnected,
     mayBeMany: subordinateUids.mayBeMany({ uid: ids.uid, sameUserNamespace: facts.sameUserNamespace }),
     cgroup: facts.cgroup,
     executable: facts.executable,
@@ -76,8 +78,21 @@ export function isAlive({ pid, startTime }: Subject): boolean {
   return readProcess(pid)?.startTime === startTime;
 }
 
-function isAsConnected(facts: ProcessFacts, { uid, gid }: SpeakingIds): boolean {
-  return facts.dumpable && facts.uids.every((id) => id === uid) && facts.gids.every((id) => id === gid);
+/**
+ * The two differ when the process has changed its ids since, and when it connected with the credentials of another process: a
+ * child in a user namespace lends them to a ring that both use (IORING_REGISTER_PERSONALITY, io_uring_register(2)).
+ * SO_PEERPIDFD then names the process that connected, which is in our namespace, and the groups of the connection are the child's.
+ */
+function isAsConnected(facts: CallerFacts, { uid, gid, groups }: SpeakingIds): boolean {
+  return (
+    facts.uids.every((id) => id === uid) &&
+    facts.gids.every((id) => id === gid) &&
+    isSameSet(new Set(facts.groups), new Set(groups))
+  );
+}
+
+function isSameSet(some: ReadonlySet<number>, others: ReadonlySet<number>): boolean {
+  return some.size === others.size && [...some].every((id) => others.has(id));
 }
 
 let depth: number | undefined;

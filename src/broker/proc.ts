@@ -19,40 +19,70 @@ export interface ProcessFacts extends ProcessIdentity {
   readonly unit: string | undefined;
 }
 
+/** Facts of a process that makes a request: no rule asks for the groups of a target, which may be thousands. */
+export interface CallerFacts extends ProcessFacts {
+  /** Supplementary groups. */
+  readonly groups: readonly number[];
+}
+
 /**
  * @returns null when there is no such process (any more)
  * @throws InvalidTarget too-many-groups
  */
 export function readProcess(pid: number): ProcessFacts | null {
-  try {
-    const directory = `/proc/${pid}`;
-    const { text: status, owner } = readStatus(pid);
-    // As UTF-8, which node reads in one go: half the time of any other encoding. What is no UTF-8 is in names only.
-    const stat = readStat(pid);
-    const uids = idTriple(statusField(status, 'Uid'));
-    const gids = idTriple(statusField(status, 'Gid'));
-    const cgroup = readCgroup(directory);
-    return {
-      pid,
-      startTime: startTime(stat),
-      uids,
-      gids,
-      permitted: BigInt(`0x${statusField(status, 'CapPrm')}`),
-      // The files in /proc/PID belong to the task's effective ids while it is dumpable, to root when it is not. The
-      // directory itself always belongs to the effective ids (task_dump_owner, fs/proc/base.c).
-      dumpable: owner.uid === uids[1] && owner.gid === gids[1],
-      sameUserNamespace: readFileSync(`${directory}/uid_map`, 'utf8') === ownUidMap(),
-      executable: executableOf(directory, stat, uids),
-      cgroup,
-      namespacePids: statusField(status, 'NSpid').split(/\s+/).map(Number),
-      threadGroup: Number(statusField(status, 'Tgid')),
-      threads: Number(statusField(status, 'Threads')),
-      unit: unitOfCgroup(cgroup),
-    };
-  } catch (error) {
-    if (isGone(error)) return null;
-    throw error;
-  }
+  return unlessGone(() => factsOf(pid, readStatus(pid)));
+}
+
+/**
+ * @returns null when there is no such process (any more)
+ * @throws InvalidTarget too-many-groups
+ */
+export function readCaller(pid: number): CallerFacts | null {
+  return unlessGone(() => {
+    const status = readStatus(pid);
+    return { ...factsOf(pid, status), groups: groupsOf(status) };
+  });
+}
+
+/**
+ * The status file has been read before uid_map is, and that order matters. In a user namespace of its own a process can drop
+ * its groups, and it cannot come back out (setns(2) needs CAP_SYS_ADMIN in the namespace it enters: userns_install,
+ * kernel/user_namespace.c). So groups that were dropped there never come with the uid_map of our namespace.
+ */
+function factsOf(pid: number, { text: status, owner }: StatusFile): ProcessFacts {
+  const directory = `/proc/${pid}`;
+  // As UTF-8, which node reads in one go: half the time of any other encoding. What is no UTF-8 is in names only.
+  const stat = readStat(pid);
+  const uids = idTriple(statusField(status, 'Uid'));
+  const gids = idTriple(statusField(status, 'Gid'));
+  const cgroup = readCgroup(directory);
+  return {
+    pid,
+    startTime: startTime(stat),
+    uids,
+    gids,
+    permitted: BigInt(`0x${statusField(status, 'CapPrm')}`),
+    // The files in /proc/PID belong to the task's effective ids while it is dumpable, to root when it is not. The
+    // directory itself always belongs to the effective ids (task_dump_owner, fs/proc/base.c).
+    dumpable: owner.uid === uids[1] && owner.gid === gids[1],
+    sameUserNamespace: readFileSync(`${directory}/uid_map`, 'utf8') === ownUidMap(),
+    executable: executableOf(directory, stat, uids),
+    cgroup,
+    namespacePids: statusField(status, 'NSpid').split(/\s+/).map(Number),
+    threadGroup: Number(statusField(status, 'Tgid')),
+    threads: Number(statusField(status, 'Threads')),
+    unit: unitOfCgroup(cgroup),
+  };
+}
+
+function groupsOf({ text }: StatusFile): readonly number[] {
+  const line = statusField(text, 'Groups', true);
+  return line === '' ? [] : line.split(/\s+/).map((group) => requiredNumber(Number(group)));
+}
+
+interface StatusFile {
+  readonly text: string;
+  readonly owner: { readonly uid: number; readonly gid: number };
 }
 
 /**
@@ -63,7 +93,7 @@ const MAX_STATUS_BYTES = 64 * 1024;
 const statusBuffer = Buffer.alloc(MAX_STATUS_BYTES);
 
 /** The kernel formats the whole file for the first read of it, and one read gets all that fits. */
-function readStatus(pid: number): { readonly text: string; readonly owner: { uid: number; gid: number } } {
+function readStatus(pid: number): StatusFile {
   const fd = openSync(`/proc/${pid}/status`, 'r');
   try {
     const length = readSync(fd, statusBuffer, 0, MAX_STATUS_BYTES, 0);
@@ -87,27 +117,13 @@ export function readStat(pid: number): string {
   return readFileSync(`/proc/${pid}/task/${pid}/stat`, 'utf8');
 }
 
-/** Supplementary groups; null when there is no such process (any more). */
-export function readGroups(pid: number): readonly number[] | null {
-  try {
-    const line = statusField(readStatus(pid).text, 'Groups', true);
-    return line === '' ? [] : line.split(/\s+/).map((group) => requiredNumber(Number(group)));
-  } catch (error) {
-    if (isGone(error)) return null;
-    throw error;
-  }
-}
-
 /** Thread ids of a process in ascending order; null when it has ended. */
 export function readThreads(pid: number): readonly number[] | null {
-  try {
-    return readdirSync(`/proc/${pid}/task`)
+  return unlessGone(() =>
+    readdirSync(`/proc/${pid}/task`)
       .map(Number)
-      .sort((a, b) => a - b);
-  } catch (error) {
-    if (isGone(error)) return null;
-    throw error;
-  }
+      .sort((a, b) => a - b),
+  );
 }
 
 /**
@@ -192,6 +208,16 @@ function required(text: string | undefined): string {
 function requiredNumber(value: number | undefined): number {
   if (value === undefined || !Number.isSafeInteger(value)) throw new Error('a number is missing from /proc');
   return value;
+}
+
+/** Null when the process has ended by then. */
+function unlessGone<Result>(read: () => Result): Result | null {
+  try {
+    return read();
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
 }
 
 function isGone(error: unknown): boolean {

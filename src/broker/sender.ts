@@ -8,7 +8,7 @@ import type { Broker } from './broker.js';
 import type { ClientConnection } from './client_connection.js';
 import type { Caller } from './caller.js';
 import { describePeer, gone, type SpeakingIds } from './peer.js';
-import { pidOfPidfd, readGroups, type ProcessFacts } from './proc.js';
+import { pidOfPidfd, type CallerFacts } from './proc.js';
 import type { Work } from './work.js';
 
 export type { Caller } from './caller.js';
@@ -61,10 +61,8 @@ export function vetCaller(broker: Broker, call: WorkCall, sender: Sender | undef
 }
 
 /** The group is the real one: it stays what it was, whatever set-group-id program runs where the connection was made. */
-function idsOf({ pid, uids: [real, effective], gids: [gid] }: ProcessFacts, uid: number): SpeakingIds {
+function idsOf({ uids: [real, effective], gids: [gid], groups }: CallerFacts, uid: number): SpeakingIds {
   if (real !== uid && effective !== uid) throw wrong(`its process does not run as uid ${uid}`);
-  const groups = readGroups(pid);
-  if (groups === null) throw gone(pid);
   return { uid, gid, groups };
 }
 

@@ -14,6 +14,11 @@ export interface Subject {
    * one that subuid(5) lends. Taken from `SubordinateUids.mayBeMany` when the client was vetted.
    */
   readonly mayBeMany: boolean;
+  /**
+   * The process has the ids of the connection: each of its uids and gids, and the same set of supplementary groups. False for a
+   * setuid or setgid program, after a change of ids, and for a process that connected with borrowed credentials.
+   */
+  readonly asConnected: boolean;
   /** systemd unit from the cgroup path (`foo.service`, `session-1.scope`), when there is one. */
   readonly unit?: string;
   readonly cgroup: string;

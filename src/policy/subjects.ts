@@ -33,13 +33,15 @@ export function mayBeNamed(rule: RuleSubjects, subject: Subject): boolean {
 
 /**
  * Reason why a subject may be one that the rule names, to follow "for"; undefined when there is no doubt. In a user namespace
- * setgroups(2) drops every group and newuidmap(1) gives another uid, so a subject that may be many may be any subject.
+ * setgroups(2) drops every group and newuidmap(1) gives another uid, so a subject that may be many may be any subject. So may
+ * a process whose own ids are not those of its connection: it may have taken the connection's from such a namespace.
  */
 export function subjectDoubt(
   rule: RuleSubjects,
-  { mayBeMany, sameUserNamespace, cgroup }: Subject,
+  { mayBeMany, sameUserNamespace, asConnected, cgroup }: Subject,
 ): string | undefined {
   if (mayBeMany) return sameUserNamespace ? 'its uid is a subordinate one' : 'it is in a user namespace of its own';
+  if (!asConnected) return 'its process has other ids than its connection';
   return rule.units.length > 0 && !isKnownCgroup(cgroup) ? 'its unit is not known' : undefined;
 }
 

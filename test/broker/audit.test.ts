@@ -15,6 +15,7 @@ const SUBJECT = {
   permitted: 0n,
   sameUserNamespace: true,
   mayBeMany: false,
+  asConnected: true,
   cgroup: '/',
   executable: '[evil\n{"verdict":"allow"}\u001b[2J\u009b\u2028]',
 };

@@ -19,6 +19,7 @@ const subject = (uid = 1000): Subject => ({
   permitted: 0n,
   sameUserNamespace: true,
   mayBeMany: false,
+  asConnected: true,
   cgroup: '/',
   executable: '/bin/true',
 });

@@ -14,6 +14,7 @@ const SUBJECT: Subject = {
   permitted: 0n,
   sameUserNamespace: true,
   mayBeMany: false,
+  asConnected: true,
   cgroup: '/',
   executable: '[x]',
 };

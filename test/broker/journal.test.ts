@@ -16,6 +16,7 @@ const SUBJECT = {
   permitted: 0n,
   sameUserNamespace: true,
   mayBeMany: false,
+  asConnected: true,
   cgroup: '/user.slice',
   executable: '/usr/bin/perf',
 };

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { openSync, closeSync } from 'node:fs';
 import { once } from 'node:events';
 import test from 'ava';
-import { hasThread, pidOfPidfd, readGroups, readProcess, readThreads, startTime } from '#dist/broker/proc.js';
+import { hasThread, pidOfPidfd, readCaller, readProcess, readThreads, startTime } from '#dist/broker/proc.js';
 import { native } from '#dist/native.js';
 
 test('this process is read as it is', (t) => {
@@ -13,6 +13,9 @@ test('this process is read as it is', (t) => {
   t.true(facts.startTime > 0n);
   t.true(facts.sameUserNamespace);
   t.is(facts.namespacePids.at(-1), process.pid);
+  // getgroups(3) of node adds the effective gid.
+  const groups = new Set([...readCaller(process.pid)!.groups, process.getegid!()]);
+  t.deepEqual(groups, new Set(process.getgroups!()));
 });
 
 test('the start time is found behind a command that imitates fields', (t) => {
@@ -31,6 +34,7 @@ test('a thread is one of its own process and of no other', (t) => {
 
 test('a process that is not there is null', (t) => {
   t.is(readProcess(4_194_303), null);
+  t.is(readCaller(4_194_303), null);
   t.is(readThreads(4_194_303), null);
 });
 
@@ -75,11 +79,11 @@ test('other kinds of fd are no pidfds', (t) => {
       const pid = child.pid!;
       if (groups < 32_768) {
         t.is(readProcess(pid)!.pid, pid);
-        t.is(readGroups(pid)!.length, groups);
+        t.is(readCaller(pid)!.groups.length, groups);
       } else {
         const error = t.throws(() => readProcess(pid));
         t.like(error, { error: 'InvalidTarget', code: 'too-many-groups' });
-        t.throws(() => readGroups(pid), { message: error.message });
+        t.throws(() => readCaller(pid), { message: error.message });
       }
     }
   },

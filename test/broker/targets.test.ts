@@ -32,6 +32,7 @@ function callerWith(work: Work): Pick<Caller, 'peer' | 'work'> {
     permitted: 0n,
     sameUserNamespace: true,
     mayBeMany: false,
+    asConnected: true,
     cgroup: '/',
     executable: '[node]',
   };

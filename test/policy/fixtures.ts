@@ -41,6 +41,7 @@ export function subject(changes: Partial<Subject> = {}): Subject {
     permitted: 0n,
     sameUserNamespace: true,
     mayBeMany: false,
+    asConnected: true,
     cgroup: '/user.slice/user-1000.slice/session-1.scope',
     executable: '[collector]',
     ...changes,

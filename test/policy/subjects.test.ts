@@ -9,6 +9,7 @@ const NOBODY: RuleSubjects = { everyone: false, administrator: false, uids: [], 
 const SERVICE = subject({ uid: 99, gid: 99, groups: [], cgroup: '/system.slice/profiler.service' });
 
 const IN_NAMESPACE: Partial<Subject> = { sameUserNamespace: false, mayBeMany: true };
+const CHANGED: Partial<Subject> = { groups: [], asConnected: false };
 const LENT: Partial<Subject> = { uid: 100_000, gid: 100_000, groups: [], mayBeMany: true };
 
 const rows: [string, Partial<RuleSubjects>, Subject, boolean][] = [
@@ -51,6 +52,7 @@ const subjects: fc.Arbitrary<Subject> = fc
     permitted: fc.constantFrom(0n, administrator.permitted),
     sameUserNamespace: fc.boolean(),
     mayBeMany: fc.boolean(),
+    asConnected: fc.boolean(),
     cgroup: fc.constantFrom('', '/', '/../a', '/system.slice/profiler.service'),
   })
   .map(subject);
@@ -78,6 +80,7 @@ test('whatever subject a rule names, a rule of the same subjects that denies cat
 for (const [title, doubt] of Object.entries({
   'in a user namespace of its own': IN_NAMESPACE,
   'under a subordinate uid': LENT,
+  'whose process has other ids than its connection': CHANGED,
 })) {
   test(`a subject ${title} is caught by every deny rule, and by no other rule that does not name it`, (t) => {
     for (const subjects of [{ uids: [7] }, { gids: [990] }, { units: ['profiler.service'] }, { administrator: true }]) {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -17,6 +17,7 @@ export function compileTools(
   ...tools: readonly (string | { readonly cxx: string; readonly with: readonly string[] })[]
 ): CompiledTools {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-tools-'));
+  chmodSync(directory, 0o755); // other users execute some of them
   for (const tool of tools) {
     if (typeof tool === 'string')
       execFileSync('gcc', ['-Wall', '-Wextra', '-Werror', '-O1', `test/tools/${tool}.c`, '-o', join(directory, tool)]);
