@@ -9,14 +9,36 @@ namespace perfbroker {
 // `fd` is non-blocking; empty when it failed, which has been reported.
 struct Listener { UniqueFd fd; SocketAddress address{}; };
 
-// Removes a socket file that nobody serves any more. Null, or why the path can not be used: anything else stays.
+// True when the process that called listen(2) has ended. A connection to its socket has the credentials of that process
+// (unix_listen, copy_peercred in net/unix/af_unix.c). False in doubt.
+inline bool listening_process_ended(int connection) {
+  int number = -1;
+  if (socket_option(connection, SO_PEERPIDFD, number)) {
+    const UniqueFd pidfd(number);
+    pollfd poller{number, POLLIN, 0};
+    const timespec at_once{};
+    return ppoll(&poller, 1, &at_once, nullptr) == 1;
+  }
+  // A process that has been waited for has no pidfd before Linux 6.16 (pidfd_prepare in kernel/fork.c).
+  if (errno == ESRCH || errno == EINVAL) return true;
+  ucred peer{};
+  return errno == ENOPROTOOPT && socket_option(connection, SO_PEERCRED, peer) && peer.pid > 0 && kill(peer.pid, 0) != 0 && errno == ESRCH;
+}
+
+// Removes the socket file of a daemon that has ended. Null, or why the path can not be used: anything else stays.
+//
+// A connection does not prove that a daemon serves the socket: a broker that was killed while one of its threads hangs in the kernel
+// keeps its listener until that thread goes on. The monitor called listen(2), and no broker outlives it otherwise. A listener of
+// systemd's has the credentials of systemd, which lives. No user can have a live socket removed. Its directory belongs to root, so a user
+// cannot put anything in its place, and only another listen(2) by a holder of the listener changes the credentials.
 inline const char* clear_stale(const char* path, const SocketAddress& address) {
   struct stat status;
   if (lstat(path, &status) != 0) return errno == ENOENT ? nullptr : strerrordesc_np(errno);
   if (!S_ISSOCK(status.st_mode)) return "exists and is no socket";
   const UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int connected = connect(probe.get(), reinterpret_cast<const sockaddr*>(&address.value), address.length);
-  if (connected == 0 || errno != ECONNREFUSED) return "another daemon serves this socket";
+  const bool stale = connected == 0 ? listening_process_ended(probe.get()) : errno == ECONNREFUSED;
+  if (!stale) return "another daemon serves this socket";
   return unlink(path) == 0 ? nullptr : strerrordesc_np(errno);
 }
 

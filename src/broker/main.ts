@@ -83,6 +83,7 @@ async function main(): Promise<void> {
     policy,
   });
   const server = new Server(broker, options.listener);
+  process.once('exit', () => server.refuseConnections());
   new Life(broker, server, options).begin();
   log.info(
     `serving on ${options.socket} with ${options.capability}, ceiling ${options.ceiling.join(',')}, policy ${policy.sources.join(', ')}`,

@@ -92,6 +92,14 @@ export class Server {
   }
 
   /**
+   * Refuses connections while the process ends. An operation that hangs in a lane keeps its fds open until it returns, and an open listener
+   * would take connections that no broker accepts.
+   */
+  refuseConnections(): void {
+    if (!SOCKET_ACTIVATED) this.#acceptor.refuse();
+  }
+
+  /**
    * Hears who has just come, then refuses what is new and lets running calls end; gives clients a moment to take what was
    * answered, and closes every connection. Four seconds at most, and what running calls take.
    */

@@ -53,6 +53,14 @@ export class Acceptor {
     }
   }
 
+  /**
+   * Makes connect(2) fail with ECONNREFUSED from now on (unix_stream_connect, net/unix/af_unix.c), even if the listener stays open here or
+   * in another process.
+   */
+  refuse(): void {
+    if (!this.#closed) native.shutdown(this.#options.listener);
+  }
+
   /** Takes no more: who is in the backlog stays there where somebody else holds the listener, too, and is refused else. Idempotent. */
   close(): void {
     if (this.#closed) return;

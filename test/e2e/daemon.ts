@@ -47,6 +47,8 @@ export interface DaemonOptions {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly audit?: string;
+  /** Its socket; by default one in a directory of its own. */
+  readonly socket?: string;
   /** Its /etc/subuid. */
   readonly subuid?: string;
   /** Its /etc/passwd. */
@@ -58,12 +60,13 @@ export async function startDaemon({
   args = [],
   env = {},
   audit,
+  socket: path,
   subuid,
   passwd,
 }: DaemonOptions = {}): Promise<Daemon> {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-test-'));
   chmodSync(directory, 0o755);
-  const socket = join(directory, 'broker.sock');
+  const socket = path ?? join(directory, 'broker.sock');
   const policyFile = join(directory, 'policy.toml');
   const auditFile = audit ?? join(directory, 'audit.log');
   writeFileSync(policyFile, policy);
