@@ -18,7 +18,8 @@ inline bool make_tracer_ends(const Options& o, uint64_t held, UniqueFd& tracer, 
   return fcntl(pair[1], F_SETFL, O_NONBLOCK) == 0;
 }
 
-// At most one request of a user is under way, and downgrades are rare. 64 users have to be late before another one waits.
+// At most one request of a user is under way, and downgrades are rare. A user has at most four late ones about its own processes
+// (MAX_LATE_PER_OWNER in src/broker/late_sessions.ts): 15 users have to be late before another one is refused.
 inline constexpr size_t kMostTracerWorkers = 64;
 
 [[noreturn]] inline void run_tracer(const Privileges& p, TracerConfig config, int channel, pid_t monitor) {

@@ -6,6 +6,7 @@ import { Quota } from '../policy/quota.js';
 import type { Policy } from '../policy/types.js';
 import type { AuditLog, AuditRecord } from './audit.js';
 import type { Authorizer } from './authorizer.js';
+import type { DowngradeCaller } from './downgrade.js';
 import { Grants, type EndedGrant, type Grant } from './grants.js';
 import type { HeldRequest } from './held_requests.js';
 import type { Logger } from './logger.js';
@@ -167,9 +168,11 @@ export class Broker {
   }
 
   /** For whom the tracer works. What it answers too late for the request is recorded all the same. */
-  tracing(subject: Subject): { readonly user: number; readonly record: (record: AuditRecord) => void } {
+  tracing(subject: Subject): DowngradeCaller {
+    const { subordinateUids } = this.parts;
     return {
-      user: this.parts.subordinateUids.userOf(subject),
+      user: subordinateUids.userOf(subject),
+      users: subordinateUids,
       record: (record) => this.recordIfPossible(subject, record),
     };
   }

@@ -4,8 +4,10 @@ import { brokerError } from '../model/error_table.js';
 import type { BrokerError } from '../model/errors.js';
 import { capabilityBits, capabilityNames, nearestCapability } from '../model/capabilities.js';
 import { isAdministrator, type Subject } from '../model/subject.js';
+import type { SubordinateUids } from '../model/subordinate_uids.js';
 import type { Fd } from '../native.js';
 import type { CapabilitySets as CapabilitySetsJson, DowngradedProcess } from '../varlink/broker_types.js';
+import { aboutTarget } from './about.js';
 import type { AuditRecord } from './audit_record.js';
 import { mismatchNames } from './opener_protocol.js';
 import { targetChanged, type ProcessTarget } from './targets.js';
@@ -92,6 +94,7 @@ export function requireTracer(tracer: TracerClient | null): TracerClient {
 export interface DowngradeCaller {
   /** SubordinateUids.userOf */
   readonly user: number;
+  readonly users: Pick<SubordinateUids, 'userOf'>;
   readonly record: (record: AuditRecord) => void;
 }
 
@@ -102,7 +105,7 @@ export interface DowngradeCaller {
  */
 export async function downgradeProcess(
   tracer: TracerClient,
-  { user, record }: DowngradeCaller,
+  { user, users, record }: DowngradeCaller,
   connection: Fd,
   target: ProcessTarget,
   order: DowngradeOrder,
@@ -120,7 +123,8 @@ export async function downgradeProcess(
       late: true,
     });
   };
-  const traced = await tracer.downgrade(user, request, connection, target.fd, onLate);
+  const turn = { user, about: aboutTarget(target, [], users) };
+  const traced = await tracer.downgrade(turn, request, connection, target.fd, onLate);
   if (traced.status === 'downgraded') return processJson(target, traced);
   throw refusal(traced, target, order);
 }

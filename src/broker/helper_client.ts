@@ -1,11 +1,13 @@
 /**
  * The broker's end of the socketpair to a native helper process (opener, tracer). The helper's workers do what is asked, and the kernel
- * can keep a worker waiting for as long as a client's task likes. So users do not share workers: a user has one session under way, and
- * a late one costs its own user alone.
+ * can keep a worker waiting for as long as a client's task likes. So users do not share workers: a user has one session under way. A
+ * late one makes way for the next, and costs its user the targets that {@link LateSessions} names.
  */
 import { native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../native.js';
 import { brokerError, type ErrorCode } from '../model/error_table.js';
+import type { About } from './about.js';
 import { HelperSession, type HelperProtocol } from './helper_session.js';
+import { LateSessions } from './late_sessions.js';
 
 export interface HelperOptions<Message> {
   readonly protocol: HelperProtocol<Message>;
@@ -20,6 +22,8 @@ export interface HelperOptions<Message> {
   readonly deadlineMs: number;
   /** The helper has some more, for {@link NO_USER}. */
   readonly mostWorkers: number;
+  /** Late sessions of one user. */
+  readonly mostLate: number;
 }
 
 /** The user of what no client asks for: its sessions find a worker when all others are taken. */
@@ -27,9 +31,9 @@ export const NO_USER = -1;
 
 /** Sessions of one user that wait for their turn; with one call at a time for each connection this is a second fence, not the first. */
 const MAX_WAITING_PER_USER = 256;
-/** Those that hold rings, and those that are ending. */
+/** Those that hold rings, those that are ending, and late ones. */
 export const MAX_WORKERS_PER_USER = 32;
-/** Sessions of all users. The fds of their answers are in flight together: 64 times 253 stay below the opener's RLIMIT_NOFILE. */
+/** Sessions of all users, without late ones. The fds of their answers are in flight together: 64 times 253 stay below the opener's RLIMIT_NOFILE. */
 export const MAX_RUNNING = 64;
 /** After which a channel is sent again that the kernel did not take. */
 const RETRY_MS = 20;
@@ -37,14 +41,16 @@ const RETRY_MS = 20;
 const CHANNEL = Uint8Array.of(0);
 
 interface Waiting<Message> {
+  readonly abouts: readonly About[];
   readonly resolve: (session: HelperSession<Message>) => void;
   readonly reject: (error: Error) => void;
 }
 
 interface User<Message> {
   readonly waiting: Waiting<Message>[];
-  /** Under way; it stays here when it is late. */
+  /** Under way, and not late. */
   current: HelperSession<Message> | null;
+  readonly late: LateSessions<HelperSession<Message>>;
   /** Done, and their workers have not ended. */
   readonly done: Set<HelperSession<Message>>;
   /** Runs while all workers that the user may have are ending. */
@@ -83,15 +89,16 @@ export class HelperClient<Message> {
   /**
    * A worker, which the caller has to release.
    * @param user whose turn it takes: SubordinateUids.userOf
+   * @param abouts those of all requests that the session is going to have
    * @throws BrokerError Unavailable; NativeError when no channel is to be had
    */
-  begin(user: number): Promise<HelperSession<Message>> {
-    const state = this.#users.get(user) ?? { waiting: [], current: null, done: new Set(), blocked: null };
-    const refusal = this.#refusal(user, state);
+  begin(user: number, abouts: readonly About[]): Promise<HelperSession<Message>> {
+    const state = this.#users.get(user) ?? newUser<Message>(this.#options.mostLate);
+    const refusal = this.#refusal(user, state, abouts);
     if (refusal !== null) return Promise.reject(refusal);
     this.#users.set(user, state);
     return new Promise((resolve, reject) => {
-      state.waiting.push({ resolve, reject });
+      state.waiting.push({ abouts, resolve, reject });
       this.#next();
     });
   }
@@ -102,10 +109,11 @@ export class HelperClient<Message> {
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#poller.close();
     native.close(this.#socket);
-    for (const { waiting, current, done, blocked } of this.#users.values()) {
+    for (const { waiting, current, late, done, blocked } of this.#users.values()) {
       if (blocked !== null) clearTimeout(blocked);
       for (const { reject } of waiting) reject(this.#gone());
-      for (const session of current === null ? done : [current, ...done]) session.abandon(this.#gone());
+      for (const session of [...late.sessions, ...done]) session.abandon(this.#gone());
+      current?.abandon(this.#gone());
     }
     this.#users.clear();
   }
@@ -114,20 +122,21 @@ export class HelperClient<Message> {
     return brokerError('Unavailable', this.#options.codes.gone, 'it has ended');
   }
 
-  #late(): Error {
-    const text = `a request of this user has not been finished within ${this.#options.deadlineMs} ms`;
-    return brokerError('Unavailable', this.#options.codes.late, text);
+  #late(why: string): Error {
+    return brokerError('Unavailable', this.#options.codes.late, why);
   }
 
   #busy(why: string): Error {
     return brokerError('Unavailable', this.#options.codes.busy, why);
   }
 
-  #refusal(user: number, { waiting, current, done }: User<Message>): Error | null {
+  #refusal(user: number, { waiting, late, done }: User<Message>, abouts: readonly About[]): Error | null {
     if (this.#dead) return this.#gone();
-    if (current?.late === true) return this.#late();
+    const lateness = late.refusal(abouts);
+    if (lateness !== null) return this.#late(lateness);
     const held = [...done].filter(({ released }) => !released).length;
-    if (held >= MAX_WORKERS_PER_USER) return this.#busy(`${held} earlier requests of this user hold rings`);
+    if (held + late.size >= MAX_WORKERS_PER_USER)
+      return this.#busy(`${held} earlier requests of this user hold rings, and ${late.size} have not been finished`);
     if (user !== NO_USER && this.#workers >= this.#options.mostWorkers)
       return this.#busy(`${this.#workers} workers are taken, by all users`);
     if (waiting.length < MAX_WAITING_PER_USER) return null;
@@ -140,12 +149,12 @@ export class HelperClient<Message> {
       if (this.#dead || this.#running >= MAX_RUNNING) return;
       if (state.current !== null) continue;
       if (state.waiting.length === 0) {
-        if (state.done.size === 0) this.#users.delete(user);
+        if (workersOf(state) === 0) this.#users.delete(user);
         continue;
       }
-      if (state.done.size >= MAX_WORKERS_PER_USER) {
+      if (workersOf(state) >= MAX_WORKERS_PER_USER) {
         state.blocked ??= setTimeout(() => {
-          this.#refuseWaiting(state, this.#busy(`${state.done.size} workers of this user have not ended yet`));
+          this.#refuseWaiting(state, this.#busy(`${workersOf(state)} workers of this user have not ended yet`));
         }, this.#options.deadlineMs);
         continue;
       }
@@ -164,7 +173,7 @@ export class HelperClient<Message> {
     try {
       session = new HelperSession(this.#options.protocol, this.#options.deadlineMs, {
         onDone: () => this.#onDone(state, session),
-        onLate: () => this.#onLate(state),
+        onLate: (about) => this.#onLate(state, session, about),
         onEnd: () => this.#onEnd(state, session),
         onBroken: (reason) => this.#die(reason),
       });
@@ -183,28 +192,35 @@ export class HelperClient<Message> {
   }
 
   #onDone(state: User<Message>, session: HelperSession<Message>): void {
-    if (state.current !== session || session.late) return;
+    if (state.current !== session) return;
     state.current = null;
     state.done.add(session);
     this.#running -= 1;
     this.#next();
   }
 
-  /** It holds up its user, and nothing else. */
-  #onLate(state: User<Message>): Error {
+  /** It makes way for the next session. Those that wait are refused as if they came now. */
+  #onLate(state: User<Message>, session: HelperSession<Message>, about: About): Error {
+    state.current = null;
+    state.late.add(session, about);
     this.#running -= 1;
-    this.#refuseWaiting(state, this.#late());
+    const waiting = state.waiting.splice(0);
+    for (const one of waiting) {
+      const refusal = state.late.refusal(one.abouts);
+      if (refusal === null) state.waiting.push(one);
+      else one.reject(this.#late(refusal));
+    }
     this.#next();
-    return this.#late();
+    return this.#late(`the request has not been finished within ${this.#options.deadlineMs} ms`);
   }
 
   #onEnd(state: User<Message>, session: HelperSession<Message>): Error {
-    if (state.current === session) {
+    const current = state.current === session;
+    if (current) {
       state.current = null;
-      this.#workers -= 1;
-      if (!session.late) this.#running -= 1;
+      this.#running -= 1;
     }
-    if (state.done.delete(session)) this.#workers -= 1;
+    if (current || state.late.delete(session) || state.done.delete(session)) this.#workers -= 1;
     this.#next();
     return brokerError('Unavailable', this.#options.codes.late, 'the worker ended without an answer');
   }
@@ -270,4 +286,13 @@ export class HelperClient<Message> {
     // After the callers have been answered: the handler ends this process.
     setImmediate(() => this.#options.onDeath(reason));
   }
+}
+
+function newUser<Message>(mostLate: number): User<Message> {
+  return { waiting: [], current: null, late: new LateSessions(mostLate), done: new Set(), blocked: null };
+}
+
+/** Workers that have not ended, of sessions that are not under way. */
+function workersOf<Message>({ late, done }: User<Message>): number {
+  return late.size + done.size;
 }

@@ -1,5 +1,6 @@
 /** A channel to one worker of a native helper process: requests and their answers, until the worker is released and ends. */
 import { native, READABLE, type Fd, type NativeError, type Poller } from '../native.js';
+import type { About } from './about.js';
 import { NoRoomForFds } from './no_room_for_fds.js';
 
 /** Particular to one kind of helper. */
@@ -15,8 +16,8 @@ export interface HelperProtocol<Message> {
 export interface SessionListener {
   /** No request comes any more. */
   readonly onDone: () => void;
-  /** The deadline of a request has passed. @returns its error */
-  readonly onLate: () => Error;
+  /** The deadline of a request about this has passed. @returns its error */
+  readonly onLate: (about: About) => Error;
   /** The worker has ended. @returns the error of a request that it has not answered */
   readonly onEnd: () => Error;
   /** The worker sent what it never sends. */
@@ -26,7 +27,8 @@ export interface SessionListener {
 export interface HelperRequest<Message> {
   /** @param serial to be carried by the message and its answer */
   readonly encode: (serial: number) => Uint8Array;
-  /** That of an earlier request, which this one is about. By default a new one. */
+  readonly about: About;
+  /** That of an earlier request, whose rings this one releases. By default a new one. */
   readonly serial?: number;
   /** Stay the caller's, who may close them when the promise is settled. */
   readonly fds: readonly Fd[];
@@ -64,6 +66,7 @@ export class HelperSession<Message> {
   #onEnded: () => void = () => undefined;
   #pending: Pending<Message> | null = null;
   #serial = 0;
+  /** The deadline of a request has passed. */
   #late = false;
   #over = false;
   #released = false;
@@ -78,11 +81,6 @@ export class HelperSession<Message> {
     this.#ended = new Promise((resolve) => (this.#onEnded = resolve));
     this.#poller = native.createPoller(this.#ours, () => this.#receive());
     this.#poller.start(READABLE);
-  }
-
-  /** True when the deadline of a request has passed. */
-  get late(): boolean {
-    return this.#late;
   }
 
   /** True when its caller has released it: the worker ends as soon as it has answered. */
@@ -209,7 +207,7 @@ export class HelperSession<Message> {
     this.#receive();
     if (pending === null || this.#pending !== pending || this.#over) return;
     this.#late = true;
-    pending.reject(this.#listener.onLate());
+    pending.reject(this.#listener.onLate(pending.request.about));
   }
 
   #end(): void {

@@ -4,7 +4,9 @@ import { brokerError } from '../model/error_table.js';
 import { kernelRefused } from '../model/kernel_refused.js';
 import { EVENT_CLASSES } from '../model/event.js';
 import type { EventFields } from '../model/event_fields.js';
+import type { SubordinateUids } from '../model/subordinate_uids.js';
 import { native, type Fd, type LaneUser } from '../native.js';
+import { aboutTarget, type About } from './about.js';
 import type { OpenerClient, OpenerSession } from './opener.js';
 import { mismatchNames, NO_LEADER, type OpenerReply, type OpenerSlot } from './opener_protocol.js';
 import { planSlots, type RingSlots } from './plan.js';
@@ -17,6 +19,8 @@ import { targetChanged, type PinnedTarget, type ProcessTarget } from './targets.
 export interface OpenOrder {
   /** Whose turn it takes at the opener, and where fds of events are closed. */
   readonly user: LaneUser;
+  /** By which the owners of targets are known. */
+  readonly users: Pick<SubordinateUids, 'userOf'>;
   /** The client's socket: the opener asks it who the client is. */
   readonly connection: Fd;
   readonly targets: readonly PinnedTarget[];
@@ -70,7 +74,8 @@ const KEEP_MS = 10_000;
 const MAX_SCANS = 8;
 
 export async function openEvents(opener: OpenerClient, order: OpenOrder): Promise<OpenedEvents> {
-  const session = await opener.begin(order.user);
+  const abouts = order.targets.map((target) => aboutTarget(target, order.cpus, order.users));
+  const session = await opener.begin(order.user, abouts);
   const attach = new Attach(session, order);
   try {
     for (const [index, target] of order.targets.entries()) await attach.target(index, target);
@@ -92,6 +97,7 @@ export function countFds(targets: readonly PinnedTarget[], events: number, cpus:
 interface RingRecord {
   readonly serial: number;
   readonly cpus: readonly number[];
+  readonly about: About;
 }
 
 class Attach {
@@ -161,6 +167,7 @@ class Attach {
       const premapped = slots.filter((slot) => slot.premap);
       const rings = this.#rings.reduce((sum, { cpus }) => sum + cpus.length, premapped.length);
       order.share.cover({ fds: this.#slots.length + wanted, rings });
+      const about = aboutSlots(target, slots, order);
       const { reply, fds, serial } = await this.#session.open(
         {
           target: target.kind,
@@ -169,6 +176,7 @@ class Attach {
           slots,
           ringPages: premapped.length > 0 ? order.ringPages : 0,
         },
+        about,
         order.connection,
         target.fd,
       );
@@ -178,7 +186,7 @@ class Attach {
         continue;
       }
       if (reply.status !== 'opened') throw refusal(reply, target, order, slots);
-      if (premapped.length > 0) this.#rings.push({ serial, cpus: premapped.map((slot) => slot.cpu) });
+      if (premapped.length > 0) this.#rings.push({ serial, cpus: premapped.map((slot) => slot.cpu), about });
       const opened = slots.filter((_, slot) => reply.slotErrnos[slot] === 0);
       const first = this.#slots.length;
       for (const [slot, fd] of fds.entries()) this.#keep(fd, index, opened[slot]);
@@ -200,6 +208,7 @@ class Attach {
         slots,
         ringPages: 0,
       },
+      aboutSlots(target, slots, order),
       order.connection,
       target.fd,
     );
@@ -257,7 +266,7 @@ class Attach {
     this.closeSlots(mark.slots);
     for (const ring of this.#rings.splice(mark.rings)) {
       for (const cpu of ring.cpus) this.#cpusWithRing.delete(cpu);
-      await this.#session.releaseRings(ring.serial);
+      await this.#session.releaseRings(ring.serial, ring.about);
     }
   }
 
@@ -276,6 +285,14 @@ class Attach {
       unstable: this.#unstable,
     };
   }
+}
+
+function aboutSlots(target: PinnedTarget, slots: readonly OpenerSlot[], { users }: OpenOrder): About {
+  return aboutTarget(
+    target,
+    slots.map(({ cpu }) => cpu),
+    users,
+  );
 }
 
 export function fdsOfSlot({ fd, keeper }: OpenedSlot): readonly Fd[] {

@@ -192,10 +192,11 @@ function openSlots(
   share: Share,
   maxFds: number,
 ): Promise<OpenedEvents> {
-  const { opener, machine, capability } = broker.parts;
+  const { opener, machine, capability, subordinateUids } = broker.parts;
   return client.withSocket(lane, (connection) =>
     openEvents(opener, {
       user: lane,
+      users: subordinateUids,
       connection,
       targets: request.targets,
       events: request.fields,

@@ -1,6 +1,7 @@
 /** The broker's end of the opener's socketpair. */
 import { kernelRefused } from '../model/kernel_refused.js';
 import type { Fd, NativeError } from '../native.js';
+import { NO_TARGET, type About } from './about.js';
 import { HelperClient, NO_USER } from './helper_client.js';
 import type { HelperSession } from './helper_session.js';
 import { NoRoomForFds } from './no_room_for_fds.js';
@@ -24,6 +25,8 @@ export interface Opened {
 const EMFILE = 24;
 /** Of 1,024 that the opener has (Workers::kMost in native/monitor/workers.h). */
 const MOST_WORKERS = 960;
+/** Eight other users have to hold locks (MAX_LATE_PER_OWNER) before an observer of them is refused its own processes. */
+const MOST_LATE = 32;
 /** A worker opens 253 events in milliseconds; a crowded machine may take a thousand times as long. */
 const DEADLINE_MS = 10_000;
 
@@ -38,6 +41,7 @@ export class OpenerClient {
       onDeath,
       deadlineMs: DEADLINE_MS,
       mostWorkers: MOST_WORKERS,
+      mostLate: MOST_LATE,
     });
   }
 
@@ -49,16 +53,17 @@ export class OpenerClient {
   /**
    * For one grant's requests. The caller ends its turn with `done` and the worker, with all rings that it has mapped, with `release`.
    * @param user whose turn it takes
+   * @param abouts all that its requests are going to be about
    */
-  async begin(user: number): Promise<OpenerSession> {
-    return new OpenerSession(await orNoRoom(this.#helper.begin(user)));
+  async begin(user: number, abouts: readonly About[]): Promise<OpenerSession> {
+    return new OpenerSession(await orNoRoom(this.#helper.begin(user, abouts)));
   }
 
   /** Resolves when a worker of the opener has answered: it is asked to unmap rings that it does not have. */
   async ping(): Promise<void> {
-    const session = await this.begin(NO_USER);
+    const session = await this.begin(NO_USER, []);
     try {
-      await session.releaseRings(1);
+      await session.releaseRings(1, NO_TARGET);
     } finally {
       void session.release();
     }
@@ -82,8 +87,9 @@ export class OpenerSession {
    * @param target pidfd or cgroup directory; null for system targets. Both stay the caller's.
    * @throws KernelRefused EMFILE when this process has no room for the fds
    */
-  async open(request: Omit<OpenerRequest, 'serial'>, connection: Fd, target: Fd | null): Promise<Opened> {
+  async open(request: Omit<OpenerRequest, 'serial'>, about: About, connection: Fd, target: Fd | null): Promise<Opened> {
     const reply = this.#session.request({
+      about,
       encode: (serial) => encodeOpen({ ...request, serial }),
       fds: target === null ? [connection] : [connection, target],
     });
@@ -92,8 +98,8 @@ export class OpenerSession {
   }
 
   /** Unmaps the rings that an earlier request of this session mapped in advance. */
-  async releaseRings(request: number): Promise<void> {
-    await this.#session.request({ encode: encodeRelease, serial: request, fds: [] });
+  async releaseRings(request: number, about: About): Promise<void> {
+    await this.#session.request({ encode: encodeRelease, about, serial: request, fds: [] });
   }
 
   /** Nothing more is asked: the user's next session may begin. */

@@ -1,5 +1,6 @@
 /** The broker's end of the tracer's socketpair. */
 import type { Fd } from '../native.js';
+import type { About } from './about.js';
 import { HelperClient } from './helper_client.js';
 import {
   decodeTracerReply,
@@ -21,6 +22,8 @@ const DEADLINE_MS = MAX_DEADLINE + 5_000;
 
 /** Of 64 that the tracer has (kMostTracerWorkers in native/tracer/part.h). */
 const MOST_WORKERS = 60;
+/** Of one user. Only an administrator has targets of several users. */
+const MOST_LATE = 8;
 
 export class TracerClient {
   readonly #helper: HelperClient<TracerReply>;
@@ -37,6 +40,7 @@ export class TracerClient {
       onDeath,
       deadlineMs: DEADLINE_MS,
       mostWorkers: MOST_WORKERS,
+      mostLate: MOST_LATE,
     });
   }
 
@@ -46,22 +50,23 @@ export class TracerClient {
   }
 
   /**
-   * @param user whose turn it takes
+   * @param turn the user whose turn it takes, and what is known of the target
    * @param connection the client's socket, which the tracer asks who the client is
    * @param pidfd the target. Both stay the caller's.
    * @param onLate gets an answer that came after the deadline, when the caller has had its error
    */
   async downgrade(
-    user: number,
+    { user, about }: { readonly user: number; readonly about: About },
     request: TracerRequest,
     connection: Fd,
     pidfd: Fd,
     onLate: (traced: Traced) => void,
   ): Promise<Traced> {
-    const session = await this.#helper.begin(user);
+    const session = await this.#helper.begin(user, [about]);
     try {
       const { first, more } = await session.request({
         encode: (serial) => encodeDowngrade(serial, request),
+        about,
         fds: [connection, pidfd],
         onLate: (messages) => onLate(traced(messages)),
       });

@@ -439,7 +439,7 @@ const table = {
     },
     'opener-late': {
       cause:
-        "An earlier request of this user still waits in the kernel for a task of its target, or the opener's worker ended without an answer.",
+        "The kernel keeps this request waiting for a lock, or earlier ones of this user: one about the same target, 4 about targets of the target's user, or 32 in all. Or the opener's worker ended without an answer.",
       remedy: 'Try again when that target goes on, or end it.',
     },
     'opener-gone': {
@@ -457,7 +457,7 @@ const table = {
     },
     'tracer-late': {
       cause:
-        "An earlier request of this user still waits for a thread of its target, or the tracer's worker ended without an answer.",
+        "This request still waits for a thread of its target, or earlier ones of this user do: one about the same target, 4 about targets of the target's user, or 8 in all. Or the tracer's worker ended without an answer.",
       remedy: 'Look at what the target holds now (`grep Cap /proc/PID/status`). Try again when it goes on, or end it.',
     },
     'tracer-gone': {

@@ -3,6 +3,7 @@ import { downgradeProcess, parseOrder } from '#dist/broker/downgrade.js';
 import type { Traced, TracerClient } from '#dist/broker/tracer.js';
 import type { ProcessTarget } from '#dist/broker/targets.js';
 import type { Fd } from '#dist/native.js';
+import { SubordinateUids } from '#dist/model/subordinate_uids.js';
 import type { Subject } from '#dist/model/subject.js';
 
 const SUBJECT: Subject = {
@@ -30,9 +31,14 @@ const late = {
 } as unknown as TracerClient;
 
 test('a downgrade that is finished too late for its caller is recorded, and a dry run is not', async (t) => {
-  const target = { kind: 'process', fd: FD, tid: null, process: { pid: 1234 } } as unknown as ProcessTarget;
+  const target = {
+    kind: 'process',
+    fd: FD,
+    tid: null,
+    process: { pid: 1234, startTime: 1n, uids: [1000, 1000, 1000], sameUserNamespace: true },
+  } as unknown as ProcessTarget;
   const records: unknown[] = [];
-  const caller = { user: 1000, record: (record: unknown) => void records.push(record) };
+  const caller = { user: 1000, users: new SubordinateUids(), record: (record: unknown) => void records.push(record) };
   for (const dryRun of [true, false])
     await t.throwsAsync(
       downgradeProcess(late, caller, FD, target, parseOrder({ drop: ['CAP_PERFMON'], dryRun }, SUBJECT)),

@@ -1,12 +1,15 @@
 /** Requests to a native helper process, which its workers answer, each on a channel of its own. */
 import { spawnSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
-import { HelperClient, MAX_WORKERS_PER_USER, NO_USER } from '#dist/broker/helper_client.js';
+import { NO_TARGET, type About } from '#dist/broker/about.js';
+import { HelperClient, MAX_RUNNING, MAX_WORKERS_PER_USER, NO_USER } from '#dist/broker/helper_client.js';
 import type { HelperReply, HelperSession } from '#dist/broker/helper_session.js';
+import { MAX_LATE_PER_OWNER } from '#dist/broker/late_sessions.js';
 import { NoRoomForFds } from '#dist/broker/no_room_for_fds.js';
 import { native, type Fd } from '#dist/native.js';
 
 const WAITING = 256;
+const MOST_LATE = 6;
 
 interface Message {
   readonly serial: number;
@@ -41,13 +44,18 @@ class Worker {
   }
 }
 
+interface Begun {
+  readonly session: HelperSession<Message>;
+  readonly worker: Worker;
+}
+
 /** A helper whose workers answer nothing until they are told to; messages are their serial and a number of fds. */
 class FakeHelper {
   readonly client: HelperClient<Message>;
   readonly #socket: Fd;
   dead: string | null = null;
 
-  constructor(deadlineMs = 60_000) {
+  constructor(deadlineMs = 60_000, mostWorkers = 40) {
     const [ours, theirs] = native.socketPair('seqpacket');
     this.#socket = theirs;
     this.client = new HelperClient<Message>(ours, {
@@ -59,7 +67,8 @@ class FakeHelper {
       codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
       onDeath: (reason) => (this.dead = reason),
       deadlineMs,
-      mostWorkers: 40,
+      mostWorkers,
+      mostLate: MOST_LATE,
     });
   }
 
@@ -70,9 +79,17 @@ class FakeHelper {
   }
 
   /** A session of a user, and its worker. */
-  async begin(user: number): Promise<{ session: HelperSession<Message>; worker: Worker }> {
-    const session = await this.client.begin(user);
+  async begin(user: number, abouts: readonly About[] = []): Promise<Begun> {
+    const session = await this.client.begin(user, abouts);
     return { session, worker: this.next()! };
+  }
+
+  /** A request that has become late, and was released by its caller. */
+  async late(t: ExecutionContext, user: number, about: About): Promise<Begun> {
+    const begun = await this.begin(user, [about]);
+    await t.throwsAsync(ask(begun.session, { about }), { message: /not been finished within/ });
+    void begun.session.release();
+    return begun;
   }
 
   sayOnSocket(bytes: Uint8Array): void {
@@ -87,9 +104,18 @@ class FakeHelper {
 
 function ask(
   session: HelperSession<Message>,
-  onLate?: (messages: readonly Message[]) => void,
+  options: { readonly about?: About; readonly onLate?: (messages: readonly Message[]) => void } = {},
 ): Promise<HelperReply<Message>> {
-  return session.request({ encode: (serial) => message(serial), fds: [], ...(onLate === undefined ? {} : { onLate }) });
+  return session.request({ encode: (serial) => message(serial), about: NO_TARGET, fds: [], ...options });
+}
+
+/** A process of a user. */
+function ofProcess(owner: number, pid: number): About {
+  return { targets: [`process ${pid}`], owner };
+}
+
+function ofCpus(...cpus: readonly number[]): About {
+  return { targets: cpus.map((cpu) => `cpu ${cpu}`), owner: NO_TARGET.owner };
 }
 
 function message(serial: number, fds = 0): Uint8Array {
@@ -111,7 +137,7 @@ async function until(t: ExecutionContext, what: string, done: () => boolean): Pr
 test('a user has one session under way, and other users do not wait for it', async (t) => {
   const helper = new FakeHelper();
   const first = await helper.begin(1);
-  const second = helper.client.begin(1);
+  const second = helper.client.begin(1, []);
   const other = await helper.begin(2);
   t.is(helper.next(), null, 'the second of the same user waits');
   const [asked, others] = [ask(first.session), ask(other.session)];
@@ -129,30 +155,113 @@ test('a user has one session under way, and other users do not wait for it', asy
   helper.end();
 });
 
-test('a late request fails alone: its user is refused until the worker ends, others are served', async (t) => {
+test('a late request costs its user that target until the worker ends, and nothing else', async (t) => {
   const helper = new FakeHelper(20);
+  const [target, own] = [ofProcess(2, 10), ofProcess(1, 11)];
   const late: Message[] = [];
-  const { session, worker } = await helper.begin(1);
-  const waiting = helper.client.begin(1);
-  const refused = t.throwsAsync(waiting, { message: /not been finished/ });
-  await t.throwsAsync(
-    ask(session, (messages) => late.push(...messages)),
-    { message: /not been finished within 20 ms/ },
-  );
-  await refused;
+  const { session, worker } = await helper.begin(1, [target]);
+  const asked = ask(session, { about: target, onLate: (messages) => late.push(...messages) });
+  await t.throwsAsync(asked, { message: /the request has not been finished within 20 ms/ });
   void session.release();
-  t.is(late.length, 0, 'it has yet to answer');
-  await t.throwsAsync(helper.client.begin(1), { message: /not been finished/ });
-  const other = await helper.begin(2);
-  t.is(helper.dead, null);
+  const refusal = { message: /an earlier request about process 10 has not been finished/ };
+  await t.throwsAsync(helper.client.begin(1, [own, target]), refusal);
+  const served = [await helper.begin(1, [own]), await helper.begin(3, [target])];
+  for (const each of served) {
+    const answer = ask(each.session);
+    each.worker.answer();
+    t.is((await answer).first.serial, 1);
+    each.session.done();
+  }
   worker.answer(1);
   await until(t, 'the late answer is handed on', () => late.length === 1);
   t.is(late[0]!.serial, 1);
-  await t.throwsAsync(helper.client.begin(1), { message: /not been finished/ }, 'its worker is still there');
+  await t.throwsAsync(helper.client.begin(1, [target]), refusal, 'its worker is still there');
   worker.end();
   await turns();
-  const again = await helper.begin(1);
-  for (const each of [other.worker, again.worker]) each.end();
+  const again = await helper.begin(1, [target]);
+  t.is(helper.dead, null);
+  for (const each of [...served, again]) each.worker.end();
+  helper.end();
+});
+
+test('a late request about cpus costs its user these cpus', async (t) => {
+  const helper = new FakeHelper(20);
+  const { worker } = await helper.late(t, 1, ofCpus(0, 1));
+  await t.throwsAsync(helper.client.begin(1, [ofCpus(1, 2)]), { message: /about cpu 1 has not been finished/ });
+  const other = await helper.begin(1, [ofCpus(2, 3)]);
+  for (const each of [worker, other.worker]) each.end();
+  helper.end();
+});
+
+test('several late requests about targets of one owner cost their user all targets of that owner', async (t) => {
+  const helper = new FakeHelper(20);
+  const late: Begun[] = [];
+  for (let pid = 0; pid < MAX_LATE_PER_OWNER; pid++) late.push(await helper.late(t, 1, ofProcess(2, pid)));
+  const fresh = ofProcess(2, 100);
+  const refusal = { message: /4 earlier requests about processes of the user of process 100 have not been finished/ };
+  await t.throwsAsync(helper.client.begin(1, [fresh]), refusal);
+  const served = [await helper.begin(1, [ofProcess(1, 100)]), await helper.begin(3, [fresh])];
+  served[0]!.session.done();
+  late[0]!.worker.end();
+  await turns();
+  served.push(await helper.begin(1, [fresh]));
+  for (const each of [...late.slice(1), ...served]) each.worker.end();
+  helper.end();
+});
+
+test('a user with too many late requests is refused everything until one of their workers ends', async (t) => {
+  const helper = new FakeHelper(20);
+  const late: Begun[] = [];
+  for (let pid = 0; pid < MOST_LATE; pid++) late.push(await helper.late(t, 1, ofProcess(100 + pid, pid)));
+  const own = ofProcess(1, 50);
+  const refusal = { message: /6 earlier requests of this user have not been finished/ };
+  await t.throwsAsync(helper.client.begin(1, [own]), refusal);
+  late[0]!.worker.end();
+  await turns();
+  const again = await helper.begin(1, [own]);
+  for (const each of [...late.slice(1), again]) each.worker.end();
+  helper.end();
+});
+
+test('of the requests that wait behind a late one only those about its target are refused', async (t) => {
+  const helper = new FakeHelper(20);
+  const [target, own] = [ofProcess(2, 10), ofProcess(1, 11)];
+  const { session, worker } = await helper.begin(1, [own, target]);
+  const refused = t.throwsAsync(helper.client.begin(1, [target]), { message: /about process 10 has not been/ });
+  const waiting = [helper.client.begin(1, [own]), helper.client.begin(1, [])];
+  await t.throwsAsync(ask(session, { about: target }), { message: /not been finished within/ });
+  await refused;
+  (await waiting[0]!).done();
+  await waiting[1];
+  for (const each of [worker, helper.next()!, helper.next()!]) each.end();
+  helper.end();
+});
+
+test('late requests count as workers, of their user and of all users', async (t) => {
+  const helper = new FakeHelper(20);
+  const begun: Begun[] = [await helper.late(t, 1, ofProcess(2, 10))];
+  const hold = async (user: number): Promise<void> => {
+    const one = await helper.begin(user);
+    one.session.done();
+    begun.push(one);
+  };
+  while (begun.length < MAX_WORKERS_PER_USER) await hold(1);
+  await t.throwsAsync(helper.client.begin(1, []), { message: /31 .* hold rings, and 1 have not been finished/ });
+  while (begun.length < 40) await hold(3);
+  await t.throwsAsync(helper.client.begin(4, []), { message: /40 workers are taken/ });
+  begun.shift()!.worker.end();
+  await turns();
+  await hold(4);
+  for (const each of begun) each.worker.end();
+  helper.end();
+});
+
+test('late requests of many users leave the places of sessions under way to others', async (t) => {
+  const helper = new FakeHelper(20, 2 * MAX_RUNNING);
+  const users = Array.from({ length: MAX_RUNNING }, (_, user) => user);
+  const late = await Promise.all(users.map((user) => helper.late(t, user, ofProcess(user, 10))));
+  const other = await helper.begin(MAX_RUNNING);
+  for (const each of [...late, other]) each.worker.end();
   helper.end();
 });
 
@@ -161,7 +270,8 @@ test('fds of a late answer are closed before its worker is let go', async (t) =>
   const { session, worker } = await helper.begin(1);
   const [ours, theirs] = native.socketPair('stream');
   const late = new Promise<boolean>((resolve) => {
-    const asked = ask(session, () => resolve(native.receiveMessage(ours, new Uint8Array(1))?.bytes === 0));
+    const onLate = (): void => resolve(native.receiveMessage(ours, new Uint8Array(1))?.bytes === 0);
+    const asked = ask(session, { onLate });
     void t.throwsAsync(asked, { message: /not been finished/ }).then(() => {
       void session.release();
       worker.answer(worker.take(), [theirs]);
@@ -196,10 +306,10 @@ test('workers that hold rings are limited for each user, and sessions wait for w
     one.session.done();
     held.push(one);
   }
-  await t.throwsAsync(helper.client.begin(1), { message: /hold rings/ });
+  await t.throwsAsync(helper.client.begin(1, []), { message: /hold rings/ });
   const other = await helper.begin(2);
   void held[0]!.session.release();
-  const next = helper.client.begin(1);
+  const next = helper.client.begin(1, []);
   await turns();
   t.is(helper.next(), null, 'the worker has not ended yet');
   held[0]!.worker.end();
@@ -217,7 +327,7 @@ test('workers are limited for all users together, and the watchdog finds one', a
     session.done();
     workers.push(worker);
   }
-  await t.throwsAsync(helper.client.begin(1), { message: /40 workers are taken/ });
+  await t.throwsAsync(helper.client.begin(1, []), { message: /40 workers are taken/ });
   const { worker } = await helper.begin(NO_USER);
   for (const each of [...workers, worker]) each.end();
   await turns();
@@ -229,8 +339,8 @@ test('workers are limited for all users together, and the watchdog finds one', a
 test('sessions that wait are limited for each user', async (t) => {
   const helper = new FakeHelper();
   const { worker } = await helper.begin(1);
-  const all = Array.from({ length: WAITING }, () => helper.client.begin(1));
-  await t.throwsAsync(helper.client.begin(1), { message: /waiting already/ });
+  const all = Array.from({ length: WAITING }, () => helper.client.begin(1, []));
+  await t.throwsAsync(helper.client.begin(1, []), { message: /waiting already/ });
   helper.end();
   for (const one of all) await t.throwsAsync(one, { message: /ended/ });
   worker.end();
@@ -255,7 +365,7 @@ test('when the helper is gone everything is refused', async (t) => {
   const asked = ask(session);
   helper.end();
   await t.throwsAsync(asked, { message: /ended/ });
-  await t.throwsAsync(helper.client.begin(1), { message: /ended/ });
+  await t.throwsAsync(helper.client.begin(1, []), { message: /ended/ });
   worker.end();
 });
 
@@ -312,10 +422,11 @@ test('an answer whose fds find no room fails that request alone', (t) => {
       onDeath: (why) => (dead = why),
       deadlineMs: 60000,
       mostWorkers: 40,
+      mostLate: 6,
     });
     const message = (serial, fds) => { const bytes = Buffer.alloc(5); bytes.writeUInt32LE(serial); bytes[4] = fds; return bytes; };
-    const sessions = [await client.begin(1), await client.begin(2)];
-    const asked = sessions.map((session) => session.request({ encode: (serial) => message(serial, 0), fds: [] }));
+    const sessions = [await client.begin(1, []), await client.begin(2, [])];
+    const asked = sessions.map((session) => session.request({ encode: (serial) => message(serial, 0), about: null, fds: [] }));
     const channels = sessions.map(() => native.receiveMessage(theirs, new Uint8Array(1)).fds[0]);
     const filler = [];
     const given = [openSync('/dev/null'), openSync('/dev/null')];
@@ -350,9 +461,10 @@ test('sessions for which there is no channel are refused, and so are those that 
       onDeath: (why) => console.log(why),
       deadlineMs: 60000,
       mostWorkers: 40,
+      mostLate: 6,
     });
-    const first = await client.begin(1);
-    const waiting = [client.begin(1), client.begin(1)].map((one) => one.then(() => 'begun', ({ code }) => code));
+    const first = await client.begin(1, []);
+    const waiting = [client.begin(1, []), client.begin(1, [])].map((one) => one.then(() => 'begun', ({ code }) => code));
     try { for (;;) native.duplicate(0); } catch {}
     first.done();
     console.log((await Promise.all(waiting)).join());

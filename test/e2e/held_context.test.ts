@@ -1,9 +1,11 @@
 /** Clients that keep the mutex of a perf context locked: what has to wait for it waits for them alone. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
-import { ALICE, BOB, runAs, startAs } from './as_user.js';
+import { ALICE, BOB, runAs, startAs, type UserProcess } from './as_user.js';
 import { noPrivilege, OPEN_POLICY, skip, startDaemon, type Daemon } from './daemon.js';
 import { compileTools, type CompiledTools } from '../tools/compile.js';
 import { fdsBackTo, openFds, settledFds } from '../tools/fds_of.js';
@@ -13,13 +15,25 @@ const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
 const privileged = reason === null ? test.serial : test.serial.skip;
 
+/** A user whom the policy lets observe the processes of all users. */
+const OBSERVER = 60125;
+const OBSERVERS = `
+[[rule]]
+name = "observers"
+verdict = "allow"
+subjects = { users = [${OBSERVER}] }
+targets = { any_user = true }
+classes = ["user", "other-users"]
+`;
+
 let tools: CompiledTools;
 let daemon: Daemon;
 test.serial.before(async () => {
   if (reason !== null) return;
   tools = compileTools('lock_holder');
   daemon = await startDaemon({
-    policy: `${OPEN_POLICY.replace('grants = 32', 'grants = 2')}\n[service]\nrequests_per_second = 10000\nburst = 20000\n`,
+    policy: `${OBSERVERS}${OPEN_POLICY.replace('grants = 32', 'grants = 2')}\n[service]\nrequests_per_second = 10000\nburst = 20000\n`,
+    args: ['--ceiling', 'user,other-users'],
   });
 });
 test.serial.after.always(async () => {
@@ -353,8 +367,8 @@ privileged(
   },
 );
 
-/** Asks for an event on itself and answers with how that ended. */
-function openItself(uid: number, pid: number | null): Promise<string> {
+/** `opened`, or the error of an Open by a user, of a process or of itself. */
+function openBy(uid: number, pid: number | null): Promise<string> {
   return runAs(
     { uid, socket: daemon.socket },
     async ({ client, syntax }, target) => {
@@ -362,46 +376,93 @@ function openItself(uid: number, pid: number | null): Promise<string> {
       const targets = [{ pid: target ?? process.pid, threads: 'leader' as const }];
       return connection.open({ targets, events: syntax.parseEvents('task-clock:u') }).then(
         () => 'opened',
-        ({ code }: { code: string }) => code,
+        ({ code, message }: { code: string; message: string }) => `${code}: ${message}`,
       );
     },
     pid,
   );
 }
 
+const LATE = /^opener-late: the request has not been finished within/;
+const REFUSED = /^opener-late: an earlier request about process \d+ .* has not been finished/;
+
+/** Opens until the late request has ended. */
+async function openAfterLate(uid: number, pid: number): Promise<string> {
+  for (;;) {
+    const outcome = await openBy(uid, pid);
+    if (!outcome.startsWith('opener-late')) return outcome;
+  }
+}
+
+/** A client of Alice's with an event on itself, until `done` is given. */
+function startTarget(t: ExecutionContext, done: string): UserProcess<void> {
+  const target = startAs(
+    { uid: ALICE, socket: daemon.socket },
+    async ({ client, syntax }, file) => {
+      const { existsSync } = await import('node:fs');
+      const connection = await client.connect();
+      const targets = [{ pid: process.pid, threads: 'leader' as const }];
+      await connection.open({ targets, events: syntax.parseEvents('task-clock:u') });
+      while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
+    },
+    done,
+  );
+  t.teardown(() => target.child.kill('SIGKILL'));
+  return target;
+}
+
+async function startSleep(t: ExecutionContext, uid: number): Promise<number> {
+  const child = spawn('sleep', ['60'], { uid, gid: uid, stdio: 'ignore' });
+  t.teardown(() => child.kill('SIGKILL'));
+  await once(child, 'spawn');
+  return child.pid!;
+}
+
 privileged(
-  'an open that waits for a held context is late for its own user alone, who is refused until the worker has ended',
+  'an open that waits for a held context is late for its own user alone, who is refused that target until the worker has ended',
   async (t) => {
     const done = signal('open-done');
-    const { child, result } = startAs(
-      { uid: ALICE, socket: daemon.socket },
-      async ({ client, syntax }, file) => {
-        const { existsSync } = await import('node:fs');
-        const connection = await client.connect();
-        const targets = [{ pid: process.pid, threads: 'leader' as const }];
-        await connection.open({ targets, events: syntax.parseEvents('task-clock:u') });
-        while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
-      },
-      done.path,
-    );
+    const { child, result } = startTarget(t, done.path);
     const held = await hold(t, child.pid!, 1);
     if (held !== null) {
       const before = await settledFds(daemon.parts.broker);
-      const late = openItself(ALICE, child.pid!);
+      const late = openBy(ALICE, child.pid!);
       t.true(await othersAreServed());
-      t.is(await late, 'opener-late');
+      t.regex(await late, LATE);
       t.true(held.holding());
-      t.is(await openItself(ALICE, null), 'opener-late', 'at once, and whatever the target is');
+      t.regex(await openBy(ALICE, child.pid!), REFUSED);
+      t.is(await openBy(ALICE, null), 'opened', 'another target');
       t.true(await othersAreServed());
+      t.true(held.holding());
       await held.release();
-      let again: string;
-      do again = await openItself(ALICE, null);
-      while (again === 'opener-late');
-      t.is(again, 'opened');
+      t.is(await openAfterLate(ALICE, child.pid!), 'opened');
       await fdsBackTo(daemon.parts.broker, before);
     }
     done.give();
     await result;
     t.is(daemon.child.exitCode, null, 'the daemon lives');
+  },
+);
+
+privileged(
+  'a user who holds the context of its process costs the observer of that process no other target',
+  async (t) => {
+    const done = signal('observed-done');
+    const { child, result } = startTarget(t, done.path);
+    const held = await hold(t, child.pid!, 1);
+    if (held !== null) {
+      const before = await settledFds(daemon.parts.broker);
+      t.regex(await openBy(OBSERVER, child.pid!), LATE);
+      t.regex(await openBy(OBSERVER, child.pid!), REFUSED);
+      t.is(await openBy(OBSERVER, null), 'opened', 'its own process');
+      t.is(await openBy(OBSERVER, await startSleep(t, BOB)), 'opened', "a third user's");
+      t.is(await openBy(OBSERVER, await startSleep(t, ALICE)), 'opened', 'another one of the same user');
+      t.true(held.holding());
+      await held.release();
+      t.is(await openAfterLate(OBSERVER, child.pid!), 'opened');
+      await fdsBackTo(daemon.parts.broker, before);
+    }
+    done.give();
+    await result;
   },
 );
