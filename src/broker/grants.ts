@@ -177,6 +177,10 @@ export class Grants {
     return this.#grants.size;
   }
 
+  has(id: string): boolean {
+    return this.#grants.has(id);
+  }
+
   /** Whether rings of grants that have ended still count for their users. */
   get watchesRings(): boolean {
     return this.#rings.size > 0;

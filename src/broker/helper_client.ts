@@ -35,6 +35,9 @@ const MAX_WAITING_PER_USER = 256;
 export const MAX_WORKERS_PER_USER = 32;
 /** Sessions of all users, without late ones. The fds of their answers are in flight together: 64 times 253 stay below the opener's RLIMIT_NOFILE. */
 export const MAX_RUNNING = 64;
+/** Workers that are kept for the next session, and for how long: to fork one takes longer than most requests. */
+const MAX_IDLE = 2;
+const IDLE_MS = 100;
 /** After which a channel is sent again that the kernel did not take. */
 const RETRY_MS = 20;
 /** A packet of one byte carries a worker's channel. */
@@ -63,6 +66,10 @@ export class HelperClient<Message> {
   readonly #poller: Poller;
   /** In the order of their turns. */
   readonly #users = new Map<number, User<Message>>();
+  /** Users of the sessions that have one. */
+  readonly #userOf = new Map<HelperSession<Message>, User<Message>>();
+  /** With the timers that end them. */
+  readonly #idle = new Map<HelperSession<Message>, NodeJS.Timeout>();
   /** Begun, and not handed over yet: the socket was full. */
   readonly #outbox: HelperSession<Message>[] = [];
   #running = 0;
@@ -115,6 +122,7 @@ export class HelperClient<Message> {
       for (const session of [...late.sessions, ...done]) session.abandon(this.#gone());
       current?.abandon(this.#gone());
     }
+    for (const session of [...this.#idle.keys()]) session.abandon(this.#gone());
     this.#users.clear();
   }
 
@@ -162,67 +170,114 @@ export class HelperClient<Message> {
       state.blocked = null;
       this.#users.delete(user);
       this.#users.set(user, state);
-      this.#start(state);
+      this.#start(user, state);
     }
   }
 
-  #start(state: User<Message>): void {
+  #start(user: number, state: User<Message>): void {
     const { resolve, reject } = state.waiting.shift() ?? {};
     if (resolve === undefined || reject === undefined) return;
     let session: HelperSession<Message>;
     try {
-      session = new HelperSession(this.#options.protocol, this.#options.deadlineMs, {
-        onDone: () => this.#onDone(state, session),
-        onLate: (about) => this.#onLate(state, session, about),
-        onEnd: () => this.#onEnd(state, session),
-        onBroken: (reason) => this.#die(reason),
-      });
+      // What no client asks for finds out whether the helper still makes workers.
+      session = (user === NO_USER ? null : this.#takeIdle()) ?? this.#newSession();
     } catch (error) {
       reject(error as Error);
       // Nothing else would start them.
       this.#refuseWaiting(state, error as Error);
       return;
     }
+    this.#userOf.set(session, state);
     state.current = session;
     this.#running += 1;
     this.#workers += 1;
-    this.#outbox.push(session);
-    this.#send();
+    session.begin();
     resolve(session);
   }
 
-  #onDone(state: User<Message>, session: HelperSession<Message>): void {
-    if (state.current !== session) return;
+  /** @throws NativeError when no channel is to be had */
+  #newSession(): HelperSession<Message> {
+    const { protocol, deadlineMs } = this.#options;
+    const session = new HelperSession<Message>(protocol, deadlineMs, {
+      onDone: (): void => this.#onDone(session),
+      onLate: (about): Error => this.#onLate(session, about),
+      onIdle: (): void => this.#onIdle(session),
+      onEnd: (): Error => this.#onEnd(session),
+      onBroken: (reason): void => this.#die(reason),
+    });
+    this.#outbox.push(session);
+    this.#send();
+    return session;
+  }
+
+  #onDone(session: HelperSession<Message>): void {
+    const state = this.#userOf.get(session);
+    if (state?.current !== session) return;
     state.current = null;
     state.done.add(session);
     this.#running -= 1;
     this.#next();
   }
 
+  /** Its worker has nothing left of its user. */
+  #onIdle(session: HelperSession<Message>): void {
+    this.#forget(session);
+    const letGo = (): void => session.abandon(this.#gone());
+    if (this.#idle.size >= MAX_IDLE) letGo();
+    else this.#idle.set(session, setTimeout(letGo, IDLE_MS));
+    this.#next();
+  }
+
+  #takeIdle(): HelperSession<Message> | null {
+    for (const [session, end] of this.#idle) {
+      clearTimeout(end);
+      this.#idle.delete(session);
+      return session;
+    }
+    return null;
+  }
+
   /** It makes way for the next session. Those that wait are refused as if they came now. */
-  #onLate(state: User<Message>, session: HelperSession<Message>, about: About): Error {
-    state.current = null;
-    state.late.add(session, about);
-    this.#running -= 1;
-    const waiting = state.waiting.splice(0);
-    for (const one of waiting) {
+  #onLate(session: HelperSession<Message>, about: About): Error {
+    const state = this.#userOf.get(session);
+    if (state !== undefined) {
+      state.current = null;
+      state.late.add(session, about);
+      this.#running -= 1;
+      this.#refuseLate(state);
+      this.#next();
+    }
+    return this.#late(`the request has not been finished within ${this.#options.deadlineMs} ms`);
+  }
+
+  #refuseLate(state: User<Message>): void {
+    for (const one of state.waiting.splice(0)) {
       const refusal = state.late.refusal(one.abouts);
       if (refusal === null) state.waiting.push(one);
       else one.reject(this.#late(refusal));
     }
-    this.#next();
-    return this.#late(`the request has not been finished within ${this.#options.deadlineMs} ms`);
   }
 
-  #onEnd(state: User<Message>, session: HelperSession<Message>): Error {
-    const current = state.current === session;
-    if (current) {
+  #onEnd(session: HelperSession<Message>): Error {
+    clearTimeout(this.#idle.get(session));
+    this.#idle.delete(session);
+    this.#forget(session);
+    this.#next();
+    return brokerError('Unavailable', this.#options.codes.late, 'the worker ended without an answer');
+  }
+
+  /** It counts for its user no more. */
+  #forget(session: HelperSession<Message>): void {
+    const state = this.#userOf.get(session);
+    if (state === undefined) return;
+    this.#userOf.delete(session);
+    this.#workers -= 1;
+    if (state.current === session) {
       state.current = null;
       this.#running -= 1;
     }
-    if (current || state.late.delete(session) || state.done.delete(session)) this.#workers -= 1;
-    this.#next();
-    return brokerError('Unavailable', this.#options.codes.late, 'the worker ended without an answer');
+    state.late.delete(session);
+    state.done.delete(session);
   }
 
   #refuseWaiting(state: User<Message>, error: Error): void {

@@ -1,6 +1,6 @@
 /** A channel to one worker of a native helper process: requests and their answers, until the worker is released and ends. */
 import { native, READABLE, type Fd, type NativeError, type Poller } from '../native.js';
-import type { About } from './about.js';
+import { NO_TARGET, type About } from './about.js';
 import { NoRoomForFds } from './no_room_for_fds.js';
 
 /** Particular to one kind of helper. */
@@ -11,6 +11,8 @@ export interface HelperProtocol<Message> {
   readonly decode: (bytes: Uint8Array) => Message & { readonly serial: number; readonly fdCount?: number };
   /** True for the message that ends the reply. */
   readonly isLast: (message: Message) => boolean;
+  /** A request that makes a worker close all fds of its last one. Without it a worker serves one session. */
+  readonly encodeReset?: (serial: number) => Uint8Array;
 }
 
 export interface SessionListener {
@@ -18,6 +20,8 @@ export interface SessionListener {
   readonly onDone: () => void;
   /** The deadline of a request about this has passed. @returns its error */
   readonly onLate: (about: About) => Error;
+  /** The worker has nothing left of the session: {@link HelperSession.begin} may begin the next one. */
+  readonly onIdle: () => void;
   /** The worker has ended. @returns the error of a request that it has not answered */
   readonly onEnd: () => Error;
   /** The worker sent what it never sends. */
@@ -49,7 +53,7 @@ interface Pending<Message> {
   readonly serial: number;
   readonly messages: Message[];
   readonly fds: Fd[];
-  readonly deadline: NodeJS.Timeout;
+  readonly deadline: NodeJS.Timeout | undefined;
   readonly resolve: (reply: HelperReply<Message>) => void;
   readonly reject: (error: Error) => void;
 }
@@ -62,7 +66,7 @@ export class HelperSession<Message> {
   readonly #deadlineMs: number;
   readonly #listener: SessionListener;
   readonly #poller: Poller;
-  readonly #ended: Promise<void>;
+  #ended: Promise<void>;
   #onEnded: () => void = () => undefined;
   #pending: Pending<Message> | null = null;
   #serial = 0;
@@ -93,21 +97,32 @@ export class HelperSession<Message> {
     native.close(this.theirs);
   }
 
+  /** Begins another session with the worker, which is idle. */
+  begin(): void {
+    this.#released = this.#done = false;
+    this.#ended = new Promise((resolve) => (this.#onEnded = resolve));
+  }
+
   /** One at a time. @throws BrokerError Unavailable; NoRoomForFds */
   request(request: HelperRequest<Message>): Promise<HelperReply<Message>> {
     if (this.#over) return Promise.reject(this.#listener.onEnd());
     return new Promise((resolve, reject) => {
-      const serial = request.serial ?? (this.#serial += 1);
       const deadline = setTimeout(() => this.#onDeadline(), this.#deadlineMs);
-      this.#pending = { request, serial, messages: [], fds: [], deadline, resolve, reject };
-      try {
-        // One message is on the way at a time, and there is room for it.
-        if (native.sendMessage(this.#ours, request.encode(serial), request.fds) === null)
-          throw new Error('the channel of a worker is full');
-      } catch (error) {
-        this.abandon(error as Error);
-      }
+      this.#post({ request, deadline, resolve, reject });
     });
+  }
+
+  #post(asked: Pick<Pending<Message>, 'request' | 'deadline' | 'resolve' | 'reject'>): void {
+    const { request } = asked;
+    const serial = request.serial ?? (this.#serial += 1);
+    this.#pending = { ...asked, serial, messages: [], fds: [] };
+    try {
+      // One message is on the way at a time, and there is room for it.
+      if (native.sendMessage(this.#ours, request.encode(serial), request.fds) === null)
+        throw new Error('the channel of a worker is full');
+    } catch (error) {
+      this.abandon(error as Error);
+    }
   }
 
   /** No request comes any more: the user's next session may begin. The worker keeps its rings. */
@@ -122,6 +137,24 @@ export class HelperSession<Message> {
     this.#released = true;
     if (!this.#over && this.#pending === null) native.endWriting(this.#ours);
     this.done();
+    return this.#ended;
+  }
+
+  /**
+   * As {@link release}, for a worker that has no rings: it is kept for another session where the protocol allows it. A worker whose copies
+   * of the fds cannot be closed yet counts for this session until they are.
+   */
+  giveBack(): Promise<void> {
+    const { encodeReset } = this.#protocol;
+    if (encodeReset === undefined || this.#over || this.#pending !== null) return this.release();
+    this.#released = true;
+    this.done();
+    const resolve = (): void => {
+      this.#onEnded();
+      this.#listener.onIdle();
+    };
+    const request = { encode: encodeReset, about: NO_TARGET, fds: [] };
+    this.#post({ request, deadline: undefined, resolve, reject: () => undefined });
     return this.#ended;
   }
 

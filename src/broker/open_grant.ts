@@ -2,8 +2,7 @@
 import { BrokerError } from '../model/errors.js';
 import { brokerError } from '../model/error_table.js';
 import { eventName } from '../model/event_name.js';
-import { kernelRefused } from '../model/kernel_refused.js';
-import { native, type Fd, type LaneUser, type NativeError } from '../native.js';
+import { native, type Fd, type LaneUser } from '../native.js';
 import { actionId } from '../policy/authorization.js';
 import type { DowngradedProcess } from '../varlink/broker_types.js';
 import type { Replier } from '../varlink/service.js';
@@ -42,7 +41,6 @@ export function requireRoom({ policy: { fds } }: VettedRequest, more: boolean): 
 /** What of an allowed request is not yet a grant: closed as a whole when a step on the way fails. */
 class Pending {
   readonly slots: readonly OpenedSlot[];
-  readonly copies: Fd[] = [];
   readonly releaseRings: () => Promise<void>;
   readonly #share: Share;
 
@@ -55,24 +53,18 @@ class Pending {
     };
   }
 
-  /** Of each ring that was mapped in advance, what is asked whether it is gone. */
-  get ringFds(): readonly Fd[] {
-    return this.slots.flatMap(({ ring, keeper }, index) => (ring ? [keeper ?? this.copies[index] ?? -1] : []));
+  /** With them a revoke can stop the events. */
+  get fds(): readonly Fd[] {
+    return this.slots.map(({ fd }) => fd);
   }
 
-  /** The broker's own duplicates: with them a revoke can stop the events. @throws KernelRefused when there is no room for them */
-  duplicate(): void {
-    try {
-      for (const slot of this.slots) this.copies.push(native.duplicate(slot.fd));
-    } catch (error) {
-      const { code, errno } = error as NativeError;
-      if (code !== 'EMFILE') throw error;
-      throw kernelRefused(errno, { what: 'the events', call: 'fcntl' });
-    }
+  /** Of each ring that was mapped in advance, what is asked whether it is gone. */
+  get ringFds(): readonly Fd[] {
+    return this.slots.flatMap(({ ring, keeper, fd }) => (ring ? [keeper ?? fd] : []));
   }
 
   discard(lane: LaneUser): void {
-    native.closeInLane(lane, [...this.copies, ...this.slots.flatMap(fdsOfSlot)], null);
+    native.closeInLane(lane, this.slots.flatMap(fdsOfSlot), null);
     this.#share.awaitRings(this.releaseRings());
   }
 }
@@ -100,7 +92,6 @@ export async function grantEvents(
     if (opened.slots.length === 0)
       throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
     client.requireConnected();
-    pending.duplicate();
     const downgraded = downgrade === null ? null : await take(broker, client, lane, downgrade);
     client.requireConnected();
     const id = newGrantId();
@@ -120,7 +111,7 @@ export async function grantEvents(
       lane,
       owner: client,
       targets: request.targets,
-      fds: pending.copies,
+      fds: pending.fds,
       events: request.specs.length,
       ringBytes: share.ringBytes,
       rule: verdict.rule,
@@ -214,9 +205,13 @@ function openSlots(
   );
 }
 
-/** Replies of at most 253 fds each; the fds are the connection's from here on. */
-export function sendSlots({ id, slots, unstable, lease, downgraded }: Granted, reply: Replier): void {
+/**
+ * Replies of at most 253 fds each. The fds stay the grant's.
+ * @throws TargetGone when the grant has ended: the numbers of its fds may be those of other files by now
+ */
+export function sendSlots(broker: Broker, { id, slots, unstable, lease, downgraded }: Granted, reply: Replier): void {
   for (let start = 0; start < slots.length; start += MAX_SLOTS) {
+    if (!broker.grants.has(id)) throw brokerError('TargetGone', 'exited', 'the grant ended before it was handed over');
     const part = slots.slice(start, start + MAX_SLOTS);
     const parameters = {
       grant: id,
@@ -226,7 +221,6 @@ export function sendSlots({ id, slots, unstable, lease, downgraded }: Granted, r
       ...(start === 0 && downgraded !== null ? { downgraded } : {}),
     };
     const fds = part.map((slot) => slot.fd);
-    if (start + MAX_SLOTS < slots.length) reply.continue(parameters, fds);
-    else reply.reply(parameters, fds);
+    reply.lend(parameters, fds, start + MAX_SLOTS < slots.length);
   }
 }

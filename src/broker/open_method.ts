@@ -25,7 +25,7 @@ export async function open(broker: Broker, call: WorkCall, reply: Replier): Prom
     releaseTargets(wanted.request.targets);
     throw error;
   }
-  work.timed(() => sendSlots(granted, reply));
+  work.timed(() => sendSlots(broker, granted, reply));
 }
 
 /** Decides for a caller on the bus and keeps what was decided about; what the ticket is worth is decided again in `redeem`. */
@@ -79,5 +79,5 @@ export async function redeem(broker: Broker, call: WorkCall, reply: Replier): Pr
     held.release();
     throw error;
   }
-  work.timed(() => sendSlots(granted, reply));
+  work.timed(() => sendSlots(broker, granted, reply));
 }

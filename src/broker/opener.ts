@@ -36,7 +36,13 @@ export class OpenerClient {
   /** @param onDeath called once when the opener is gone or breaks the protocol: nothing can be served any more */
   constructor(socket: Fd, onDeath: (reason: string) => void) {
     this.#helper = new HelperClient<OpenerReply>(socket, {
-      protocol: { messageBytes: LAYOUT.reply.size, decode: decodeReply, isLast: () => true },
+      protocol: {
+        messageBytes: LAYOUT.reply.size,
+        decode: decodeReply,
+        isLast: () => true,
+        // For rings that it does not have. The worker closes the fds of its last request before it looks at the next one.
+        encodeReset: encodeRelease,
+      },
       codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
       onDeath,
       deadlineMs: DEADLINE_MS,
@@ -65,7 +71,7 @@ export class OpenerClient {
     try {
       await session.releaseRings(1, NO_TARGET);
     } finally {
-      void session.release();
+      void session.end();
     }
   }
 
@@ -77,6 +83,7 @@ export class OpenerClient {
 /** A worker of the opener. */
 export class OpenerSession {
   readonly #session: HelperSession<OpenerReply>;
+  #mayHaveRings = false;
 
   constructor(session: HelperSession<OpenerReply>) {
     this.#session = session;
@@ -88,6 +95,7 @@ export class OpenerSession {
    * @throws KernelRefused EMFILE when this process has no room for the fds
    */
   async open(request: Omit<OpenerRequest, 'serial'>, about: About, connection: Fd, target: Fd | null): Promise<Opened> {
+    this.#mayHaveRings ||= request.ringPages > 0;
     const reply = this.#session.request({
       about,
       encode: (serial) => encodeOpen({ ...request, serial }),
@@ -107,8 +115,13 @@ export class OpenerSession {
     this.#session.done();
   }
 
-  /** Lets the worker end, which unmaps its rings. Resolved when it has ended. */
+  /** Resolved when the worker has no fd and no ring of these requests any more. */
   release(): Promise<void> {
+    return this.#mayHaveRings ? this.end() : this.#session.giveBack();
+  }
+
+  /** Lets the worker end. Resolved when it has ended. */
+  end(): Promise<void> {
     return this.#session.release();
   }
 }

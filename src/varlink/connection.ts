@@ -149,18 +149,20 @@ export class Connection {
 
   /**
    * Sends one message. Consumes `fds` in every case: they are closed once sent, or when they can not be.
+   * @param lent the fds stay the caller's, who may close them when this has returned
    * @returns false when the connection is closed, by this call (the peer is gone or lets too much wait) or before
    * @throws TypeError, RangeError when the value is not JSON or there are more than 253 fds
    */
-  send(value: object, fds: readonly Fd[] = []): boolean {
-    const bytes = this.#closed ? null : this.#encode(value, fds);
+  send(value: object, fds: readonly Fd[] = [], lent = false): boolean {
+    const bytes = this.#closed ? null : this.#encode(value, fds, lent);
     if (bytes === null) {
-      this.closeFds(fds);
+      if (!lent) this.closeFds(fds);
       return false;
     }
     const idle = this.#queue.empty;
-    this.#queue.push(bytes, fds);
+    this.#queue.push(bytes, fds, lent);
     if (idle) this.#flush();
+    if (lent) this.#ownFds();
     if (this.#queue.bytes > this.#limits.queuedBytes || this.#queue.fds > this.#limits.queuedFds) {
       this.#finish({
         kind: 'backpressure',
@@ -216,13 +218,21 @@ export class Connection {
     native.closeForeign(this.#foreignLane, fds);
   }
 
-  #encode(value: object, fds: readonly Fd[]): Uint8Array {
+  #ownFds(): void {
+    try {
+      this.#queue.ownFds();
+    } catch (error) {
+      this.#finish({ kind: 'error', detail: (error as Error).message });
+    }
+  }
+
+  #encode(value: object, fds: readonly Fd[], lent: boolean): Uint8Array {
     try {
       if (fds.length > MAX_FDS_PER_SEND)
         throw new RangeError(`${fds.length} fds in one message; at most ${MAX_FDS_PER_SEND}`);
       return encodeFrame(value);
     } catch (error) {
-      this.closeFds(fds);
+      if (!lent) this.closeFds(fds);
       throw error;
     }
   }

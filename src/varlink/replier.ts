@@ -21,8 +21,8 @@ export interface ReplyMode {
 }
 
 /**
- * Answers one call, once; before that, with `more`, any number of continued replies. Every method consumes the fds in
- * every case and returns false when the connection is gone. A oneway call is answered by nothing.
+ * Answers one call, once; before that, with `more`, any number of continued replies. Every method but `lend` consumes the fds in
+ * every case, and each returns false when the connection is gone. A oneway call is answered by nothing.
  */
 export class Replier {
   readonly #connection: Connection;
@@ -46,15 +46,22 @@ export class Replier {
 
   /** The last (or only) reply. At most 253 fds. */
   reply(parameters: object, fds: readonly Fd[] = []): boolean {
-    this.#checkReply(parameters, fds, false);
+    this.#consume(fds, () => this.#checkReply(parameters, false));
     this.#done = true;
     return this.#send({ parameters }, fds);
   }
 
   /** A reply that more will follow; only for calls with `more`. */
   continue(parameters: object, fds: readonly Fd[] = []): boolean {
-    this.#checkReply(parameters, fds, true);
+    this.#consume(fds, () => this.#checkReply(parameters, true));
     return this.#send({ parameters, continues: true }, fds);
+  }
+
+  /** As `reply` or `continue`, but the fds stay the caller's, who may close them when this has returned. */
+  lend(parameters: object, fds: readonly Fd[], continues: boolean): boolean {
+    this.#checkReply(parameters, continues);
+    this.#done = !continues;
+    return this.#send(continues ? { parameters, continues } : { parameters }, fds, true);
   }
 
   /** @param name complete, or a name of the method's own interface: `Broken` */
@@ -66,22 +73,26 @@ export class Replier {
     return this.#send({ error, parameters }, []);
   }
 
-  #send(message: object, fds: readonly Fd[]): boolean {
-    if (!this.#mode.oneway) return this.#connection.send(message, fds);
-    this.#connection.closeFds(fds);
+  #send(message: object, fds: readonly Fd[], lent = false): boolean {
+    if (!this.#mode.oneway) return this.#connection.send(message, fds, lent);
+    if (!lent) this.#connection.closeFds(fds);
     return this.open;
   }
 
-  #checkReply(parameters: object, fds: readonly Fd[], continues: boolean): void {
+  #consume(fds: readonly Fd[], check: () => void): void {
     try {
-      if (this.#done) throw new Error('a call is answered once');
-      if (continues && !this.#mode.more) throw new Error('the caller did not ask for more than one reply');
-      const { method, definition, check } = this.#mode;
-      if (check && method !== null) checkAnswer(definition, method.output, parameters);
+      check();
     } catch (error) {
       this.#connection.closeFds(fds);
       throw error;
     }
+  }
+
+  #checkReply(parameters: object, continues: boolean): void {
+    if (this.#done) throw new Error('a call is answered once');
+    if (continues && !this.#mode.more) throw new Error('the caller did not ask for more than one reply');
+    const { method, definition, check } = this.#mode;
+    if (check && method !== null) checkAnswer(definition, method.output, parameters);
   }
 
   #checkError(name: string, parameters: object): void {

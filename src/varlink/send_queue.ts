@@ -5,6 +5,8 @@ import type { FdsInFlight } from './fds_in_flight.js';
 interface Outgoing {
   rest: Uint8Array;
   fds: readonly Fd[];
+  /** The fds stay the caller's: see {@link SendQueue.ownFds}. */
+  lent: boolean;
 }
 
 /** What an attempt to send came to. `'busy'`: try again when the socket is writable. `'fds-in-flight'`: try again later. */
@@ -43,8 +45,8 @@ export class SendQueue {
     return this.#fds;
   }
 
-  push(bytes: Uint8Array, fds: readonly Fd[]): void {
-    this.#messages.push({ rest: bytes, fds });
+  push(bytes: Uint8Array, fds: readonly Fd[], lent: boolean): void {
+    this.#messages.push({ rest: bytes, fds, lent });
     this.#bytes += bytes.length;
     this.#fds += fds.length;
   }
@@ -61,18 +63,30 @@ export class SendQueue {
       this.#bytes -= sent;
       this.#fds -= head.fds.length;
       this.#inFlight.sent(socket, head.fds.length);
-      const { fds } = head;
+      const { fds, lent } = head;
       head.fds = [];
       head.rest = head.rest.subarray(sent);
       if (head.rest.length === 0) this.#messages.shift();
-      closeFds(fds, this.#lane);
+      if (!lent) closeFds(fds, this.#lane);
     }
     return 'sent';
   }
 
+  /** Replaces lent fds that have not been sent by duplicates. @throws NativeError EMFILE */
+  ownFds(): void {
+    for (const message of this.#messages) {
+      if (!message.lent) continue;
+      const lent = message.fds;
+      const own: Fd[] = [];
+      message.fds = own;
+      message.lent = false;
+      for (const fd of lent) own.push(native.duplicate(fd));
+    }
+  }
+
   /** Forgets every message and closes the fds that were not sent. */
   clear(): void {
-    const fds = this.#messages.flatMap((message) => message.fds);
+    const fds = this.#messages.flatMap(({ fds: unsent, lent }) => (lent ? [] : unsent));
     this.#messages.length = this.#bytes = this.#fds = 0;
     closeFds(fds, this.#lane);
   }

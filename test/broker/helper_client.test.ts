@@ -55,7 +55,7 @@ class FakeHelper {
   readonly #socket: Fd;
   dead: string | null = null;
 
-  constructor(deadlineMs = 60_000, mostWorkers = 40) {
+  constructor({ deadlineMs = 60_000, mostWorkers = 40, reset = false } = {}) {
     const [ours, theirs] = native.socketPair('seqpacket');
     this.#socket = theirs;
     this.client = new HelperClient<Message>(ours, {
@@ -63,6 +63,7 @@ class FakeHelper {
         messageBytes: 5,
         decode: (bytes) => ({ serial: Buffer.from(bytes).readUInt32LE(), fdCount: bytes[4] ?? 0 }),
         isLast: () => true,
+        ...(reset ? { encodeReset: (serial: number) => message(serial) } : {}),
       },
       codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
       onDeath: (reason) => (this.dead = reason),
@@ -156,7 +157,7 @@ test('a user has one session under way, and other users do not wait for it', asy
 });
 
 test('a late request costs its user that target until the worker ends, and nothing else', async (t) => {
-  const helper = new FakeHelper(20);
+  const helper = new FakeHelper({ deadlineMs: 20 });
   const [target, own] = [ofProcess(2, 10), ofProcess(1, 11)];
   const late: Message[] = [];
   const { session, worker } = await helper.begin(1, [target]);
@@ -185,7 +186,7 @@ test('a late request costs its user that target until the worker ends, and nothi
 });
 
 test('a late request about cpus costs its user these cpus', async (t) => {
-  const helper = new FakeHelper(20);
+  const helper = new FakeHelper({ deadlineMs: 20 });
   const { worker } = await helper.late(t, 1, ofCpus(0, 1));
   await t.throwsAsync(helper.client.begin(1, [ofCpus(1, 2)]), { message: /about cpu 1 has not been finished/ });
   const other = await helper.begin(1, [ofCpus(2, 3)]);
@@ -194,7 +195,7 @@ test('a late request about cpus costs its user these cpus', async (t) => {
 });
 
 test('several late requests about targets of one owner cost their user all targets of that owner', async (t) => {
-  const helper = new FakeHelper(20);
+  const helper = new FakeHelper({ deadlineMs: 20 });
   const late: Begun[] = [];
   for (let pid = 0; pid < MAX_LATE_PER_OWNER; pid++) late.push(await helper.late(t, 1, ofProcess(2, pid)));
   const fresh = ofProcess(2, 100);
@@ -210,7 +211,7 @@ test('several late requests about targets of one owner cost their user all targe
 });
 
 test('a user with too many late requests is refused everything until one of their workers ends', async (t) => {
-  const helper = new FakeHelper(20);
+  const helper = new FakeHelper({ deadlineMs: 20 });
   const late: Begun[] = [];
   for (let pid = 0; pid < MOST_LATE; pid++) late.push(await helper.late(t, 1, ofProcess(100 + pid, pid)));
   const own = ofProcess(1, 50);
@@ -224,7 +225,7 @@ test('a user with too many late requests is refused everything until one of thei
 });
 
 test('of the requests that wait behind a late one only those about its target are refused', async (t) => {
-  const helper = new FakeHelper(20);
+  const helper = new FakeHelper({ deadlineMs: 20 });
   const [target, own] = [ofProcess(2, 10), ofProcess(1, 11)];
   const { session, worker } = await helper.begin(1, [own, target]);
   const refused = t.throwsAsync(helper.client.begin(1, [target]), { message: /about process 10 has not been/ });
@@ -238,7 +239,7 @@ test('of the requests that wait behind a late one only those about its target ar
 });
 
 test('late requests count as workers, of their user and of all users', async (t) => {
-  const helper = new FakeHelper(20);
+  const helper = new FakeHelper({ deadlineMs: 20 });
   const begun: Begun[] = [await helper.late(t, 1, ofProcess(2, 10))];
   const hold = async (user: number): Promise<void> => {
     const one = await helper.begin(user);
@@ -257,7 +258,7 @@ test('late requests count as workers, of their user and of all users', async (t)
 });
 
 test('late requests of many users leave the places of sessions under way to others', async (t) => {
-  const helper = new FakeHelper(20, 2 * MAX_RUNNING);
+  const helper = new FakeHelper({ deadlineMs: 20, mostWorkers: 2 * MAX_RUNNING });
   const users = Array.from({ length: MAX_RUNNING }, (_, user) => user);
   const late = await Promise.all(users.map((user) => helper.late(t, user, ofProcess(user, 10))));
   const other = await helper.begin(MAX_RUNNING);
@@ -266,7 +267,7 @@ test('late requests of many users leave the places of sessions under way to othe
 });
 
 test('fds of a late answer are closed before its worker is let go', async (t) => {
-  const helper = new FakeHelper(20);
+  const helper = new FakeHelper({ deadlineMs: 20 });
   const { session, worker } = await helper.begin(1);
   const [ours, theirs] = native.socketPair('stream');
   const late = new Promise<boolean>((resolve) => {
@@ -397,7 +398,7 @@ async function blockLoop(ms: number): Promise<void> {
 }
 
 test('an answer that waits in the socket when the deadline passes was in time: it is this process that was held up', async (t) => {
-  const helper = new FakeHelper(20);
+  const helper = new FakeHelper({ deadlineMs: 20 });
   const { session, worker } = await helper.begin(1);
   const asked = ask(session);
   worker.answer();
@@ -476,4 +477,79 @@ test('sessions for which there is no channel are refused, and so are those that 
     { encoding: 'utf8' },
   );
   t.is(run.stdout, 'EMFILE,EMFILE\n', run.stderr);
+});
+
+test('a worker that has closed its fds serves the next session, whoever its user is', async (t) => {
+  const helper = new FakeHelper({ reset: true });
+  const first = await helper.begin(1);
+  const asked = ask(first.session);
+  first.worker.answer();
+  await asked;
+  const given = first.session.giveBack();
+  const other = await helper.begin(2);
+  t.not(other.worker, null, 'it has not answered yet: the other user gets another worker');
+  first.worker.answer();
+  await given;
+  const session = await helper.client.begin(3, []);
+  t.is(helper.next(), null);
+  const next = ask(session);
+  first.worker.answer();
+  t.is((await next).first.serial, 3);
+  void session.release();
+  t.true(first.worker.released, 'a session can end its worker');
+  helper.end();
+});
+
+test('a worker that cannot close its fds counts for its user until it has', async (t) => {
+  const helper = new FakeHelper({ reset: true });
+  const workers: Worker[] = [];
+  for (let count = 0; count < MAX_WORKERS_PER_USER; count++) {
+    const { session, worker } = await helper.begin(1);
+    void session.giveBack();
+    workers.push(worker);
+  }
+  const waiting = helper.client.begin(1, []);
+  await turns();
+  t.is(helper.next(), null);
+  workers[5]!.answer();
+  const session = await waiting;
+  t.is(helper.next(), null, 'it has the worker that answered');
+  const asked = ask(session);
+  workers[5]!.answer();
+  await asked;
+  helper.end();
+});
+
+test('an idle worker is let go after a moment, and one that ends is not used', async (t) => {
+  const helper = new FakeHelper({ reset: true });
+  const idle = async (): Promise<Worker> => {
+    const { session, worker } = await helper.begin(1);
+    const given = session.giveBack();
+    worker.answer();
+    await given;
+    return worker;
+  };
+  const ended = await idle();
+  ended.end();
+  await turns();
+  const second = await idle();
+  t.not(second, null);
+  await until(t, 'it is let go', () => second.released);
+  const third = await helper.begin(1);
+  t.not(third.worker, null);
+  helper.end();
+});
+
+test('more workers than two are not kept, and what no client asks for gets a new one', async (t) => {
+  const helper = new FakeHelper({ reset: true });
+  const begun = [await helper.begin(1), await helper.begin(2), await helper.begin(3)];
+  for (const { session, worker } of begun) {
+    const given = session.giveBack();
+    worker.answer();
+    await given;
+  }
+  t.true(begun[2]!.worker.released);
+  const own = await helper.begin(NO_USER);
+  t.not(own.worker, null);
+  helper.end();
 });

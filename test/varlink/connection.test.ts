@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { fstatSync } from 'node:fs';
 import test from 'ava';
 import { native } from '#dist/native.js';
 import { Connection } from '#dist/varlink/connection.js';
@@ -235,6 +236,43 @@ test.serial('a peer that never reads is dropped when too many fds wait', async (
   while (observed.connection.send({}, [someFd()])) sent++;
   t.is(observed.reason?.kind, 'backpressure');
   t.true(sent > 10);
+  observed.end();
+  t.deepEqual(await fdsBackTo(before), before);
+});
+
+test.serial('lent fds stay open, and are sent even if their owner has closed them', async (t) => {
+  const before = openFds();
+  const observed = new Observed({ unreadFds: 1 });
+  const lent = [someFd(), someFd()];
+  const inodes = lent.map((fd) => fstatSync(fd).ino);
+  for (const fd of lent) t.true(observed.connection.send({ fd }, [fd], true));
+  for (const fd of lent) native.close(fd);
+  const other = someFd(); // may have the number of one of them
+  const received: number[] = [];
+  const into = new Uint8Array(1 << 16);
+  while (received.length < 2) {
+    const got = native.receiveMessage(observed.peer, into);
+    for (const fd of got?.fds ?? []) {
+      received.push(fstatSync(fd).ino);
+      native.close(fd);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  t.deepEqual(received, inodes);
+  native.close(other);
+  observed.end();
+  t.deepEqual(await fdsBackTo(before), before);
+});
+
+test.serial('lent fds are left alone by a connection that is closed, or closes before they are sent', async (t) => {
+  const before = openFds();
+  const observed = new Observed({ unreadFds: 1 });
+  const lent = [someFd(), someFd()];
+  t.true(observed.connection.send({}, lent.slice(0, 1), true));
+  t.true(observed.connection.send({}, lent, true));
+  observed.connection.close();
+  t.false(observed.connection.send({}, lent, true));
+  for (const fd of lent) native.close(fd);
   observed.end();
   t.deepEqual(await fdsBackTo(before), before);
 });
