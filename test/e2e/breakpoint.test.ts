@@ -10,8 +10,15 @@ const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
 const privileged = reason === null ? test.serial : test.serial.skip;
 
-/** Opens a breakpoint on a process of the same user, and has the tool move it. @returns what it printed, or why there is none */
-const moveOne = async ({ client, syntax }: World, tool: string): Promise<{ lines?: string[]; refused?: string }> => {
+interface Moved {
+  /** Printed by the tool. */
+  readonly lines: readonly string[];
+  /** A breakpoint that is opened where the tool moves the other one to is hit: not every virtual machine has that. */
+  readonly hit: boolean;
+}
+
+/** Opens a breakpoint on a process of the same user, and has the tool move it. Returns the reason when there is none. */
+const moveOne = async ({ client, syntax }: World, tool: string): Promise<Moved | string> => {
   const { spawn } = await import('node:child_process');
   const events = (await import('node:events')).default;
   const target = spawn(tool, ['target'], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -25,12 +32,18 @@ const moveOne = async ({ client, syntax }: World, tool: string): Promise<{ lines
     let text = '';
     holder.stdout!.on('data', (chunk: Buffer) => (text += chunk.toString()));
     await events.once(holder, 'close');
+    const [there] = syntax.parseEvents(`mem:${second}/8:w:u`);
+    const other = await connection.open({ targets: [{ pid: target.pid! }], events: [{ ...there!, readFormat: [] }] });
+    other.events[0]!.enable();
+    for (let tries = 0; tries < 200 && other.events[0]!.read()[0] === 0n; tries++)
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    const hit = other.events[0]!.read()[0] !== 0n;
     await connection.close();
-    return { lines: text.trim().split('\n') };
+    return { lines: text.trim().split('\n'), hit };
   } catch (error) {
     const { code = '', message } = error as Error & { code?: string };
     if (!['ENOSPC', 'ENODEV', 'EOPNOTSUPP'].includes(code)) throw error;
-    return { refused: message };
+    return message;
   } finally {
     target.stdin.end();
   }
@@ -43,13 +56,15 @@ privileged('a breakpoint moves to any address of its target, and to none of the 
   chmodSync(dirname(tool), 0o755);
   const daemon = await startDaemon({ args: ['--ceiling', 'user,breakpoint'] });
   t.teardown(() => daemon.stop());
-  const { lines = [], refused } = await runAs({ uid: ALICE, socket: daemon.socket }, moveOne, tool);
-  if (refused !== undefined) return skip(t, `this machine has no breakpoint to give: ${refused}`);
+  const moved = await runAs({ uid: ALICE, socket: daemon.socket }, moveOne, tool);
+  if (typeof moved === 'string') return skip(t, `this machine has no breakpoint to give: ${moved}`);
+  const { lines, hit } = moved;
   const kernel = lines.filter((line) => line.startsWith('0x'));
   t.is(kernel.length, 8, lines.join('\n'));
   for (const line of kernel) t.regex(line, line.includes('taken back') ? / (EPERM|EINVAL)$/ : / EINVAL$/);
   // An event keeps excluding the kernel's side, wherever it is.
   t.true(lines.includes('word with exclude_kernel taken back EINVAL'), lines.join('\n'));
   t.true(lines.includes('word 0'), lines.join('\n'));
-  t.regex(lines.at(-1) ?? '', /^count [1-9]\d*$/);
+  if (hit) t.regex(lines.at(-1) ?? '', /^count [1-9]\d*$/);
+  else skip(t, 'breakpoints are opened here, and never hit');
 });

@@ -244,7 +244,7 @@ privileged('a sender is decided about under his own rights: his groups, his proc
 });
 
 privileged("what is asked for a sender counts for him, and the front end's other callers are served", async (t) => {
-  const daemon = await scene(t, { policy: `[service]\nrequests_per_second = 5\nburst = 10\n${POLICY}` });
+  const daemon = await scene(t, { policy: `[service]\nrequests_per_second = 1\nburst = 10\n${POLICY}` });
   const [alice, bob] = [await callerOf(t, ALICE), await callerOf(t, BOB)];
   const many = { method: 'Explain', parameters: openOf(alice.pid), sender: senderOf(alice, ALICE), times: 200 };
   t.is((await asFrontEnd(daemon, many)).code, 'requests');

@@ -5,7 +5,7 @@
  *   standard input ends.
  * breakpoint_holder move FD WORD: FD is a counting event of exclude_kernel and exclude_hv on a word of a target. It is moved to
  *   each of some addresses of the kernel, and to WORD at last. Each line has the address and the errno's name, or 0. The last line is the
- *   count when it first is not 0 at WORD, or after 20 s.
+ *   count when it first is not 0 at WORD, or after 10 s.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -65,7 +65,7 @@ int main(int argc, char **argv) {
   printf("word %s\n", move(fd, word, 1));
   uint64_t count = 0;
   ioctl(fd, PERF_EVENT_IOC_ENABLE, 0);
-  for (int tries = 0; tries < 2000 && count == 0; tries++) {
+  for (int tries = 0; tries < 1000 && count == 0; tries++) {
     usleep(10000);
     if (read(fd, &count, sizeof count) != sizeof count) return 1;
   }
