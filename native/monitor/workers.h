@@ -1,4 +1,4 @@
-// The workers of a helper process: the requests of one client run in a process of its own. Calls such as
+// The workers of a helper process: the requests of a session run in a process of their own. Calls such as
 // perf_event_open(2), ptrace(2) and munmap(2) of a ring can wait for a lock that a client's task holds, as long as that task
 // likes; no signal ends such a wait. So they run where nothing else is served.
 #pragma once

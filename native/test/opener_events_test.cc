@@ -132,6 +132,50 @@ ROOT_TEST("a ring mapped in advance lets a client without memlock map it, and is
   EQUAL(opener.ring_bytes(), 0);
 }
 
+// Events that a process has fds of.
+static size_t count_events(pid_t pid) {
+  size_t count = 0;
+  for (int fd = 0; fd < 64; fd++) {
+    char name[32] = {};
+    const std::string path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd);
+    if (readlink(path.c_str(), name, sizeof name - 1) > 0 && strcmp(name, "anon_inode:[perf_event]") == 0) count++;
+  }
+  return count;
+}
+
+// The broker relies on it: it lets another user's session have the worker then.
+ROOT_TEST("a worker has closed the fds of its last request when it has answered the next one") {
+  Socket socket;
+  Opener opener(socket, kUser);
+  Connection alice(socket, kAlice);
+  Target target(kAlice);
+  const int fds[] = {alice.accepted.get(), target.pidfd()};
+  auto answer = opener.ask(request_for(target), fds);
+  STATUS(answer, kOpened);
+  const auto events = [&] {
+    size_t sum = 0;
+    for (const pid_t worker : opener.workers()) sum += count_events(worker);
+    return sum;
+  };
+  EQUAL(events(), 1);
+  Request release{};
+  release.version = kVersion;
+  release.type = RequestType::kRelease;
+  release.serial = 76;
+  CHECK(bool(send_message(answer.channel.get(), &release, sizeof release, {}, 0)));
+  auto released = Opener::receive_reply(std::move(answer.channel));
+  STATUS(released, kReleased);
+  EQUAL(events(), 0);
+  // It serves another client's target on the same channel.
+  Connection bob(socket, kBob);
+  Target other(kBob);
+  const int others[] = {bob.accepted.get(), other.pidfd()};
+  const Request request = request_for(other);
+  CHECK(bool(send_message(released.channel.get(), &request, sizeof request, others, 0)));
+  auto second = Opener::receive_reply(std::move(released.channel));
+  STATUS(second, kOpened);
+}
+
 ROOT_TEST("rings are unmapped when their channel is closed, and come back to all") {
   Socket socket;
   Opener opener(socket, kUser);

@@ -111,16 +111,16 @@ export class Server {
     const newcomers = [...this.#connections.keys()].filter(({ ageMs }) => ageMs < NEWCOMER_MS);
     const heard = ({ closed, quietMs }: ClientConnection): boolean =>
       closed || (quietMs !== null && quietMs >= QUIET_MS);
-    await within(NEWCOMER_MS, () => refused === 0 && newcomers.every(heard));
+    await pollUntil(NEWCOMER_MS, () => refused === 0 && newcomers.every(heard));
     this.#broker.stopping = true;
     this.#broker.parts.authorizer.close(); // a human may take minutes
     await this.#broker.idle();
     await new Promise((resolve) => setImmediate(resolve)); // a request that failed has been answered by then
     const { grants } = this.#broker;
-    await within(HANDOVER_MS, () => !this.#sending && !grants.awaitMapping);
+    await pollUntil(HANDOVER_MS, () => !this.#sending && !grants.awaitMapping);
     // First, while those who watch are there to be told: the front end would look for what it has not heard the end of.
     grants.endAll('shutdown');
-    await within(HANDOVER_MS, () => !this.#sending);
+    await pollUntil(HANDOVER_MS, () => !this.#sending);
     for (const connection of [...this.#connections.values()]) connection.close();
   }
 
@@ -257,8 +257,8 @@ function errorReply(error: BrokerError): ErrorReply {
   };
 }
 
-/** Waits until it is so, or for so long. */
-async function within(ms: number, done: () => boolean): Promise<void> {
+/** Resolves when `done` returns true, or after `ms`. */
+async function pollUntil(ms: number, done: () => boolean): Promise<void> {
   const end = performance.now() + ms;
   while (!done() && performance.now() < end) await sleep(LOOK_MS);
 }

@@ -75,6 +75,23 @@ async function called(pid: number, name: string): Promise<void> {
   while (readFileSync(`/proc/${pid}/comm`, 'utf8') !== `${name}\n`) await sleep(10);
 }
 
+/** A client of Alice's with an event on itself, until `done` is given. */
+function startTarget(t: ExecutionContext, done: string): UserProcess<void> {
+  const target = startAs(
+    { uid: ALICE, socket: daemon.socket },
+    async ({ client, syntax }, file) => {
+      const { existsSync } = await import('node:fs');
+      const connection = await client.connect();
+      const targets = [{ pid: process.pid, threads: 'leader' as const }];
+      await connection.open({ targets, events: syntax.parseEvents('task-clock:u') });
+      while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
+    },
+    done,
+  );
+  t.teardown(() => target.child.kill('SIGKILL'));
+  return target;
+}
+
 /** The record of the end of the last grant that ended by `why`. */
 async function recordOfEnd(why: string): Promise<Record<string, unknown>> {
   for (;;) {
@@ -88,17 +105,7 @@ privileged(
   "an administrator's revoke of a grant whose context is held says what is known, and others are served meanwhile",
   async (t) => {
     const done = signal('revoke-done');
-    const { child, result } = startAs(
-      { uid: ALICE, socket: daemon.socket },
-      async ({ client, syntax }, file) => {
-        const { existsSync } = await import('node:fs');
-        const connection = await client.connect();
-        const targets = [{ pid: process.pid, threads: 'leader' as const }];
-        await connection.open({ targets, events: syntax.parseEvents('task-clock:u') });
-        while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
-      },
-      done.path,
-    );
+    const { child, result } = startTarget(t, done.path);
     const held = await hold(t, child.pid!, 1);
     if (held !== null) {
       const revoked = runAs({ uid: 0, socket: daemon.socket }, async ({ client }) => {
@@ -392,23 +399,6 @@ async function openAfterLate(uid: number, pid: number): Promise<string> {
     const outcome = await openBy(uid, pid);
     if (!outcome.startsWith('opener-late')) return outcome;
   }
-}
-
-/** A client of Alice's with an event on itself, until `done` is given. */
-function startTarget(t: ExecutionContext, done: string): UserProcess<void> {
-  const target = startAs(
-    { uid: ALICE, socket: daemon.socket },
-    async ({ client, syntax }, file) => {
-      const { existsSync } = await import('node:fs');
-      const connection = await client.connect();
-      const targets = [{ pid: process.pid, threads: 'leader' as const }];
-      await connection.open({ targets, events: syntax.parseEvents('task-clock:u') });
-      while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
-    },
-    done,
-  );
-  t.teardown(() => target.child.kill('SIGKILL'));
-  return target;
 }
 
 async function startSleep(t: ExecutionContext, uid: number): Promise<number> {
