@@ -157,16 +157,14 @@ class Attach {
   async #open(index: number, target: PinnedTarget, tids: readonly number[]): Promise<void> {
     const order = this.#order;
     const wanted = tids.length * order.cpus.length * order.events.length;
-    if (this.#slots.length + wanted > order.maxFds)
-      throw brokerError(
-        'QuotaExceeded',
-        'fds',
-        `the request needs ${this.#slots.length + wanted} fds; ${order.maxFds} are allowed`,
-      );
+    // Once, and not in the loop: the slots that a message has opened are among these.
+    const needed = this.#slots.length + wanted;
+    if (needed > order.maxFds)
+      throw brokerError('QuotaExceeded', 'fds', `the request needs ${needed} fds; ${order.maxFds} are allowed`);
     for (const slots of planSlots(order.leaders, tids, order.cpus, order.ringSlots, this.#cpusWithRing)) {
       const premapped = slots.filter((slot) => slot.premap);
       const rings = this.#rings.reduce((sum, { cpus }) => sum + cpus.length, premapped.length);
-      order.share.cover({ fds: this.#slots.length + wanted, rings });
+      order.share.cover({ fds: needed, rings });
       const about = aboutSlots(target, slots, order);
       const { reply, fds, serial } = await this.#session.open(
         {

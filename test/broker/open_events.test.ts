@@ -35,13 +35,11 @@ function fakeOpener(requests: number): { opener: OpenerClient; begun: (readonly 
   return { opener, begun, asked };
 }
 
-test('an order begins with all of its targets, and each of its requests is about those that it opens', async (t) => {
-  const { opener, begun, asked } = fakeOpener(4);
-  const order = {
+function orderOf(parts: object): OpenOrder {
+  return {
     user: 1000,
     users: { userOf: ({ uid }: { readonly uid: number }) => uid },
     connection: FD,
-    targets: [PROCESS, { kind: 'system', fd: null }],
     events: Array.from({ length: EVENTS }, () => ({})),
     eventNames: [],
     leaders: Array.from({ length: EVENTS }, () => undefined),
@@ -53,11 +51,37 @@ test('an order begins with all of its targets, and each of its requests is about
     ringKeepers: { needed: false },
     maxFds: Infinity,
     share: { cover: () => undefined, awaitRings: () => undefined },
+    ...parts,
   } as unknown as OpenOrder;
+}
+
+test('an order begins with all of its targets, and each of its requests is about those that it opens', async (t) => {
+  const { opener, begun, asked } = fakeOpener(4);
+  const order = orderOf({ targets: [PROCESS, { kind: 'system', fd: null }] });
   await t.throwsAsync(openEvents(opener, order), { message: 'late' });
   const ofProcess = { targets: ['process 10 (start time 7)'], owner: 1000 };
   const ofCpus = (cpus: readonly number[]): About => ({ targets: cpus.map((cpu) => `cpu ${cpu}`), owner: -1 });
   t.deepEqual(begun, [[ofProcess, ofCpus(CPUS)]]);
   // A message has room for 253 slots: 15 cpus of 16 events.
   t.deepEqual(asked, [ofProcess, ofProcess, ofCpus(CPUS.slice(0, 15)), ofCpus(CPUS.slice(15))]);
+});
+
+test('a request whose slots take several messages counts each slot once', async (t) => {
+  const covered: number[] = [];
+  const session = {
+    open: ({ slots }: { readonly slots: readonly unknown[] }) =>
+      Promise.resolve({
+        reply: { status: 'opened', slotErrnos: slots.map(() => 0) },
+        fds: slots.map(() => FD),
+        serial: 1,
+      }),
+    done: () => undefined,
+    release: () => Promise.resolve(),
+  };
+  const opener = { begin: () => Promise.resolve(session) } as unknown as OpenerClient;
+  const share = { cover: ({ fds }: { readonly fds: number }) => covered.push(fds), awaitRings: () => undefined };
+  const { slots } = await openEvents(opener, orderOf({ targets: [PROCESS, PROCESS], share }));
+  const ofOne = CPUS.length * EVENTS;
+  t.is(slots.length, 2 * ofOne);
+  t.deepEqual(covered, [ofOne, ofOne, 2 * ofOne, 2 * ofOne]);
 });
