@@ -65,7 +65,8 @@ void Lanes::add(int64_t user, Operation operation) {
   lane.sockets += operation.socket ? 1U : 0U;
   lane.waiting.push_back(std::move(operation));
   pending_++;
-  if (lane.sockets >= kFewSockets * (lane.closers + 1)) close_sockets(user, lane);
+  // Not at every socket: each attempt looks at all that wait.
+  if (lane.sockets >= kFewSockets * (lane.closers + 1) && lane.sockets % kFewSockets == 0) close_sockets(user, lane);
   if (!std::exchange(lane.scheduled, true)) turns_.push_back(user);
   // Also when this user's turn comes later: an earlier call may have found no thread for another user.
   if (turns_.size() > idle_ && threads_ < kMaxThreads) start_thread();

@@ -100,6 +100,14 @@ Napi::Value adopt_listener(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+// Out-of-band data of an AF_UNIX stream can bring fds. Without this option an ordinary recvmsg(2), a peek as well, drops it unseen, and the fds
+// are closed in the thread that reads (manage_oob, net/unix/af_unix.c). With it they are received as all others. The flag is looked at when the
+// data is read, so it holds for what a client sent before accept(2) as well.
+bool receive_urgent_inline(int socket) {
+  const int on = 1;
+  return ::setsockopt(socket, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) == 0;
+}
+
 Napi::Value accept_connection(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   int listener = fd_argument(info, 0, "listener");
@@ -107,7 +115,12 @@ Napi::Value accept_connection(const Napi::CallbackInfo& info) {
   do {
     fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   } while (fd < 0 && errno == EINTR);
-  if (fd >= 0) return Napi::Number::New(env, fd);
+  if (fd >= 0 && receive_urgent_inline(fd)) return Napi::Number::New(env, fd);
+  if (fd >= 0) {
+    const int error = errno;
+    ::close(fd);
+    throw system_error(env, error, "setsockopt");
+  }
   if (errno == EAGAIN || errno == ECONNABORTED) return env.Null();
   throw system_error(env, errno, "accept4");
 }

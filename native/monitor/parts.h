@@ -77,7 +77,8 @@ inline void limit_processes(const Privileges& p, rlim_t workers) {
   config.proc_dir = fds[1];
   prctl(PR_SET_NAME, "pb-opener", 0, 0, 0);
   // One request has 253 events and as many status files. What all workers together have sent, and the broker has not read, counts
-  // as well (unix_inflight in net/unix/garbage.c): 64 requests, as many as the broker has under way.
+  // as well (unix_inflight in net/unix/garbage.c): 64 requests, as many as the broker has under way
+  // beside late ones.
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max = std::min<rlim_t>(files.rlim_max, 64 * 256);

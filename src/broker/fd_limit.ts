@@ -8,7 +8,7 @@ const FDS_PER_CONNECTION = 2;
 const OWN_FDS = 64;
 /** For each session of opener and tracer a channel, its other end, and a duplicate of the client's socket. */
 const HELPER_FDS = 2 * 3 * MAX_RUNNING + MAX_WORKERS_PER_USER;
-/** A duplicate, the target's pidfd, which may be one for each, and what keeps its ring. */
+/** The event, the target's pidfd, which may be one for each, and what keeps its ring. */
 const FDS_PER_EVENT = 3;
 
 /** Hard limit of open files, Infinity when there is none or it can not be read. Node raises its soft one to it. */

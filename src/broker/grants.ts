@@ -8,7 +8,7 @@ import { RingWatch } from './ring_watch.js';
 import { releaseTargets, targetName, type PinnedTarget } from './targets.js';
 import { within } from './within.js';
 
-/** What a grant holds until it ends. The fds are the broker's own duplicates of what the client was given. */
+/** What a grant holds until it ends. It owns the fds; the client has been sent duplicates. */
 export interface GrantParts {
   readonly subject: Subject;
   /** Of the subject's user. The same one for as long as the grant lives: its operations keep their order. */

@@ -22,7 +22,7 @@ export interface HelperOptions<Message> {
   readonly deadlineMs: number;
   /** The helper has some more, for {@link NO_USER}. */
   readonly mostWorkers: number;
-  /** Late sessions of one user. */
+  /** Late sessions of one user after which everything is refused. */
   readonly mostLate: number;
 }
 
@@ -33,7 +33,10 @@ export const NO_USER = -1;
 const MAX_WAITING_PER_USER = 256;
 /** Those that hold rings, those that are ending, and late ones. */
 export const MAX_WORKERS_PER_USER = 32;
-/** Sessions of all users, without late ones. The fds of their answers are in flight together: 64 times 253 stay below the opener's RLIMIT_NOFILE. */
+/**
+ * Sessions of all users, without late ones. The fds of their answers are in flight together: 64 times 253 stay below the opener's RLIMIT_NOFILE.
+ * Late sessions come on top. Where many go on at the same moment, answers fail with ETOOMANYREFS until the broker has read the others.
+ */
 export const MAX_RUNNING = 64;
 /** Workers that are kept for the next session, and for how long: to fork one takes longer than most requests. */
 const MAX_IDLE = 2;
@@ -192,7 +195,9 @@ export class HelperClient<Message> {
     this.#running += 1;
     this.#workers += 1;
     session.begin();
-    resolve(session);
+    this.#send();
+    if (this.#dead) reject(this.#gone());
+    else resolve(session);
   }
 
   /** @throws NativeError when no channel is to be had */
@@ -206,7 +211,6 @@ export class HelperClient<Message> {
       onBroken: (reason): void => this.#die(reason),
     });
     this.#outbox.push(session);
-    this.#send();
     return session;
   }
 
@@ -222,9 +226,9 @@ export class HelperClient<Message> {
   /** Its worker has nothing left of its user. */
   #onIdle(session: HelperSession<Message>): void {
     this.#forget(session);
-    const letGo = (): void => session.abandon(this.#gone());
-    if (this.#idle.size >= MAX_IDLE) letGo();
-    else this.#idle.set(session, setTimeout(letGo, IDLE_MS));
+    const endIdle = (): void => session.abandon(this.#gone());
+    if (this.#idle.size >= MAX_IDLE) endIdle();
+    else this.#idle.set(session, setTimeout(endIdle, IDLE_MS));
     this.#next();
   }
 

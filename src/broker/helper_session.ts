@@ -133,7 +133,7 @@ export class HelperSession<Message> {
   }
 
   /** Lets the worker end, as soon as it has answered. Resolved when it has ended. */
-  release(): Promise<void> {
+  endWorker(): Promise<void> {
     this.#released = true;
     if (!this.#over && this.#pending === null) native.endWriting(this.#ours);
     this.done();
@@ -141,12 +141,12 @@ export class HelperSession<Message> {
   }
 
   /**
-   * As {@link release}, for a worker that has no rings: it is kept for another session where the protocol allows it. A worker whose copies
+   * As {@link endWorker}, for a worker that has no rings: it is kept for another session where the protocol allows it. A worker whose copies
    * of the fds cannot be closed yet counts for this session until they are.
    */
-  giveBack(): Promise<void> {
+  release(): Promise<void> {
     const { encodeReset } = this.#protocol;
-    if (encodeReset === undefined || this.#over || this.#pending !== null) return this.release();
+    if (encodeReset === undefined || this.#over || this.#released || this.#pending !== null) return this.endWorker();
     this.#released = true;
     this.done();
     const resolve = (): void => {
@@ -210,7 +210,7 @@ export class HelperSession<Message> {
     // Its caller has had an error. Closed while the worker has copies: not the last close, which could wait.
     for (const fd of pending.fds) native.close(fd);
     pending.request.onLate?.(pending.messages);
-    void this.release();
+    void this.endWorker();
   }
 
   /** No answer to the request, if there is one, will be of use. */
@@ -231,7 +231,7 @@ export class HelperSession<Message> {
   /** A message came, and its fds found no room: every one of them is closed. */
   #onLost(): void {
     this.#drop(new NoRoomForFds());
-    void this.release();
+    void this.endWorker();
   }
 
   /** Timers come before sockets when this process was held up itself: the answer may have been there for long. */

@@ -71,7 +71,7 @@ export class OpenerClient {
     try {
       await session.releaseRings(1, NO_TARGET);
     } finally {
-      void session.end();
+      void session.endWorker();
     }
   }
 
@@ -84,6 +84,7 @@ export class OpenerClient {
 export class OpenerSession {
   readonly #session: HelperSession<OpenerReply>;
   #mayHaveRings = false;
+  #released: Promise<void> | null = null;
 
   constructor(session: HelperSession<OpenerReply>) {
     this.#session = session;
@@ -115,14 +116,14 @@ export class OpenerSession {
     this.#session.done();
   }
 
-  /** Resolved when the worker has no fd and no ring of these requests any more. */
+  /** Resolved when the worker has no fd and no ring of these requests any more. A second call does nothing: the worker may serve others by then. */
   release(): Promise<void> {
-    return this.#mayHaveRings ? this.end() : this.#session.giveBack();
+    return (this.#released ??= this.#mayHaveRings ? this.#session.endWorker() : this.#session.release());
   }
 
   /** Lets the worker end. Resolved when it has ended. */
-  end(): Promise<void> {
-    return this.#session.release();
+  endWorker(): Promise<void> {
+    return (this.#released ??= this.#session.endWorker());
   }
 }
 

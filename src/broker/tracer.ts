@@ -72,7 +72,7 @@ export class TracerClient {
       });
       return traced([first, ...more]);
     } finally {
-      void session.release();
+      void session.endWorker();
     }
   }
 

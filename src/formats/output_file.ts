@@ -12,7 +12,7 @@ export interface NewOutputFile {
   readonly fd: number;
   /**
    * Gives the file its name, and an older file of that name the name `NAME.old`. Idempotent.
-   * @throws OutputFileError, or the system's error: then every name is as it was.
+   * @throws OutputFileError, or the system's error: then the file does not have its name. An older file may be `NAME.old` by then.
    */
   readonly place: () => void;
   /** Removes the file unless it was placed. What had the name keeps it. Idempotent. */

@@ -434,8 +434,8 @@ const table = {
     'shutting-down': { cause: 'The broker is shutting down.', remedy: 'Try again when it is back.' },
     'opener-busy': {
       cause:
-        'The user has more requests waiting for the opener, or more rings that it has not reported as mapped, than one user may.',
-      remedy: 'Try again in a moment; call `Mapped` for every grant whose rings are mapped.',
+        'Too many requests of this user wait for the opener, are late, or have rings that have not been reported as mapped. Or other users have taken all workers.',
+      remedy: 'Try again in a moment. Call `Mapped` for each of your own grants when its rings are mapped.',
     },
     'opener-late': {
       cause:
@@ -452,7 +452,7 @@ const table = {
       remedy: 'Try again when that process has ended.',
     },
     'tracer-busy': {
-      cause: 'The user has more requests waiting for the tracer than one user may.',
+      cause: 'Too many requests of this user wait for the tracer or are late, or other users have taken all workers.',
       remedy: 'Try again in a moment.',
     },
     'tracer-late': {

@@ -148,7 +148,7 @@ export class Connection {
   }
 
   /**
-   * Sends one message. Consumes `fds` in every case: they are closed once sent, or when they can not be.
+   * Sends one message. Without `lent` it consumes `fds` in every case: they are closed once sent, or when they cannot be.
    * @param lent the fds stay the caller's, who may close them when this has returned
    * @returns false when the connection is closed, by this call (the peer is gone or lets too much wait) or before
    * @throws TypeError, RangeError when the value is not JSON or there are more than 253 fds

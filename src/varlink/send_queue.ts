@@ -13,7 +13,7 @@ interface Outgoing {
 export type SendProgress = 'sent' | 'busy' | 'fds-in-flight' | { readonly error: NativeError };
 
 /**
- * Messages on their way out, in order, each with the fds that it owns. One sendmsg(2) never holds more than one
+ * Messages on their way out, in order, each with its fds. One sendmsg(2) never holds more than one
  * message, so that the fds of a message are the only ones in it (see framing.ts); they go with its first byte, and are
  * closed here as soon as the kernel has taken them.
  */

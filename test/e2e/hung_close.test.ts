@@ -90,6 +90,32 @@ async function fdsFallBelow(pid: number, limit: number): Promise<void> {
       throw new Error(`process ${pid} has ${openFds(pid)} fds open, and should have below ${limit}`);
 }
 
+for (const [title, end] of [
+  ['out-of-band data', ''],
+  ['out-of-band data of a client that has gone', 'connection.close()\n'],
+] as const)
+  privileged(`an fd whose close hangs holds up nobody when it comes with ${title}`, async (t) => {
+    if (!existsSync(PYTHON)) return skip(t, `${PYTHON} is missing`);
+    const script = `
+import array
+sender, receiver = lingering()
+connection = socket.socket(socket.AF_UNIX); connection.connect(sys.argv[1])
+rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [sender.fileno()]))]
+try: connection.sendmsg([b'o'], rights, socket.MSG_OOB)
+except OSError:
+    print('sent: none', flush=True); sys.exit()
+sender.close()
+try: connection.send(b'{"method":"org.perfbroker.Broker.Describe"}\\0')
+except OSError: pass
+${end}${SENT}`;
+    const attacker = await startLingering(script, daemon.socket);
+    t.teardown(() => attacker.kill('SIGKILL'));
+    t.true(await othersAreServed());
+    // The lock-up would end with the attacker.
+    if (attacker.exitCode !== null) return skip(t, 'this kernel has no out-of-band data for AF_UNIX');
+    attacker.kill('SIGKILL');
+  });
+
 /** 256 + 512 + 768 are closed together, and 64 wait. */
 const CONNECTIONS = 1600;
 

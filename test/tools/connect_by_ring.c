@@ -62,7 +62,7 @@ static int connect_as(int personality, int connection, const struct sockaddr_un 
 
 int main(int argc, char **argv) {
   if (argc < 3) return 2;
-  /* ENOMEM: the rings of all processes of this user count, those of other tests too. */
+  /* ENOMEM: its memory counts, with what other tests of this user have locked, against RLIMIT_MEMLOCK. */
   for (int tries = 0; (ring = (int)syscall(SYS_io_uring_setup, 4, &params)) < 0 && errno == ENOMEM && tries < 1000; tries++)
     usleep(10000);
   if (ring < 0 && (errno == ENOSYS || errno == EPERM || errno == ENOMEM)) return 77;
