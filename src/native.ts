@@ -189,7 +189,7 @@ export interface NativeBinding {
   /** close(2). EBADF throws: it is always a bug. */
   close(fd: Fd): void;
   /**
-   * Closes fds that a client sent and that may be anything, in the lane of that client. A pidfd is closed at once. Each of the others
+   * Closes fds that a client sent and that may be anything, in the lane of that client. A few pidfds are closed at once. Each of the others
    * counts in {@link foreignFds} until it is closed.
    */
   closeForeign(user: LaneUser, fds: readonly Fd[]): void;

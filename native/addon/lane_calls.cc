@@ -93,12 +93,14 @@ bool is_pidfd(int fd) {
   return text == "anon_inode:[pidfd]" || text.starts_with("pidfd:[");
 }
 
-// Pidfds are most of what clients send, and closing one never blocks: they need no thread.
+// Pidfds are most of what clients send, and closing one never blocks: a few of them need no thread. To look at many takes the thread of the
+// caller longer than the client needs to send them.
+constexpr size_t kFewFds = 8;
 Napi::Value close_foreign(const Napi::CallbackInfo& info) {
   const int64_t user = user_argument(info);
   bool missing = false;
   const SharedFds fds = own(fd_list_argument(info, 1, "fds", kMaxFds), &missing);
-  std::erase_if(*fds, [](const UniqueFd& fd) { return is_pidfd(fd.get()); });
+  if (fds->size() <= kFewFds) std::erase_if(*fds, [](const UniqueFd& fd) { return is_pidfd(fd.get()); });
   if (!fds->empty()) Lanes::instance().add(user, {[fds] { close_all(*fds); }, nullptr, fds->size()});
   if (missing) throw system_error(info.Env(), EBADF, "close");
   return info.Env().Undefined();

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -18,10 +19,12 @@ constexpr size_t kMaxThreads = 256;
 // An operation needs a few frames and one of libc's; its buffers are on the heap. 256 threads reserve 32 MiB of address space.
 constexpr size_t kStackBytes = 128 << 10;
 constexpr std::chrono::seconds kIdle{1};
-// Sockets of a user that wait before they are closed together, for each thread that hangs over some of them already: 256, 512, 768, ... So 64
-// threads hold half a million sockets, as many fds as systemd lets a user have in flight (unix_inflight in net/unix/scm.c counts
-// them against RLIMIT_NOFILE). TasksMax= of the unit leaves room for these threads, too.
+// Sockets of a user that wait before they are closed together, for each thread that hangs over some of them already: 256, 512, 768, ... up
+// to 8,192 where RLIMIT_NOFILE is 65,536 or more. So 64 threads hold 397,312 sockets. For comparison: systemd lets a user have 524,288 fds in
+// flight (unix_inflight in net/unix/scm.c counts them against RLIMIT_NOFILE). TasksMax= of the unit has room for these threads.
 constexpr size_t kFewSockets = 256, kMaxClosers = 64;
+// An attempt to close them looks at all operations of the user: it is made once for so many.
+constexpr size_t kFewestSockets = 64;
 
 // False when there is none to be had.
 bool start(void* (*body)(void*), void* argument) {
@@ -66,7 +69,8 @@ void Lanes::add(int64_t user, Operation operation) {
   lane.waiting.push_back(std::move(operation));
   pending_++;
   // Not at every socket: each attempt looks at all that wait.
-  if (lane.sockets >= kFewSockets * (lane.closers + 1) && lane.sockets % kFewSockets == 0) close_sockets(user, lane);
+  const size_t many = std::min(kFewSockets * (lane.closers + 1), most_together());
+  if (lane.sockets >= many && lane.sockets % kFewestSockets == 0) close_sockets(user, lane);
   if (!std::exchange(lane.scheduled, true)) turns_.push_back(user);
   // Also when this user's turn comes later: an earlier call may have found no thread for another user.
   if (turns_.size() > idle_ && threads_ < kMaxThreads) start_thread();

@@ -25,22 +25,29 @@ ssize_t read_bytes(int socket, std::vector<char>& into, int flags, bool* fds) {
   return bytes;
 }
 
-bool unread(int socket) {
+int unread(int socket) {
   int bytes = 0;
-  return ::ioctl(socket, SIOCINQ, &bytes) == 0 && bytes > 0;
+  return ::ioctl(socket, SIOCINQ, &bytes) == 0 ? bytes : 0;
 }
 
-// The first of `count` fd numbers in a row. The kernel gives the lowest number that is free, so nothing else gets these while the process
-// has fewer fds open than kFirstNumber. Numbers that were given before are free again: close_together needs them for microseconds.
-int reserve_numbers(int count) {
+// Nothing else gets numbers from `first` on while the process has fewer fds open: the kernel gives the lowest number that is free.
+struct Range {
+  int first, end;
+};
+Range reserved_numbers() {
   constexpr int kFirstNumber = 1 << 15, kEndNumber = 1 << 17;
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
   const int end = static_cast<int>(std::min<rlim_t>(files.rlim_cur, kEndNumber));
+  return {std::min(kFirstNumber, end / 2), end};
+}
+
+// The first of `count` reserved numbers in a row. Those that were given before are free again: close_together needs them for microseconds.
+int reserve_numbers(int count) {
+  const auto [first, end] = reserved_numbers();
   static std::mutex mutex;
   static int next = 0;
   const std::lock_guard lock(mutex);
-  const int first = std::min(kFirstNumber, end / 2);
   if (next < first || next + count > end) next = first;
   return std::exchange(next, next + count);
 }
@@ -48,15 +55,17 @@ int reserve_numbers(int count) {
 }  // namespace
 
 bool drop_bytes(int socket) {
+  constexpr int kFewBytes = 16 << 10;
   std::vector<char> buffer;
-  while (unread(socket)) {
-    buffer.resize(64 << 10);
+  while (const int waiting = unread(socket)) {
+    if (waiting > kFewBytes) return false;
+    buffer.resize(kFewBytes);
     bool fds = false;
     const ssize_t peeked = read_bytes(socket, buffer, MSG_PEEK, &fds);
     if (peeked < 0 && errno == ECONNRESET) continue;  // reported once
     if (peeked <= 0 || fds) return false;
     buffer.resize(static_cast<size_t>(peeked));
-    if (read_bytes(socket, buffer, 0, &fds) < 0) return false;
+    if (read_bytes(socket, buffer, 0, &fds) <= 0) return false;
   }
   return true;
 }
@@ -64,10 +73,14 @@ bool drop_bytes(int socket) {
 void drop_messages(int socket) {
   std::vector<char> buffer(64 << 10);
   bool fds = false;
-  while (unread(socket)) {
-    if (read_bytes(socket, buffer, 0, &fds) < 0 && errno != ECONNRESET) break;
+  while (unread(socket) > 0) {
+    const ssize_t bytes = read_bytes(socket, buffer, 0, &fds);
+    if (bytes == 0 || (bytes < 0 && errno != ECONNRESET)) break;
   }
 }
+
+// The sockets that wait have numbers below the reserved ones, and so have all other fds.
+size_t most_together() { return static_cast<size_t>(reserved_numbers().first / 4); }
 
 void close_together(std::vector<UniqueFd> sockets) {
   const int first = reserve_numbers(static_cast<int>(sockets.size()));

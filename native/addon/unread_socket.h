@@ -8,11 +8,14 @@
 
 namespace perfbroker::addon {
 
-// Drops unread bytes up to the first message with fds, and never blocks. Returns true when nothing is left.
+// Drops unread bytes up to the first message with fds, if there are few. Never blocks. Returns true when nothing is left.
 bool drop_bytes(int socket);
 
 // Drops every unread message. May hang.
 void drop_messages(int socket);
+
+// Sockets for one close_together. Fewer than a quarter of the numbers that other fds have.
+size_t most_together();
 
 // Closes the sockets. May hang, but their fd numbers are free a moment after the call, whatever hangs: close_range(2) takes all of its
 // files out of the table first, and the kernel releases them when the call returns (filp_close, task_work_run). AF_UNIX

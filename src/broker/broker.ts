@@ -25,6 +25,8 @@ import { Work, type Waiting } from './work.js';
 
 /** Of a message. So many of the worst (`{},{},{}`) take as long to parse and check as an `Explain` takes: 0.3 ms. */
 const BYTES_PER_REQUEST = 1024;
+/** Of a message. To receive and close so many takes about as long. */
+const FDS_PER_REQUEST = 32;
 
 type UserId = Pick<Subject, 'uid'>;
 
@@ -84,11 +86,12 @@ export class Broker {
 
   /**
    * Every message passes here before it is parsed, which costs more the longer it is: it takes a token for each started
-   * {@link BYTES_PER_REQUEST}. Null lets it pass.
+   * {@link BYTES_PER_REQUEST}, and one for {@link FDS_PER_REQUEST} fds. Null lets it pass.
    */
-  admitMessage(user: UserId, bytes: number): BrokerError | null {
+  admitMessage(user: UserId, bytes: number, fds: number): BrokerError | null {
+    const tokens = Math.ceil(bytes / BYTES_PER_REQUEST) + Math.floor(fds / FDS_PER_REQUEST);
     // What the front end asks for others is charged to them, or one of them could use up what all share.
-    if (this.isFrontEnd(user) || this.rates.take(user.uid, Math.ceil(bytes / BYTES_PER_REQUEST))) return null;
+    if (this.isFrontEnd(user) || this.rates.take(user.uid, tokens)) return null;
     return asksTooOften(user);
   }
 

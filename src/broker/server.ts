@@ -17,11 +17,13 @@ import type { Waiting } from './work.js';
 import { VERSION } from '../version.js';
 
 /**
- * Fds that one user sent and whose closing hangs. A user with more gets no new connection, and is disconnected when it sends more: so it
- * occupies this many fds of the broker, and those of one message for each connection that it had. More than two full messages:
- * a client sends pidfds, which do not count, and directories of cgroups, whose closing takes microseconds.
+ * Fds that one user sent and whose closing hangs. A user with more gets no new connection, and is disconnected before anything more that it
+ * sends is read: so it occupies this many fds of the broker, and those of one message. More than two full messages: what an
+ * ordinary client sends is closed within microseconds.
  */
 const MAX_UNCLOSED_FDS = 512;
+/** Of a message over the rate. One with more ends its connection: to receive fds costs more than to connect again, which takes a token. */
+const MAX_REFUSED_FDS = 8;
 /** What one connection may cost before its user's quotas count. */
 const CONNECTION_LIMITS: ConnectionLimits = {
   messageBytes: 256 * 1024,
@@ -172,9 +174,9 @@ export class Server {
       lane,
       inFlight: place.inFlight,
       context: client,
-      admitMessage: (bytes) => {
+      admitMessage: (bytes, fds) => {
         client.noteCall();
-        return this.#admitMessage(client, bytes);
+        return this.#admitMessage(client, bytes, fds);
       },
       admit: (method) => {
         const refusal = this.#broker.admitCall(method === MAPPED);
@@ -190,9 +192,12 @@ export class Server {
     this.#connections.set(client, connection);
   }
 
-  #admitMessage(client: ClientConnection, bytes: number): ErrorReply | null {
-    const refusal = this.#broker.admitMessage(client.ids, bytes);
-    if (refusal !== null) return errorReply(refusal);
+  #admitMessage(client: ClientConnection, bytes: number, fds: number): ErrorReply | null {
+    const refusal = this.#broker.admitMessage(client.ids, bytes, fds);
+    if (refusal !== null) {
+      if (fds > MAX_REFUSED_FDS) setImmediate(() => client.close()); // when the answer has been sent
+      return errorReply(refusal);
+    }
     if (client.identified) return null;
     try {
       this.#broker.beginWork(client, client.ids).timed(() => this.#identify(client));

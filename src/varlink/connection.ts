@@ -36,7 +36,7 @@ export interface ConnectionLimits {
   /** Fds that may lie in the socket, sent and not read; more wait in the queue. Default 1,024. */
   readonly unreadFds?: number;
   /**
-   * While more fds than that, which the peer's user has sent before, wait to be closed, a message with fds ends the connection.
+   * While more fds than that, which the peer's user has sent before, wait to be closed, whatever the peer sends ends the connection.
    * Default: no limit.
    */
   readonly unclosedFds?: number;
@@ -73,10 +73,10 @@ export interface ConnectionOptions {
   /** Shared by the connections of one user; absent: one of its own, with `limits.unreadFds`. */
   readonly inFlight?: FdsInFlight;
   /**
-   * Called with the bytes of each message before anything else is done for it. False: it is dropped unread, its fds are
+   * Called with the bytes and the number of fds of each message before anything else is done for it. False: it is dropped unread, its fds are
    * closed, and the next one waits for the next turn of the event loop. Whoever says so has answered, or answers never.
    */
-  readonly admit?: (bytes: number) => boolean;
+  readonly admit?: (bytes: number, fds: number) => boolean;
   readonly onMessage: (message: Message) => void;
   /** Once; the socket and every undelivered fd are closed by then, or about to be closed in the lane. */
   readonly onClose: (reason: CloseReason) => void;
@@ -105,7 +105,7 @@ export class Connection {
   /** Of fds that this side sends; null: they are closed at once. */
   readonly #lane: LaneUser | null;
   readonly #limits: ConnectionLimits;
-  readonly #admit: ((bytes: number) => boolean) | undefined;
+  readonly #admit: ((bytes: number, fds: number) => boolean) | undefined;
   readonly #onMessage: (message: Message) => void;
   readonly #onClose: (reason: CloseReason) => void;
   readonly #poller: Poller;
@@ -259,13 +259,12 @@ export class Connection {
 
   #read(): void {
     for (let reads = 0; reads < READS_PER_TURN && this.#reading; reads++) {
+      // Whether there are fds shows when they have come. Those that find no number here would be closed in this thread.
+      if (this.#mayNotSendFds)
+        return this.#finish({ kind: 'backpressure', detail: `${this.#unclosed} fds of the peer are not closed yet` });
       const received = this.#receive();
       if (received === null) return;
       if (received.bytes === 0) return this.#end(received.fds);
-      if (received.fds.length > 0 && this.#mayNotSendFds) {
-        this.#closeForeign(received.fds);
-        return this.#finish({ kind: 'backpressure', detail: `${this.#unclosed} fds of the peer are not closed yet` });
-      }
       this.#reader.push(scratch.subarray(0, received.bytes), received.fds);
       this.#deliver();
       // Likely all there was; when not, the poller says so.
@@ -326,7 +325,7 @@ export class Connection {
     try {
       frame = this.#reader.next();
       if (frame === null) return null;
-      if (this.#admit?.(frame.bytes.length) === false) {
+      if (this.#admit?.(frame.bytes.length, frame.fds.length) === false) {
         this.#closeForeign(frame.fds);
         return 'dropped';
       }

@@ -57,10 +57,10 @@ export interface ServeOptions<Context> {
   readonly context: Context;
   readonly onClose?: (reason: CloseReason) => void;
   /**
-   * Called with the bytes of each message, before it is parsed; an error reply refuses it (for rate limits that hold for
+   * Called with the bytes and the number of fds of each message, before it is parsed; an error reply refuses it (for rate limits that hold for
    * what parsing costs, too). It is answered also when it would have been oneway, which nobody has read.
    */
-  readonly admitMessage?: (bytes: number) => ErrorReply | null;
+  readonly admitMessage?: (bytes: number, fds: number) => ErrorReply | null;
   /** Called before each call is looked at, with what it calls its method; an error reply refuses it. */
   readonly admit?: Admit;
 }
@@ -105,8 +105,8 @@ export class Service<Context = unknown> {
       ...(lane === undefined ? {} : { lane }),
       ...(inFlight === undefined ? {} : { inFlight }),
       onClose: (reason) => onClose?.(reason),
-      admit: (bytes) => {
-        const refusal = admitMessage?.(bytes) ?? null;
+      admit: (bytes, fds) => {
+        const refusal = admitMessage?.(bytes, fds) ?? null;
         if (refusal !== null) connection.send({ error: refusal.name, parameters: refusal.parameters });
         return refusal === null;
       },

@@ -202,6 +202,47 @@ privileged(
   },
 );
 
+privileged('messages with many fds cost more, and end the connection over the rate', async (t) => {
+  const slow = await startDaemon({ policy: `${OPEN_POLICY}\n[service]\nrequests_per_second = 1\nburst = 50\n` });
+  t.teardown(() => slow.stop());
+  const ask = (count: number): Promise<readonly string[]> =>
+    runAs(
+      { uid: ALICE, socket: slow.socket },
+      async ({ native }, fds) => {
+        const socket = native.connectUnix(process.env['PERFBROKER_SOCKET']!);
+        const pidfd = native.pidfdOpen(process.pid);
+        const answers: string[] = [];
+        const into = new Uint8Array(65536);
+        const receive = async (): Promise<string> => {
+          let got = native.receiveMessage(socket, into);
+          for (; got === null; got = native.receiveMessage(socket, into))
+            await new Promise((resolve) => setTimeout(resolve, 5));
+          const text = Buffer.from(into.subarray(0, got.bytes)).toString();
+          return /Broker[.](\w+)/.exec(text)?.[1] ?? 'closed';
+        };
+        const call = Buffer.from('{"method":"org.perfbroker.Broker.Describe"}\0');
+        const rights = Array.from({ length: fds }, () => pidfd);
+        while (answers.at(-1) !== 'closed' && answers.length < 60) {
+          try {
+            native.sendMessage(socket, call, rights);
+            answers.push(await receive());
+          } catch {
+            answers.push('closed');
+          }
+          if (answers.at(-1) === 'RateLimited' && fds === 1) break;
+        }
+        return answers;
+      },
+      count,
+    );
+  // A connection takes a token, a message 1 and 7 for its fds.
+  const many = await ask(253);
+  t.is(many.at(-1), 'closed', many.join());
+  t.true(many.length < 15, many.join());
+  const few = await ask(1);
+  t.is(few.at(-1), 'RateLimited', 'the connection stays');
+});
+
 privileged('an fd whose closing blocks for as long as its sender likes holds up nobody', async (t) => {
   if (!existsSync(PYTHON)) return skip(t, `${PYTHON} is missing`);
   const script = `

@@ -211,12 +211,14 @@ test.serial('a connection over unread fds that do not hang ends in order', async
   t.is(openFds().length, before);
 });
 
-test.serial('an empty connection, and one with nothing but bytes, is closed at once', (t) => {
+test.serial('an empty connection, and one with a few bytes, is closed at once, and one with many in its lane', async (t) => {
   const before = openFds();
-  for (const bytes of ['', 'x'.repeat(100_000)]) {
+  for (const bytes of ['', 'x'.repeat(10_000), 'x'.repeat(100_000)]) {
     const [ours, theirs] = native.socketPair('stream');
     if (bytes !== '') native.sendMessage(theirs, Buffer.from(bytes), []);
     native.closeConnection(SLOW, ours);
+    if (bytes.length < 100_000) t.is(native.laneOperations(), 0);
+    await idle();
     t.is(native.receiveMessage(theirs, new Uint8Array(8))?.bytes, 0, 'an orderly end');
     native.close(theirs);
   }
