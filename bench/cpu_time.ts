@@ -11,7 +11,7 @@ function cpuTime(pid: number): number {
     .reduce((sum, time) => sum + time, 0);
 }
 
-/** Of a process and its children, nanoseconds; of those that have ended in ticks of 10 ms (proc_pid_stat(5)). */
+/** Cpu time of a process and its children, nanoseconds. That of children that have ended comes in ticks of 10 ms (proc_pid_stat(5)). */
 function cpuTimeOfAll(pid: number): number {
   const ended = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ').slice(13, 15).map(Number) ?? [];
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);

@@ -26,7 +26,7 @@ constexpr size_t kFewSockets = 256, kMaxClosers = 64;
 // An attempt to close them looks at all operations of the user: it is made once for so many.
 constexpr size_t kFewestSockets = 64;
 
-// False when there is none to be had.
+// Returns false when no thread can be started.
 bool start(void* (*body)(void*), void* argument) {
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) != 0) return false;

@@ -54,7 +54,7 @@ class Lanes {
     // One of its operations runs, or the user has its place in turns_.
     bool scheduled = false;
     size_t foreign = 0;
-    // Of `waiting`.
+    // Sockets among `waiting`.
     size_t sockets = 0;
     // Threads that close sockets of this user together.
     size_t closers = 0;

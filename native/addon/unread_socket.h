@@ -17,7 +17,7 @@ void drop_messages(int socket);
 // Sockets for one close_together. Fewer than a quarter of the numbers that other fds have.
 size_t most_together();
 
-// Closes the sockets. May hang, but their fd numbers are free a moment after the call, whatever hangs: close_range(2) takes all of its
+// Closes the sockets. May hang, but their fd numbers are free a moment after the call, even if a file hangs: close_range(2) takes all of its
 // files out of the table first, and the kernel releases them when the call returns (filp_close, task_work_run). AF_UNIX
 // sockets have no flush, which close_range(2) would wait for.
 void close_together(std::vector<UniqueFd> sockets);

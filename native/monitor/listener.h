@@ -25,7 +25,7 @@ inline bool listening_process_ended(int connection) {
   return errno == ENOPROTOOPT && socket_option(connection, SO_PEERCRED, peer) && peer.pid > 0 && kill(peer.pid, 0) != 0 && errno == ESRCH;
 }
 
-// Removes the socket file of a daemon that has ended. Null, or why the path can not be used: anything else stays.
+// Removes the socket file of a daemon that has ended. Null, or why the path cannot be used: anything else stays.
 //
 // A connection does not prove that a daemon serves the socket: a broker that was killed while one of its threads hangs in the kernel
 // keeps its listener until that thread goes on. The monitor called listen(2), and no broker outlives it otherwise. A listener of

@@ -270,7 +270,7 @@ export class HelperClient<Message> {
     return brokerError('Unavailable', this.#options.codes.late, 'the worker ended without an answer');
   }
 
-  /** It counts for its user no more. */
+  /** Removes it from the counts of its user. */
   #forget(session: HelperSession<Message>): void {
     const state = this.#userOf.get(session);
     if (state === undefined) return;

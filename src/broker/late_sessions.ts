@@ -4,7 +4,7 @@
  */
 import { NO_OWNER, type About } from './about.js';
 
-/** After so many late sessions about targets of one owner all of its targets are refused: more processes cost the user no more time. */
+/** Late sessions about targets of one owner after which all of its targets are refused: more processes cost the user no more time. */
 export const MAX_LATE_PER_OWNER = 4;
 
 export class LateSessions<Session> {

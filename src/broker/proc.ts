@@ -51,7 +51,7 @@ export function readCaller(pid: number): CallerFacts | null {
  */
 function factsOf(pid: number, { text: status, owner }: StatusFile): ProcessFacts {
   const directory = `/proc/${pid}`;
-  // As UTF-8, which node reads in one go: half the time of any other encoding. What is no UTF-8 is in names only.
+  // As UTF-8, which node reads in one go: half the time of any other encoding. Only names can be anything but UTF-8.
   const stat = readStat(pid);
   const uids = idTriple(statusField(status, 'Uid'));
   const gids = idTriple(statusField(status, 'Gid'));

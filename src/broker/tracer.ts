@@ -22,7 +22,7 @@ const DEADLINE_MS = MAX_DEADLINE + 5_000;
 
 /** Of 64 that the tracer has (kMostTracerWorkers in native/tracer/part.h). */
 const MOST_WORKERS = 60;
-/** Of one user. Only an administrator has targets of several users. */
+/** Late sessions of one user. Only an administrator has targets of several users. */
 const MOST_LATE = 8;
 
 export class TracerClient {

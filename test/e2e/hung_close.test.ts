@@ -53,7 +53,7 @@ print('sent', flush=True)
 sys.stdin.readline()
 `;
 
-/** The broker stands still: what a client sends meanwhile lies unread, as it does for an attacker who is quick or lucky. */
+/** The broker stands still: what a client sends in the meantime lies unread, as it does for an attacker who is quick or lucky. */
 async function whileStopped<Result>(work: () => Promise<Result>): Promise<Result> {
   const { broker } = daemon.parts;
   process.kill(broker, 'SIGSTOP');

@@ -1,13 +1,25 @@
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
 import { native, type Fd } from '#dist/native.js';
+import { skip } from '../e2e/daemon.js';
+import { PYTHON } from '../e2e/lingering.js';
 import { compileTools, type CompiledTools } from '../tools/compile.js';
 import { holdContext, NO_HOLDER, perfEventsOf, type HeldContext } from '../tools/held_context.js';
 import { listenTo } from '../tools/said.js';
-import { closeLater, CPU_CLOCK, NATIVE_URL, openFds, openSoftware, waitingShell } from './support.js';
+import {
+  closeLater,
+  CPU_CLOCK,
+  NATIVE_URL,
+  openFds,
+  openSoftware,
+  temporaryDirectory,
+  waitingShell,
+} from './support.js';
 
 const SLOW = 1;
 const OTHER = 2;
@@ -223,6 +235,30 @@ test.serial('an empty connection, and one with a few bytes, is closed at once, a
     native.close(theirs);
   }
   t.deepEqual(openFds(), before);
+});
+
+test.serial('out-of-band data that nobody reads keeps no lane busy', async (t) => {
+  if (!existsSync(PYTHON)) return skip(t, `${PYTHON} is missing`);
+  const path = join(temporaryDirectory(t), 'socket');
+  const listener = native.listenUnix(path, 8);
+  closeLater(t, listener);
+  const send = async (socket: string, fd: Fd | 'ignore'): Promise<boolean> => {
+    const script = `import socket\ns = ${socket}\ntry: s.send(b'x', socket.MSG_OOB)\nexcept OSError: exit(1)`;
+    const [code] = (await once(spawn(PYTHON, ['-c', script], { stdio: ['ignore', 'ignore', 'inherit', fd] }), 'exit')) as [
+      number,
+    ];
+    return code === 0;
+  };
+  const [ours, theirs] = native.socketPair('stream');
+  const known = await send('socket.socket(fileno=3)', theirs);
+  native.close(theirs);
+  native.closeConnection(SLOW, ours);
+  await idle();
+  if (!known) return skip(t, 'this kernel has no out-of-band data for AF_UNIX');
+  await send(`socket.socket(socket.AF_UNIX); s.connect('${path}')`, 'ignore');
+  native.closeConnection(SLOW, native.accept(listener) ?? -1);
+  await idle();
+  t.is(native.foreignFds(SLOW), 0);
 });
 
 test.serial('an fd that is not open is an error, and the others are closed', async (t) => {
