@@ -23,7 +23,7 @@ constexpr std::chrono::seconds kIdle{1};
 // to 8,192 where RLIMIT_NOFILE is 65,536 or more. So 64 threads hold 397,312 sockets. For comparison: systemd lets a user have 524,288 fds in
 // flight (unix_inflight in net/unix/scm.c counts them against RLIMIT_NOFILE). TasksMax= of the unit has room for these threads.
 constexpr size_t kFewSockets = 256, kMaxClosers = 64;
-// An attempt to close them looks at all operations of the user: it is made once for so many.
+// One attempt to close them is made for each 64 sockets.
 constexpr size_t kFewestSockets = 64;
 
 // Returns false when no thread can be started.
@@ -68,21 +68,25 @@ void Lanes::add(int64_t user, Operation operation) {
   lane.sockets += operation.socket ? 1U : 0U;
   lane.waiting.push_back(std::move(operation));
   pending_++;
-  // Not at every socket: each attempt looks at all that wait.
-  const size_t many = std::min(kFewSockets * (lane.closers + 1), most_together());
-  if (lane.sockets >= many && lane.sockets % kFewestSockets == 0) close_sockets(user, lane);
+  if (are_too_many(lane)) close_sockets(user, lane);
   if (!std::exchange(lane.scheduled, true)) turns_.push_back(user);
   // Also when this user's turn comes later: an earlier call may have found no thread for another user.
   if (turns_.size() > idle_ && threads_ < kMaxThreads) start_thread();
   work_.notify_one();
 }
 
-// When there is none to be had, the operations wait for a thread that is there, or for the next call.
+// Not asked of every socket, nor of other operations, which are most: it takes a system call, and an attempt looks at all that wait.
+bool Lanes::are_too_many(const Lane& lane) {
+  if (lane.sockets == 0 || lane.sockets % kFewestSockets != 0) return false;
+  return lane.sockets >= std::min(kFewSockets * (lane.closers + 1), most_together());
+}
+
+// When no thread can be started, the operations wait for a thread that is there, or for the next call.
 void Lanes::start_thread() {
   if (start(run_thread, this)) threads_++;
 }
 
-// When there is no thread to be had, the sockets wait for their turn in the lane, or for the next call.
+// When no thread can be started, the sockets wait for their turn in the lane, or for the next call.
 void Lanes::close_sockets(int64_t user, Lane& lane) {
   if (closers_ >= kMaxClosers) return;
   auto closer = std::make_unique<Closer>(*this, user);

@@ -64,6 +64,7 @@ class Lanes {
   static void* run_thread(void* lanes);
   static void* run_closer(void* closer);
   void start_thread();
+  static bool are_too_many(const Lane& lane);
   void close_sockets(int64_t user, Lane& lane);
   void run();
   void drop_if_idle(int64_t user);

@@ -25,7 +25,7 @@ import { Work, type Waiting } from './work.js';
 
 /** Of a message. So many of the worst (`{},{},{}`) take as long to parse and check as an `Explain` takes: 0.3 ms. */
 const BYTES_PER_REQUEST = 1024;
-/** Of a message. To receive and close so many takes about as long. */
+/** Fds of a message for which one token is taken: to receive and close them takes about as long as an `Explain`. */
 const FDS_PER_REQUEST = 32;
 
 type UserId = Pick<Subject, 'uid'>;

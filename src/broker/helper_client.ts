@@ -182,7 +182,7 @@ export class HelperClient<Message> {
     if (resolve === undefined || reject === undefined) return;
     let session: HelperSession<Message>;
     try {
-      // What no client asks for finds out whether the helper still makes workers.
+      // The watchdog's request has to show that the helper still makes workers.
       session = (user === NO_USER ? null : this.#takeIdle()) ?? this.#newSession();
     } catch (error) {
       reject(error as Error);

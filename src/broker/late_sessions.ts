@@ -40,13 +40,15 @@ export class LateSessions<Session> {
    */
   refusal(abouts: readonly About[]): string | null {
     const late = [...this.#abouts.values()];
+    if (late.length === 0) return null;
     const lateTargets = new Set(late.flatMap(({ targets }) => targets));
     for (const { targets, owner } of abouts) {
       const target = targets.find((name) => lateTargets.has(name));
       if (target !== undefined) return `an earlier request about ${target} has not been finished`;
       const ofOwner = late.filter((about) => about.owner === owner).length;
+      if (ofOwner < MAX_LATE_PER_OWNER) continue;
       const whose = owner === NO_OWNER ? 'cpus' : `processes of the user of ${targets.join()}`;
-      if (ofOwner >= MAX_LATE_PER_OWNER) return `${ofOwner} earlier requests about ${whose} have not been finished`;
+      return `${ofOwner} earlier requests about ${whose} have not been finished`;
     }
     if (late.length < this.#most) return null;
     return `${late.length} earlier requests of this user have not been finished`;

@@ -58,7 +58,7 @@ class Pending {
     return this.slots.map(({ fd }) => fd);
   }
 
-  /** Of each ring that was mapped in advance, what is asked whether it is gone. */
+  /** For each ring that was mapped in advance: the event that can be asked whether the ring is still mapped. */
   get ringFds(): readonly Fd[] {
     return this.slots.flatMap(({ ring, keeper, fd }) => (ring ? [keeper ?? fd] : []));
   }

@@ -22,7 +22,7 @@ import { VERSION } from '../version.js';
  * ordinary client sends is closed within microseconds.
  */
 const MAX_UNCLOSED_FDS = 512;
-/** Of a message over the rate. One with more ends its connection: to receive fds costs more than to connect again, which takes a token. */
+/** Fds of a message over the rate. More of them end the connection: to receive fds costs more than to connect again, which takes a token. */
 const MAX_REFUSED_FDS = 8;
 /** What one connection may cost before its user's quotas count. */
 const CONNECTION_LIMITS: ConnectionLimits = {

@@ -259,8 +259,8 @@ export class Connection {
 
   #read(): void {
     for (let reads = 0; reads < READS_PER_TURN && this.#reading; reads++) {
-      // Whether there are fds shows when they have come. Those that find no number here would be closed in this thread.
-      if (this.#mayNotSendFds)
+      // Before it is read: only then it shows whether fds came, and fds for which this process has no number are closed in this thread.
+      if (this.#mayNotSend)
         return this.#finish({ kind: 'backpressure', detail: `${this.#unclosed} fds of the peer are not closed yet` });
       const received = this.#receive();
       if (received === null) return;
@@ -276,7 +276,7 @@ export class Connection {
     return native.foreignFds(this.#foreignLane);
   }
 
-  get #mayNotSendFds(): boolean {
+  get #mayNotSend(): boolean {
     return this.#unclosed > (this.#limits.unclosedFds ?? Infinity);
   }
 
