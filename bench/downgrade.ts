@@ -1,6 +1,6 @@
 /** (e) How long a target stands still while capabilities are taken from it, by its number of threads; and 200 times in a storm. */
 import { connect, type Client } from '#dist/client/index.js';
-import { CAPABILITY_NAMES } from '#dist/model/capabilities.js';
+import { CAPABILITY_NAMES } from '#dist/model/identity/capabilities.js';
 import { keepers, startTarget, startTracing, type Target } from '../test/downgrade/support.js';
 import { compileTools } from '../test/tools/compile.js';
 import type { Programs } from './programs.js';

@@ -1,10 +1,10 @@
 /** What all parts of the benchmark share: a daemon, a user without rights, and the programs. */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { encodeAttr } from '#dist/model/attr.js';
+import { encodeAttr } from '#dist/model/events/attr/attr.js';
 import { recordingEvents } from '#dist/collector/event_defaults.js';
 import type { EventSpec } from '#dist/model/event.js';
-import { parseEvents } from '#dist/model/event_syntax.js';
+import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
 import { ALICE, readableTree } from '../test/e2e/as_user.js';
 import { ROOT, startDaemon, type Daemon } from '../test/e2e/daemon.js';
 import type { Programs } from './programs.js';

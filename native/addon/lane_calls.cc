@@ -31,7 +31,7 @@ using SharedFds = std::shared_ptr<Fds>;
 
 constexpr size_t kMaxFds = 1 << 20;  // the kernel's largest fs.nr_open that is in use
 
-// A uid, or a negative number for users that are none (src/model/subordinate_uids.ts).
+// A uid, or a negative number for users that are none (src/model/identity/subordinate_uids.ts).
 int64_t user_argument(const Napi::CallbackInfo& info) {
   return integer_value(info[0], "user", std::numeric_limits<int32_t>::min(), std::numeric_limits<uint32_t>::max());
 }

@@ -13,7 +13,7 @@
 namespace perfbroker {
 namespace {
 
-// The collector's fds; src/collector/launcher.ts knows them by these numbers.
+// The collector's fds; src/collector/launcher/launcher.ts knows them by these numbers.
 constexpr int kControlFd = 3, kPidfdFd = 4, kTellFd = 5, kBrokerFd = 6, kFirstOtherFd = 7;
 // Numbers out of the way of those.
 constexpr int kSafeFd = 16;

@@ -1,7 +1,7 @@
 // The conversation between the collector (no privilege, the client) and the launcher, which waits to become CMD.
 //
 // A SOCK_SEQPACKET socketpair; every message is one packet of one fixed size, in host byte order.
-// src/collector/launcher_protocol.ts mirrors this file; the assertions below keep either from changing alone.
+// src/collector/launcher/launcher_protocol.ts mirrors this file; the assertions below keep either from changing alone.
 //
 // After kReady the launcher executes CMD. End of stream says that it did; a Reply with an errno, that it could not, or with
 // kMisplaced as its value, that CMD runs and the file of -o could not be given its name.

@@ -1,4 +1,4 @@
-// Prints the layout and the constants of protocol.h as JSON, for the test that compares src/broker/opener_protocol.ts.
+// Prints the layout and the constants of protocol.h as JSON, for the test that compares src/broker/ipc/opener_protocol.ts.
 #include <cstddef>
 #include <cstdio>
 

@@ -4,7 +4,7 @@
 // A worker process takes it, and serves what comes on it until the broker closes its end. Every message on a channel is one packet
 // of one fixed size, in host byte order, and every field has a checked range. A worker keeps no state between messages but the
 // rings that it maps in advance.
-// src/broker/opener_protocol.ts mirrors this file; a test compares the two through the offsets that
+// src/broker/ipc/opener_protocol.ts mirrors this file; a test compares the two through the offsets that
 // `dist/native/protocol-layout` prints, so neither can change alone.
 #pragma once
 

@@ -15,7 +15,7 @@ enum class WorkerExit : int { kServed = 0, kMalformed = 9, kEnded = 10 };
 
 class Workers {
  public:
-  // A worker costs some 100 KiB. One user has at most 32 (MAX_WORKERS_PER_USER in src/broker/helper_client.ts).
+  // A worker costs some 100 KiB. One user has at most 32 (MAX_WORKERS_PER_USER in src/broker/ipc/helper_client.ts).
   static constexpr size_t kMost = 1024;
 
   // Before the system call filter, which knows neither call. `most`: workers that may exist at a time, up to kMost.

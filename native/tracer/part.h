@@ -19,7 +19,7 @@ inline bool make_tracer_ends(const Options& o, uint64_t held, UniqueFd& tracer, 
 }
 
 // At most one request of a user is under way, and downgrades are rare. A user has at most four late ones about its own processes
-// (MAX_LATE_PER_OWNER in src/broker/late_sessions.ts): 15 users have to be late before another one is refused.
+// (MAX_LATE_PER_OWNER in src/broker/ipc/late_sessions.ts): 15 users have to be late before another one is refused.
 inline constexpr size_t kMostTracerWorkers = 64;
 
 [[noreturn]] inline void run_tracer(const Privileges& p, TracerConfig config, int channel, pid_t monitor) {

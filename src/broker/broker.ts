@@ -1,27 +1,27 @@
 /** What all connections share: the policy in force, grants, quotas, the opener and the audit log. */
-import { brokerError } from '../model/error_table.js';
-import type { BrokerError } from '../model/errors.js';
+import { brokerError } from '../model/errors/error_table.js';
+import type { BrokerError } from '../model/errors/errors.js';
 import type { EventClass } from '../model/event.js';
-import { Quota } from '../policy/quota.js';
+import { Quota } from '../policy/quota/quota.js';
 import type { Policy } from '../policy/types.js';
-import type { AuditLog, AuditRecord } from './audit.js';
-import type { Authorizer } from './authorizer.js';
-import type { DowngradeCaller } from './downgrade.js';
-import { Grants, type EndedGrant, type Grant } from './grants.js';
-import type { HeldRequest } from './held_requests.js';
-import type { Logger } from './logger.js';
-import type { Machine } from './machine.js';
-import type { OpenerClient } from './opener.js';
-import type { SubordinateUids } from '../model/subordinate_uids.js';
-import { Rates } from './rates.js';
-import { RingKeepers } from './ring_keepers.js';
-import { RingPlaces } from './ring_places.js';
-import type { Subject } from '../model/subject.js';
-import { Tickets } from './tickets.js';
-import type { Tracepoints } from './tracepoints.js';
-import type { TracerClient } from './tracer.js';
-import { Turns } from './turns.js';
-import { Work, type Waiting } from './work.js';
+import type { AuditLog, AuditRecord } from './audit/audit.js';
+import type { Authorizer } from './ipc/authorizer.js';
+import type { DowngradeCaller } from './methods/downgrade/order.js';
+import { Grants, type EndedGrant, type Grant } from './grants/grants.js';
+import type { HeldRequest } from './methods/request/held_requests.js';
+import type { Logger } from './audit/logger.js';
+import type { Machine } from './host/machine.js';
+import type { OpenerClient } from './ipc/opener.js';
+import type { SubordinateUids } from '../model/identity/subordinate_uids.js';
+import { Rates } from './fairness/rates.js';
+import { RingKeepers } from './grants/ring_anchors.js';
+import { RingPlaces } from './grants/premap_limit.js';
+import type { Subject } from '../model/identity/subject.js';
+import { Tickets } from './grants/tickets.js';
+import type { Tracepoints } from './host/tracepoints.js';
+import type { TracerClient } from './ipc/tracer.js';
+import { Turns } from './fairness/turns.js';
+import { Work, type Waiting } from './fairness/work.js';
 
 /** Of a message. So many of the worst (`{},{},{}`) take as long to parse and check as an `Explain` takes: 0.3 ms. */
 const BYTES_PER_REQUEST = 1024;

@@ -2,25 +2,25 @@
  * The broker: started by perfbrokerd, which has taken every privilege away before this runs. Decides by policy, has
  * the opener open, hands over.
  */
-import './undumpable.js';
-import '../model/no_debugger.js';
+import './lifecycle/undumpable.js';
+import '../common/no_debugger.js';
 import { dirname, join } from 'node:path';
-import { SubordinateUids } from '../model/subordinate_uids.js';
-import { systemNames } from '../policy/names.js';
-import { AuditLog } from './audit.js';
-import { Authorizer } from './authorizer.js';
+import { SubordinateUids } from '../model/identity/subordinate_uids.js';
+import { systemNames } from '../policy/load/names.js';
+import { AuditLog } from './audit/audit.js';
+import { Authorizer } from './ipc/authorizer.js';
 import { Broker } from './broker.js';
-import { openJournal } from './journal.js';
-import { createLogger, type Logger } from './logger.js';
-import { readMachine } from './machine.js';
-import { OpenerClient } from './opener.js';
-import { Life, loadWithWarnings, problemsOf } from './life.js';
+import { openJournal } from './audit/journal.js';
+import { createLogger, type Logger } from './audit/logger.js';
+import { readMachine } from './host/machine.js';
+import { OpenerClient } from './ipc/opener.js';
+import { Life, loadWithWarnings, problemsOf } from './lifecycle/lifecycle.js';
 import { parseOptions } from './options.js';
-import { unprivilegedProof } from './proof.js';
+import { unprivilegedProof } from './lifecycle/proof.js';
 import { Server } from './server.js';
-import { measureSlowness } from './slowness.js';
-import { Tracepoints } from './tracepoints.js';
-import { TracerClient } from './tracer.js';
+import { measureSlowness } from './host/slowness.js';
+import { Tracepoints } from './host/tracepoints.js';
+import { TracerClient } from './ipc/tracer.js';
 
 /** Exit codes, perfbrokerd's own. */
 const PRIVILEGED = 5;

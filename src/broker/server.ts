@@ -1,19 +1,19 @@
 /** Accepts connections, counts them per user, and answers them with the Varlink service. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BrokerError } from '../model/errors.js';
-import { brokerError } from '../model/error_table.js';
+import { BrokerError } from '../model/errors/errors.js';
+import { brokerError } from '../model/errors/error_table.js';
 import { native, OWN_LANE, type Fd, type LaneUser, type PeerIds } from '../native.js';
 import { Acceptor } from '../varlink/acceptor.js';
-import { BROKER_INTERFACE } from '../varlink/broker_interface.js';
+import { BROKER_INTERFACE } from '../interfaces/broker_interface.js';
 import type { Connection, ConnectionLimits } from '../varlink/connection.js';
 import { Service, type ErrorReply } from '../varlink/service.js';
 import { ValidationError } from '../varlink/validate.js';
 import type { Broker } from './broker.js';
-import { ClientConnection } from './client_connection.js';
-import { brokerMethods } from './methods.js';
-import { vetPeer } from './peer.js';
-import { MAX_CONNECTIONS, Places } from './places.js';
-import type { Waiting } from './work.js';
+import { ClientConnection } from './processes/client_connection.js';
+import { brokerMethods } from './methods/dispatch.js';
+import { vetPeer } from './processes/peer.js';
+import { MAX_CONNECTIONS, Places } from './fairness/places.js';
+import type { Waiting } from './fairness/work.js';
 import { VERSION } from '../version.js';
 
 /**

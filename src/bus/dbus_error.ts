@@ -1,5 +1,5 @@
 /** The one place where what was thrown becomes what a caller on the bus is told. */
-import { BrokerError } from '../model/errors.js';
+import { BrokerError } from '../model/errors/errors.js';
 import { VarlinkError } from '../client/errors.js';
 import { ValidationError } from '../varlink/validate.js';
 

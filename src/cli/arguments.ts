@@ -1,4 +1,4 @@
-import { MAX_TIMER_MS } from '../model/timer.js';
+import { MAX_TIMER_MS } from '../common/timer.js';
 import { UsageError } from './failure.js';
 
 /** PID_MAX_LIMIT (include/linux/threads.h). */

@@ -1,5 +1,5 @@
 import type { CapabilitySets, DowngradedProcess, DowngradedThread } from '../client/index.js';
-import { capabilityNames } from '../model/capabilities.js';
+import { capabilityNames } from '../model/identity/capabilities.js';
 import { table } from './text.js';
 
 /** What `downgrade` prints: what each process lost, threads that are alike in one line. */

@@ -1,7 +1,7 @@
-import { sysfsPmus } from '../collector/pmu_sysfs.js';
-import { BrokerError } from '../model/errors.js';
+import { sysfsPmus } from '../collector/host/pmu_sysfs.js';
+import { BrokerError } from '../model/errors/errors.js';
 import type { EventSpec, Sampling } from '../model/event.js';
-import { parseEvents } from '../model/event_syntax.js';
+import { parseEvents } from '../model/events/syntax/event_syntax.js';
 import { parseWhole } from './arguments.js';
 import { UsageError } from './failure.js';
 

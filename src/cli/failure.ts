@@ -1,6 +1,6 @@
 import { FormatError } from '../formats/format_error.js';
 import { OutputFileError } from '../formats/output_file.js';
-import { BrokerError } from '../model/errors.js';
+import { BrokerError } from '../model/errors/errors.js';
 
 /** What the program exits with; `record` and `stat` pass on their CMD's own. */
 export const ExitCode = {

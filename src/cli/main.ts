@@ -1,4 +1,4 @@
-import '../model/no_debugger.js';
+import '../common/no_debugger.js';
 
 // Only now: what the rest needs to load is time in which the signal would still be node's.
 const { main } = await import('./program.js');

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
-import { writeFolded } from '../collector/folded_file.js';
-import type { Launcher } from '../collector/launcher.js';
+import { writeFolded } from '../collector/profile/folded_file.js';
+import type { Launcher } from '../collector/launcher/launcher.js';
 import { openOutputFile, type NewOutputFile } from '../formats/output_file.js';
 import { PerfDataReader } from '../formats/perfdata_reader.js';
 import type { Fd } from '../native.js';

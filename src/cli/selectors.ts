@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { cgroupPath } from '../collector/cgroups.js';
+import { cgroupPath } from '../collector/host/cgroups.js';
 import type { CollectorTarget } from '../collector/event_opener.js';
-import { onlineCpus, parseCpuList } from '../collector/cpus.js';
+import { onlineCpus, parseCpuList } from '../common/cpus.js';
 import { parsePids } from './arguments.js';
 import { UsageError } from './failure.js';
 

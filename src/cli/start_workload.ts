@@ -1,4 +1,4 @@
-import { Workload } from '../collector/workload.js';
+import { Workload } from '../collector/launcher/workload.js';
 import { ExitCode, Failure } from './failure.js';
 
 /** @throws Failure with the exit code for a CMD that could not be started. */

@@ -1,5 +1,5 @@
-import type { Count } from '../collector/counting.js';
-import { scaled } from '../collector/counting.js';
+import type { Count } from '../collector/count/counting.js';
+import { scaled } from '../collector/count/counting.js';
 
 /** An event with what it counted, in the order of the request. */
 export interface CountedEvent {

@@ -1,6 +1,6 @@
-import { brokerError } from '../model/error_table.js';
+import { brokerError } from '../model/errors/error_table.js';
 import type { Fd } from '../native.js';
-import { BROKER_INTERFACE } from '../varlink/broker_interface.js';
+import { BROKER_INTERFACE } from '../interfaces/broker_interface.js';
 import { Channel as VarlinkChannel, type ChannelErrors } from '../varlink/channel.js';
 import type { ConnectionLimits } from '../varlink/connection.js';
 import { errorFromReply } from './errors.js';

@@ -4,7 +4,7 @@ import type {
   DowngradedProcess,
   Grant as GrantRecord,
   RevokeReply,
-} from '../varlink/broker_types.js';
+} from '../interfaces/broker_types.js';
 import type { CallOptions, Channel } from './channel.js';
 import { grantFromReplies, type Grant, type GrantHost } from './grant.js';
 import { encodeDowngrade, encodeRequest, type DowngradeRequest, type OpenRequest } from './request.js';

@@ -1,7 +1,7 @@
-import { brokerError } from '../model/error_table.js';
-import { BrokerError, ERROR_NAMES, type ErrorName } from '../model/errors.js';
+import { brokerError } from '../model/errors/error_table.js';
+import { BrokerError, ERROR_NAMES, type ErrorName } from '../model/errors/errors.js';
 import type { NativeError } from '../native.js';
-import { BROKER_INTERFACE } from '../varlink/broker_interface.js';
+import { BROKER_INTERFACE } from '../interfaces/broker_interface.js';
 
 /** An error reply that is none of org.perfbroker.Broker's known ones: of org.varlink.service, or of a newer broker. */
 export class VarlinkError extends Error {

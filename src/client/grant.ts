@@ -1,7 +1,7 @@
-import { brokerError } from '../model/error_table.js';
-import { BrokerError } from '../model/errors.js';
+import { brokerError } from '../model/errors/error_table.js';
+import { BrokerError } from '../model/errors/errors.js';
 import type { Fd } from '../native.js';
-import type { DowngradedProcess, OpenParameters, OpenReply } from '../varlink/broker_types.js';
+import type { DowngradedProcess, OpenParameters, OpenReply } from '../interfaces/broker_types.js';
 import { closeFds } from '../varlink/close_fds.js';
 import type { Reply } from './channel.js';
 import { OpenedEvent } from './opened_event.js';

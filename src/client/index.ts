@@ -16,9 +16,9 @@ export { RingReader, type PerfRecord } from './ring.js';
 export { watchGrants, type WatchOptions } from './watch_grants.js';
 export type { NativeError } from '../native.js';
 export { VarlinkError } from './errors.js';
-export { BrokerError, ERROR_NAMES, type ErrorName } from '../model/errors.js';
+export { BrokerError, ERROR_NAMES, type ErrorName } from '../model/errors/errors.js';
 export type { EventSource, EventSpec, Sampling } from '../model/event.js';
-export { parseEvents, type SyntaxOptions } from '../model/event_syntax.js';
+export { parseEvents, type SyntaxOptions } from '../model/events/syntax/event_syntax.js';
 export type {
   Caller,
   Decision,
@@ -33,4 +33,4 @@ export type {
   Reason,
   RevokeReply,
   WatchGrantsReply as GrantChange,
-} from '../varlink/broker_types.js';
+} from '../interfaces/broker_types.js';

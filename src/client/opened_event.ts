@@ -1,5 +1,5 @@
 import { native, type Fd } from '../native.js';
-import type { Slot } from '../varlink/broker_types.js';
+import type { Slot } from '../interfaces/broker_types.js';
 
 /**
  * One perf event of a grant. It opens disabled. The fd is this process's own and can be mapped, polled and used in

@@ -1,9 +1,9 @@
 import { constants, openSync } from 'node:fs';
-import { brokerError } from '../model/error_table.js';
+import { brokerError } from '../model/errors/error_table.js';
 import type { EventSpec } from '../model/event.js';
-import { eventToJson } from '../model/event_json.js';
+import { eventToJson } from '../model/events/event_json.js';
 import { native, type Fd, type NativeError } from '../native.js';
-import type { DowngradeOrder, DowngradeParameters, Event, OpenParameters, Target } from '../varlink/broker_types.js';
+import type { DowngradeOrder, DowngradeParameters, Event, OpenParameters, Target } from '../interfaces/broker_types.js';
 import { closeFds } from '../varlink/close_fds.js';
 
 /** Which threads of a process: all of them (the default), the leader, or the one with this tid. */

@@ -1,6 +1,6 @@
-import { brokerError } from '../model/error_table.js';
+import { brokerError } from '../model/errors/error_table.js';
 import { native } from '../native.js';
-import type { WatchGrantsReply } from '../varlink/broker_types.js';
+import type { WatchGrantsReply } from '../interfaces/broker_types.js';
 import { Channel } from './channel.js';
 import { connectError } from './errors.js';
 import { socketPath, type ConnectOptions } from './connect.js';

@@ -1,6 +1,6 @@
 import { release } from 'node:os';
 import type { EventSpec, Sampling } from '../model/event.js';
-import { withSampling } from '../model/event_defaults.js';
+import { withSampling } from '../model/events/event_defaults.js';
 
 /** What `record` adds to events as they were named on the command line. */
 export interface RecordingStyle {

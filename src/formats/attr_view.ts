@@ -21,7 +21,7 @@ export interface AttrView {
 
 /**
  * Reads the layout fields of attr bytes as they stand in a file: any published size, unknown bits and all, because
- * the file may come from a newer perf. (src/model/attr.ts is the strict reader, for requests.)
+ * the file may come from a newer perf. (src/model/events/attr/attr.ts is the strict reader, for requests.)
  */
 export function viewAttr(bytes: Uint8Array): AttrView {
   if (bytes.length < VER0_BYTES || bytes.length > MOST_BYTES)

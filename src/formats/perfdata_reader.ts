@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { decodeAttr } from '../model/attr.js';
-import { BrokerError } from '../model/errors.js';
-import { eventName } from '../model/event_name.js';
+import { decodeAttr } from '../model/events/attr/attr.js';
+import { BrokerError } from '../model/errors/errors.js';
+import { eventName } from '../model/events/syntax/event_name.js';
 import type { AttrView } from './attr_view.js';
 import { viewAttr } from './attr_view.js';
 import { ByteReader } from './byte_reader.js';

@@ -1,6 +1,6 @@
 /**
  * The typed event: what may be asked of the kernel here, and nothing else. Every field has a JSON form that travels
- * in `Open` and `Explain`; src/model/attr.ts translates to and from `struct perf_event_attr`.
+ * in `Open` and `Explain`; src/model/events/attr/attr.ts translates to and from `struct perf_event_attr`.
  * Names follow perf_event_open(2).
  */
 

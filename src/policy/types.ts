@@ -1,6 +1,6 @@
 import type { EventClass, EventSpec } from '../model/event.js';
-import type { Subject } from '../model/subject.js';
-import type { ProcessIdentity, Target } from '../model/target.js';
+import type { Subject } from '../model/identity/subject.js';
+import type { ProcessIdentity, Target } from '../model/identity/target.js';
 
 /** Ceilings on one subject; `undefined` never means unlimited: the parser fills every field from [limits] or the built-in defaults. */
 export interface Limits {

@@ -1,4 +1,4 @@
-import { MAX_TIMER_MS } from '../model/timer.js';
+import { MAX_TIMER_MS } from '../common/timer.js';
 import type { Fd } from '../native.js';
 import { closeFds } from './close_fds.js';
 import { Connection, type ConnectionLimits, type Message } from './connection.js';

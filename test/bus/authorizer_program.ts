@@ -1,9 +1,9 @@
 /** perfbroker-bus less its D-Bus interface: `node authorizer_program.js SOCKET [OPTIONS OF PolkitAuthority AS JSON]`. */
 import { writeSync } from 'node:fs';
 import dbus from 'dbus-next';
-import { brokerUid, bindListener, passedListener } from '#dist/bus/authorizer_listener.js';
-import { serveAuthorizer } from '#dist/bus/authorizer.js';
-import { PolkitAuthority, type PolkitOptions } from '#dist/bus/polkit.js';
+import { brokerUid, bindListener, passedListener } from '#dist/bus/polkit/authorizer_listener.js';
+import { serveAuthorizer } from '#dist/bus/polkit/authorizer.js';
+import { PolkitAuthority, type PolkitOptions } from '#dist/bus/polkit/polkit.js';
 
 const [path = '', options = '{}'] = process.argv.slice(2);
 const say = (text: string): void => void writeSync(2, `${text}\n`);

@@ -2,7 +2,7 @@
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { native, READABLE } from '#dist/native.js';
-import { BROKER_INTERFACE } from '#dist/varlink/broker_interface.js';
+import { BROKER_INTERFACE } from '#dist/interfaces/broker_interface.js';
 import type { Connection } from '#dist/varlink/connection.js';
 import { Service, type Call, type MethodHandler, type Replier } from '#dist/varlink/service.js';
 

@@ -1,15 +1,15 @@
 /** Options, addresses, errors, answers, idleness: what needs no bus. */
 import test from 'ava';
 import dbus from 'dbus-next';
-import { BrokerCalls } from '#dist/bus/broker_calls.js';
-import { busSocket } from '#dist/bus/connect.js';
+import { BrokerCalls } from '#dist/bus/broker/broker_calls.js';
+import { busSocket } from '#dist/bus/transport/connect.js';
 import { CallError, errorReply } from '#dist/bus/dbus_error.js';
 import { IdleTimer } from '#dist/bus/idle.js';
 import { HELP, parseOptions } from '#dist/bus/options.js';
-import { Service, type ServiceParts } from '#dist/bus/service.js';
-import type { IncomingCall } from '#dist/bus/wire.js';
+import { Service, type ServiceParts } from '#dist/bus/objects/service.js';
+import type { IncomingCall } from '#dist/bus/transport/transport.js';
 import { VarlinkError } from '#dist/client/errors.js';
-import { brokerError } from '#dist/model/error_table.js';
+import { brokerError } from '#dist/model/errors/error_table.js';
 import type { Fd } from '#dist/native.js';
 import { ValidationError } from '#dist/varlink/validate.js';
 

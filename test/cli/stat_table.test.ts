@@ -1,5 +1,5 @@
 import test from 'ava';
-import { difference, scaled } from '#dist/collector/counting.js';
+import { difference, scaled } from '#dist/collector/count/counting.js';
 import { intervalLines, jsonLines, statTable } from '#dist/cli/stat_table.js';
 
 function counted(name: string, value: bigint, enabled = 100n, running = enabled) {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type Client } from '#dist/client/index.js';
 import { native, type Fd } from '#dist/native.js';
-import { BROKER_INTERFACE } from '#dist/varlink/broker_interface.js';
+import { BROKER_INTERFACE } from '#dist/interfaces/broker_interface.js';
 import type { Connection } from '#dist/varlink/connection.js';
 import { Service, type MethodHandler } from '#dist/varlink/service.js';
 

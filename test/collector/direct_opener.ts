@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import type { EventGrant, EventOpener, GrantedEvent, OpenEvents } from '#dist/collector/event_opener.js';
-import { onlineCpus } from '#dist/collector/cpus.js';
-import { encodeAttr } from '#dist/model/attr.js';
+import { onlineCpus } from '#dist/common/cpus.js';
+import { encodeAttr } from '#dist/model/events/attr/attr.js';
 import { native } from '#dist/native.js';
 
 const PERF_FLAG_FD_CLOEXEC = 8;

@@ -2,13 +2,13 @@ import { chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { cgroupPath, cgroupRoot } from '#dist/collector/cgroups.js';
-import { parseCpuList } from '#dist/collector/cpus.js';
-import { parseKernelSymbols, textAddressIn } from '#dist/collector/kallsyms.js';
-import { parseMaps } from '#dist/collector/maps.js';
-import { parsePerfMap, readPerfMap } from '#dist/collector/perf_map.js';
-import { stackOf } from '#dist/collector/stacks.js';
-import { SymbolTable } from '#dist/collector/symbol_table.js';
+import { cgroupPath, cgroupRoot } from '#dist/collector/host/cgroups.js';
+import { parseCpuList } from '#dist/common/cpus.js';
+import { parseKernelSymbols, textAddressIn } from '#dist/collector/symbols/kallsyms.js';
+import { parseMaps } from '#dist/collector/record/maps.js';
+import { parsePerfMap, readPerfMap } from '#dist/collector/symbols/perf_map.js';
+import { stackOf } from '#dist/collector/profile/stacks.js';
+import { SymbolTable } from '#dist/collector/symbols/symbol_table.js';
 
 test('a line of maps becomes a mapping, with spaces and newlines in its path', (t) => {
   const [first, second] = parseMaps(

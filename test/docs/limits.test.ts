@@ -1,10 +1,10 @@
 /** Limits that docs/protocol.md names are those of the code. */
 import test from 'ava';
 import { DEFAULT_SOCKET } from '#dist/client/index.js';
-import { MAX_EVENTS, MAX_PREMAP_BYTES, MAX_SLOTS } from '#dist/broker/opener_protocol.js';
-import { MAX_RINGS_PER_USER } from '#dist/broker/ring_places.js';
-import { MAX_TARGETS } from '#dist/broker/targets.js';
-import { BROKER_INTERFACE } from '#dist/varlink/broker_interface.js';
+import { MAX_EVENTS, MAX_PREMAP_BYTES, MAX_SLOTS } from '#dist/broker/ipc/opener_protocol.js';
+import { MAX_RINGS_PER_USER } from '#dist/broker/grants/premap_limit.js';
+import { MAX_TARGETS } from '#dist/broker/processes/targets.js';
+import { BROKER_INTERFACE } from '#dist/interfaces/broker_interface.js';
 import type { Type } from '#dist/varlink/idl.js';
 import { parseJsonObject } from '#dist/varlink/json.js';
 import { read } from './documents.js';
@@ -39,9 +39,9 @@ function constant(path: string, name: string): number {
 }
 
 const SERVER = 'src/broker/server.ts';
-const PLACES = 'src/broker/places.ts';
-const AUTHORIZER = 'src/broker/authorizer.ts';
-const TICKETS = 'src/broker/tickets.ts';
+const PLACES = 'src/broker/fairness/places.ts';
+const AUTHORIZER = 'src/broker/ipc/authorizer.ts';
+const TICKETS = 'src/broker/grants/tickets.ts';
 const CONNECTION = 'src/varlink/connection.ts';
 const rows: readonly [row: string, value: () => number][] = [
   ['bytes of a message to the broker', () => constant(SERVER, 'messageBytes')],
@@ -62,10 +62,10 @@ const rows: readonly [row: string, value: () => number][] = [
   ['refused connections of a user that get an answer at a time', () => constant(SERVER, 'MAX_REFUSED_OF_USER')],
   ['refused connections of all users that get an answer at a time', () => constant(SERVER, 'MAX_REFUSED')],
   ['bytes waiting for a client while its next call waits', () => constant(SERVER, 'deliverBelowBytes')],
-  ['watches of grants of a user', () => constant('src/broker/grants.ts', 'MAX_WATCHES')],
+  ['watches of grants of a user', () => constant('src/broker/grants/grants.ts', 'MAX_WATCHES')],
   [
     'requests of one user waiting for the opener',
-    () => constant('src/broker/helper_client.ts', 'MAX_WAITING_PER_USER'),
+    () => constant('src/broker/ipc/helper_client.ts', 'MAX_WAITING_PER_USER'),
   ],
   ['targets of a request', () => MAX_TARGETS],
   ['events of a request', () => MAX_EVENTS],
@@ -73,10 +73,10 @@ const rows: readonly [row: string, value: () => number][] = [
   ['rings mapped in advance, of one user', () => MAX_RINGS_PER_USER],
   [
     'grants of one user whose rings are mapped in advance',
-    () => constant('src/broker/helper_client.ts', 'MAX_WORKERS_PER_USER'),
+    () => constant('src/broker/ipc/helper_client.ts', 'MAX_WORKERS_PER_USER'),
   ],
   ['bytes mapped in advance, of all users', () => MAX_PREMAP_BYTES],
-  ['threads born between counting and attaching', () => constant('src/broker/open_grant.ts', 'SPARE_FDS')],
+  ['threads born between counting and attaching', () => constant('src/broker/methods/open/grant.ts', 'SPARE_FDS')],
   ['connections of the D-Bus front end', () => constant(SERVER, 'MAX_FRONT_END_CONNECTIONS')],
   ['open questions of a user', () => constant(AUTHORIZER, 'MAX_QUESTIONS_PER_USER')],
   ['open questions of all users', () => constant(AUTHORIZER, 'MAX_QUESTIONS')],

@@ -1,6 +1,6 @@
 /** The JSON of docs/protocol.md is what the interface declares: each call, and the reply that follows it. */
 import test from 'ava';
-import { BROKER_INTERFACE } from '#dist/varlink/broker_interface.js';
+import { BROKER_INTERFACE } from '#dist/interfaces/broker_interface.js';
 import { validateStruct } from '#dist/varlink/validate.js';
 import { blocks, read } from './documents.js';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { ALICE, readableTree } from '../e2e/as_user.js';
 import { noPrivilege, startDaemon } from '../e2e/daemon.js';
-import { parsePolicy } from '#dist/policy/parse.js';
+import { parsePolicy } from '#dist/policy/load/parse.js';
 import { blocks, read } from './documents.js';
 
 const reason = noPrivilege();

@@ -6,7 +6,7 @@ import { ALICE, BOB, runAs } from '../e2e/as_user.js';
 import { childrenOf, noPrivilege, startDaemon, type Daemon } from '../e2e/daemon.js';
 import { startBusy } from '../e2e/target.js';
 import { compileTools } from '../tools/compile.js';
-import { parseEvents } from '#dist/model/event_syntax.js';
+import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
 import { BrokerError } from '#dist/client/index.js';
 import { ADMIN, ALL, ask, keepers, open, PERFMON, startTarget, startTracing, statusOf, tracerOf } from './support.js';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type * as ClientLibrary from '#dist/client/index.js';
 import type { native as Native } from '#dist/native.js';
-import type * as EventSyntax from '#dist/model/event_syntax.js';
+import type * as EventSyntax from '#dist/model/events/syntax/event_syntax.js';
 
 /** Users that exist nowhere: nothing on the machine belongs to them. */
 export const ALICE = 60123;

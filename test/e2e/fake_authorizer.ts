@@ -2,7 +2,7 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { native, OWN_LANE, READABLE, type Fd, type Poller } from '#dist/native.js';
-import type { CheckParameters, CheckReply } from '#dist/varlink/authorizer_types.js';
+import type { CheckParameters, CheckReply } from '#dist/interfaces/authorizer_types.js';
 
 export const YES: CheckReply = { authorized: true, challenge: false, dismissed: false };
 export const NO: CheckReply = { authorized: false, challenge: false, dismissed: false };

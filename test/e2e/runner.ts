@@ -7,7 +7,7 @@ const load = (path: string): Promise<unknown> => import(`${tree}/dist/${path}`);
 const world = {
   client: await load('client/index.js'),
   native: ((await load('native.js')) as { native: unknown }).native,
-  syntax: await load('model/event_syntax.js'),
+  syntax: await load('model/events/syntax/event_syntax.js'),
 };
 // The text comes from the test that started this process.
 const run = runInThisContext(`(${body})`, { importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER }) as (

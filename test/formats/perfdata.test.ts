@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
-import { Synthesizer } from '#dist/collector/synthesize.js';
-import { encodeTracingData, tracepointFormat } from '#dist/collector/tracing_data.js';
+import { Synthesizer } from '#dist/collector/record/synthesize.js';
+import { encodeTracingData, tracepointFormat } from '#dist/collector/record/tracing_data.js';
 import { sampleIdBytes, viewAttr } from '#dist/formats/attr_view.js';
 import { ByteWriter } from '#dist/formats/byte_writer.js';
 import { FormatError } from '#dist/formats/format_error.js';
@@ -13,8 +13,8 @@ import { createOutputFile } from '#dist/formats/output_file.js';
 import type { RecordingInfo } from '#dist/formats/perfdata_features.js';
 import { PerfDataReader } from '#dist/formats/perfdata_reader.js';
 import { PerfDataWriter } from '#dist/formats/perfdata_writer.js';
-import { encodeAttr } from '#dist/model/attr.js';
-import { parseEvents, withSampling } from '#dist/model/event_syntax.js';
+import { encodeAttr } from '#dist/model/events/attr/attr.js';
+import { parseEvents, withSampling } from '#dist/model/events/syntax/event_syntax.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'perfbroker-perfdata-'));
 test.after.always(() => {

@@ -6,11 +6,11 @@ import { Buffer } from 'node:buffer';
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import fc from 'fast-check';
-import { encodeOpen, NO_LEADER } from '#dist/broker/opener_protocol.js';
-import { encodeAttr } from '#dist/model/attr.js';
-import { eventClasses } from '#dist/model/classify.js';
+import { encodeOpen, NO_LEADER } from '#dist/broker/ipc/opener_protocol.js';
+import { encodeAttr } from '#dist/model/events/attr/attr.js';
+import { eventClasses } from '#dist/model/events/classify.js';
 import { EVENT_CLASSES, EXCLUSIONS, type EventSpec } from '#dist/model/event.js';
-import { eventFields } from '#dist/model/event_fields.js';
+import { eventFields } from '#dist/model/events/event_fields.js';
 import { compileTools } from '../tools/compile.js';
 import { eventSpec, namedSource, resolvedSource } from './event_arbitrary.js';
 

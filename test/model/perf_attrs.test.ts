@@ -5,9 +5,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import test, { type ExecutionContext } from 'ava';
-import { decodeAttr, encodeAttr } from '#dist/model/attr.js';
-import { OFFSET } from '#dist/model/attr_layout.js';
-import { parseEvents, withCounting, withSampling } from '#dist/model/event_syntax.js';
+import { decodeAttr, encodeAttr } from '#dist/model/events/attr/attr.js';
+import { OFFSET } from '#dist/model/events/attr/attr_layout.js';
+import { parseEvents, withCounting, withSampling } from '#dist/model/events/syntax/event_syntax.js';
 import { compileTools } from '../tools/compile.js';
 
 const tools = compileTools('perf_attrs', 'open_attrs');

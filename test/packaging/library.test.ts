@@ -71,7 +71,7 @@ test('it has the client and what the client imports, and nothing of the programs
   t.deepEqual(
     contents().filter(
       (path) =>
-        !/^package\/(?:dist\/(?:client|model|varlink)\/\w+\.(?:js|d\.ts)|dist\/varlink\/[\w.]+\.varlink|dist\/native\.(?:js|d\.ts))$/.test(
+        !/^package\/(?:dist\/(?:client|common|interfaces|model|varlink)\/[\w/]+\.(?:js|d\.ts)|dist\/interfaces\/[\w.]+\.varlink|dist\/native\.(?:js|d\.ts))$/.test(
           path,
         ) &&
         !/^package\/(?:package\.json|README\.md|SECURITY\.md|LICENSE|docs\/\w+\.md|dist\/native\/perfbroker\.node)$/.test(

@@ -1,10 +1,10 @@
 import test from 'ava';
-import type { NameResolver } from '#dist/policy/names.js';
-import { decide } from '#dist/policy/decide.js';
-import { BUILT_IN_LIMITS } from '#dist/policy/limits.js';
-import { lintPolicy } from '#dist/policy/lint.js';
-import { builtIn } from '#dist/policy/load.js';
-import { parsePolicy } from '#dist/policy/parse.js';
+import type { NameResolver } from '#dist/policy/load/names.js';
+import { decide } from '#dist/policy/decide/decide.js';
+import { BUILT_IN_LIMITS } from '#dist/policy/load/limits.js';
+import { lintPolicy } from '#dist/policy/check/lint.js';
+import { builtIn } from '#dist/policy/load/load.js';
+import { parsePolicy } from '#dist/policy/load/parse.js';
 import type { PolicyRequest } from '#dist/policy/types.js';
 import {
   administrator,

@@ -1,12 +1,12 @@
 import test from 'ava';
 import { readFileSync } from 'node:fs';
 import { EVENT_CLASSES } from '#dist/model/event.js';
-import { BUILT_IN_LIMITS, LIMIT_KEYS } from '#dist/policy/limits.js';
-import { lintPolicy } from '#dist/policy/lint.js';
-import { builtIn } from '#dist/policy/load.js';
-import { parsePolicy } from '#dist/policy/parse.js';
-import { SUBJECT_KEYS, TARGET_KEYS } from '#dist/policy/selectors.js';
-import { BUILT_IN_SERVICE, SERVICE_KEYS } from '#dist/policy/service.js';
+import { BUILT_IN_LIMITS, LIMIT_KEYS } from '#dist/policy/load/limits.js';
+import { lintPolicy } from '#dist/policy/check/lint.js';
+import { builtIn } from '#dist/policy/load/load.js';
+import { parsePolicy } from '#dist/policy/load/parse.js';
+import { SUBJECT_KEYS, TARGET_KEYS } from '#dist/policy/load/selectors.js';
+import { BUILT_IN_SERVICE, SERVICE_KEYS } from '#dist/policy/load/service.js';
 import { names } from './fixtures.js';
 
 // Tests run from the top of the tree.

@@ -1,9 +1,9 @@
 /** Requests and policies in few words, for the tests of policy. */
 import type { EventSpec } from '#dist/model/event.js';
-import type { Subject } from '#dist/model/subject.js';
-import type { ProcessIdentity, Target } from '#dist/model/target.js';
-import type { NameResolver } from '#dist/policy/names.js';
-import { parsePolicy } from '#dist/policy/parse.js';
+import type { Subject } from '#dist/model/identity/subject.js';
+import type { ProcessIdentity, Target } from '#dist/model/identity/target.js';
+import type { NameResolver } from '#dist/policy/load/names.js';
+import { parsePolicy } from '#dist/policy/load/parse.js';
 import type { Policy, PolicyRequest } from '#dist/policy/types.js';
 import { EVENT_CLASSES } from '#dist/model/event.js';
 

@@ -2,9 +2,9 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { MISPLACED, encodeLauncherRequest, type LauncherRequest } from '#dist/collector/launcher_protocol.js';
-import { eventFields, type EventFields } from '#dist/model/event_fields.js';
-import { parseEvents } from '#dist/model/event_syntax.js';
+import { MISPLACED, encodeLauncherRequest, type LauncherRequest } from '#dist/collector/launcher/launcher_protocol.js';
+import { eventFields, type EventFields } from '#dist/model/events/event_fields.js';
+import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
 import { NO_BROKER, launcher, start, unfit, userDirectory, type Ended, type Started } from './support.js';
 
 const reason = unfit();

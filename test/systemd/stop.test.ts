@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { native, READABLE, type Fd } from '#dist/native.js';
-import { GrantWatch } from '#dist/bus/grant_watch.js';
+import { GrantWatch } from '#dist/bus/objects/grant_watch.js';
 import { createLog } from '#dist/bus/log.js';
 import { ALICE, startAs } from '../e2e/as_user.js';
 import { noPrivilege, OPEN_POLICY } from '../e2e/daemon.js';

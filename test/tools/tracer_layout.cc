@@ -1,4 +1,4 @@
-// Prints the offsets and constants of tracer_protocol.h as JSON, for the test that compares src/broker/tracer_protocol.ts.
+// Prints the offsets and constants of tracer_protocol.h as JSON, for the test that compares src/broker/ipc/tracer_protocol.ts.
 #include <cstddef>
 #include <cstdio>
 

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { BROKER_INTERFACE } from '#dist/varlink/broker_interface.js';
+import { BROKER_INTERFACE } from '#dist/interfaces/broker_interface.js';
 import { IdlError } from '#dist/varlink/idl_scanner.js';
 import { parseInterface } from '#dist/varlink/idl.js';
 

@@ -1,4 +1,4 @@
-/** Prints the TypeScript types of a Varlink interface's JSON forms: what src/varlink/*_types.ts hold. */
+/** Prints the TypeScript types of a Varlink interface's JSON forms: what src/interfaces/*_types.ts hold. */
 import { readFile } from 'node:fs/promises';
 import type { Interface, Struct, Type } from '#dist/varlink/idl.js';
 import { parseInterface } from '#dist/varlink/idl.js';
@@ -6,7 +6,7 @@ import { format, resolveConfig } from 'prettier';
 
 const header = (name: string): string => `/**
  * The JSON forms of ${name}, one type for each in the interface definition.
- * Made from it: after a change there, run test/varlink/broker_types.test.ts with UPDATE_TYPES=1.
+ * Made from it: after a change there, run test/interfaces/broker_types.test.ts with UPDATE_TYPES=1.
  */
 
 `;

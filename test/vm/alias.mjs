@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const root = process.argv[2];
 const { connect } = await import(`${root}/dist/client/index.js`);
 const { native } = await import(`${root}/dist/native.js`);
-const { parseEvents } = await import(`${root}/dist/model/event_syntax.js`);
+const { parseEvents } = await import(`${root}/dist/model/events/syntax/event_syntax.js`);
 
 const RING = 16 << 20;
 const [event] = parseEvents('task-clock:u');

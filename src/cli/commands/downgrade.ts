@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { capabilityBits, PROFILING_CAPABILITIES } from '../../model/capabilities.js';
+import { capabilityBits, PROFILING_CAPABILITIES } from '../../model/identity/capabilities.js';
 import { parsePids, parseWhole } from '../arguments.js';
-import { addAsking, mayAsk, whileAsking, type AskingOptions } from '../asking.js';
+import { addAsking, mayAsk, whileAsking, type AskingOptions } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
 import { downgradedText } from '../downgraded_text.js';
 import { printable, UsageError } from '../failure.js';

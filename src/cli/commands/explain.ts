@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import type { Client, Decision } from '../../client/index.js';
-import { onlineCpus } from '../../collector/cpus.js';
+import { onlineCpus } from '../../common/cpus.js';
 import { recordingEvents } from '../../collector/event_defaults.js';
 import type { EventSpec } from '../../model/event.js';
-import { eventName, withCounting } from '../../model/event_syntax.js';
-import { describeLimits } from '../../policy/limits.js';
+import { eventName, withCounting } from '../../model/events/syntax/event_syntax.js';
+import { describeLimits } from '../../policy/load/limits.js';
 import { defaultRingBytes, parseRingBytes } from '../arguments.js';
 import { withBroker } from '../broker.js';
 import { collectEvents, eventsFrom, samplingFrom } from '../event_option.js';

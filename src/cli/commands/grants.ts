@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { watchGrants, type GrantChange, type GrantRecord } from '../../client/index.js';
-import { addAsking, mayAsk, whileAsking, type AskingOptions } from '../asking.js';
+import { addAsking, mayAsk, whileAsking, type AskingOptions } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
 import { printable } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { checkPolicyFile } from '../../policy/check.js';
+import { checkPolicyFile } from '../../policy/check/check.js';
 import { ExitCode, printable } from '../failure.js';
 import { print, printError } from '../output.js';
 

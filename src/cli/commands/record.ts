@@ -1,12 +1,12 @@
 import { rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import { onlineCpus } from '../../collector/cpus.js';
+import { onlineCpus } from '../../common/cpus.js';
 import { recordingEvents } from '../../collector/event_defaults.js';
-import { writeFolded } from '../../collector/folded_file.js';
-import { record } from '../../collector/session.js';
-import { eventName } from '../../model/event_syntax.js';
-import { addAsking, askingOpener, mayAsk, type AskingOptions } from '../asking.js';
+import { writeFolded } from '../../collector/profile/folded_file.js';
+import { record } from '../../collector/record/recorder.js';
+import { eventName } from '../../model/events/syntax/event_syntax.js';
+import { addAsking, askingOpener, mayAsk, type AskingOptions } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
 import { ExitCode, UsageError } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { BrokerError, type Client, type Grant } from '../../client/index.js';
-import { MAX_TIMER_MS } from '../../model/timer.js';
+import { MAX_TIMER_MS } from '../../common/timer.js';
 import { parseSeconds } from '../arguments.js';
 import { withBroker } from '../broker.js';
 import { downgradedText } from '../downgraded_text.js';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { readProfile } from '../../collector/profile.js';
-import { hottestFunctions } from '../../collector/top.js';
+import { readProfile } from '../../collector/profile/profile.js';
+import { hottestFunctions } from '../../collector/profile/hot_functions.js';
 import { FormatError } from '../../formats/format_error.js';
 import { PerfDataReader } from '../../formats/perfdata_reader.js';
 import { parseWhole } from '../arguments.js';

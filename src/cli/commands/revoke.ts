@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addAsking, mayAsk, whileAsking, type AskingOptions } from '../asking.js';
+import { addAsking, mayAsk, whileAsking, type AskingOptions } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
 import { printable } from '../failure.js';
 import { print } from '../output.js';

@@ -1,0 +1,99 @@
+import { brokerError } from '../../model/errors/error_table.js';
+import type { Quota, Reservation } from '../../policy/quota/quota.js';
+import type { Limits } from '../../policy/types.js';
+import type { RingPlaces } from './premap_limit.js';
+
+/** What a request opens, in fds and in rings that are mapped in advance. */
+export interface Amount {
+  readonly fds: number;
+  readonly rings: number;
+}
+
+/** Of all users. */
+export interface Supplies {
+  readonly quota: Quota;
+  readonly ringPlaces: RingPlaces;
+}
+
+/**
+ * What one request takes of its user's quotas: before anything is opened as much as can be told then, and more for threads that
+ * are born meanwhile. The rings' part comes back apart from the rest: when they are gone, which may be long after the grant.
+ */
+export class Share {
+  readonly #supplies: Supplies;
+  readonly #uid: number;
+  readonly #limits: Limits;
+  /** Of each ring. */
+  readonly #ringBytes: number;
+  readonly #grant: Reservation[] = [];
+  readonly #rings: Reservation[] = [];
+  #held: Amount = { fds: 0, rings: 0 };
+  #places = 0;
+  #ringsGone: Promise<void> = Promise.resolve();
+
+  /** Holds nothing yet. */
+  constructor(supplies: Supplies, uid: number, limits: Limits, ringBytes: number) {
+    this.#supplies = supplies;
+    this.#uid = uid;
+    this.#limits = limits;
+    this.#ringBytes = ringBytes;
+  }
+
+  /** Bytes of all rings that are accounted for. */
+  get ringBytes(): number {
+    return this.#held.rings * this.#ringBytes;
+  }
+
+  /** Takes a grant of so much. @throws QuotaExceeded; what was taken before it stays until {@link release} */
+  take(amount: Amount): void {
+    this.#grant.push(this.#reserve({ grants: 1, fds: 0, ringBytes: 0 }));
+    this.cover(amount);
+  }
+
+  /** Takes what is missing to so much. @throws QuotaExceeded; what was held before stays */
+  cover({ fds, rings }: Amount): void {
+    const more = { fds: Math.max(0, fds - this.#held.fds), rings: Math.max(0, rings - this.#held.rings) };
+    if (more.rings > 0) {
+      this.#supplies.ringPlaces.take(this.#uid, more.rings);
+      this.#places += more.rings;
+      this.#rings.push(this.#reserve({ grants: 0, fds: 0, ringBytes: more.rings * this.#ringBytes }));
+      this.#held = { ...this.#held, rings };
+    }
+    if (more.fds > 0) {
+      this.#grant.push(this.#reserve({ grants: 0, fds: more.fds, ringBytes: 0 }));
+      this.#held = { ...this.#held, fds };
+    }
+  }
+
+  /** The opener is told to let go of its mappings. */
+  readonly releasePlaces = (): void => {
+    this.#supplies.ringPlaces.give(this.#uid, this.#places);
+    this.#places = 0;
+  };
+
+  readonly releaseGrant = (): void => {
+    for (const reservation of this.#grant) reservation.release();
+  };
+
+  readonly releaseRings = (): void => {
+    for (const reservation of this.#rings) reservation.release();
+  };
+
+  /** The share of rings comes back when these are gone as well. */
+  awaitRings(gone: Promise<void>): void {
+    this.#ringsGone = Promise.all([this.#ringsGone, gone]).then(() => undefined);
+  }
+
+  /** Gives everything back that has not been yet. */
+  release(): void {
+    this.releasePlaces();
+    this.releaseGrant();
+    void this.#ringsGone.then(this.releaseRings);
+  }
+
+  #reserve(amounts: { readonly grants: number; readonly fds: number; readonly ringBytes: number }): Reservation {
+    const reserved = this.#supplies.quota.reserve(this.#uid, amounts, this.#limits);
+    if (reserved.ok) return reserved;
+    throw brokerError('QuotaExceeded', reserved.code, reserved.text);
+  }
+}

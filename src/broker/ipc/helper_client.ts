@@ -1,0 +1,357 @@
+/**
+ * The broker's end of the socketpair to a native helper process (opener, tracer). The helper's workers do what is asked, and the kernel
+ * can keep a worker waiting for as long as a client's task likes. So users do not share workers: a user has one session under way. A
+ * late one makes way for the next, and costs its user the targets that {@link LateSessions} names.
+ */
+import { native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../../native.js';
+import { brokerError, type ErrorCode } from '../../model/errors/error_table.js';
+import type { About } from '../processes/about.js';
+import { HelperSession, type HelperProtocol } from './helper_session.js';
+import { LateSessions } from './late_sessions.js';
+
+export interface HelperOptions<Message> {
+  readonly protocol: HelperProtocol<Message>;
+  readonly codes: {
+    readonly gone: ErrorCode<'Unavailable'>;
+    readonly busy: ErrorCode<'Unavailable'>;
+    readonly late: ErrorCode<'Unavailable'>;
+  };
+  /** Called once when the helper is gone or breaks the protocol: nothing can be served any more. */
+  readonly onDeath: (reason: string) => void;
+  /** Milliseconds that one request of a session may take. */
+  readonly deadlineMs: number;
+  /** The helper has some more, for {@link NO_USER}. */
+  readonly mostWorkers: number;
+  /** Late sessions of one user after which everything is refused. */
+  readonly mostLate: number;
+}
+
+/** The user of what no client asks for: its sessions find a worker when all others are taken. */
+export const NO_USER = -1;
+
+/** Sessions of one user that wait for their turn; with one call at a time for each connection this is a second fence, not the first. */
+const MAX_WAITING_PER_USER = 256;
+/** Those that hold rings, those that are ending, and late ones. */
+export const MAX_WORKERS_PER_USER = 32;
+/**
+ * Sessions of all users, without late ones. The fds of their answers are in flight together: 64 times 253 stay below the opener's RLIMIT_NOFILE.
+ * Late sessions come on top. Where many go on at the same moment, answers fail with ETOOMANYREFS until the broker has read the others.
+ */
+export const MAX_RUNNING = 64;
+/** Workers that are kept for the next session, and for how long: to fork one takes longer than most requests. */
+const MAX_IDLE = 2;
+const IDLE_MS = 100;
+/** After which a channel is sent again that the kernel did not take. */
+const RETRY_MS = 20;
+/** A packet of one byte carries a worker's channel. */
+const CHANNEL = Uint8Array.of(0);
+
+interface Waiting<Message> {
+  readonly abouts: readonly About[];
+  readonly resolve: (session: HelperSession<Message>) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface User<Message> {
+  readonly waiting: Waiting<Message>[];
+  /** Under way, and not late. */
+  current: HelperSession<Message> | null;
+  readonly late: LateSessions<HelperSession<Message>>;
+  /** Done, and their workers have not ended. */
+  readonly done: Set<HelperSession<Message>>;
+  /** Runs while all workers that the user may have are ending. */
+  blocked: NodeJS.Timeout | null;
+}
+
+export class HelperClient<Message> {
+  readonly #socket: Fd;
+  readonly #options: HelperOptions<Message>;
+  readonly #poller: Poller;
+  /** In the order of their turns. */
+  readonly #users = new Map<number, User<Message>>();
+  /** Users of the sessions that have one. */
+  readonly #userOf = new Map<HelperSession<Message>, User<Message>>();
+  /** With the timers that end them. */
+  readonly #idle = new Map<HelperSession<Message>, NodeJS.Timeout>();
+  /** Begun, and not handed over yet: the socket was full. */
+  readonly #outbox: HelperSession<Message>[] = [];
+  #running = 0;
+  #workers = 0;
+  #dead = false;
+  #interest = READABLE;
+  #onReady: (() => void) | null = null;
+  #retry: NodeJS.Timeout | null = null;
+
+  constructor(socket: Fd, options: HelperOptions<Message>) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#poller = native.createPoller(socket, () => this.#onEvent());
+    this.#poller.start(READABLE);
+  }
+
+  /** Resolves when the helper has proved what it holds. */
+  ready(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onReady = resolve;
+    });
+  }
+
+  /**
+   * A worker, which the caller has to release.
+   * @param user whose turn it takes: SubordinateUids.userOf
+   * @param abouts those of all requests that the session is going to have
+   * @throws BrokerError Unavailable; NativeError when no channel is to be had
+   */
+  begin(user: number, abouts: readonly About[]): Promise<HelperSession<Message>> {
+    const state = this.#users.get(user) ?? newUser<Message>(this.#options.mostLate);
+    const refusal = this.#refusal(user, state, abouts);
+    if (refusal !== null) return Promise.reject(refusal);
+    this.#users.set(user, state);
+    return new Promise((resolve, reject) => {
+      state.waiting.push({ abouts, resolve, reject });
+      this.#next();
+    });
+  }
+
+  close(): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#poller.close();
+    native.close(this.#socket);
+    for (const { waiting, current, late, done, blocked } of this.#users.values()) {
+      if (blocked !== null) clearTimeout(blocked);
+      for (const { reject } of waiting) reject(this.#gone());
+      for (const session of [...late.sessions, ...done]) session.abandon(this.#gone());
+      current?.abandon(this.#gone());
+    }
+    for (const session of [...this.#idle.keys()]) session.abandon(this.#gone());
+    this.#users.clear();
+  }
+
+  #gone(): Error {
+    return brokerError('Unavailable', this.#options.codes.gone, 'it has ended');
+  }
+
+  #late(why: string): Error {
+    return brokerError('Unavailable', this.#options.codes.late, why);
+  }
+
+  #busy(why: string): Error {
+    return brokerError('Unavailable', this.#options.codes.busy, why);
+  }
+
+  #refusal(user: number, { waiting, late, done }: User<Message>, abouts: readonly About[]): Error | null {
+    if (this.#dead) return this.#gone();
+    const lateness = late.refusal(abouts);
+    if (lateness !== null) return this.#late(lateness);
+    const held = [...done].filter(({ released }) => !released).length;
+    if (held + late.size >= MAX_WORKERS_PER_USER)
+      return this.#busy(`${held} earlier requests of this user hold rings, and ${late.size} have not been finished`);
+    if (user !== NO_USER && this.#workers >= this.#options.mostWorkers)
+      return this.#busy(`${this.#workers} workers are taken, by all users`);
+    if (waiting.length < MAX_WAITING_PER_USER) return null;
+    return this.#busy(`${waiting.length} requests of this user are waiting already`);
+  }
+
+  /** Begins what may begin. A user who was served goes to the end of the map, which keeps the order of insertion. */
+  #next(): void {
+    for (const [user, state] of [...this.#users]) {
+      if (this.#dead || this.#running >= MAX_RUNNING) return;
+      if (state.current !== null) continue;
+      if (state.waiting.length === 0) {
+        if (workersOf(state) === 0) this.#users.delete(user);
+        continue;
+      }
+      if (workersOf(state) >= MAX_WORKERS_PER_USER) {
+        state.blocked ??= setTimeout(() => {
+          this.#refuseWaiting(state, this.#busy(`${workersOf(state)} workers of this user have not ended yet`));
+        }, this.#options.deadlineMs);
+        continue;
+      }
+      if (state.blocked !== null) clearTimeout(state.blocked);
+      state.blocked = null;
+      this.#users.delete(user);
+      this.#users.set(user, state);
+      this.#start(user, state);
+    }
+  }
+
+  #start(user: number, state: User<Message>): void {
+    const { resolve, reject } = state.waiting.shift() ?? {};
+    if (resolve === undefined || reject === undefined) return;
+    let session: HelperSession<Message>;
+    try {
+      // The watchdog's request has to show that the helper still makes workers.
+      session = (user === NO_USER ? null : this.#takeIdle()) ?? this.#newSession();
+    } catch (error) {
+      reject(error as Error);
+      // Nothing else would start them.
+      this.#refuseWaiting(state, error as Error);
+      return;
+    }
+    this.#userOf.set(session, state);
+    state.current = session;
+    this.#running += 1;
+    this.#workers += 1;
+    session.begin();
+    this.#send();
+    if (this.#dead) reject(this.#gone());
+    else resolve(session);
+  }
+
+  /** @throws NativeError when no channel is to be had */
+  #newSession(): HelperSession<Message> {
+    const { protocol, deadlineMs } = this.#options;
+    const session = new HelperSession<Message>(protocol, deadlineMs, {
+      onDone: (): void => this.#onDone(session),
+      onLate: (about): Error => this.#onLate(session, about),
+      onIdle: (): void => this.#onIdle(session),
+      onEnd: (): Error => this.#onEnd(session),
+      onBroken: (reason): void => this.#die(reason),
+    });
+    this.#outbox.push(session);
+    return session;
+  }
+
+  #onDone(session: HelperSession<Message>): void {
+    const state = this.#userOf.get(session);
+    if (state?.current !== session) return;
+    state.current = null;
+    state.done.add(session);
+    this.#running -= 1;
+    this.#next();
+  }
+
+  /** Its worker has nothing left of its user. */
+  #onIdle(session: HelperSession<Message>): void {
+    this.#forget(session);
+    const endIdle = (): void => session.abandon(this.#gone());
+    if (this.#idle.size >= MAX_IDLE) endIdle();
+    else this.#idle.set(session, setTimeout(endIdle, IDLE_MS));
+    this.#next();
+  }
+
+  #takeIdle(): HelperSession<Message> | null {
+    for (const [session, end] of this.#idle) {
+      clearTimeout(end);
+      this.#idle.delete(session);
+      return session;
+    }
+    return null;
+  }
+
+  /** It makes way for the next session. Those that wait are refused as if they came now. */
+  #onLate(session: HelperSession<Message>, about: About): Error {
+    const state = this.#userOf.get(session);
+    if (state !== undefined) {
+      state.current = null;
+      state.late.add(session, about);
+      this.#running -= 1;
+      this.#refuseLate(state);
+      this.#next();
+    }
+    return this.#late(`the request has not been finished within ${this.#options.deadlineMs} ms`);
+  }
+
+  #refuseLate(state: User<Message>): void {
+    for (const one of state.waiting.splice(0)) {
+      const refusal = state.late.refusal(one.abouts);
+      if (refusal === null) state.waiting.push(one);
+      else one.reject(this.#late(refusal));
+    }
+  }
+
+  #onEnd(session: HelperSession<Message>): Error {
+    clearTimeout(this.#idle.get(session));
+    this.#idle.delete(session);
+    this.#forget(session);
+    this.#next();
+    return brokerError('Unavailable', this.#options.codes.late, 'the worker ended without an answer');
+  }
+
+  /** Removes it from the counts of its user. */
+  #forget(session: HelperSession<Message>): void {
+    const state = this.#userOf.get(session);
+    if (state === undefined) return;
+    this.#userOf.delete(session);
+    this.#workers -= 1;
+    if (state.current === session) {
+      state.current = null;
+      this.#running -= 1;
+    }
+    state.late.delete(session);
+    state.done.delete(session);
+  }
+
+  #refuseWaiting(state: User<Message>, error: Error): void {
+    if (state.blocked !== null) clearTimeout(state.blocked);
+    state.blocked = null;
+    for (const { reject } of state.waiting.splice(0)) reject(error);
+  }
+
+  #send(): void {
+    try {
+      for (let session = this.#outbox[0]; session !== undefined; session = this.#outbox[0]) {
+        if (native.sendMessage(this.#socket, CHANNEL, [session.theirs]) === null) break;
+        session.handedOver();
+        this.#outbox.shift();
+      }
+    } catch (error) {
+      if ((error as NativeError).code !== 'ETOOMANYREFS') return this.#die(`sendmsg: ${(error as Error).message}`);
+      // The kernel counts the fds that all clients have not read. They will; the deadline of the request goes on.
+      this.#retry ??= setTimeout(() => {
+        this.#retry = null;
+        if (!this.#dead) this.#send();
+      }, RETRY_MS);
+      return;
+    }
+    this.#watch(this.#outbox.length === 0 ? READABLE : READABLE | WRITABLE);
+  }
+
+  /** A poller that is started again is taken off epoll and put back. */
+  #watch(interest: number): void {
+    if (interest === this.#interest) return;
+    this.#interest = interest;
+    this.#poller.start(interest);
+  }
+
+  #onEvent(): void {
+    if (!this.#dead) this.#send();
+    if (!this.#dead) this.#receive();
+  }
+
+  /** The helper's own socket has one message, that it is ready, and its end. */
+  #receive(): void {
+    const { messageBytes, decode } = this.#options.protocol;
+    const buffer = new Uint8Array(messageBytes + 1);
+    try {
+      const received = native.receiveMessage(this.#socket, buffer);
+      if (received === null) return;
+      for (const fd of received.fds) native.close(fd);
+      if (received.bytes === 0) return this.#die('it closed its socket');
+      if (decode(buffer.subarray(0, received.bytes)).serial !== 0 || this.#onReady === null)
+        return this.#die('a message that no request asked for');
+      this.#onReady();
+      this.#onReady = null;
+    } catch (error) {
+      this.#die((error as Error).message);
+    }
+  }
+
+  #die(reason: string): void {
+    if (this.#dead) return;
+    this.close();
+    // After the callers have been answered: the handler ends this process.
+    setImmediate(() => this.#options.onDeath(reason));
+  }
+}
+
+function newUser<Message>(mostLate: number): User<Message> {
+  return { waiting: [], current: null, late: new LateSessions(mostLate), done: new Set(), blocked: null };
+}
+
+/** Workers that have not ended, of sessions that are not under way. */
+function workersOf<Message>({ late, done }: User<Message>): number {
+  return late.size + done.size;
+}

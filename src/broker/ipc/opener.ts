@@ -1,0 +1,140 @@
+/** The broker's end of the opener's socketpair. */
+import { kernelRefused } from '../../model/errors/kernel_refused.js';
+import type { Fd, NativeError } from '../../native.js';
+import { NO_TARGET, type About } from '../processes/about.js';
+import { HelperClient, NO_USER } from './helper_client.js';
+import type { HelperSession } from './helper_session.js';
+import { NoRoomForFds } from './no_room_for_fds.js';
+import {
+  decodeReply,
+  encodeOpen,
+  encodeRelease,
+  LAYOUT,
+  type OpenerReply,
+  type OpenerRequest,
+} from './opener_protocol.js';
+
+/** An answered request; `fds` belong to the caller. */
+export interface Opened {
+  readonly reply: OpenerReply;
+  readonly fds: readonly Fd[];
+  /** Of the request, for a release of its rings. */
+  readonly serial: number;
+}
+
+const EMFILE = 24;
+/** Of 1,024 that the opener has (Workers::kMost in native/monitor/workers.h). */
+const MOST_WORKERS = 960;
+/** Eight other users have to hold locks (MAX_LATE_PER_OWNER) before an observer of them is refused its own processes. */
+const MOST_LATE = 32;
+/** A worker opens 253 events in milliseconds; a crowded machine may take a thousand times as long. */
+const DEADLINE_MS = 10_000;
+
+export class OpenerClient {
+  readonly #helper: HelperClient<OpenerReply>;
+
+  /** @param onDeath called once when the opener is gone or breaks the protocol: nothing can be served any more */
+  constructor(socket: Fd, onDeath: (reason: string) => void) {
+    this.#helper = new HelperClient<OpenerReply>(socket, {
+      protocol: {
+        messageBytes: LAYOUT.reply.size,
+        decode: decodeReply,
+        isLast: () => true,
+        // For rings that it does not have. The worker closes the fds of its last request before it looks at the next one.
+        encodeReset: encodeRelease,
+      },
+      codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
+      onDeath,
+      deadlineMs: DEADLINE_MS,
+      mostWorkers: MOST_WORKERS,
+      mostLate: MOST_LATE,
+    });
+  }
+
+  /** Resolves when the opener has proved what it holds. */
+  ready(): Promise<void> {
+    return this.#helper.ready();
+  }
+
+  /**
+   * For one grant's requests. The caller ends its turn with `done` and the worker, with all rings that it has mapped, with `release`.
+   * @param user whose turn it takes
+   * @param abouts all that its requests are going to be about
+   */
+  async begin(user: number, abouts: readonly About[]): Promise<OpenerSession> {
+    return new OpenerSession(await orNoRoom(this.#helper.begin(user, abouts)));
+  }
+
+  /** Resolves when a worker of the opener has answered: it is asked to unmap rings that it does not have. */
+  async ping(): Promise<void> {
+    const session = await this.begin(NO_USER, []);
+    try {
+      await session.releaseRings(1, NO_TARGET);
+    } finally {
+      void session.endWorker();
+    }
+  }
+
+  close(): void {
+    this.#helper.close();
+  }
+}
+
+/** A worker of the opener. */
+export class OpenerSession {
+  readonly #session: HelperSession<OpenerReply>;
+  #mayHaveRings = false;
+  #released: Promise<void> | null = null;
+
+  constructor(session: HelperSession<OpenerReply>) {
+    this.#session = session;
+  }
+
+  /**
+   * @param connection the client's socket, which the opener asks who the client is
+   * @param target pidfd or cgroup directory; null for system targets. Both stay the caller's.
+   * @throws KernelRefused EMFILE when this process has no room for the fds
+   */
+  async open(request: Omit<OpenerRequest, 'serial'>, about: About, connection: Fd, target: Fd | null): Promise<Opened> {
+    this.#mayHaveRings ||= request.ringPages > 0;
+    const reply = this.#session.request({
+      about,
+      encode: (serial) => encodeOpen({ ...request, serial }),
+      fds: target === null ? [connection] : [connection, target],
+    });
+    const { first, fds } = await orNoRoom(reply);
+    return { reply: first, fds, serial: first.serial };
+  }
+
+  /** Unmaps the rings that an earlier request of this session mapped in advance. */
+  async releaseRings(request: number, about: About): Promise<void> {
+    await this.#session.request({ encode: encodeRelease, about, serial: request, fds: [] });
+  }
+
+  /** Nothing more is asked: the user's next session may begin. */
+  done(): void {
+    this.#session.done();
+  }
+
+  /** Resolved when the worker has no fd and no ring of these requests any more. A second call does nothing: the worker may serve others by then. */
+  release(): Promise<void> {
+    return (this.#released ??= this.#mayHaveRings ? this.#session.endWorker() : this.#session.release());
+  }
+
+  /** Lets the worker end. Resolved when it has ended. */
+  endWorker(): Promise<void> {
+    return (this.#released ??= this.#session.endWorker());
+  }
+}
+
+async function orNoRoom<Result>(result: Promise<Result>): Promise<Result> {
+  try {
+    return await result;
+  } catch (error) {
+    if (error instanceof NoRoomForFds) throw kernelRefused(EMFILE, { what: 'the events', call: 'recvmsg' });
+    const { code, errno } = error as NativeError;
+    if (code === 'EMFILE' || code === 'ETOOMANYREFS')
+      throw kernelRefused(errno, { what: 'the events', call: 'sendmsg' });
+    throw error;
+  }
+}

@@ -1,0 +1,89 @@
+/** The broker's end of the tracer's socketpair. */
+import type { Fd } from '../../native.js';
+import type { About } from '../processes/about.js';
+import { HelperClient } from './helper_client.js';
+import {
+  decodeTracerReply,
+  encodeDowngrade,
+  MAX_DEADLINE,
+  TRACER_LAYOUT,
+  type ThreadResult,
+  type TracerReply,
+  type TracerRequest,
+} from './tracer_protocol.js';
+
+/** A whole answer: the first message's facts, and the threads of all of them. */
+export interface Traced extends Pick<TracerReply, 'status' | 'detail' | 'tid' | 'stoppedMicroseconds'> {
+  readonly threads: readonly ThreadResult[];
+}
+
+/** The longest deadline of a request, a second for its changes (kChangeTime in native/tracer/downgrade.cc), and a crowded machine. */
+const DEADLINE_MS = MAX_DEADLINE + 5_000;
+
+/** Of 64 that the tracer has (kMostTracerWorkers in native/tracer/part.h). */
+const MOST_WORKERS = 60;
+/** Late sessions of one user. Only an administrator has targets of several users. */
+const MOST_LATE = 8;
+
+export class TracerClient {
+  readonly #helper: HelperClient<TracerReply>;
+
+  /** @param onDeath called once when the tracer is gone or breaks the protocol */
+  constructor(socket: Fd, onDeath: (reason: string) => void) {
+    this.#helper = new HelperClient<TracerReply>(socket, {
+      protocol: {
+        messageBytes: TRACER_LAYOUT.reply.size,
+        decode: decodeTracerReply,
+        isLast: ({ first, threads, threadCount }) => first + threads.length === threadCount,
+      },
+      codes: { gone: 'tracer-gone', busy: 'tracer-busy', late: 'tracer-late' },
+      onDeath,
+      deadlineMs: DEADLINE_MS,
+      mostWorkers: MOST_WORKERS,
+      mostLate: MOST_LATE,
+    });
+  }
+
+  /** Resolves when the tracer has proved what it holds. */
+  ready(): Promise<void> {
+    return this.#helper.ready();
+  }
+
+  /**
+   * @param turn the user whose turn it takes, and what is known of the target
+   * @param connection the client's socket, which the tracer asks who the client is
+   * @param pidfd the target. Both stay the caller's.
+   * @param onLate gets an answer that came after the deadline, when the caller has had its error
+   */
+  async downgrade(
+    { user, about }: { readonly user: number; readonly about: About },
+    request: TracerRequest,
+    connection: Fd,
+    pidfd: Fd,
+    onLate: (traced: Traced) => void,
+  ): Promise<Traced> {
+    const session = await this.#helper.begin(user, [about]);
+    try {
+      const { first, more } = await session.request({
+        encode: (serial) => encodeDowngrade(serial, request),
+        about,
+        fds: [connection, pidfd],
+        onLate: (messages) => onLate(traced(messages)),
+      });
+      return traced([first, ...more]);
+    } finally {
+      void session.endWorker();
+    }
+  }
+
+  close(): void {
+    this.#helper.close();
+  }
+}
+
+function traced(messages: readonly TracerReply[]): Traced {
+  const [first] = messages;
+  if (first === undefined) throw new RangeError('an answer of no message');
+  const { status, detail, tid, stoppedMicroseconds } = first;
+  return { status, detail, tid, stoppedMicroseconds, threads: messages.flatMap(({ threads }) => threads) };
+}

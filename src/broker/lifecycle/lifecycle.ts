@@ -1,0 +1,151 @@
+/** The broker from ready to end: signals, reloads, what the service manager is told, the end of an idle one. */
+import { closeSync, writeSync } from 'node:fs';
+import { native, type Fd } from '../../native.js';
+import type { SubordinateUids } from '../../model/identity/subordinate_uids.js';
+import { formatProblem, PolicyError } from '../../policy/error.js';
+import { loadPolicy } from '../../policy/load/load.js';
+import type { Policy } from '../../policy/types.js';
+import type { Broker } from '../broker.js';
+import { fdLimitWarning, readFdLimit } from './fd_limit.js';
+import { IdleExit } from './idle.js';
+import type { Logger } from '../audit/logger.js';
+import { Notifier } from './notify.js';
+import type { BrokerOptions } from '../options.js';
+import { SOCKET_ACTIVATED, type Server } from '../server.js';
+
+/** For a start and for a reload. @throws PolicyError */
+export function loadWithWarnings(options: BrokerOptions, subordinateUids: SubordinateUids, log: Logger): Policy {
+  const policy = loadPolicy(options.policy === undefined ? {} : { path: options.policy });
+  for (const warning of policy.warnings) log.warn(warning);
+  const tight = fdLimitWarning(policy, readFdLimit());
+  if (tight !== null) log.warn(tight);
+  subordinateUids.load((text) => log.warn(text));
+  return policy;
+}
+
+export function problemsOf(error: unknown): readonly string[] {
+  return error instanceof PolicyError ? error.problems.map(formatProblem) : [(error as Error).message];
+}
+
+export class Life {
+  readonly #broker: Broker;
+  readonly #server: Server;
+  readonly #options: BrokerOptions;
+  readonly #notifier: Notifier | null = Notifier.fromEnvironment();
+  readonly #idle: IdleExit | null;
+  /** What the last reload came to, when it failed. */
+  #trouble = '';
+  #stopping = false;
+
+  constructor(broker: Broker, server: Server, options: BrokerOptions) {
+    this.#broker = broker;
+    this.#server = server;
+    this.#options = options;
+    this.#idle = SOCKET_ACTIVATED
+      ? new IdleExit({
+          busy: () => this.#busy(),
+          lastActivityMs: () => server.lastActivityMs,
+          end: () => this.#endIdle(),
+        })
+      : null;
+  }
+
+  /** The listener is served by now. */
+  begin(): void {
+    process.on('SIGHUP', () => this.#reload());
+    // Not once: the second of either would be the kernel's, and end it in the middle.
+    process.on('SIGTERM', () => this.#stop());
+    process.on('SIGINT', () => this.#stop());
+    tellStarter(this.#options.ready);
+    this.#idle?.start(idleSeconds(this.#broker.policy));
+    if (this.#notifier === null) return;
+    this.#notifier.ready(this.#status());
+    this.#notifier.feedWatchdog(() => this.#broker.parts.opener.ping());
+    this.#broker.grants.onChange = () => this.#notifier?.status(this.#status());
+  }
+
+  #reload(): void {
+    const { log, subordinateUids } = this.#broker.parts;
+    this.#notifier?.reloading();
+    try {
+      const policy = loadWithWarnings(this.#options, subordinateUids, log);
+      this.#broker.replacePolicy(policy);
+      this.#idle?.start(idleSeconds(policy));
+      this.#trouble = '';
+      log.info(`policy reloaded: ${policy.sources.join(', ')}`);
+    } catch (error) {
+      const problems = problemsOf(error);
+      this.#trouble = `; the reload failed, the policy is the old one: ${problems[0] ?? ''}`;
+      for (const problem of problems) log.error(`the policy stays as it was: ${problem}`);
+    }
+    this.#notifier?.ready(this.#status());
+  }
+
+  #status(): string {
+    const grants = this.#broker.grants.list('all');
+    const users = new Set(grants.map(({ parts }) => parts.subject.uid)).size;
+    const fds = grants.reduce((sum, { parts }) => sum + parts.fds.length, 0);
+    const counted = [count(grants.length, 'grant'), count(users, 'user'), count(fds, 'fd')] as const;
+    return `${counted[0]} of ${counted[1]}, ${counted[2]}; policy ${this.#broker.policy.sources.join(', ')}${this.#trouble}`;
+  }
+
+  /**
+   * Rings that outlive their grant count too: with the broker would end what their owner may not have more of. And an operation
+   * that hangs in a lane: its thread would keep the process from ending, and the next one from being started. And a user's debt,
+   * which the next broker would not know of.
+   */
+  #busy(): boolean {
+    const { running, grants, rates } = this.#broker;
+    return (
+      this.#server.occupied ||
+      running > 0 ||
+      grants.size > 0 ||
+      grants.watchesRings ||
+      rates.indebted ||
+      native.laneOperations() > 0
+    );
+  }
+
+  #endIdle(): void {
+    // Nothing may come between the last look and this.
+    this.#server.stopAccepting();
+    this.#broker.stopping = true;
+    this.#broker.parts.log.info('ending: idle');
+    this.#notifier?.stopping('idle');
+    this.#close();
+  }
+
+  #stop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#broker.parts.log.info('ending');
+    this.#notifier?.stopping('ending');
+    void this.#server.stop().then(() => this.#close());
+  }
+
+  #close(): void {
+    const { opener, tracer } = this.#broker.parts;
+    this.#broker.grants.endAll('shutdown');
+    this.#broker.tickets.clear();
+    opener.close();
+    tracer?.close();
+    process.exit(0);
+  }
+}
+
+/** With the broker ends what it knows of each user's rate: nobody may get a new burst by that before the old one is back. */
+export function idleSeconds({
+  service: { idleExitSeconds, burst, requestsPerSecond },
+}: Pick<Policy, 'service'>): number {
+  return idleExitSeconds === 0 ? 0 : Math.max(idleExitSeconds, burst / requestsPerSecond);
+}
+
+function tellStarter(ready: Fd | null): void {
+  if (ready === null) return;
+  writeSync(ready, Buffer.of(0));
+  closeSync(ready);
+}
+
+function count(number: number, word: string): string {
+  return `${number} ${word}${number === 1 ? '' : 's'}`;
+}

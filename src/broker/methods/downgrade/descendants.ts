@@ -1,0 +1,94 @@
+import { readdirSync } from 'node:fs';
+import { brokerError } from '../../../model/errors/error_table.js';
+import type { IdTriple } from '../../../model/identity/target.js';
+import { native, type Fd } from '../../../native.js';
+import type { ProcessTarget } from '../../processes/targets.js';
+import { readProcess, readStat } from '../../processes/proc.js';
+import type { Work } from '../../fairness/work.js';
+
+/** Processes that one request may take along. */
+export const MAX_DESCENDANTS = 256;
+
+/**
+ * Pins the living descendants of `ancestors` that run under the very uids of the first of them and are not among them.
+ * A process whose parent has ended belongs to another parent, and is not found any more.
+ * @returns what was pinned, parents before children; it belongs to the caller
+ */
+export async function pinDescendants(ancestors: readonly ProcessTarget[], work: Work): Promise<ProcessTarget[]> {
+  const first = ancestors[0];
+  if (first === undefined) return [];
+  const children = await readChildren(work);
+  const known = new Set(ancestors.map(({ process }) => process.pid));
+  const pinned: ProcessTarget[] = [];
+  try {
+    const queue = [...known];
+    for (let parent = queue.shift(); parent !== undefined; parent = queue.shift()) {
+      for (const pid of children.get(parent) ?? []) {
+        if (known.has(pid)) continue;
+        known.add(pid);
+        // One that runs under other ids may have children that do not.
+        queue.push(pid);
+        if (work.turnIsOver) await work.nextTurn();
+        const target = work.timed(() => pin(pid, parent, first.process.uids));
+        if (target !== null) pinned.push(target);
+        if (ancestors.length + pinned.length > MAX_DESCENDANTS)
+          throw brokerError(
+            'DowngradeRefused',
+            'too-many-processes',
+            `process ${first.process.pid} has more than ${MAX_DESCENDANTS} descendants`,
+          );
+      }
+    }
+    return pinned;
+  } catch (error) {
+    for (const { fd } of pinned) native.close(fd);
+    throw error;
+  }
+}
+
+/**
+ * Null when it runs under other ids, has ended, or has got another parent: then the number may be another process's.
+ */
+function pin(pid: number, parent: number, uids: IdTriple): ProcessTarget | null {
+  let fd: Fd;
+  try {
+    fd = native.pidfdOpen(pid);
+  } catch {
+    return null;
+  }
+  let pinned: ProcessTarget | null = null;
+  try {
+    const process = readProcess(pid);
+    const isMeant = process?.uids.every((uid, index) => uid === uids[index]) === true;
+    if (isMeant && parentOf(pid) === parent && native.pidfdAlive(fd))
+      pinned = { kind: 'process', fd, process: Object.freeze(process), tid: null };
+    return pinned;
+  } finally {
+    if (pinned === null) native.close(fd);
+  }
+}
+
+/** Children by parent, of every process that there is. */
+async function readChildren(work: Work): Promise<ReadonlyMap<number, readonly number[]>> {
+  const children = new Map<number, number[]>();
+  for (const name of work.timed(() => readdirSync('/proc'))) {
+    if (!/^[1-9]\d*$/.test(name)) continue;
+    if (work.turnIsOver) await work.nextTurn();
+    const parent = work.timed(() => parentOf(Number(name)));
+    if (parent === null) continue;
+    const siblings = children.get(parent);
+    if (siblings === undefined) children.set(parent, [Number(name)]);
+    else siblings.push(Number(name));
+  }
+  return children;
+}
+
+/** Field 4 of the stat file; null when it has ended. */
+function parentOf(pid: number): number | null {
+  try {
+    const stat = readStat(pid);
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,50 @@
+import { brokerError, type ErrorCode } from '../../../model/errors/error_table.js';
+import type { BrokerError } from '../../../model/errors/errors.js';
+import { actionId, type AuthorizationAction } from '../../../policy/decide/authorization.js';
+import type { Reason, Verdict } from '../../../policy/types.js';
+import type { Decision } from '../../../interfaces/broker_types.js';
+
+type Denied = Verdict & { readonly kind: 'deny' };
+
+/** The error for a denial: the first reason speaks, all of them travel along. */
+export function denial(verdict: Denied): BrokerError {
+  const [first] = verdict.reasons;
+  const details = { reasons: verdict.reasons.map(reasonJson) };
+  if (first?.code === 'ceiling') return brokerError('CeilingExceeded', first.class, first.text);
+  const code: ErrorCode<'PolicyDenied'> = first?.code ?? 'no-rule';
+  return brokerError('PolicyDenied', code, first?.text ?? 'no rule allows it', { details });
+}
+
+/** For the audit log. */
+export function denialTexts(verdict: Denied): string[] {
+  return verdict.reasons.map((reason) => reason.text);
+}
+
+/** @param actions that polkit is asked for where the verdict is ask */
+export function decisionJson(verdict: Verdict, actions: readonly AuthorizationAction[]): Decision {
+  const { classes } = verdict;
+  const reasons = verdict.kind === 'allow' ? [] : verdict.reasons.map(reasonJson);
+  if (verdict.kind === 'deny')
+    return {
+      verdict: 'deny',
+      ...(verdict.rule === undefined ? {} : { rule: verdict.rule }),
+      ...(verdict.where === undefined ? {} : { where: verdict.where }),
+      classes,
+      reasons,
+    };
+  const { kind, rule, where, limits } = verdict;
+  return {
+    verdict: kind,
+    rule,
+    where,
+    classes,
+    reasons,
+    limits,
+    ...(kind === 'ask' ? { actions: actions.map(actionId) } : {}),
+  };
+}
+
+export function reasonJson(reason: Reason): Decision['reasons'][number] {
+  const rule = 'rule' in reason ? reason.rule : undefined;
+  return { code: reason.code, text: reason.text, ...(rule === undefined ? {} : { rule }) };
+}

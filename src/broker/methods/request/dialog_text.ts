@@ -1,0 +1,62 @@
+/** What a dialog tells of a request. It shows little, and its reader must not be misled by what it leaves out. */
+import type { EventSpec, SampleField } from '../../../model/event.js';
+import { eventName } from '../../../model/events/syntax/event_name.js';
+import { targetName, type PinnedTarget, type ProcessTarget } from '../../processes/targets.js';
+
+const MAX_TEXT = 200;
+const MAX_USERS = 5;
+
+/** Names come from users: no controls, no invisible characters, no markup gets into a dialog. */
+export function dialogText(text: string): string {
+  const safe = text.replace(/[\p{C}\p{Zl}\p{Zp}<>&]/gu, '?');
+  // Cut between UTF-16 halves, the last one is dropped.
+  return safe.length <= MAX_TEXT ? safe : `${safe.slice(0, MAX_TEXT - 1).replace(/[\ud800-\udbff]$/, '')}…`;
+}
+
+/** Where there are several: how many, and whose, come before the names, which may be cut off. */
+export function targetsText(targets: readonly PinnedTarget[]): string {
+  const processes = targets.filter((target) => target.kind === 'process');
+  const users = processes.length === 0 ? '' : ` of ${usersText(processes)}`;
+  if (targets.length === 1) return `${targets.map(targetName).join('')}${users}`;
+  return `${targets.length} targets${users}: ${targets.map(targetName).join(', ')}`;
+}
+
+/** In ascending order, so that root is never behind the others, and not more than a few. */
+function usersText(processes: readonly ProcessTarget[]): string {
+  const uids = [...new Set(processes.flatMap(({ process }) => process.uids))].sort((a, b) => a - b);
+  return uids.length <= MAX_USERS
+    ? `uid ${uids.join(', ')}`
+    : `${uids.length} users, uid ${uids.slice(0, MAX_USERS).join(', ')}, …`;
+}
+
+/** What samples tell of the memory of a process, or of the machine, beyond where it was. */
+const REVEALING: readonly (readonly [words: string, ...fields: SampleField[]])[] = [
+  ['call chains', 'callchain'],
+  ['registers', 'regs_user', 'regs_intr'],
+  ['branches', 'branch_stack'],
+  ['addresses of data', 'addr', 'phys_addr'],
+  ['raw data', 'raw', 'aux'],
+];
+
+/** As for targets: what is more than to count comes before the names. */
+export function eventsText(specs: readonly EventSpec[]): string {
+  const names = specs.map(eventName);
+  const how = howText(specs);
+  if (how === '' && names.length === 1) return names.join('');
+  return `${names.length} event${names.length === 1 ? '' : 's'}${how}: ${names.join(', ')}`;
+}
+
+/** ` (sampled with registers, 65528 bytes of stack; children too)`; empty for counters of the targets alone. */
+function howText(specs: readonly EventSpec[]): string {
+  const sampled = specs.filter(({ sampling }) => sampling !== undefined);
+  const words = REVEALING.filter(([, ...fields]) =>
+    sampled.some(({ sampleType }) => fields.some((field) => sampleType.includes(field))),
+  ).map(([text]) => text);
+  const stack = Math.max(0, ...sampled.map(({ stackUser = 0 }) => stackUser));
+  if (stack > 0) words.push(`${stack} bytes of stack`);
+  const parts = [
+    ...(sampled.length === 0 ? [] : [`sampled${words.length === 0 ? '' : ` with ${words.join(', ')}`}`]),
+    ...(specs.some(({ inherit }) => inherit) ? ['children too'] : []),
+  ];
+  return parts.length === 0 ? '' : ` (${parts.join('; ')})`;
+}

@@ -1,0 +1,113 @@
+import { brokerError } from '../../model/errors/error_table.js';
+import type { BrokerError } from '../../model/errors/errors.js';
+import type { Subject } from '../../model/identity/subject.js';
+import type { SubordinateUids } from '../../model/identity/subordinate_uids.js';
+import { native, type Fd, type PeerCredentials } from '../../native.js';
+import { readCaller, readProcess, type CallerFacts } from './proc.js';
+
+/** A vetted client. */
+export interface Peer {
+  readonly subject: Subject;
+  /** Pid numbers it sends mean what they mean to us. */
+  readonly samePidNamespace: boolean;
+}
+
+/**
+ * Who is at the other end, by the kernel's word alone: credentials as of connect(2), and the process pinned by
+ * SO_PEERPIDFD, however much later this is called. Where the kernel has none (before 6.5) a pidfd of the pid is opened and the
+ * process must still have the uid it connected with. A recycled pid of the same uid stays possible there, for as long as
+ * the client waits with its first message, and gives nothing that this uid does not have.
+ */
+export function vetPeer(connection: Fd, subordinateUids: SubordinateUids): Peer {
+  const credentials = native.peerCredentials(connection);
+  if (credentials.pid <= 0)
+    throw brokerError('InvalidTarget', 'pid-namespace', 'the caller is outside the pid namespace of the broker');
+  if (credentials.pidfd === 'reaped') throw gone(credentials.pid);
+  const pidfd = credentials.pidfd === 'unsupported' ? openPidfd(credentials.pid) : credentials.pidfd;
+  try {
+    return describePeer(credentials.pid, pidfd, subordinateUids, (facts) => {
+      if (!facts.uids.includes(credentials.uid)) throw gone(credentials.pid);
+      return credentials;
+    });
+  } finally {
+    native.close(pidfd);
+  }
+}
+
+/** Ids under which a process speaks to us. */
+export type SpeakingIds = Pick<PeerCredentials, 'uid' | 'gid' | 'groups'>;
+
+/**
+ * @param pidfd of the process; stays the caller's
+ * @param idsOf from what is read of the process, before it is certain that it was this one
+ * @throws BrokerError client-gone
+ */
+export function describePeer(
+  pid: number,
+  pidfd: Fd,
+  subordinateUids: SubordinateUids,
+  idsOf: (facts: CallerFacts) => SpeakingIds,
+): Peer {
+  const facts = readCaller(pid);
+  if (facts === null) throw gone(pid);
+  const ids = idsOf(facts);
+  // Read first, asked whether it is alive afterwards: what was read was this process and no later one.
+  if (!native.pidfdAlive(pidfd)) throw gone(pid);
+  const asConnected = isAsConnected(facts, ids);
+  const subject: Subject = {
+    pid,
+    startTime: facts.startTime,
+    uid: ids.uid,
+    gid: ids.gid,
+    groups: ids.groups,
+    // A client may connect, hand the socket to a child and exec a setuid program: its new capabilities are not the
+    // child's. They count only while every id is the one that connected.
+    permitted: asConnected && facts.dumpable ? facts.permitted : 0n,
+    sameUserNamespace: facts.sameUserNamespace,
+    asConnected,
+    mayBeMany: subordinateUids.mayBeMany({ uid: ids.uid, sameUserNamespace: facts.sameUserNamespace }),
+    cgroup: facts.cgroup,
+    executable: facts.executable,
+    ...(facts.unit === undefined ? {} : { unit: facts.unit }),
+  };
+  return { subject: Object.freeze(subject), samePidNamespace: facts.namespacePids.length === ownDepth() };
+}
+
+/** Whether the process that a subject was is still there, under the same number. */
+export function isAlive({ pid, startTime }: Subject): boolean {
+  return readProcess(pid)?.startTime === startTime;
+}
+
+/**
+ * The two differ when the process has changed its ids since, and when it connected with the credentials of another process: a
+ * child in a user namespace lends them to a ring that both use (IORING_REGISTER_PERSONALITY, io_uring_register(2)).
+ * SO_PEERPIDFD then names the process that connected, which is in our namespace, and the groups of the connection are the child's.
+ */
+function isAsConnected(facts: CallerFacts, { uid, gid, groups }: SpeakingIds): boolean {
+  return (
+    facts.uids.every((id) => id === uid) &&
+    facts.gids.every((id) => id === gid) &&
+    isSameSet(new Set(facts.groups), new Set(groups))
+  );
+}
+
+function isSameSet(some: ReadonlySet<number>, others: ReadonlySet<number>): boolean {
+  return some.size === others.size && [...some].every((id) => others.has(id));
+}
+
+let depth: number | undefined;
+function ownDepth(): number {
+  return (depth ??= readProcess(process.pid)?.namespacePids.length ?? 1);
+}
+
+function openPidfd(pid: number): Fd {
+  try {
+    return native.pidfdOpen(pid);
+  } catch {
+    throw gone(pid);
+  }
+}
+
+export function gone(pid: number): BrokerError {
+  return brokerError('TargetGone', 'client-gone', `the caller (pid ${pid}) ended while it was being identified`);
+}

@@ -1,0 +1,287 @@
+/** From what a client names to what is pinned: each target ends up as a pidfd or a checked cgroup directory. */
+import { constants, openSync, readFileSync, readlinkSync } from 'node:fs';
+import { brokerError } from '../../model/errors/error_table.js';
+import type { BrokerError } from '../../model/errors/errors.js';
+import type { ProcessIdentity, Target } from '../../model/identity/target.js';
+import { native, type Fd } from '../../native.js';
+import type { Target as TargetParameter } from '../../interfaces/broker_types.js';
+import type { FdBag } from '../../varlink/service.js';
+import type { Mismatch } from '../ipc/opener_protocol.js';
+import type { Peer } from './peer.js';
+import { hasThread, pidOfPidfd, readProcess, type ProcessFacts } from './proc.js';
+import type { Caller } from './caller.js';
+import type { Work } from '../fairness/work.js';
+
+/** A target that is held fast. `fd` belongs to whoever holds the object; {@link releaseTargets} closes it. */
+export type PinnedTarget =
+  | {
+      readonly kind: 'process';
+      readonly fd: Fd;
+      readonly process: ProcessFacts;
+      /** one thread, or null for all of them */ readonly tid: number | null;
+    }
+  | { readonly kind: 'system'; readonly fd: null }
+  | { readonly kind: 'cgroup'; readonly fd: Fd; readonly path: string };
+
+export type ProcessTarget = PinnedTarget & { readonly kind: 'process' };
+
+export function describeTarget(target: PinnedTarget): Target {
+  switch (target.kind) {
+    case 'process':
+      return { kind: 'process', process: target.process, threads: target.tid === null ? 'all' : 'one' };
+    case 'system':
+      return { kind: 'system' };
+    case 'cgroup':
+      return { kind: 'cgroup', path: target.path };
+  }
+}
+
+export function targetName(target: PinnedTarget): string {
+  switch (target.kind) {
+    case 'process':
+      return `pid ${target.process.pid}${target.tid === null ? '' : ` thread ${target.tid}`} ${target.process.executable}`;
+    case 'system':
+      return 'system';
+    case 'cgroup':
+      return `cgroup ${target.path}`;
+  }
+}
+
+/** For the audit log. */
+export function processFacts({ process, tid }: ProcessTarget): Record<string, unknown> {
+  return {
+    pid: process.pid,
+    startTime: String(process.startTime),
+    uid: process.uids[0],
+    executable: process.executable,
+    cgroup: process.cgroup,
+    ...(tid === null ? {} : { tid }),
+  };
+}
+
+/** What opener and tracer found to differ from the identity that was decided upon. */
+export function targetChanged(who: string, mismatch: readonly Mismatch[]): BrokerError {
+  return brokerError(
+    'TargetChanged',
+    mismatch[0] ?? 'start-time',
+    `${who} is not what it was when the decision was made (${mismatch.join(', ')})`,
+  );
+}
+
+/**
+ * After a while: every process is still what was decided about. The opener and the tracer look for themselves again.
+ * @throws BrokerError TargetGone, TargetChanged
+ */
+export async function recheckTargets(targets: readonly PinnedTarget[], work: Work): Promise<void> {
+  // Targets of one request that have the same pid are the same process, see `lookUp`.
+  const rechecked = new Set<number>();
+  for (const target of targets) {
+    if (target.kind !== 'process' || rechecked.has(target.process.pid)) continue;
+    if (work.turnIsOver) await work.nextTurn();
+    work.timed(() => recheckTarget(target));
+    rechecked.add(target.process.pid);
+  }
+}
+
+function recheckTarget({ fd, process: before }: ProcessTarget): void {
+  const now = readProcess(before.pid);
+  if (now === null || !native.pidfdAlive(fd))
+    throw brokerError('TargetGone', 'exited', `process ${before.pid} ended in the meantime`);
+  const mismatch = mismatches(before, now);
+  if (mismatch.length > 0) throw targetChanged(`process ${before.pid}`, mismatch);
+  if (before.executable !== now.executable || before.cgroup !== now.cgroup)
+    throw brokerError(
+      'TargetChanged',
+      'executable',
+      `process ${before.pid} runs another program or in another cgroup than when the decision was made`,
+    );
+}
+
+function mismatches(before: ProcessFacts, now: ProcessFacts): readonly Mismatch[] {
+  const differ: Readonly<Record<Exclude<Mismatch, 'thread'>, boolean>> = {
+    'start-time': before.startTime !== now.startTime,
+    uid: before.uids.some((uid, index) => uid !== now.uids[index]),
+    gid: before.gids.some((gid, index) => gid !== now.gids[index]),
+    capabilities: before.permitted !== now.permitted,
+    'not-dumpable': before.dumpable !== now.dumpable,
+    'user-namespace': before.sameUserNamespace !== now.sameUserNamespace,
+  };
+  return (Object.keys(differ) as (keyof typeof differ)[]).filter((name) => differ[name]);
+}
+
+/** More targets than that in one request are refused before any is looked at. */
+export const MAX_TARGETS = 256;
+
+type Vetted = Pick<Caller, 'peer' | 'work'>;
+
+/** Processes that the request has named so far, by pid. */
+type Known = Map<number, ProcessTarget>;
+
+/**
+ * Pins every target or none, in turns with other requests: on an error whatever was pinned is closed again.
+ * @throws BrokerError
+ */
+export async function pinTargets(
+  parameters: readonly TargetParameter[],
+  fds: FdBag,
+  { peer, work }: Vetted,
+): Promise<PinnedTarget[]> {
+  if (parameters.length === 0) throw brokerError('InvalidTarget', 'no-targets', 'the request names no target');
+  if (parameters.length > MAX_TARGETS)
+    throw brokerError('InvalidTarget', 'too-many-targets', `${parameters.length} targets; at most ${MAX_TARGETS}`);
+  const pinned: PinnedTarget[] = [];
+  const known: Known = new Map();
+  try {
+    for (const parameter of parameters) {
+      if (work.turnIsOver) await work.nextTurn();
+      const target = work.timed(() => pinTarget(parameter, fds, peer, known));
+      pinned.push(target);
+      if (target.kind === 'process') known.set(target.process.pid, target);
+    }
+  } catch (error) {
+    releaseTargets(pinned);
+    throw error;
+  }
+  return pinned;
+}
+
+export function releaseTargets(targets: readonly PinnedTarget[]): void {
+  for (const target of targets) if (target.fd !== null) native.close(target.fd);
+}
+
+function pinTarget(parameter: TargetParameter, fds: FdBag, peer: Peer, known: Known): PinnedTarget {
+  const allowed = { process: ['pid', 'pidfd', 'tid', 'threads'], system: [], cgroup: ['directory'] }[
+    parameter.kind
+  ] as readonly string[];
+  for (const [field, value] of Object.entries(parameter))
+    if (field !== 'kind' && value !== undefined && value !== null && !allowed.includes(field))
+      throw brokerError('InvalidTarget', 'conflict', `${field} does not belong to a target of kind ${parameter.kind}`);
+  switch (parameter.kind) {
+    case 'process':
+      return pinProcess(parameter, fds, peer, known);
+    case 'system':
+      return { kind: 'system', fd: null };
+    case 'cgroup':
+      return pinCgroup(parameter, fds);
+  }
+}
+
+function pinProcess(parameter: TargetParameter, fds: FdBag, peer: Peer, known: Known): PinnedTarget {
+  const fd = takePidfd(parameter, fds, peer);
+  try {
+    const pid = pidOfPidfd(fd);
+    if (pid === 'not-a-pidfd')
+      throw brokerError('InvalidTarget', 'not-a-pidfd', 'the fd sent for a process is not a pidfd');
+    if (pid === 'foreign')
+      throw brokerError('InvalidTarget', 'pid-namespace', 'the process is outside the pid namespace of the broker');
+    const process = pid === 'gone' ? null : lookUp(pid, known);
+    if (process === null || !native.pidfdAlive(fd)) throw brokerError('TargetGone', 'exited', 'the process has ended');
+    if (process.threadGroup !== process.pid)
+      throw brokerError(
+        'InvalidTarget',
+        'wrong-thread',
+        `${process.pid} is a thread of ${process.threadGroup}: name the process, and the thread by tid`,
+      );
+    return { kind: 'process', fd, process: Object.freeze(process), tid: pickThread(parameter, process, peer) };
+  } catch (error) {
+    fds.close(fd);
+    throw error;
+  }
+}
+
+/**
+ * Reads a process once in a request, however many of its threads the request names. While the process that was read before is
+ * alive, the number is its number, and the pidfd that has this number now is its pidfd also.
+ */
+function lookUp(pid: number, known: Known): ProcessFacts | null {
+  const before = known.get(pid);
+  return before !== undefined && native.pidfdAlive(before.fd) ? before.process : readProcess(pid);
+}
+
+function takePidfd(parameter: TargetParameter, fds: FdBag, peer: Peer): Fd {
+  const { pid, pidfd } = parameter;
+  if ((pid === undefined) === (pidfd === undefined))
+    throw brokerError('InvalidTarget', 'conflict', 'a process is named by pid or by pidfd, one of them');
+  if (pidfd !== undefined) return fds.take(pidfd);
+  if (!peer.samePidNamespace)
+    throw brokerError('InvalidTarget', 'pid-namespace', `pid ${pid} is a number of another pid namespace`);
+  if (pid === undefined || pid <= 0 || pid > 0x7fff_ffff)
+    throw brokerError('InvalidTarget', 'bad-value', `${pid} is no pid`);
+  try {
+    return native.pidfdOpen(pid);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ESRCH') throw brokerError('TargetGone', 'no-such-process', `there is no process ${pid}`);
+    if (code === 'EINVAL' || code === 'ENOENT')
+      throw brokerError('InvalidTarget', 'wrong-thread', `${pid} is a thread, not a process`);
+    throw error;
+  }
+}
+
+function pickThread(parameter: TargetParameter, process: ProcessIdentity, peer: Peer): number | null {
+  if (parameter.tid === undefined) return parameter.threads === 'leader' ? process.pid : null;
+  if (parameter.threads !== undefined)
+    throw brokerError('InvalidTarget', 'conflict', 'tid and threads exclude each other');
+  if (!peer.samePidNamespace)
+    throw brokerError('InvalidTarget', 'pid-namespace', `tid ${parameter.tid} is a number of another pid namespace`);
+  if (!hasThread(process.pid, parameter.tid))
+    throw brokerError('TargetGone', 'no-such-thread', `process ${process.pid} has no thread ${parameter.tid}`);
+  return parameter.tid;
+}
+
+function pinCgroup(parameter: TargetParameter, fds: FdBag): PinnedTarget {
+  if (parameter.directory === undefined)
+    throw brokerError('InvalidTarget', 'conflict', 'a cgroup is named by directory, the index of an fd');
+  const sent = fds.take(parameter.directory);
+  try {
+    const cgroup = openCgroup(sent);
+    if (cgroup !== null) return { kind: 'cgroup', ...cgroup };
+  } finally {
+    fds.close(sent);
+  }
+  throw brokerError(
+    'InvalidTarget',
+    'not-a-cgroup',
+    'the fd sent for a cgroup is no directory of a cgroup file system, or another one than its name says here',
+  );
+}
+
+/**
+ * The directory that a client's fd holds, opened anew, and its path below the broker's own cgroup mount; null when it is not there.
+ * The opener checks the file system itself.
+ *
+ * The name of an fd is that of the mount namespace in which it was opened, where its owner can bind anything to any
+ * name. So the name is only a hint: the broker looks it up itself, what it finds has to have the same inode number, and is what
+ * is opened. The file system behind the client's fd is asked nothing, as it may be anybody's FUSE and never answer.
+ */
+function openCgroup(sent: Fd): { readonly fd: Fd; readonly path: string } | null {
+  const directory = readlinkSync(`/proc/self/fd/${sent}`);
+  let mount: string | null = null;
+  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
+    const [before = '', after = ''] = line.split(' - ');
+    if (!/^cgroup2? /.test(after)) continue;
+    const mountPoint = before.split(' ')[4] ?? '';
+    if (
+      (directory === mountPoint || directory.startsWith(`${mountPoint}/`)) &&
+      mountPoint.length > (mount?.length ?? 0)
+    )
+      mount = mountPoint;
+  }
+  if (mount === null) return null;
+  let fd: Fd;
+  try {
+    fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  } catch {
+    return null;
+  }
+  if (inodeOf(fd) === inodeOf(sent)) return { fd, path: directory.slice(mount.length) || '/' };
+  native.close(fd);
+  return null;
+}
+
+/** By the kernel's memory of it (Linux 5.14). */
+function inodeOf(fd: Fd): string {
+  const inode = /^ino:\t(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
+  if (inode === undefined) throw new Error('this kernel tells no inodes in fdinfo');
+  return inode;
+}

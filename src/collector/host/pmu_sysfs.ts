@@ -1,0 +1,22 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import type { PmuReader } from '../../model/events/syntax/pmu_format.js';
+
+const ROOT = '/sys/bus/event_source/devices';
+
+/** What the kernel publishes of its PMUs; everyone may read it. */
+export const sysfsPmus: PmuReader = {
+  read: (path) => {
+    try {
+      return readFileSync(`${ROOT}/${path}`, 'utf8');
+    } catch {
+      return undefined;
+    }
+  },
+  list: (path) => {
+    try {
+      return readdirSync(`${ROOT}/${path}`);
+    } catch {
+      return [];
+    }
+  },
+};

@@ -1,0 +1,106 @@
+/**
+ * native/launcher/protocol.h in TypeScript: what the collector of `perfbroker run` asks of the process that waits to
+ * become CMD. Fixed-size messages over a SEQPACKET socket, host byte order; the C++ side asserts the same offsets.
+ */
+import { EVENT_LAYOUT, writeEventFields } from '../../model/events/attr/event_bytes.js';
+import type { EventFields } from '../../model/events/event_fields.js';
+
+const VERSION = 1;
+const REQUEST_BYTES = 4912;
+export const REPLY_BYTES = 20;
+export const MAX_EVENTS = 16;
+/** SCM_MAX_FD: fds in one message. */
+export const MAX_SLOTS = 253;
+const NO_LEADER = 0xffff;
+/** {@link LauncherReply.value} after `ready`: CMD runs, and its file could not be given its name. */
+export const MISPLACED = 1;
+
+const TYPES = { openEvents: 1, tracepoint: 2, output: 3, scratch: 4, ready: 5, failed: 6 } as const;
+const OFFSETS = {
+  version: 0,
+  type: 4,
+  event_count: 8,
+  cpu_count: 12,
+  ring_pages: 16,
+  exit_code: 20,
+  events: 24,
+  leaders: 1816,
+  cpus: 1848,
+  text: 2860,
+} as const;
+
+export type LauncherRequest =
+  | {
+      readonly type: 'openEvents';
+      /** 1 to 16. */
+      readonly events: readonly EventFields[];
+      /** For each event the index of the earlier one that leads its group. */
+      readonly leaders: readonly (number | undefined)[];
+      /** -1: any. events x cpus is at most 253. */
+      readonly cpus: readonly number[];
+      /** Data pages of the ring that is going to be mapped on each cpu's first event. */
+      readonly ringPages: number;
+    }
+  /** `system:event` to its number. */
+  | { readonly type: 'tracepoint'; readonly name: string }
+  | { readonly type: 'output' | 'scratch' | 'ready' }
+  | { readonly type: 'failed'; readonly exitCode: number; readonly text: string };
+
+export interface LauncherReply {
+  /** errno; 0: done. */
+  readonly error: number;
+  readonly value: number;
+  /** Index of the event that was refused. */
+  readonly failed: number;
+  readonly fdCount: number;
+}
+
+export function encodeLauncherRequest(request: LauncherRequest): Uint8Array {
+  const bytes = new Uint8Array(REQUEST_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(OFFSETS.version, VERSION, true);
+  view.setUint32(OFFSETS.type, TYPES[request.type], true);
+  switch (request.type) {
+    case 'openEvents': {
+      const { events, leaders, cpus, ringPages } = request;
+      if (events.length === 0 || events.length > MAX_EVENTS) throw new RangeError('1 to 16 events');
+      if (cpus.length === 0 || events.length * cpus.length > MAX_SLOTS) throw new RangeError('1 to 253 fds');
+      view.setUint32(OFFSETS.event_count, events.length, true);
+      view.setUint32(OFFSETS.cpu_count, cpus.length, true);
+      view.setUint32(OFFSETS.ring_pages, ringPages, true);
+      for (const [index, event] of events.entries()) {
+        writeEventFields(view, OFFSETS.events + index * EVENT_LAYOUT.size, event);
+        view.setUint16(OFFSETS.leaders + 2 * index, leaders[index] ?? NO_LEADER, true);
+      }
+      for (const [index, cpu] of cpus.entries()) view.setInt32(OFFSETS.cpus + 4 * index, cpu, true);
+      break;
+    }
+    case 'tracepoint':
+      writeText(bytes, request.name);
+      break;
+    case 'failed':
+      view.setUint32(OFFSETS.exit_code, request.exitCode, true);
+      writeText(bytes, request.text);
+      break;
+    default:
+  }
+  return bytes;
+}
+
+/** Cut to what fits; the last byte stays NUL. */
+function writeText(bytes: Uint8Array, text: string): void {
+  new TextEncoder().encodeInto(text, bytes.subarray(OFFSETS.text, REQUEST_BYTES - 1));
+}
+
+/** @throws RangeError on anything that this launcher would not send */
+export function decodeLauncherReply(bytes: Uint8Array): LauncherReply {
+  if (bytes.byteLength !== REPLY_BYTES) throw new RangeError(`reply of ${bytes.byteLength} bytes`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (view.getUint32(0, true) !== VERSION) throw new RangeError('reply of another version');
+  return {
+    error: view.getUint32(4, true),
+    value: view.getUint32(8, true),
+    failed: view.getUint32(12, true),
+    fdCount: view.getUint32(16, true),
+  };
+}

@@ -1,0 +1,96 @@
+import type { PerfDataReader } from '../../formats/perfdata_reader.js';
+import { AddressSpaces } from '../symbols/address_spaces.js';
+import { stackOf } from './stacks.js';
+import type { Frame } from '../symbols/symbols.js';
+import { Symbolizer } from '../symbols/symbols.js';
+
+/** One stack of a recording with how often it was sampled. */
+export interface ProfiledStack {
+  /** Index into the file's events. */
+  readonly event: number;
+  /** Name of the thread. */
+  readonly comm: string;
+  /** Outermost first. */
+  readonly frames: readonly Frame[];
+  samples: number;
+}
+
+export interface Profile {
+  readonly stacks: readonly ProfiledStack[];
+  readonly samples: number;
+  readonly lost: bigint;
+}
+
+/** Addresses of one process at one time have one name; this many are remembered before it starts anew. */
+const MOST_REMEMBERED = 1 << 18;
+
+/**
+ * Aggregates a recording by stack. The file is read twice: first for what was mapped where and when, then for the
+ * samples, so that memory grows with distinct stacks and not with samples.
+ * @throws FormatError
+ */
+export function readProfile(reader: PerfDataReader, symbolizer: Symbolizer = new Symbolizer()): Profile {
+  const spaces = new AddressSpaces();
+  let lost = 0n;
+  for (const { record } of reader.records()) {
+    if (record.kind === 'mmap' || record.kind === 'comm' || record.kind === 'fork') spaces.add(record);
+    else if (record.kind === 'lost') lost += record.lost;
+  }
+  const stacks = new Map<string, ProfiledStack>();
+  const frames = new FrameCache(spaces, symbolizer);
+  let samples = 0;
+  for (const { event, record } of reader.records()) {
+    if (record.kind !== 'sample') continue;
+    samples++;
+    const { pid = -1, tid = -1, time = 0n } = record;
+    const comm = spaces.commAt(tid, time) ?? spaces.commAt(pid, time) ?? `[${tid}]`;
+    const list = stackOf(record).map(({ address, kernel }) => frames.at(pid, address, kernel, time));
+    list.reverse();
+    const key = `${event}\n${comm}\n${list.map((frame) => frame.key).join(' ')}`;
+    const known = stacks.get(key);
+    if (known === undefined) stacks.set(key, { event, comm, frames: list, samples: 1 });
+    else known.samples++;
+  }
+  return { stacks: [...stacks.values()], samples, lost };
+}
+
+interface KeyedFrame extends Frame {
+  /** Short and unique for the pair of name and object. */
+  readonly key: number;
+}
+
+class FrameCache {
+  readonly #spaces: AddressSpaces;
+  readonly #symbolizer: Symbolizer;
+  readonly #byAddress = new Map<string, KeyedFrame>();
+  readonly #byName = new Map<string, KeyedFrame>();
+
+  constructor(spaces: AddressSpaces, symbolizer: Symbolizer) {
+    this.#spaces = spaces;
+    this.#symbolizer = symbolizer;
+  }
+
+  at(pid: number, address: bigint, kernel: boolean, time: bigint): KeyedFrame {
+    const range = kernel ? undefined : this.#spaces.rangeAt(pid, address, time);
+    // What was mapped is part of the key: an address names something else after an exec or a remapping.
+    const where = kernel
+      ? 'k'
+      : range === undefined
+        ? `${pid}`
+        : `${pid} ${range.start} ${range.pageOffset} ${range.path}`;
+    const key = `${address} ${where}`;
+    const known = this.#byAddress.get(key);
+    if (known !== undefined) return known;
+    const frame = this.#intern(kernel ? this.#symbolizer.kernel(address) : this.#symbolizer.user(pid, address, range));
+    if (this.#byAddress.size >= MOST_REMEMBERED) this.#byAddress.clear();
+    this.#byAddress.set(key, frame);
+    return frame;
+  }
+
+  #intern(frame: Frame): KeyedFrame {
+    const name = `${frame.object}\n${frame.name}`;
+    let known = this.#byName.get(name);
+    if (known === undefined) this.#byName.set(name, (known = { ...frame, key: this.#byName.size }));
+    return known;
+  }
+}

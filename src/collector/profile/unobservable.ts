@@ -1,0 +1,31 @@
+import type { PerfDataReader } from '../../formats/perfdata_reader.js';
+
+/** A program that ran without its events. */
+export interface UnobservableProgram {
+  readonly pid: number;
+  readonly comm: string;
+}
+
+/**
+ * Programs whose events the kernel removed when they were executed: setuid, setgid, with file capabilities, or not
+ * readable (begin_new_exec, fs/exec.c). The recording of such a one ends with the COMM record of its exec: the MMAP2
+ * records of the new program, which no other exec is without, are missing.
+ * @param reader of a recording with comm, comm_exec, mmap or mmap2, and task records
+ */
+export function unobservablePrograms(reader: PerfDataReader): readonly UnobservableProgram[] {
+  const executed = new Map<number, { readonly comm: string; readonly time: bigint }>();
+  const mapped = new Map<number, bigint>();
+  for (const { record } of reader.records()) {
+    // Records of several cpus lie in the file one after the other: what counts is the time.
+    if (record.kind === 'comm' && record.exec) {
+      const { time = 0n, comm } = record;
+      if (time >= (executed.get(record.pid)?.time ?? 0n)) executed.set(record.pid, { comm, time });
+    } else if (record.kind === 'mmap') {
+      const { time = 0n } = record;
+      if (time > (mapped.get(record.pid) ?? -1n)) mapped.set(record.pid, time);
+    }
+  }
+  return [...executed]
+    .filter(([pid, { time }]) => (mapped.get(pid) ?? -1n) < time)
+    .map(([pid, { comm }]) => ({ pid, comm }));
+}

@@ -1,0 +1,165 @@
+/**
+ * What the kernel's refusals mean here: errno by errno, for perf_event_open(2) and for mapping its rings. Sources:
+ * perf_event_open(2) ERRORS, kernel/events/core.c.
+ */
+import type { EventSource } from '../event.js';
+
+/** Codes of KernelRefused, with the general cause and remedy; {@link explainErrno} sharpens some. */
+export const KERNEL_ERRORS = {
+  EPERM: {
+    cause:
+      'Refused by right: seccomp, lockdown mode, or a capability that this kernel wants beyond the one the opener holds.',
+    remedy: 'Check kernel lockdown (/sys/kernel/security/lockdown) and that the unit allows perf_event_open.',
+  },
+  EACCES: {
+    cause:
+      'Refused by right: the paranoid level asks for more than the opener holds, or an LSM (SELinux perf_event class) forbids it.',
+    remedy: 'Check kernel.perf_event_paranoid, the daemon log for the capability that it kept, and the LSM audit log.',
+  },
+  ENOENT: {
+    cause: 'Missing PMU: no PMU of this machine offers the event (virtual machines often have no hardware PMU at all).',
+    remedy: 'Use a software event such as cpu-clock; `perfbroker describe` lists the PMUs.',
+  },
+  ENODEV: {
+    cause: 'Missing PMU: no PMU of this machine offers the event (virtual machines often have no hardware PMU at all).',
+    remedy: 'Use a software event such as cpu-clock; `perfbroker describe` lists the PMUs.',
+  },
+  EOPNOTSUPP: {
+    cause:
+      'Missing PMU feature: the PMU cannot do this (sampling interrupts, branch stacks, precise_ip, or exclusion).',
+    remedy: 'Count instead of sampling, drop precise_ip and branch filters, or use a software event.',
+  },
+  EINVAL: {
+    cause: 'The kernel or the PMU does not take this combination of fields.',
+    remedy:
+      'Leave fields out one by one; dmesg may say more. The sampling frequency must not exceed kernel.perf_event_max_sample_rate.',
+  },
+  E2BIG: {
+    cause: 'This kernel is older than a field that the event uses.',
+    remedy: 'Leave newer fields out (config3).',
+  },
+  EOVERFLOW: {
+    cause: 'maxStack is above kernel.perf_event_max_stack.',
+    remedy: 'Ask for fewer frames, or raise the sysctl.',
+  },
+  ENOSYS: {
+    cause: 'The kernel was built without perf events, or the architecture lacks user stack dumps.',
+    remedy: 'Use a kernel with CONFIG_PERF_EVENTS; sample callchains instead of stacks.',
+  },
+  EBUSY: {
+    cause: 'The PMU is taken exclusively by another event.',
+    remedy: 'Try again later, or without pinned and exclusive.',
+  },
+  ENOSPC: {
+    cause:
+      'All hardware breakpoint slots are in use, a group holds more events than the PMU has counters, or the opener has no room for more rings (256 MiB over all users).',
+    remedy:
+      'Use fewer breakpoints, or split the group. For rings: ask for smaller ones, and say Mapped as soon as rings are mapped, which gives their room back.',
+  },
+  EMFILE: {
+    cause: "nofile: the opener's or the broker's limit of open files is reached.",
+    remedy: 'Open fewer events at once, or end grants; the administrator can raise LimitNOFILE of the unit.',
+  },
+  ENFILE: { cause: 'nofile: the system-wide limit of open files is reached.', remedy: 'Raise fs.file-max.' },
+  ENOMEM: {
+    cause: 'The kernel had no memory for the event or its ring.',
+    remedy: 'Ask for smaller rings or fewer events.',
+  },
+  EAGAIN: {
+    cause: 'memlock: the ring goes beyond RLIMIT_MEMLOCK and kernel.perf_event_mlock_kb.',
+    remedy: 'Ask for a smaller ring; the administrator can raise kernel.perf_event_mlock_kb.',
+  },
+  ESRCH: { cause: 'The thread has ended.', remedy: 'Nothing: choose another target.' },
+  EINTR: { cause: 'The target was executing a new program at that moment.', remedy: 'Try again.' },
+  ETOOMANYREFS: {
+    cause: "nofile: more fds are in flight than the broker's RLIMIT_NOFILE allows.",
+    remedy: 'Receive the fds that were already sent; the administrator can raise LimitNOFILE of the unit.',
+  },
+  EFAULT: { cause: 'The kernel could not read the request: a fault in the broker.', remedy: 'Report it.' },
+  other: {
+    cause: 'The kernel refused with an errno that perf_event_open(2) does not explain.',
+    remedy: 'Look up the errno.',
+  },
+} as const;
+
+/** Linux errnos that matter here (asm-generic/errno-base.h, errno.h; the same on x86 and arm). */
+const ERRNO_NUMBERS: Readonly<Record<Exclude<keyof typeof KERNEL_ERRORS, 'other'>, number>> = {
+  EPERM: 1,
+  ENOENT: 2,
+  ESRCH: 3,
+  EINTR: 4,
+  E2BIG: 7,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EFAULT: 14,
+  EBUSY: 16,
+  ENODEV: 19,
+  EINVAL: 22,
+  ENFILE: 23,
+  EMFILE: 24,
+  ENOSPC: 28,
+  ENOSYS: 38,
+  EOVERFLOW: 75,
+  EOPNOTSUPP: 95,
+  ETOOMANYREFS: 109,
+};
+
+export type KernelErrorCode = keyof typeof KERNEL_ERRORS;
+
+/** `'EACCES'` for 13; `'other'` for what the table does not hold. */
+export function errnoCode(errno: number): KernelErrorCode {
+  for (const [name, value] of Object.entries(ERRNO_NUMBERS)) if (value === errno) return name as KernelErrorCode;
+  return 'other';
+}
+
+export interface RefusalContext {
+  /** What was tried: the event's name, or `ring of 4 MiB`. */
+  readonly what: string;
+  readonly call?: 'perf_event_open' | 'mmap' | 'sendmsg' | 'recvmsg' | 'fcntl' | 'ioctl';
+  readonly source?: EventSource['kind'];
+  /** kernel.perf_event_paranoid. */
+  readonly paranoid?: number;
+  /** Capability that the opener kept, `CAP_PERFMON` or `CAP_SYS_ADMIN`. */
+  readonly capability?: string;
+}
+
+/** Cause and remedy of one refusal, sharper than the table's where the context tells more. */
+export function explainErrno(
+  errno: number,
+  context: RefusalContext,
+): { readonly code: KernelErrorCode; readonly cause: string; readonly remedy: string } {
+  const code = errnoCode(errno);
+  const general = KERNEL_ERRORS[code];
+  if (context.call === 'mmap' && (code === 'EPERM' || code === 'EAGAIN')) return { code, ...KERNEL_ERRORS.EAGAIN };
+  if (context.call === 'mmap' && code === 'ENOSPC')
+    return {
+      code,
+      cause: 'The opener has no room for more rings: it maps up to 4,096 of them, 256 MiB, over all users.',
+      remedy:
+        'Ask for smaller rings, or try again: room comes back when a client says Mapped, as each should once its rings are mapped, and when a grant ends.',
+    };
+  if (code === 'EACCES' && context.paranoid !== undefined) {
+    const holds = context.capability === undefined ? 'the opener' : `the opener (${context.capability})`;
+    return {
+      code,
+      cause: `Paranoid level ${context.paranoid}: it asks for more than ${holds} holds, or an LSM forbids it.`,
+      remedy: general.remedy,
+    };
+  }
+  if (context.source === 'software' && (code === 'ENOENT' || code === 'ENODEV'))
+    return {
+      code,
+      cause: 'This kernel is older than the software event.',
+      remedy: 'Use another event; `perf list sw` names them.',
+    };
+  if (context.source === 'tracepoint' && code === 'ENOENT')
+    return { code, cause: 'The tracepoint is gone: its module was unloaded.', remedy: 'Load the module again.' };
+  if (context.source === 'tracepoint' && code === 'EPERM')
+    return {
+      code,
+      cause: 'The kernel gives raw tracepoint data to privileged callers only, and some (function tracing) never here.',
+      remedy: 'Leave raw out of the sample type.',
+    };
+  return { code, ...general };
+}

@@ -1,0 +1,46 @@
+/** Which classes of the ceiling and of policy an event belongs to: the rules of Ceiling in native/monitor/protocol.h. */
+import { EVENT_CLASSES, type EventClass, type EventSource, type EventSpec } from '../event.js';
+
+/** First address that no user space of the smallest layout (x86-64, four levels) reaches. */
+const USER_SPACE_END = 1n << 47n;
+
+/**
+ * @returns every class that must be allowed, in the order of EVENT_CLASSES. `other-users` and `system-wide` depend on
+ * the target and are never among them.
+ */
+export function eventClasses(spec: EventSpec): readonly EventClass[] {
+  const classes = new Set<EventClass>([sourceClass(spec.source)]);
+  if (seesKernel(spec)) classes.add('kernel');
+  return EVENT_CLASSES.filter((name) => classes.has(name));
+}
+
+function sourceClass(source: EventSource): EventClass {
+  switch (source.kind) {
+    case 'software':
+    case 'hardware':
+    case 'cache':
+      return 'user';
+    case 'raw':
+    case 'pmu':
+      return 'raw';
+    case 'tracepoint':
+      return 'tracepoint';
+    case 'breakpoint':
+      return 'breakpoint';
+  }
+}
+
+function seesKernel({ exclude, sampleType, records, branch, source }: EventSpec): boolean {
+  return (
+    !exclude.includes('kernel') ||
+    sampleType.includes('phys_addr') ||
+    sampleType.includes('regs_intr') ||
+    records.includes('ksymbol') ||
+    records.includes('bpf_event') ||
+    records.includes('namespaces') ||
+    records.includes('text_poke') ||
+    branch.includes('kernel') ||
+    branch.includes('hv') ||
+    (source.kind === 'breakpoint' && source.address + BigInt(source.length) > USER_SPACE_END)
+  );
+}

@@ -1,0 +1,49 @@
+import type { ProcessIdentity, Target } from '../../model/identity/target.js';
+import { describeDoubt, describeSubject, describeTarget } from './reason_texts.js';
+import { appliesTo } from './subjects.js';
+import { covers, touches } from './targets.js';
+import type { DowngradeRequest, Policy, Reason, Verdict } from '../types.js';
+
+/** Reasons told at most; a request may hold hundreds of processes. */
+const MAX_REASONS = 32;
+
+/**
+ * May the subject take capabilities from these processes? Pure, and by the same rules as `decide`: only those of mode
+ * `downgrade`, the first that matches decides for all of the processes together. No class and no ceiling is needed: what
+ * stands in their place is that the tracer runs at all (perfbrokerd --with-tracer).
+ */
+export function decideDowngrade({ subject, processes }: DowngradeRequest, policy: Policy): Verdict {
+  const targets = processes.map(asTarget);
+  if (targets.length === 0)
+    return { kind: 'deny', reasons: [{ code: 'target', text: 'the request names no process' }], classes: [] };
+  const reasons: Reason[] = [];
+  for (const rule of policy.rules) {
+    const { name, where, verdict, limits } = rule;
+    if (!appliesTo(rule, subject)) continue;
+    if (!rule.downgrade) {
+      if (verdict !== 'deny') reasons.push({ code: 'mode', rule: name, text: `rule "${name}" leaves out downgrade` });
+      continue;
+    }
+    if (verdict === 'deny') {
+      const caught = targets.find((target) => touches(rule.targets, target, subject));
+      if (caught === undefined) continue;
+      const text = `rule "${name}" denies to downgrade ${describeTarget(caught)}${describeDoubt(rule.subjects, subject)}`;
+      return { kind: 'deny', rule: name, where, reasons: [{ code: 'denied', rule: name, text }], classes: [] };
+    }
+    const missed = targets.find((target) => !covers(rule.targets, target, subject));
+    if (missed === undefined) {
+      const passed = { rule: name, where, limits, classes: [] };
+      return verdict === 'allow'
+        ? { kind: 'allow', ...passed }
+        : { kind: 'ask', ...passed, reasons: reasons.slice(0, MAX_REASONS) };
+    }
+    reasons.push({ code: 'target', rule: name, text: `rule "${name}" leaves out ${describeTarget(missed)}` });
+  }
+  if (reasons.length === 0)
+    reasons.push({ code: 'no-rule', text: `no rule allows anything to ${describeSubject(subject)}` });
+  return { kind: 'deny', reasons: reasons.slice(0, MAX_REASONS), classes: [] };
+}
+
+function asTarget(process: ProcessIdentity): Target {
+  return { kind: 'process', process, threads: 'all' };
+}

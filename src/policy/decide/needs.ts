@@ -1,0 +1,38 @@
+/** What a request needs of a rule. */
+import { sameUserObstacles } from '../../model/identity/access.js';
+import { eventClasses } from '../../model/events/classify.js';
+import { EVENT_CLASSES, type EventClass, type EventSpec } from '../../model/event.js';
+import type { Subject } from '../../model/identity/subject.js';
+import type { Target } from '../../model/identity/target.js';
+import type { PolicyRequest } from '../types.js';
+
+export type Mode = 'counting' | 'sampling';
+
+/** Every class that the request as a whole needs, in the order of EVENT_CLASSES. Every event is opened on every target. */
+export function neededClasses({ subject, targets, events }: PolicyRequest): readonly EventClass[] {
+  const needed = new Set([
+    ...events.flatMap(classesOfEvent),
+    ...targets.flatMap((target) => classesOfTarget(target, subject)),
+  ]);
+  return EVENT_CLASSES.filter((name) => needed.has(name));
+}
+
+export function classesOfEvent(event: EventSpec): readonly EventClass[] {
+  const classes = eventClasses(event);
+  // There is no event that needs no permission at all.
+  return classes.length === 0 ? ['user'] : classes;
+}
+
+/** An administrator needs `other-users` like everybody else: the ceiling may have closed it for the whole machine. */
+export function classesOfTarget(target: Target, subject: Subject): readonly EventClass[] {
+  if (target.kind !== 'process') return ['system-wide'];
+  return sameUserObstacles(subject, target.process).length === 0 ? [] : ['other-users'];
+}
+
+/**
+ * An event that writes records of its target's doings (mappings, children, names) into a ring tells more than a count,
+ * so it is taken for a sampling one even when it never samples.
+ */
+export function modeOf(event: EventSpec): Mode {
+  return event.sampling === undefined && event.records.length === 0 ? 'counting' : 'sampling';
+}

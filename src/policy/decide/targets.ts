@@ -1,0 +1,95 @@
+import { sameUserObstacles } from '../../model/identity/access.js';
+import type { Subject } from '../../model/identity/subject.js';
+import type { ProcessIdentity, Target } from '../../model/identity/target.js';
+import { isKnownCgroup, isWithinCgroup, matchesUnit, unitOfCgroup } from './cgroup.js';
+import type { RuleTargets } from '../types.js';
+
+/**
+ * Whether a rule that grants something speaks of `target`: only when the target certainly lies within what the rule
+ * names. same_user, users and any_user say whose processes (any one is enough); units, cgroups and executables narrow
+ * that (each one that is given must fit, by any of its entries).
+ */
+export function covers(rule: RuleTargets, target: Target, subject: Subject): boolean {
+  switch (target.kind) {
+    case 'process':
+      return (
+        coversOwner(rule, target.process, subject) &&
+        isWithinPlaces(rule, target.process.cgroup) &&
+        (rule.executables.length === 0 || rule.executables.includes(target.process.executable))
+      );
+    case 'system':
+      return rule.system;
+    case 'cgroup':
+      // A cgroup holds anybody's processes, and any executable.
+      return (
+        rule.anyCgroup ||
+        (rule.anyUser &&
+          rule.executables.length === 0 &&
+          rule.units.length + rule.cgroups.length > 0 &&
+          isWithinPlaces(rule, target.path))
+      );
+  }
+}
+
+/**
+ * Whether a deny rule catches `target`: unless the target certainly lies outside of what the rule names. What can not be
+ * known (the executable of a process that the broker may not look into) is taken for what the rule means, and a
+ * target of many processes is caught when one of them may be meant. Everything that a rule covers it also touches.
+ */
+export function touches(rule: RuleTargets, target: Target, subject: Subject): boolean {
+  const namesProcesses = rule.sameUser || rule.anyUser || rule.uids.length > 0;
+  switch (target.kind) {
+    case 'process':
+      return (
+        touchesOwner(rule, target.process, subject) &&
+        (!isKnownCgroup(target.process.cgroup) || isWithinPlaces(rule, target.process.cgroup)) &&
+        (rule.executables.length === 0 || mayBeExecutable(rule.executables, target.process.executable))
+      );
+    case 'system':
+      return rule.system || namesProcesses;
+    case 'cgroup':
+      return rule.anyCgroup || (namesProcesses && mayOverlapPlaces(rule, target.path));
+  }
+}
+
+function coversOwner(rule: RuleTargets, process: ProcessIdentity, subject: Subject): boolean {
+  return (
+    rule.anyUser ||
+    (rule.sameUser && sameUserObstacles(subject, process).length === 0) ||
+    rule.uids.some((uid) => process.uids.every((id) => id === uid))
+  );
+}
+
+function touchesOwner(rule: RuleTargets, process: ProcessIdentity, subject: Subject): boolean {
+  return (
+    rule.anyUser ||
+    (rule.sameUser && process.uids.includes(subject.uid)) ||
+    rule.uids.some((uid) => process.uids.includes(uid))
+  );
+}
+
+function isWithinPlaces(rule: RuleTargets, cgroup: string): boolean {
+  const unit = unitOfCgroup(cgroup);
+  return (
+    (rule.units.length === 0 || rule.units.some((pattern) => matchesUnit(unit, pattern))) &&
+    (rule.cgroups.length === 0 || rule.cgroups.some((place) => isWithinCgroup(cgroup, place)))
+  );
+}
+
+/** A cgroup and the groups below it: the named places may be above or below it. */
+function mayOverlapPlaces(rule: RuleTargets, cgroup: string): boolean {
+  if (!isKnownCgroup(cgroup)) return true;
+  const unit = unitOfCgroup(cgroup);
+  return (
+    // A cgroup outside of any unit may hold units.
+    (rule.units.length === 0 || unit === undefined || rule.units.some((pattern) => matchesUnit(unit, pattern))) &&
+    (rule.cgroups.length === 0 ||
+      rule.cgroups.some((place) => isWithinCgroup(cgroup, place) || isWithinCgroup(place, cgroup)))
+  );
+}
+
+function mayBeExecutable(executables: readonly string[], executable: string): boolean {
+  // "[comm]" stands for an executable that could not be read; a deleted file may have been any rule's.
+  if (!executable.startsWith('/')) return true;
+  return executables.includes(executable.replace(/ \(deleted\)$/, ''));
+}

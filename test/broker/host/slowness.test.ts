@@ -1,0 +1,27 @@
+import test from 'ava';
+import { measureSlowness } from '#dist/broker/host/slowness.js';
+
+/** As if each look took so long; every fifth one is held up. */
+function slownessOf(ms: number): number {
+  let cpu = 0;
+  let looks = 0;
+  return measureSlowness(
+    () => {
+      looks += 1;
+      cpu += looks % 5 === 0 ? 1000 * ms : ms;
+    },
+    () => cpu,
+  );
+}
+
+test('a machine is as slow as most looks at a process are, and never too fast', (t) => {
+  t.is(slownessOf(0.01), 1);
+  t.is(slownessOf(0.2), 1);
+  t.true(Math.abs(slownessOf(4) - 20) < 1e-6);
+  t.is(slownessOf(1000), 100);
+});
+
+test('this machine has a slowness', (t) => {
+  const slowness = measureSlowness();
+  t.true(slowness >= 1 && slowness <= 100, `${slowness}`);
+});

@@ -1,0 +1,55 @@
+/** What late sessions cost their user. */
+import test from 'ava';
+import { NO_OWNER, type About } from '#dist/broker/processes/about.js';
+import { LateSessions, MAX_LATE_PER_OWNER } from '#dist/broker/ipc/late_sessions.js';
+
+function ofProcess(owner: number, pid: number): About {
+  return { targets: [`process ${pid}`], owner };
+}
+
+/** With a session for each of these. */
+function late(most: number, abouts: readonly About[]): LateSessions<number> {
+  const sessions = new LateSessions<number>(most);
+  for (const [session, about] of abouts.entries()) sessions.add(session, about);
+  return sessions;
+}
+
+test('without late sessions nothing is refused', (t) => {
+  t.is(late(1, []).refusal([ofProcess(1, 1)]), null);
+  t.is(late(1, []).refusal([]), null);
+});
+
+test('one target of many is enough to be refused', (t) => {
+  const sessions = late(8, [ofProcess(1, 10), ofProcess(2, 20)]);
+  t.is(sessions.refusal([ofProcess(1, 11), ofProcess(2, 21)]), null);
+  t.is(
+    sessions.refusal([ofProcess(1, 11), ofProcess(2, 20)]),
+    'an earlier request about process 20 has not been finished',
+  );
+});
+
+test('late sessions about targets of several owners are counted for each owner', (t) => {
+  const abouts = Array.from({ length: 2 * MAX_LATE_PER_OWNER - 1 }, (_, pid) => ofProcess(pid % 2, pid));
+  const sessions = late(8, abouts);
+  t.regex(
+    sessions.refusal([ofProcess(0, 100)]) ?? '',
+    /^4 earlier requests about processes of the user of process 100 /,
+  );
+  t.is(sessions.refusal([ofProcess(1, 100)]), null);
+});
+
+test('cpus count together, as if they had one owner', (t) => {
+  const cpu = (number: number): About => ({ targets: [`cpu ${number}`], owner: NO_OWNER });
+  const sessions = late(8, [cpu(0), cpu(1), cpu(2), cpu(3)]);
+  t.is(sessions.refusal([cpu(4)]), '4 earlier requests about cpus have not been finished');
+  t.is(sessions.refusal([ofProcess(1, 1)]), null);
+});
+
+test('too many late sessions refuse even a request about no target, and each that ends counts no more', (t) => {
+  const sessions = late(2, [ofProcess(1, 10), ofProcess(2, 20)]);
+  t.is(sessions.refusal([]), '2 earlier requests of this user have not been finished');
+  t.true(sessions.delete(1));
+  t.false(sessions.delete(1));
+  t.is(sessions.size, 1);
+  t.is(sessions.refusal([ofProcess(2, 20)]), null);
+});
