@@ -3,33 +3,33 @@ import type { Fd } from '../native.js';
 import { closeFds } from './close_fds.js';
 import { Connection, type ConnectionLimits, type Message } from './connection.js';
 import type { Interface, Method } from './idl.js';
-import { acceptStruct, validateStruct } from './validate.js';
+import { acceptStruct, validateStruct, ValidationError } from './validate.js';
 
 export interface Reply {
   /** As the interface declares them for the method. */
   readonly parameters: Record<string, unknown>;
-  /** Owned by whoever gets the reply. */
+  /** Owned by the caller. */
   readonly fds: readonly Fd[];
 }
 
 export interface CallOptions {
-  /** Consumed in every case. */
+  /** Consumed, also when the call fails. */
   readonly fds?: readonly Fd[];
-  /** Several replies may come. */
+  /** Accepts several replies. */
   readonly more?: boolean;
   /** Milliseconds until the connection is given up; 0: never. */
   readonly timeoutMs: number;
-  /** Gets each reply that another one follows, as it comes; without it they are kept for the end. */
+  /** Receives each reply but the last as it arrives. Without it, all replies are kept until the last one. */
   readonly onReply?: (reply: Reply) => void;
 }
 
-/** What went wrong in a channel, in the words of whoever uses it. */
+/** Errors of a channel, built by its user. */
 export interface ChannelErrors {
-  /** The peer answered with an error. */
+  /** The peer replied with an error. */
   readonly fromReply: (error: string, parameters: Record<string, unknown>) => Error;
   /** The connection ended. */
   readonly closed: (detail: string) => Error;
-  /** The peer sent what is no answer. */
+  /** The peer sent a message that is not a reply to the call. */
   readonly unexpected: (detail: string) => Error;
   readonly timedOut: (method: string, timeoutMs: number) => Error;
 }
@@ -40,8 +40,13 @@ export interface ChannelOptions {
   readonly definition: Interface;
   readonly limits: ConnectionLimits;
   readonly errors: ChannelErrors;
-  /** Refuse fields that the definition does not have, where otherwise they are left out (a newer service's). */
+  /** Refuses fields that the definition does not have. Otherwise they are dropped: a newer service may send them. */
   readonly strict?: boolean;
+}
+
+/** A message that cannot be a reply to the call under way. */
+class UnexpectedReply extends Error {
+  override readonly name = 'UnexpectedReply';
 }
 
 interface Pending {
@@ -55,8 +60,8 @@ interface Pending {
 }
 
 /**
- * The client side of Varlink: calls of one interface over one connection. Answers come in the order of the calls. While no
- * call is under way nothing is read, so that an idle client does not keep its process alive.
+ * The client side of Varlink: calls of one interface over one connection. Replies arrive in the order of the calls. The channel
+ * reads only while a call is under way, so an idle client does not keep its process alive.
  */
 export class Channel {
   readonly #connection: Connection;
@@ -85,8 +90,8 @@ export class Channel {
 
   /**
    * @param name method, without the interface
-   * @returns every reply, in order, but for those that `onReply` got; at least one
-   * @throws what `errors` make of it; the fds of replies that came before an error are closed
+   * @returns the replies in order, except those passed to `onReply`; at least one
+   * @throws an error built by {@link ChannelErrors}; the fds of replies that came before it are closed
    */
   call(
     name: string,
@@ -100,20 +105,20 @@ export class Channel {
     }
     return new Promise((resolve, reject) => {
       const timer =
-        timeoutMs > 0 ? setTimeout(() => this.#giveUp(name, timeoutMs), Math.min(timeoutMs, MAX_TIMER_MS)) : null;
+        timeoutMs > 0 ? setTimeout(() => this.#timeOut(name, timeoutMs), Math.min(timeoutMs, MAX_TIMER_MS)) : null;
       this.#pending.push({ method, more, replies: [], onReply, timer, resolve, reject });
       this.#connection.resume();
       this.#connection.send({ method: `${this.#definition.name}.${name}`, parameters, ...(more && { more }) }, fds);
     });
   }
 
-  /** Calls under way are rejected. Idempotent. */
+  /** Rejects the calls under way. Idempotent. */
   close(): void {
     this.#connection.close();
   }
 
-  #giveUp(name: string, timeoutMs: number): void {
-    // A later answer could not be told from the next call's: the connection goes.
+  #timeOut(name: string, timeoutMs: number): void {
+    // A late reply could be mistaken for the reply to the next call, so the connection is closed.
     this.#fail(this.#errors.timedOut(name, timeoutMs));
     this.#connection.close();
   }
@@ -121,7 +126,7 @@ export class Channel {
   #onMessage({ value, fds }: Message): void {
     const call = this.#pending[0];
     try {
-      if (call === undefined) throw new Error('an answer without a call');
+      if (call === undefined) throw new UnexpectedReply('a reply without a call');
       if (typeof value['error'] === 'string') {
         closeFds(fds);
         this.#settle(call).reject(this.#errors.fromReply(value['error'], asObject(value['parameters'])));
@@ -137,7 +142,9 @@ export class Channel {
       this.#settle(call).resolve(replies);
     } catch (error) {
       closeFds(fds);
-      this.#fail(this.#errors.unexpected((error as Error).message));
+      // Anything else is a fault on this side, also in `onReply`: the peer is not blamed for it.
+      const isPeersFault = error instanceof UnexpectedReply || error instanceof ValidationError;
+      this.#fail(isPeersFault ? this.#errors.unexpected(error.message) : error);
       this.#connection.close();
     }
   }
@@ -146,11 +153,11 @@ export class Channel {
     if (!this.#strict) return acceptStruct(this.#definition, method.output, value['parameters'] ?? {});
     for (const key of Object.keys(value))
       if (key !== 'parameters' && !(key === 'continues' && (more || value[key] === false)))
-        throw new Error(`an answer with ${JSON.stringify(key.slice(0, 64))}`);
+        throw new UnexpectedReply(`a reply with ${JSON.stringify(key.slice(0, 64))}`);
     return validateStruct(this.#definition, method.output, value['parameters'] ?? {});
   }
 
-  /** Takes the call off the list; whatever fds its replies still hold are closed. */
+  /** Removes the call from the list and closes the fds that its replies still hold. */
   #settle(call: Pending): Pending {
     this.#pending.splice(this.#pending.indexOf(call), 1);
     if (call.timer !== null) clearTimeout(call.timer);
