@@ -7,7 +7,7 @@ import { errorFromReply } from './errors.js';
 
 export type { CallOptions, Reply } from '../varlink/channel.js';
 
-/** What the broker may send us: it is more trusted than a client, and its replies can be long. */
+/** Limits for messages from the broker, which is more trusted than a client and may send long replies. */
 const LIMITS: ConnectionLimits = {
   messageBytes: 16 << 20,
   maxFdsPerMessage: 253,
@@ -20,14 +20,14 @@ const ERRORS: ChannelErrors = {
   fromReply: errorFromReply,
   closed: (detail) => brokerError('Unavailable', 'connection-lost', `the connection to the broker ended: ${detail}`),
   unexpected: (detail) =>
-    brokerError('Unavailable', 'connection-lost', `the broker sent something unexpected: ${detail}`),
+    brokerError('Unavailable', 'connection-lost', `the broker sent an unexpected message: ${detail}`),
   timedOut: (method, timeoutMs) =>
     brokerError('Unavailable', 'timed-out', `${method} was not answered within ${timeoutMs} ms`),
 };
 
-/** Calls of org.perfbroker.Broker over one connection; every failure is a BrokerError or a VarlinkError. */
+/** Calls of org.perfbroker.Broker over one connection. Errors that the broker causes are BrokerErrors or VarlinkErrors. */
 export class Channel extends VarlinkChannel {
-  /** @param socket connected; owned by the channel from now on */
+  /** @param socket connected; the channel owns it from now on */
   constructor(socket: Fd) {
     super({ socket, definition: BROKER_INTERFACE, limits: LIMITS, errors: ERRORS });
   }

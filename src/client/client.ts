@@ -10,23 +10,23 @@ import { grantFromReplies, type Grant, type GrantHost } from './grant.js';
 import { encodeDowngrade, encodeRequest, type DowngradeRequest, type OpenRequest } from './request.js';
 
 export interface AskOptions {
-  /** Whether a human may be asked, which takes as long as it takes; `close` takes the question back. */
+  /** Allows an authorization prompt (polkit), which may take minutes. `close` withdraws the prompt. Default: false. */
   readonly allowInteractive?: boolean;
 }
 
 export interface ListOptions extends AskOptions {
-  /** Everyone's. */
+  /** Lists the grants of all users. Default: false. */
   readonly all?: boolean;
 }
 
-/** A connection to the broker. Every method throws BrokerError (or VarlinkError) when the broker says no or is gone. */
+/** A connection to the broker. Every method throws a BrokerError or VarlinkError when the broker refuses or is gone. */
 export class Client {
   readonly #channel: Channel;
   readonly #timeoutMs: number;
   readonly #grants = new Set<Grant>();
   readonly #host: GrantHost;
 
-  /** @param timeoutMs for each call; 0: none. Use `connect` instead. */
+  /** Use `connect` instead. @param timeoutMs limit for each call; 0: none */
   constructor(channel: Channel, timeoutMs: number) {
     this.#channel = channel;
     this.#timeoutMs = timeoutMs;
@@ -38,12 +38,12 @@ export class Client {
     };
   }
 
-  /** Versions, kernel level, ceiling, PMUs, and who the broker takes this process for. */
+  /** Returns versions, the perf_event_paranoid level, the ceiling, PMUs, and the identity of this process as seen by the broker. */
   async describe(): Promise<DescribeReply> {
     return (await this.#call('Describe', {})) as unknown as DescribeReply;
   }
 
-  /** Opens every event on every target. On any failure nothing stays open. */
+  /** Opens every event on every target. If one of them fails, none stays open. */
   async open(request: OpenRequest): Promise<Grant> {
     const { parameters, fds } = encodeRequest(request);
     const options = { ...this.#options(request), fds, more: true };
@@ -52,8 +52,8 @@ export class Client {
   }
 
   /**
-   * Opens what a ticket stands for, which the D-Bus interface gave to this user. `event` and `target` of the grant's
-   * events are indexes into the request that was made there.
+   * Opens the events of a ticket that the D-Bus interface issued to this user. `event` and `target` of the grant's events are
+   * indexes into that request.
    */
   async redeem(ticket: string): Promise<Grant> {
     const replies = await this.#channel.call('Redeem', { ticket }, { timeoutMs: this.#timeoutMs, more: true });
@@ -61,8 +61,8 @@ export class Client {
   }
 
   /**
-   * Takes capabilities from a live process in all its threads, for good.
-   * @returns what each thread had and has: the process first, then its descendants
+   * Removes capabilities from all threads of a live process, irrevocably.
+   * @returns the capabilities of each thread before and after: the process first, then its descendants
    */
   async downgrade(request: DowngradeRequest): Promise<readonly DowngradedProcess[]> {
     const { parameters, fds } = encodeDowngrade(request);
@@ -70,33 +70,33 @@ export class Client {
     return reply['processes'] as readonly DowngradedProcess[];
   }
 
-  /** {@link downgrade} for what a ticket stands for. */
+  /** Performs the {@link downgrade} of a ticket. */
   async redeemDowngrade(ticket: string): Promise<readonly DowngradedProcess[]> {
     const reply = await this.#call('RedeemDowngrade', { ticket });
     return reply['processes'] as readonly DowngradedProcess[];
   }
 
-  /** What the broker would decide about the request, and why. Opens nothing. */
+  /** Returns the decision that the broker would make about the request, and its reasons. Opens no event. */
   async explain(request: Omit<OpenRequest, 'downgrade'>): Promise<Decision> {
     const { parameters, fds } = encodeRequest(request);
     const reply = await this.#call('Explain', parameters, { ...this.#options(request), fds });
     return reply['decision'] as Decision;
   }
 
-  /** One's own grants; with `all`, everyone's: for administrators, and who polkit takes for one where a human may be asked. */
+  /** Returns the caller's own grants; with `all`, the grants of all users: for administrators, also those that polkit authorizes. */
   async listGrants({ all = false, allowInteractive = false }: ListOptions = {}): Promise<readonly GrantRecord[]> {
     const parameters = { ...(all && { all }), ...(allowInteractive && { allowInteractive }) };
     const reply = await this.#call('ListGrants', parameters, this.#options({ allowInteractive }));
     return reply['grants'] as readonly GrantRecord[];
   }
 
-  /** Ends a grant at the broker; the reply says what a holder keeps. Others' grants as with {@link listGrants}. */
+  /** Ends a grant at the broker. The reply says what its holder keeps. For grants of other users, see {@link listGrants}. */
   async revoke(grant: string, { allowInteractive = false }: AskOptions = {}): Promise<RevokeReply> {
     const parameters = { grant, ...(allowInteractive && { allowInteractive }) };
     return (await this.#call('Revoke', parameters, this.#options({ allowInteractive }))) as unknown as RevokeReply;
   }
 
-  /** Closes every event of every grant, then the connection; with it the broker ends the grants. Idempotent. */
+  /** Closes every event of every grant, then the connection, whose end also ends the grants at the broker. Idempotent. */
   close(): Promise<void> {
     for (const grant of this.#grants) grant.closeEvents();
     this.#grants.clear();
@@ -114,7 +114,7 @@ export class Client {
   }
 
   #options({ allowInteractive }: AskOptions): CallOptions {
-    // Nobody knows how long a human thinks.
+    // An authorization prompt has no time limit.
     return { timeoutMs: allowInteractive === true ? 0 : this.#timeoutMs };
   }
 

@@ -9,7 +9,7 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 export interface ConnectOptions {
   /** Path of the broker's socket. Default: $PERFBROKER_SOCKET, else /run/perfbroker/broker.sock. */
   readonly socket?: string;
-  /** Milliseconds until a call that is not answered fails and the connection is given up; 0: never. Default 30,000. */
+  /** Milliseconds until an unanswered call fails and the connection is closed; 0: never. Default: 30,000. */
   readonly timeoutMs?: number;
 }
 
@@ -27,7 +27,7 @@ export function connect(options: ConnectOptions = {}): Promise<Client> {
   }
 }
 
-/** @param option as the caller gave it */
+/** Returns the path of the broker's socket. @param option path given by the caller */
 export function socketPath(option: string | undefined): string {
   return option ?? fromEnvironment() ?? DEFAULT_SOCKET;
 }

@@ -3,10 +3,10 @@ import { BrokerError, ERROR_NAMES, type ErrorName } from '../model/errors/errors
 import type { NativeError } from '../native.js';
 import { BROKER_INTERFACE } from '../interfaces/broker_interface.js';
 
-/** An error reply that is none of org.perfbroker.Broker's known ones: of org.varlink.service, or of a newer broker. */
+/** An error reply that is unknown to org.perfbroker.Broker: one of org.varlink.service, or of a newer broker. */
 export class VarlinkError extends Error {
   override readonly name = 'VarlinkError';
-  /** Complete: `org.varlink.service.InvalidParameter`. */
+  /** Full name, such as `org.varlink.service.InvalidParameter`. */
   readonly error: string;
   readonly parameters: Readonly<Record<string, unknown>>;
 
@@ -17,7 +17,7 @@ export class VarlinkError extends Error {
   }
 }
 
-/** Rebuilds what the broker threw from its error reply. */
+/** Rebuilds the broker's error from its error reply. */
 export function errorFromReply(
   error: string,
   parameters: Readonly<Record<string, unknown>>,
@@ -39,7 +39,7 @@ function isErrorName(name: string): name is ErrorName {
   return (ERROR_NAMES as readonly string[]).includes(name);
 }
 
-/** Why connect(2) failed, in words that help. */
+/** Returns an error that explains why connect(2) failed. */
 export function connectError(error: unknown, path: string): Error {
   const { code, errno } = error as NativeError;
   switch (code) {
@@ -54,7 +54,7 @@ export function connectError(error: unknown, path: string): Error {
       return brokerError(
         'Unavailable',
         'not-running',
-        `nobody listens on ${path} (ECONNREFUSED): the broker is not running`,
+        `no process listens on ${path} (ECONNREFUSED): the broker is not running`,
         { errno },
       );
     case 'EAGAIN':

@@ -6,26 +6,26 @@ import { closeFds } from '../varlink/close_fds.js';
 import type { Reply } from './channel.js';
 import { OpenedEvent } from './opened_event.js';
 
-/** What a grant needs from the client that opened it. */
+/** Calls that a grant makes through the client that opened it. */
 export interface GrantHost {
-  /** Tells the broker. */
+  /** Reports to the broker that the rings are mapped. */
   mapped(grant: string): Promise<unknown>;
   revoke(grant: string): Promise<unknown>;
-  /** One's own grants at the broker. */
+  /** Returns the caller's own grants at the broker. */
   list(): Promise<readonly { readonly id: string }[]>;
-  /** The grant is closed. */
+  /** Called when the grant is closed. */
   forget(grant: Grant): unknown;
 }
 
-/** Events that the broker opened for this process. They live until `close`, and at the broker no longer than the client's connection. */
+/** Events that the broker opened for this process. They stay open until `close`; the broker ends the grant with the client's connection. */
 export class Grant {
   readonly id: string;
   readonly events: readonly OpenedEvent[];
-  /** Threads were still being born when the attach gave up: some may be missing. */
+  /** True when new threads kept appearing while events were attached: events of some threads may be missing. */
   readonly unstable: boolean;
   /** Seconds until the broker ends the grant; 0: no end. */
   readonly leaseSeconds: number;
-  /** What the target lost before the events were handed over; null when nothing was asked to be taken. */
+  /** Capabilities that the target lost before the events were handed over; null when the request had no downgrade. */
   readonly downgraded: DowngradedProcess | null;
   readonly #host: GrantHost;
   #closing: Promise<void> | null = null;
@@ -40,16 +40,16 @@ export class Grant {
   }
 
   /**
-   * The rings are mapped: the broker lets go of the mappings that it made in advance. A broker or a grant that is gone has let go
-   * of them already, and is no error: what was handed over goes on.
+   * Reports that the rings are mapped, so that the broker can unmap the rings that it mapped in advance. If the broker or the grant is
+   * gone, this has already happened: that is not an error, and the events stay usable.
    */
   async mapped(): Promise<void> {
     await unlessGone(this.#host.mapped(this.id));
   }
 
   /**
-   * Asks the broker whether it still has the grant: it does not after a revoke, the end of the lease, or that of the target. A
-   * broker that is gone, or does not answer now, has switched nothing off, and leaves it live.
+   * Returns whether the broker still has the grant. It does not after a revoke, the end of the lease, or the end of the target. If
+   * the broker is gone or does not reply, it has disabled no event, and the result is true.
    */
   async isLive(): Promise<boolean> {
     try {
@@ -59,12 +59,12 @@ export class Grant {
     }
   }
 
-  /** Closes every event at once, before anything is awaited. Idempotent. */
+  /** Closes every event synchronously. Idempotent. */
   closeEvents(): void {
     for (const event of this.events) event.close();
   }
 
-  /** Closes every event, then has the broker revoke the grant. Idempotent; a grant or broker that is gone is no error. */
+  /** Closes every event, then revokes the grant at the broker. Idempotent. A missing grant or broker is not an error. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -81,9 +81,9 @@ export class Grant {
   }
 }
 
-async function unlessGone(told: Promise<unknown>): Promise<void> {
+async function unlessGone(call: Promise<unknown>): Promise<void> {
   try {
-    await told;
+    await call;
   } catch (error) {
     const gone = error instanceof BrokerError && (error.error === 'NoSuchGrant' || error.error === 'Unavailable');
     if (!gone) throw error;
@@ -91,10 +91,10 @@ async function unlessGone(told: Promise<unknown>): Promise<void> {
 }
 
 /**
- * Takes the fds out of the replies to Open. Either every slot becomes an event and every fd that no slot mentions is
- * closed, or all of them are closed.
- * @param request null where this process does not know it, as with a ticket
- * @throws BrokerError Unavailable when the replies contradict themselves
+ * Builds a grant from the replies to Open. Either every slot becomes an event and every fd without a slot is closed, or all fds are
+ * closed.
+ * @param request null when this process does not know the request, as with a ticket
+ * @throws BrokerError Unavailable when the replies contradict each other
  */
 export function grantFromReplies(
   host: GrantHost,
@@ -108,16 +108,16 @@ export function grantFromReplies(
     let unstable = false;
     for (const reply of replies) {
       const { grant, slots, ...rest } = reply.parameters as unknown as OpenReply;
-      if (grant !== last.grant) throw unexpected('two grants in one answer');
+      if (grant !== last.grant) throw unexpected('reply that names two grants');
       unstable ||= rest.unstable;
       for (const { fd: index, ...slot } of slots) {
         const fd = reply.fds[index];
-        if (fd === undefined || !loose.has(fd)) throw unexpected(`slot with fd ${index}, which is absent or taken`);
+        if (fd === undefined || !loose.has(fd)) throw unexpected(`slot whose fd ${index} is missing or used twice`);
         if (
           request !== null &&
           (request.events[slot.event] === undefined || request.targets[slot.target] === undefined)
         )
-          throw unexpected('slot of an event or target that was not asked for');
+          throw unexpected('slot of an event or target that was not requested');
         loose.delete(fd);
         events.push(new OpenedEvent(fd, slot));
       }

@@ -6,58 +6,58 @@ import { native, type Fd, type NativeError } from '../native.js';
 import type { DowngradeOrder, DowngradeParameters, Event, OpenParameters, Target } from '../interfaces/broker_types.js';
 import { closeFds } from '../varlink/close_fds.js';
 
-/** Which threads of a process: all of them (the default), the leader, or the one with this tid. */
+/** Threads of a process: all of them (the default), the leader, or the thread with this tid. */
 export type ThreadSelector = { readonly threads?: 'all' | 'leader' } | { readonly tid: number };
 
 export type TargetSelector =
-  /** `pid` is a number of this process's own pid namespace. */
+  /** `pid` is a number in this process's pid namespace. */
   | ({ readonly pid: number } & ThreadSelector)
-  /** The pidfd stays the caller's. */
+  /** The caller keeps the pidfd. */
   | ({ readonly pidfd: Fd } & ThreadSelector)
   | { readonly system: true }
-  /** A directory under /sys/fs/cgroup, by path or as an fd, which stays the caller's. */
+  /** A directory under /sys/fs/cgroup, as a path or as an fd, which the caller keeps. */
   | { readonly cgroup: Fd | string };
 
-/** A `struct perf_event_attr` as an existing tool built it. */
+/** A `struct perf_event_attr` in binary form. */
 export interface RawEvent {
   readonly attr: Uint8Array;
-  /** Index of the earlier event that leads the group. */
+  /** Index of an earlier event, which leads the group. */
   readonly leader?: number;
 }
 
 export interface OpenRequest {
   readonly targets: readonly TargetSelector[];
   readonly events: readonly (EventSpec | RawEvent)[];
-  /** Cpu numbers. Absent: any cpu for processes, every online cpu for system and cgroup. */
+  /** Cpu numbers. Default: any cpu for processes, every online cpu for system and cgroup. */
   readonly cpus?: readonly number[];
-  /** Bytes of each data ring that the caller is going to map: a power of two of pages. */
+  /** Size in bytes of each data ring that the caller is going to map: a power of two of pages. */
   readonly ringBytes?: number;
-  /** Which slots get a ring: none, each, or the first of every cpu. */
+  /** Slots that get a ring: none, each, or the first of every cpu. */
   readonly ringSlots?: 'none' | 'each' | 'cpu';
-  /** Seconds until the grant ends by itself; policy may shorten it. */
+  /** Seconds until the grant ends. The policy may shorten it. */
   readonly leaseSeconds?: number;
-  /** Whether a human may be asked, which takes as long as it takes. */
+  /** Allows an authorization prompt (polkit), which may take minutes. Default: false. */
   readonly allowInteractive?: boolean;
-  /** Taken from the target, one whole process, before its events are handed over. */
+  /** Capabilities to remove from the target before its events are handed over. The target must be one whole process. */
   readonly downgrade?: DowngradeOrder;
 }
 
 export interface DowngradeRequest extends DowngradeOrder {
-  /** The pidfd stays the caller's. */
+  /** The caller keeps the pidfd. */
   readonly target: { readonly pid: number } | { readonly pidfd: Fd };
-  /** Its descendants of the same user, too. */
+  /** Includes descendants of the same user. Default: false. */
   readonly children?: boolean;
-  /** Only what would be, and what stands against it. */
+  /** Changes no thread: reports what would happen, and what would prevent it. Default: false. */
   readonly dryRun?: boolean;
-  /** Milliseconds that the target may stand still before its first thread is changed; 1 to 100, for an administrator to 10,000; by default 100. */
+  /** Milliseconds that the target may be stopped before its first thread is changed: 1 to 100, for administrators up to 10,000. Default: 100. */
   readonly deadlineMs?: number;
-  /** Whether a human may be asked, which takes as long as it takes. */
+  /** Allows an authorization prompt (polkit), which may take minutes. Default: false. */
   readonly allowInteractive?: boolean;
 }
 
 export interface EncodedRequest {
   readonly parameters: OpenParameters;
-  /** Fds that the parameters mention by index; the caller owns them. */
+  /** Fds that the parameters refer to by index; the caller owns them. */
   readonly fds: readonly Fd[];
 }
 
@@ -65,9 +65,9 @@ export interface EncodedRequest {
 const MAX_FDS = 253;
 
 /**
- * A request as it goes over the wire. Processes are pinned by a pidfd here already, so that a number which is used again
- * can not come to mean somebody else on its way.
- * @throws BrokerError TargetGone, InvalidTarget; nothing stays open then
+ * Encodes a request for the wire. A pidfd pins each process now: if its pid is reused while the request is on its way, the request
+ * still refers to the original process.
+ * @throws BrokerError TargetGone, InvalidTarget; no fd stays open in that case
  */
 export function encodeRequest({ targets, events, ...rest }: OpenRequest): EncodedRequest {
   const fds: Fd[] = [];
@@ -115,18 +115,18 @@ function encodeTarget(target: TargetSelector, fds: Fd[]): Target {
 
 function pinProcess(pid: number): Fd {
   if (!Number.isInteger(pid) || pid <= 0 || pid > 0x7fffffff)
-    throw brokerError('InvalidTarget', 'bad-value', `${pid} is no pid`);
+    throw brokerError('InvalidTarget', 'bad-value', `${pid} is not a pid`);
   try {
     return native.pidfdOpen(pid);
   } catch (error) {
     const { code, errno } = error as NativeError;
     if (code === 'ESRCH') throw brokerError('TargetGone', 'no-such-process', `there is no process ${pid}`, { errno });
-    // The kernel's word for the number of a thread that is no leader: EINVAL, since Linux 6.13 ENOENT.
+    // pidfd_open(2) of a thread that does not lead its group: EINVAL, since Linux 6.13 ENOENT.
     if (code === 'EINVAL' || code === 'ENOENT')
       throw brokerError(
         'InvalidTarget',
         'not-a-pidfd',
-        `${pid} is a thread, not a process: give the pid, and the thread by tid`,
+        `${pid} is a thread, not a process: use the pid of its process, and this number as the tid`,
         { errno },
       );
     throw error;

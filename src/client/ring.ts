@@ -7,24 +7,24 @@ export interface PerfRecord {
   readonly type: number;
   /** PERF_RECORD_MISC_* bits. */
   readonly misc: number;
-  /** What follows the 8-byte header, in host byte order. A view of memory that nobody writes again. */
+  /** Bytes after the 8-byte header, in host byte order. A view of memory that is not written again. */
   readonly body: Uint8Array;
 }
 
-/** Bytes that one `read` takes at most. */
+/** Limit of bytes for one `read`. */
 const CHUNK_BYTES = 256 * 1024;
 const HEADER_BYTES = 8;
 
 /**
- * Reads the records of one ring buffer in JavaScript: whole, in order, across the wrap. What the kernel had to drop is
- * counted in `lost` and also stands in the stream as PERF_RECORD_LOST.
+ * Reads whole records of one ring buffer in order. Records that the kernel dropped are counted in `lost`; the stream also has the
+ * kernel's PERF_RECORD_LOST.
  *
  * ```ts
  * const reader = new RingReader(event.fd, 64);
  * for await (const record of reader) if (record.type === 9) samples++;
  * reader.close();
  * ```
- * The loop ends when every event of the ring has ended (its tasks have exited) or after close().
+ * The loop ends when all tasks of the ring's events have exited, or after close().
  */
 export class RingReader {
   readonly #ring: Ring;
@@ -39,7 +39,7 @@ export class RingReader {
   /**
    * @param fd an event that was opened for sampling; the caller keeps it open until close()
    * @param pages data pages of the ring, a power of two
-   * @throws NativeError EPERM: the memlock limit; EINVAL: the ring is mapped at another size, or can not be mapped
+   * @throws NativeError EPERM: the memlock limit; EINVAL: the ring is already mapped at another size, or cannot be mapped
    */
   constructor(fd: Fd, pages: number) {
     this.#ring = native.createRing(fd, pages);
@@ -53,25 +53,25 @@ export class RingReader {
     }
   }
 
-  /** Lets `fd` record into this ring, too. The caller keeps it open until close(). EINVAL: another cpu or clock. */
+  /** Lets `fd` also record into this ring. The caller keeps it open until close(). EINVAL: another cpu or clock. */
   addEvent(fd: Fd): void {
     this.#ring.addEvent(fd);
     this.#ended = false;
   }
 
-  /** True when no more records can come: every event has ended and everything was read. */
+  /** True when no more records can arrive: all events have ended and every record was read. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** Records that the kernel dropped for want of room, as far as LOST records that were read tell. */
+  /** Number of records that the kernel dropped because the ring was full, according to the LOST records read so far. */
   get lost(): bigint {
     return this.#lost;
   }
 
   /**
-   * What is in the ring now, at most 256 KiB of it; empty when there is nothing or after close(). Never waits.
-   * @throws NativeError EBADMSG when the ring holds what is no record
+   * Returns the records in the ring, at most 256 KiB; none after close(). Never waits.
+   * @throws NativeError EBADMSG when the ring contains bytes that are not a record
    */
   read(): PerfRecord[] {
     if (this.#closed) return [];
@@ -81,13 +81,13 @@ export class RingReader {
     return parseRecords(this.#chunk.slice(0, bytes));
   }
 
-  /** Waits for records until there can be no more. Leaving the loop early does not close the reader. */
+  /** Waits for records until no more can arrive. Leaving the loop early does not close the reader. */
   async *[Symbol.asyncIterator](): AsyncGenerator<PerfRecord, void, undefined> {
     while (!this.#closed) {
       const records = this.read();
       yield* records;
       if (records.length > 0) {
-        // A ring that fills faster than it is read must not keep the event loop to itself.
+        // A ring that fills faster than it is read must not block the event loop.
         await nextTurn();
       } else if (this.#ended) {
         return;
@@ -97,7 +97,7 @@ export class RingReader {
     }
   }
 
-  /** Unmaps the ring. Idempotent; a loop that waits ends. The fds stay the caller's. */
+  /** Unmaps the ring and ends a waiting loop. Idempotent. The caller keeps the fds. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -122,7 +122,7 @@ export class RingReader {
   }
 }
 
-/** The native side has checked that `bytes` holds whole records. Its buffer is its own and 8-byte aligned. */
+/** Splits bytes into records. The native side has checked that they are whole; the buffer is exclusive and 8-byte aligned. */
 function parseRecords(bytes: Uint8Array): PerfRecord[] {
   const words = new Uint32Array(bytes.buffer);
   const halves = new Uint16Array(bytes.buffer);

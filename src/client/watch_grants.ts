@@ -6,18 +6,18 @@ import { connectError } from './errors.js';
 import { socketPath, type ConnectOptions } from './connect.js';
 
 export interface WatchOptions extends Pick<ConnectOptions, 'socket'> {
-  /** Everyone's grants; administrators only. */
+  /** Watches the grants of all users; administrators only. Default: false. */
   readonly all?: boolean;
   /** Ends the watch without an error. */
   readonly signal?: AbortSignal;
 }
 
-/** Changes that wait for whoever iterates; more end the watch. */
+/** Limit of changes that wait to be read. More of them end the watch. */
 const MAX_WAITING = 10_000;
 
 /**
- * The grants there are (`change: 'present'`; one without `grant` when there are none), then every one that begins or ends,
- * until the loop is left. Over a connection of its own.
+ * Yields the existing grants (`change: 'present'`; one change without `grant` when none exists), then each grant that begins or ends,
+ * until the caller leaves the loop. Uses a separate connection.
  * @throws BrokerError, VarlinkError
  */
 export async function* watchGrants(options: WatchOptions = {}): AsyncGenerator<WatchGrantsReply, void, undefined> {
