@@ -4,8 +4,8 @@
  */
 
 /**
- * About whom: a caller on the system bus (busName), or a process (pid with startTime, clock ticks since boot, as a
- * decimal string). uid in either case.
+ * Subject of a request: a caller on the system bus (busName), or a process (pid with startTime, clock ticks since boot, as a
+ * decimal string). uid in both cases.
  */
 export interface Subject {
   readonly uid: number;
@@ -15,9 +15,9 @@ export interface Subject {
 }
 
 /**
- * action: an id as org.perfbroker.sample-own. details: what the message in the dialog is filled with: target, events,
- * caller. interactive: whether a dialog may come up. authorized is the answer; challenge: a dialog would be needed
- * to get it; dismissed: there was one, and somebody closed it.
+ * action: an id such as org.perfbroker.sample-own. details: values for the message in the dialog: target, events, caller.
+ * interactive: allows a dialog. authorized: the result. challenge: authorization would require a dialog. dismissed: a dialog was
+ * shown and closed without authorization.
  */
 export interface CheckParameters {
   readonly subject: Subject;
@@ -33,7 +33,7 @@ export interface CheckReply {
 }
 
 /**
- * polkit can not be asked: no bus, no polkit, no answer.
+ * polkit cannot be reached: no bus, no polkit, or no reply.
  */
 export interface UnavailableError {
   readonly message: string;

@@ -4,7 +4,7 @@
  */
 
 /**
- * What is counted. `kind` says which of the other fields belong: software and hardware: name; cache: cache, operation,
+ * Source of an event. `kind` determines the other fields: software and hardware: name; cache: cache, operation,
  * result; raw: config*; tracepoint: name ("sched:sched_switch") or id; pmu: pmu (or pmuType) and config*; breakpoint:
  * access, address, length. 64-bit fields are strings, decimal or 0x-prefixed.
  */
@@ -27,7 +27,7 @@ export interface Source {
 }
 
 /**
- * period: one sample per so many events. frequency: samples a second, Hz. Exactly one.
+ * Exactly one of: period, the number of events per sample; frequency, the samples per second (Hz).
  */
 export interface Sampling {
   readonly period?: number;
@@ -35,7 +35,7 @@ export interface Sampling {
 }
 
 /**
- * events: wake the reader after so many samples. bytes: after so many bytes of ring. Exactly one.
+ * Exactly one of: events, the number of samples after which the reader wakes up; bytes, the same in bytes of the ring.
  */
 export interface Wakeup {
   readonly events?: number;
@@ -43,9 +43,9 @@ export interface Wakeup {
 }
 
 /**
- * One event: the typed fields (source and more), or `attr` alone: the base64 bytes of a struct perf_event_attr.
- * Either may carry `leader`, the index of the earlier event that leads the group.
- * Events open disabled whatever is asked: enable them with PERF_EVENT_IOC_ENABLE, or ask for enableOnExec.
+ * One event: the typed fields (source and others), or only `attr`, the base64 bytes of a struct perf_event_attr.
+ * Both forms may have `leader`, the index of an earlier event, which leads the group.
+ * Events are always opened disabled: enable them with PERF_EVENT_IOC_ENABLE, or set enableOnExec.
  */
 export interface Event {
   readonly attr?: string;
@@ -77,7 +77,7 @@ export interface Event {
 
 /**
  * process: pid (a number in the caller's pid namespace) or pidfd (fd index); threads "all" (the default) attaches to
- * every thread, "leader" to the one whose tid is the pid; tid names one thread. cgroup: directory (fd index).
+ * every thread, "leader" to the thread whose tid is the pid; tid selects one thread. cgroup: directory (fd index).
  */
 export interface Target {
   readonly kind: 'process' | 'system' | 'cgroup';
@@ -89,8 +89,8 @@ export interface Target {
 }
 
 /**
- * One opened event. fd is the index into this message's fds; event and target are indexes into the request's lists.
- * tid is -1 for system and cgroup targets, cpu is -1 for any. Ids are of the broker's pid namespace.
+ * One opened event. fd is an index into the fds of this message; event and target are indexes into the lists of the request.
+ * tid is -1 for system and cgroup targets, cpu is -1 for any cpu. Ids refer to the broker's pid namespace.
  */
 export interface Slot {
   readonly fd: number;
@@ -117,8 +117,8 @@ export interface Reason {
 }
 
 /**
- * What a decision was. verdict ask: the policy wants a human to be asked; actions are the polkit actions that all have to
- * be authorized, the strongest first, and reasons say why no rule allows the request without asking.
+ * A decision of the policy. verdict ask: the policy requires authorization. actions: the polkit actions that must all be
+ * authorized, strongest first. reasons: why no rule allows the request without authorization.
  */
 export interface Decision {
   readonly verdict: 'allow' | 'deny' | 'ask';
@@ -159,8 +159,8 @@ export interface Grant {
 }
 
 /**
- * The caller that the bus named to the D-Bus front end: uid by GetConnectionUnixUser, pidfd (fd index) of its process,
- * busName ":1.42". Only the front end's user may send one; of anybody else it is an error.
+ * The caller that the bus reported to the D-Bus front end: uid from GetConnectionUnixUser, pidfd (fd index) of its process,
+ * busName ":1.42". Only the user of the front end may send a sender; from any other client it is an error.
  */
 export interface Sender {
   readonly uid: number;
@@ -169,7 +169,7 @@ export interface Sender {
 }
 
 /**
- * What is taken from the target of an Open before its events are handed over; as in Downgrade.
+ * Capabilities that an Open removes from its target before it hands the events over; see Downgrade.
  */
 export interface DowngradeOrder {
   readonly drop: readonly string[];
@@ -188,7 +188,7 @@ export interface CapabilitySets {
 }
 
 /**
- * errno: what failed in this thread; 0: nothing did.
+ * errno: the error of this thread; 0: none.
  */
 export interface DowngradedThread {
   readonly tid: number;
@@ -200,7 +200,7 @@ export interface DowngradedThread {
 }
 
 /**
- * stoppedMicroseconds: from the stop of the first thread until the last one went on.
+ * stoppedMicroseconds: from the stop of the first thread until the last thread continued.
  */
 export interface DowngradedProcess {
   readonly pid: number;
@@ -210,7 +210,8 @@ export interface DowngradedProcess {
 }
 
 /**
- * Versions, kernel level and the capability it demands, ceiling, PMUs, and who the broker takes the caller for.
+ * Returns versions, the perf_event_paranoid level and the capability that it requires, ceiling, PMUs, and the caller as identified
+ * by the broker.
  */
 export type DescribeParameters = Record<string, never>;
 
@@ -231,13 +232,13 @@ export interface DescribeReply {
 
 /**
  * Opens every event on every target (and cpu). cpus absent: one fd per thread on any cpu (for system and cgroup
- * targets: every online cpu). ringBytes: bytes of data ring that the caller is going to map, on `ringSlots`: "none",
- * "each" slot, or the first slot of every "cpu" (the rest redirected there with PERF_EVENT_IOC_SET_OUTPUT); the
- * broker maps them in advance, so that RLIMIT_MEMLOCK does not matter to the caller; say Mapped when done.
- * More than 253 fds need `more`: each reply then carries a part of the slots; `continues` is false in the last.
- * unstable: threads were still being born when the attach gave up rescanning.
- * downgrade: the request names one whole process; the fds are handed over when it has lost these capabilities in all its
- * threads, and not at all when that fails. The reply (the first one, of several) then carries what was taken.
+ * targets: every online cpu). ringBytes: size in bytes of each data ring that the caller is going to map, on `ringSlots`: "none",
+ * "each" slot, or the first slot of every "cpu" (the caller redirects the others there with PERF_EVENT_IOC_SET_OUTPUT).
+ * The broker maps the rings in advance, so the caller's RLIMIT_MEMLOCK does not matter; the caller reports its own mappings
+ * with Mapped. More than 253 fds require `more`: each reply then has a part of the slots; `continues` is false in the last.
+ * unstable: new threads were still appearing when the broker stopped scanning for them.
+ * downgrade: the request must name one whole process. The fds are handed over after it has lost these capabilities in all its
+ * threads, and not at all if that fails. The (first) reply then lists the capabilities that were removed.
  */
 export interface OpenParameters {
   readonly targets: readonly Target[];
@@ -259,7 +260,7 @@ export interface OpenReply {
 }
 
 /**
- * The same request, decision only.
+ * Returns the decision about an Open and opens nothing.
  */
 export interface ExplainParameters {
   readonly targets: readonly Target[];
@@ -277,8 +278,8 @@ export interface ExplainReply {
 }
 
 /**
- * For the D-Bus front end: decides an Open for `sender`, asks a human where the policy says so, and keeps the request, its
- * targets pinned, for `expiresSeconds`. Opens nothing. The sender redeems the ticket over a connection of its own.
+ * For the D-Bus front end: decides an Open for `sender`, requests authorization where the policy requires it, and keeps the
+ * request and its pinned targets for `expiresSeconds`. Opens nothing. The sender redeems the ticket over its own connection.
  */
 export interface PrepareOpenParameters {
   readonly targets: readonly Target[];
@@ -299,7 +300,7 @@ export interface PrepareOpenReply {
 }
 
 /**
- * The same for a Downgrade.
+ * PrepareOpen for a Downgrade.
  */
 export interface PrepareDowngradeParameters {
   readonly target: Target;
@@ -319,8 +320,8 @@ export interface PrepareDowngradeReply {
 }
 
 /**
- * Carries out what a ticket of PrepareOpen stands for; as Open. A ticket is good once, for the user it was made for; the
- * policy is asked again, with whoever redeems it as the subject.
+ * Performs the Open of a ticket from PrepareOpen. A ticket can be redeemed once, by the user that it was issued to. The policy
+ * decides again, with the process that redeems it as the subject.
  */
 export interface RedeemParameters {
   readonly ticket: string;
@@ -335,7 +336,7 @@ export interface RedeemReply {
 }
 
 /**
- * The same for PrepareDowngrade.
+ * Performs the Downgrade of a ticket from PrepareDowngrade.
  */
 export interface RedeemDowngradeParameters {
   readonly ticket: string;
@@ -346,7 +347,7 @@ export interface RedeemDowngradeReply {
 }
 
 /**
- * The caller has mapped the rings of a grant: the broker lets go of its own mappings.
+ * Reports that the caller has mapped the rings of a grant: the broker unmaps its own mappings.
  */
 export interface MappedParameters {
   readonly grant: string;
@@ -355,7 +356,7 @@ export interface MappedParameters {
 export type MappedReply = Record<string, never>;
 
 /**
- * The caller's own grants; with all, everyone's: administrators only, and who polkit takes for one.
+ * Returns the caller's own grants; with all, the grants of all users: for administrators, also those that polkit authorizes.
  */
 export interface ListGrantsParameters {
   readonly all?: boolean;
@@ -368,9 +369,9 @@ export interface ListGrantsReply {
 }
 
 /**
- * Call with `more`: first the grants there are (change "present"), then every one that begins ("added") or ends ("removed",
- * with the reason: connection, lease, target, revoked, shutdown) until the caller hangs up. An empty list is a
- * first reply without `grant`. all: everyone's, for administrators and the front end; polkit is not asked.
+ * Requires `more`. Reports the existing grants (change "present"), then each grant that begins ("added") or ends ("removed",
+ * with the reason: connection, lease, target, revoked, shutdown) until the caller disconnects. If there are no grants, the
+ * first reply has no `grant`. all: the grants of all users, for administrators and the front end; polkit is not asked.
  */
 export interface WatchGrantsParameters {
   readonly all?: boolean;
@@ -383,8 +384,8 @@ export interface WatchGrantsReply {
 }
 
 /**
- * Ends a grant: the broker disables the events through the fds it kept and closes them. A holder keeps the fds it was
- * given and can enable them again: `kept` says so in words, `fds` how many were handed over.
+ * Ends a grant: the broker disables the events through its own fds and closes these. A holder keeps its fds and can enable the
+ * events again: `kept` is a text that says so, `fds` the number of fds that were handed over.
  */
 export interface RevokeParameters {
   readonly grant: string;
@@ -399,11 +400,12 @@ export interface RevokeReply {
 }
 
 /**
- * Takes capabilities from a live process in all its threads, for good: out of the effective, permitted, inheritable and
- * ambient sets. drop: names as CAP_PERFMON, or "all". noNewPrivs: besides, execve(2) gives nothing back; without it the
- * bounding set, which is left alone, lets root regain everything by executing a program. children: its descendants of the same
- * user, too. dryRun: what would be, and what stands against it. deadlineMs: how long the target may stand still
- * before its first thread is changed (1 to 100, for an administrator to 10000; by default 100); then everything goes on as it was.
+ * Removes capabilities from all threads of a live process, irrevocably: from the effective, permitted, inheritable and
+ * ambient sets. drop: names such as CAP_PERFMON, or "all". noNewPrivs: also prevents execve(2) from restoring them; without it,
+ * root can regain all of them by executing a program, because the bounding set is not changed. children: includes descendants
+ * of the same user. dryRun: changes nothing, reports what would happen and what would prevent it. deadlineMs: limit of the time
+ * that the target may be stopped before its first thread is changed (1 to 100, for administrators up to 10000; default 100);
+ * after that the target continues unchanged.
  */
 export interface DowngradeParameters {
   readonly target: Target;
@@ -420,7 +422,7 @@ export interface DowngradeReply {
 }
 
 /**
- * Every error carries the same parameters. code is stable; errno is the kernel's (0 when there was none).
+ * All errors have the same parameters. code is stable; errno comes from the kernel (0: there was none).
  */
 export interface PolicyDeniedError {
   readonly code: string;

@@ -1,23 +1,23 @@
 import { native, READABLE, type Fd, type Poller } from '../native.js';
 
 export interface AcceptorOptions {
-  /** Listening, non-blocking; owned by the acceptor from now on. */
+  /** Listening and non-blocking; the acceptor owns it from now on. */
   readonly listener: Fd;
-  /** Gets each connection, and owns it. */
+  /** Receives each connection and owns it. */
   readonly onSocket: (socket: Fd) => void;
-  /** No connection could be taken: out of fds or memory. It is tried again a little later. */
+  /** Called when no connection can be accepted (no fd or memory left). The acceptor retries after a pause. */
   readonly onError: (error: Error) => void;
-  /** Monotonic, milliseconds. */
+  /** Monotonic clock, milliseconds. */
   readonly now?: () => number;
 }
 
-/** Connections taken from the backlog before others get their turn on the event loop. */
+/** Limit of connections accepted in one turn of the event loop. */
 const ACCEPTS_PER_TURN = 32;
-/** The same in time, should one of them take longer than it ought to. */
+/** Limit of time for the same, in case a connection takes longer than expected. */
 const TURN_MS = 2;
 const RETRY_MS = 100;
 
-/** Takes connections from a listening socket as they come, until it is closed. */
+/** Accepts connections from a listening socket until it is closed. */
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #now: () => number;
@@ -31,7 +31,7 @@ export class Acceptor {
     this.#poller.start(READABLE);
   }
 
-  /** Takes the connections in the backlog: at most `most`, and for no longer than `ms` where it is given. */
+  /** Accepts connections from the backlog: at most `most`, for at most `ms` milliseconds (default: no limit). */
   take(most: number, ms?: number): void {
     const { listener, onSocket, onError } = this.#options;
     const end = ms === undefined ? Infinity : this.#now() + ms;
@@ -41,7 +41,7 @@ export class Acceptor {
         socket = native.accept(listener);
       } catch (error) {
         onError(error as Error);
-        // The backlog waits. Polling on would spin.
+        // The backlog stays readable: polling it now would spin.
         this.#poller.stop();
         setTimeout(() => {
           if (!this.#closed) this.#poller.start(READABLE);
@@ -61,7 +61,10 @@ export class Acceptor {
     if (!this.#closed) native.shutdown(this.#options.listener);
   }
 
-  /** Takes no more: who is in the backlog stays there where somebody else holds the listener, too, and is refused else. Idempotent. */
+  /**
+   * Accepts no more connections. Clients in the backlog stay there if another process also holds the listener; otherwise they are
+   * refused. Idempotent.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

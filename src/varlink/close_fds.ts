@@ -1,8 +1,8 @@
 import { native, type Fd, type LaneUser } from '../native.js';
 
 /**
- * Closes every fd, also when one fails (EBADF: a bug that must show); the first failure is thrown at the end.
- * @param lane of the user who can make closing hang; null: closed at once
+ * Closes all fds, then throws the first failure, if any (EBADF: a bug that must be visible).
+ * @param lane lane of the user who can make close(2) block; null: closes in this thread
  */
 export function closeFds(fds: readonly Fd[], lane: LaneUser | null = null): void {
   if (lane !== null) {

@@ -16,37 +16,37 @@ import { FdsInFlight } from './fds_in_flight.js';
 import { SendQueue } from './send_queue.js';
 
 export interface ConnectionLimits {
-  /** Bytes of one incoming message. */
+  /** Maximum bytes of an incoming message. */
   readonly messageBytes: number;
-  /** Fds of one incoming message. */
+  /** Maximum fds of an incoming message. */
   readonly maxFdsPerMessage: number;
-  /** Arrays and objects within each other in an incoming message. */
+  /** Maximum nesting of arrays and objects in an incoming message. */
   readonly depth: number;
-  /** Values in an incoming message, see {@link parseJsonObject}. Default: as many as its bytes hold. */
+  /** Maximum number of values in an incoming message, see {@link parseJsonObject}. Default: no limit besides its bytes. */
   readonly values?: number;
-  /** Bytes that may wait for a peer that does not read. */
+  /** Maximum bytes that wait for a peer that does not read. */
   readonly queuedBytes: number;
-  /** Fds that may wait for a peer that does not read. */
+  /** Maximum fds that wait for a peer that does not read. */
   readonly queuedFds: number;
   /**
-   * While more bytes than that wait for the peer, no message of its is delivered. Default: they are. For servers: a client
-   * that asks and asks and never reads then keeps one answer waiting, and not `queuedBytes` of them.
+   * While more bytes than this wait for the peer, none of its messages is delivered. Default: no limit. For servers: a client that
+   * sends calls but never reads then has one reply waiting, not `queuedBytes` of them.
    */
   readonly deliverBelowBytes?: number;
-  /** Fds that may lie in the socket, sent and not read; more wait in the queue. Default 1,024. */
+  /** Maximum fds in the socket that are sent but not read; more of them wait in the queue. Default: 1,024. */
   readonly unreadFds?: number;
   /**
-   * While more fds than that, which the peer's user has sent before, wait to be closed, whatever the peer sends ends the connection.
+   * While more fds than this, sent earlier by the peer's user, wait to be closed, any further data from the peer ends the connection.
    * Default: no limit.
    */
   readonly unclosedFds?: number;
-  /** Time from the first byte of a message to its last, while this side reads. Default 10 s. */
+  /** Maximum milliseconds from the first byte of a message to its last, while this side reads. Default: 10,000. */
   readonly messageMs?: number;
-  /** Time without any progress while something waits for the peer. Default 30 s. */
+  /** Maximum milliseconds without progress while data waits for the peer. Default: 30,000. */
   readonly stallMs?: number;
 }
 
-/** One message; whoever gets it owns its fds. */
+/** One message. Its receiver owns the fds. */
 export interface Message {
   readonly value: Record<string, unknown>;
   readonly fds: Fd[];
@@ -54,31 +54,31 @@ export interface Message {
 
 export interface CloseReason {
   /**
-   * eof: the peer closed or vanished; error: an errno that should not occur; protocol: the peer sent what is not
-   * Varlink, or too much, or too slowly; backpressure: the peer does not read; closed: `close()`.
+   * eof: the peer closed the connection or exited; error: an unexpected errno; protocol: the peer sent an invalid message, too many
+   * bytes or fds, or sent too slowly; backpressure: the peer does not read; closed: `close()` was called.
    */
   readonly kind: 'eof' | 'error' | 'protocol' | 'backpressure' | 'closed';
   readonly detail: string;
 }
 
 export interface ConnectionOptions {
-  /** A connected AF_UNIX stream socket, non-blocking. The connection owns it from now on. */
+  /** Connected AF_UNIX stream socket, non-blocking; the connection owns it from now on. */
   readonly socket: Fd;
   readonly limits: ConnectionLimits;
   /**
-   * For servers: the lane of the peer's user, who can make closing hang. Absent: what the peer sends is closed in
-   * {@link OWN_LANE}, and what this side sends at once.
+   * For servers: the lane of the peer's user, who can make close(2) block. Default: fds from the peer are closed in {@link OWN_LANE},
+   * fds of this side in this thread.
    */
   readonly lane?: LaneUser;
-  /** Shared by the connections of one user; absent: one of its own, with `limits.unreadFds`. */
+  /** Shared by the connections of one user. Default: a separate one with `limits.unreadFds`. */
   readonly inFlight?: FdsInFlight;
   /**
-   * Called with the bytes and the number of fds of each message before anything else is done for it. False: it is dropped unread, its fds are
-   * closed, and the next one waits for the next turn of the event loop. Whoever says so has answered, or answers never.
+   * Called with the bytes and the number of fds of each message before it is parsed. When it returns false, the message is dropped,
+   * its fds are closed, and the next message waits for the next turn of the event loop; any reply is the callee's to send.
    */
   readonly admit?: (bytes: number, fds: number) => boolean;
   readonly onMessage: (message: Message) => void;
-  /** Once; the socket and every undelivered fd are closed by then, or about to be closed in the lane. */
+  /** Called once, after the socket and all undelivered fds were closed or passed to the lane. */
   readonly onClose: (reason: CloseReason) => void;
 }
 
@@ -87,22 +87,22 @@ const MAX_FDS_PER_SEND = 253;
 const DEFAULT_MESSAGE_MS = 10_000;
 const DEFAULT_STALL_MS = 30_000;
 const DEFAULT_UNREAD_FDS = 1024;
-/** A peer that has more for us than that waits for the next turn of the event loop, so that others get theirs. */
+/** Limits for one turn of the event loop, so that other connections get their turn. */
 const READS_PER_TURN = 16;
 const MESSAGES_PER_TURN = 16;
 const RETRY_MS = 10;
 
-/** One for all: it is read into and copied from without anything in between. */
+/** Shared by all connections: data is copied out immediately after each read. */
 const scratch = new Uint8Array(64 * 1024);
 
 /**
- * Varlink messages with fds over one socket. Calls back on the event loop only, never from within the constructor;
- * `close` and a `send` that fails call `onClose` at once. Nothing wakes up while nothing is under way: timers exist
- * only while a message is half received or waits to be sent.
+ * Varlink messages with fds over one socket. Callbacks run from the event loop, never in the constructor; `close` and a failing
+ * `send` call `onClose` synchronously. Timers exist only while a message is partly received or waits to be sent, so an idle connection
+ * never wakes the process.
  */
 export class Connection {
   readonly #socket: Fd;
-  /** Of fds that this side sends; null: they are closed at once. */
+  /** Lane for fds that this side sends; null: they are closed in this thread. */
   readonly #lane: LaneUser | null;
   readonly #limits: ConnectionLimits;
   readonly #admit: ((bytes: number, fds: number) => boolean) | undefined;
@@ -116,7 +116,7 @@ export class Connection {
   #paused = false;
   #watchingHangup = false;
   #closed = false;
-  /** The peer will send no more; what waits for it still goes out. */
+  /** Set when the peer has stopped writing. Queued messages are still sent. */
   #ended: CloseReason | null = null;
   #delivering = false;
   #nextTurn: NodeJS.Immediate | null = null;
@@ -142,15 +142,15 @@ export class Connection {
     return this.#closed;
   }
 
-  /** Whether something that was sent here waits for the peer to read. */
+  /** True while a sent message waits for the peer to read. */
   get sending(): boolean {
     return !this.#closed && !this.#queue.empty;
   }
 
   /**
-   * Sends one message. Without `lent` it consumes `fds` in every case: they are closed once sent, or when they cannot be.
-   * @param lent the fds stay the caller's, who may close them when this has returned
-   * @returns false when the connection is closed, by this call (the peer is gone or lets too much wait) or before
+   * Sends one message. Unless `lent`, it consumes `fds` in all cases: they are closed when they were sent or cannot be sent.
+   * @param lent the caller keeps the fds and may close them when this call returns
+   * @returns false when the connection is closed: before, or by this call (the peer is gone, or does not read)
    * @throws TypeError, RangeError when the value is not JSON or there are more than 253 fds
    */
   send(value: object, fds: readonly Fd[] = [], lent = false): boolean {
@@ -172,24 +172,24 @@ export class Connection {
     return !this.#closed;
   }
 
-  /** Delivers nothing and reads nothing until `resume`; the kernel's socket buffer holds back the peer. */
+  /** Stops reading and delivering until `resume`. The kernel's socket buffer then blocks the peer. */
   pause(): void {
     this.#paused = true;
-    if (this.#delivering) return; // whoever delivers looks at both afterwards
+    if (this.#delivering) return; // #deliver updates both when it ends
     this.#updateTimer();
     this.#updateInterest();
   }
 
   /**
-   * Until `resume`: a peer that closes ends the paused connection; what it had sent before is lost then. A peer that only
-   * stopped writing waits for its answer, and is let wait.
+   * Ends the paused connection, with its unread messages, if the peer closes it before `resume`. A peer that has only stopped
+   * writing still waits for its reply and is kept.
    */
   watchHangup(): void {
     this.#watchingHangup = true;
     this.#updateInterest();
   }
 
-  /** What is already buffered is delivered on a later turn of the event loop. */
+  /** Continues after `pause`. Buffered messages are delivered in a later turn of the event loop. */
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
@@ -199,17 +199,17 @@ export class Connection {
     this.#updateInterest();
   }
 
-  /** Drops what was not sent. Idempotent. */
+  /** Closes the connection and drops unsent messages. Idempotent. */
   close(): void {
     this.#finish({ kind: 'closed', detail: 'closed by this side' });
   }
 
-  /** Closes fds that were to be sent. */
+  /** Closes fds of this side that are not sent. */
   closeFds(fds: readonly Fd[]): void {
     closeFds(fds, this.#lane);
   }
 
-  /** Of fds that the peer sent, and of its socket. */
+  /** Lane for fds that the peer sent, and for its socket. */
   get #foreignLane(): LaneUser {
     return this.#lane ?? OWN_LANE;
   }
@@ -238,8 +238,8 @@ export class Connection {
   }
 
   #onReady(status: number, events: number): void {
-    // libuv reports POLLERR as a status and stops watching: a peer that closed with unread data in its buffer. What it
-    // had sent before can still be read.
+    // libuv reports POLLERR as a status and stops watching: the peer closed with unread data in its buffer. Messages that it sent
+    // before can still be read.
     if (status < 0) this.#read();
     if (status < 0) return this.#finish({ kind: 'eof', detail: 'the peer closed without reading everything' });
     if ((events & HANGUP) !== 0) return this.#finish({ kind: 'eof', detail: 'the peer closed' });
@@ -248,7 +248,7 @@ export class Connection {
     this.#updateInterest();
   }
 
-  /** The peer is to read first. */
+  /** True while the peer must read before more of its messages are delivered. */
   get #congested(): boolean {
     return this.#queue.bytes > (this.#limits.deliverBelowBytes ?? Infinity);
   }
@@ -259,7 +259,8 @@ export class Connection {
 
   #read(): void {
     for (let reads = 0; reads < READS_PER_TURN && this.#reading; reads++) {
-      // Before it is read: only then it shows whether fds came, and fds for which this process has no number are closed in this thread.
+      // Checked before reading: fds in a message show only when it is read, and fds that exceed this process's limit would be closed
+      // in this thread.
       if (this.#mayNotSend)
         return this.#finish({ kind: 'backpressure', detail: `${this.#unclosed} fds of the peer are not closed yet` });
       const received = this.#receive();
@@ -267,7 +268,7 @@ export class Connection {
       if (received.bytes === 0) return this.#end(received.fds);
       this.#reader.push(scratch.subarray(0, received.bytes), received.fds);
       this.#deliver();
-      // Likely all there was; when not, the poller says so.
+      // A short read: the socket is probably empty. If not, the poller reports it again.
       if (received.bytes < scratch.length && received.fds.length === 0) return;
     }
   }
@@ -371,7 +372,7 @@ export class Connection {
     this.#updateInterest();
   }
 
-  /** The socket is writable and yet nothing can be sent: only time helps. */
+  /** Retries after a pause: the socket is writable, but its user has too many fds in flight. */
   #retryLater(): void {
     this.#retryTimer ??= setTimeout(() => {
       this.#retryTimer = null;
@@ -395,7 +396,7 @@ export class Connection {
     const partial = this.#reading && this.#reader.buffered > 0;
     if (!partial) return this.#clearMessageTimer();
     this.#messageTimer ??= setTimeout(
-      () => this.#finish({ kind: 'protocol', detail: 'a message was begun and not finished in time' }),
+      () => this.#finish({ kind: 'protocol', detail: 'a message was not complete in time' }),
       this.#limits.messageMs ?? DEFAULT_MESSAGE_MS,
     );
   }
@@ -408,7 +409,7 @@ export class Connection {
   #finish(reason: CloseReason): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#poller.close(); // before the fd: its number may be another file's a moment later
+    this.#poller.close(); // before the fd, whose number may be reused immediately
     this.#clearMessageTimer();
     for (const timer of [this.#stallTimer, this.#retryTimer]) if (timer !== null) clearTimeout(timer);
     if (this.#nextTurn !== null) clearImmediate(this.#nextTurn);

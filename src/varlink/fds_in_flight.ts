@@ -1,29 +1,29 @@
 import { native, type Fd, type LaneUser } from '../native.js';
 
-/** While a closed connection's fds are unread; not otherwise. */
+/** Interval of checks while the fds of a closed connection are unread. */
 const REFRESH_MS = 1000;
 
 /**
- * Fds that were sent over some sockets and not yet read. The kernel counts them against the *sender's* user, over all
- * its sockets (unix(7), ETOOMANYREFS), and goes on counting when the sender has closed its end: a user who lets them
- * lie would use up everybody's. So all connections of one user share one of these, and a connection that is closed over
- * unread fds leaves its socket here, which tells when they are gone.
+ * Fds that were sent over the connections of one user and not read yet. The kernel counts them against the *sender's* user, over all
+ * its sockets (unix(7), ETOOMANYREFS), and continues to do so after the sender has closed its end: a user who does not read would use
+ * up the limit for all users. All connections of one user therefore share one instance. A connection that is closed with unread fds
+ * leaves its socket here, because only the socket shows when they have been read.
  */
 export class FdsInFlight {
   readonly #limit: number;
-  /** Fds sent over each socket since it was last seen to be read empty. */
+  /** Fds sent over each socket since the peer had last read everything. */
   readonly #unread = new Map<Fd, number>();
-  /** With the lane that each is closed in. */
+  /** Sockets of closed connections, each with the lane that closes it. */
   readonly #lingering = new Map<Fd, LaneUser>();
   #timer: NodeJS.Timeout | null = null;
   #total = 0;
 
-  /** @param limit fds in flight at a time; a single message may go beyond it when nothing else is in flight */
+  /** @param limit maximum fds in flight; a single message may exceed it when no other fd is in flight */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Closed connections whose peer keeps unread fds in its socket. */
+  /** Number of closed connections whose peer has unread fds in its socket. */
   get lingering(): number {
     this.#refresh();
     return this.#lingering.size;
@@ -42,15 +42,15 @@ export class FdsInFlight {
   }
 
   /**
-   * The connection has ended.
-   * @param lane where `socket` is closed
-   * @returns whether `socket` stays here, to be closed when its fds are gone; else it is the caller's to close
+   * Keeps the socket of a closed connection while its fds are unread.
+   * @param lane lane that closes `socket`
+   * @returns true when `socket` stays here and is closed later; false when the caller must close it
    */
   keep(socket: Fd, lane: LaneUser): boolean {
     this.#refresh();
     if (!this.#unread.has(socket)) return false;
     this.#lingering.set(socket, lane);
-    // No event says that a peer has read or gone which could not as well be made to come for ever.
+    // Polls, because a peer could trigger any event for this as often as it likes.
     this.#timer ??= setInterval(() => this.#refresh(), REFRESH_MS).unref();
     return true;
   }

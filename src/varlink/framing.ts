@@ -1,27 +1,26 @@
 /**
- * Varlink on a byte stream: JSON texts, each ended by a NUL byte, and which fds belong to which of them. No I/O here.
+ * Varlink on a byte stream: JSON texts that each end with a NUL byte, and the assignment of fds to them. No I/O.
  *
- * The rule for fds: Linux attaches SCM_RIGHTS to the first byte of the sendmsg(2) that carried them, and a recvmsg(2)
- * on a stream socket goes no further than the buffer (skb) whose fds it delivered (net/unix/af_unix.c,
- * unix_stream_read_generic). Bytes of earlier sends may come before in the same read, so the read's *last* byte is the
- * one that certainly belongs to the send with the fds: **the fds of a read belong to the message in which its last byte
- * lies.** A sender must therefore put a message that carries fds into a sendmsg of its own; the rest of a message too
- * long for the socket buffer follows without fds.
+ * Rule for fds: Linux attaches SCM_RIGHTS to the first byte of the sendmsg(2) that carried them, and a recvmsg(2)
+ * on a stream socket does not continue past the buffer (skb) whose fds it delivered (net/unix/af_unix.c,
+ * unix_stream_read_generic). The same read may begin with bytes of earlier sends, so only its *last* byte certainly belongs to the
+ * send with the fds: **the fds of a read belong to the message that contains its last byte.** A sender must therefore use a separate
+ * sendmsg for a message with fds; the rest of a message that exceeds the socket buffer follows without fds.
  */
 
-/** The peer broke the framing: there is no way to go on, the connection must be closed. */
+/** A violation of the framing by the peer. The connection cannot continue and must be closed. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
 }
 
 export interface Frame {
-  /** The message without its NUL; valid until the next call of `push`. */
+  /** The message without its NUL; valid until the next `push`. */
   readonly bytes: Uint8Array;
   readonly fds: number[];
 }
 
 export interface FrameLimits {
-  /** Bytes of one message, its NUL not counted. */
+  /** Maximum bytes of a message without its NUL. */
   readonly messageBytes: number;
   readonly maxFdsPerMessage: number;
 }
@@ -30,29 +29,29 @@ const NUL = 0;
 const EMPTY = new Uint8Array(0);
 
 /**
- * Reassembles frames from reads. Call `next` until it returns null after each `push`: what is buffered is then less
- * than one message, and never more than the limits. Holds no memory while nothing is buffered.
+ * Reassembles frames from reads. After each `push`, call `next` until it returns null: the buffer then holds less than one message,
+ * and never more than the limits allow. An empty reader uses no memory.
  */
 export class FrameReader {
   readonly #limits: FrameLimits;
   #buffer: Uint8Array = EMPTY;
   #start = 0;
   #end = 0;
-  /** Bytes after `#start` that are known to hold no NUL. */
+  /** Number of bytes after `#start` that are known to contain no NUL. */
   #searched = 0;
-  /** Fds that came with a read, and the position of the read's last byte, counted from `#start`. */
+  /** Fds of each read with the position of its last byte, relative to `#start`. */
   #attached: { last: number; readonly fds: readonly number[] }[] = [];
 
   constructor(limits: FrameLimits) {
     this.#limits = limits;
   }
 
-  /** Bytes that wait, of complete messages or of one that has begun. */
+  /** Number of buffered bytes of complete and incomplete messages. */
   get buffered(): number {
     return this.#end - this.#start;
   }
 
-  /** One read. The bytes are copied, the fds are owned by the reader until `next` or `takeFds` gives them out. */
+  /** Adds the result of one read. Copies the bytes; owns the fds until `next` or `takeFds` returns them. */
   push(bytes: Uint8Array, fds: readonly number[]): void {
     this.#reserve(bytes.length);
     this.#buffer.set(bytes, this.#end);
@@ -61,8 +60,8 @@ export class FrameReader {
   }
 
   /**
-   * The next complete message, or null when more bytes are needed.
-   * @throws ProtocolError on a message that is empty, too long, or carries too many fds; `takeFds` has its fds then.
+   * Returns the next complete message, or null when it needs more bytes.
+   * @throws ProtocolError for a message that is empty, too long, or has too many fds; `takeFds` returns its fds.
    */
   next(): Frame | null {
     const nul = this.#buffer.subarray(0, this.#end).indexOf(NUL, this.#start + this.#searched);
@@ -83,7 +82,7 @@ export class FrameReader {
     return { bytes, fds };
   }
 
-  /** Every fd that was not given out yet; the caller owns them now. */
+  /** Returns all fds that `next` has not returned; the caller owns them. */
   takeFds(): number[] {
     const fds = this.#attached.flatMap((read) => read.fds);
     this.#attached = [];
@@ -101,7 +100,7 @@ export class FrameReader {
     }
   }
 
-  /** Makes room for so many bytes at the end: moves to the front, or doubles, so that a byte is copied O(1) times. */
+  /** Makes room for `bytes` bytes at the end: moves the data to the front or doubles the buffer, so each byte is copied O(1) times. */
   #reserve(bytes: number): void {
     if (this.#end + bytes <= this.#buffer.length) return;
     const needed = this.buffered + bytes;
@@ -116,7 +115,7 @@ export class FrameReader {
   }
 }
 
-/** One message as bytes, NUL included. JSON escapes control characters, so no other NUL is in it. */
+/** Encodes one message with its NUL. JSON escapes control characters, so the message contains no other NUL. */
 export function encodeFrame(value: object): Uint8Array {
   return Buffer.from(`${JSON.stringify(value)}\0`, 'utf8');
 }

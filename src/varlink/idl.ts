@@ -1,6 +1,6 @@
 /**
- * Parser for Varlink interface definitions (https://varlink.org/Interface-Definition). What comes back is deeply
- * frozen; its records have no prototype, so that a name which a peer sent (`__proto__`, `constructor`) finds nothing.
+ * Parser for Varlink interface definitions (https://varlink.org/Interface-Definition). The result is deeply frozen. Its records have
+ * no prototype, so a name sent by a peer (`__proto__`, `constructor`) finds no inherited property.
  */
 import { IdlScanner } from './idl_scanner.js';
 
@@ -44,7 +44,7 @@ export interface Interface {
   /** Reverse-domain name, `org.example.Thing`. */
   readonly name: string;
   readonly comment: string;
-  /** The text as it was written, for GetInterfaceDescription. */
+  /** Source text, for GetInterfaceDescription. */
   readonly description: string;
   readonly types: Readonly<Record<string, TypeDefinition>>;
   readonly methods: Readonly<Record<string, Method>>;
@@ -55,7 +55,7 @@ const INTERFACE_NAME = /^[A-Za-z](?:-*[A-Za-z0-9])*(?:\.[A-Za-z0-9](?:-*[A-Za-z0
 const MEMBER_NAME = /^[A-Z][A-Za-z0-9]*$/;
 const FIELD_NAME = /^[A-Za-z](?:_?[A-Za-z0-9])*$/;
 const BUILT_IN: ReadonlySet<string> = new Set(['bool', 'int', 'float', 'string', 'object', 'any']);
-/** Types within types; deeper than this is a mistake, not an interface. */
+/** Maximum nesting of types. */
 const MAX_NESTING = 32;
 
 /**
@@ -153,7 +153,7 @@ class Parser {
     return type;
   }
 
-  /** Both are lists in parentheses; a colon after the first name makes it a struct. An empty one is a struct. */
+  /** Parses a list in parentheses: a struct if it is empty or a colon follows its first name, otherwise an enum. */
   #structOrEnum(): Struct | Extract<Type, { kind: 'enum' }> {
     this.#expect('(');
     const fields: Field[] = [];
@@ -163,7 +163,7 @@ class Parser {
       if (taken.size > 0) this.#expect(',');
       const { offset } = this.#scanner.token;
       const name = this.#name(FIELD_NAME, 'a field name');
-      if (taken.has(name)) throw this.#scanner.error(`${name} is there twice`, offset);
+      if (taken.has(name)) throw this.#scanner.error(`${name} is used twice`, offset);
       taken.add(name);
       if (fields.length > 0 || (members.length === 0 && this.#scanner.token.text === ':')) {
         this.#expect(':');

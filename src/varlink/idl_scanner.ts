@@ -1,4 +1,4 @@
-/** A definition that does not parse. `line` and `column` count from 1; columns are UTF-16 units. */
+/** Syntax error in a definition. `line` and `column` count from 1; columns are UTF-16 units. */
 export class IdlError extends Error {
   override readonly name = 'IdlError';
   readonly line: number;
@@ -21,7 +21,7 @@ const BLANK = /[ \t\r\n]*/y;
 const COMMENT = /#([^\r\n]*)/y;
 const TOKEN = /->|[()[\],:?]|[A-Za-z][A-Za-z0-9_.-]*/y;
 
-/** Cuts a Varlink interface definition into tokens, one of lookahead, and keeps the comments that precede each. */
+/** Splits a Varlink interface definition into tokens, with one token of lookahead and the comments before it. */
 export class IdlScanner {
   readonly source: string;
   #position = 0;
@@ -33,12 +33,12 @@ export class IdlScanner {
     this.advance();
   }
 
-  /** The token that `advance` will leave behind. */
+  /** The current token, which `advance` returns. */
   get token(): Token {
     return this.#token;
   }
 
-  /** The comment lines directly before the current token, without their `#`; a blank line ends a comment block. */
+  /** Comment lines directly before the current token, without `#`. A blank line ends a comment block. */
   get comment(): string {
     return this.#comment;
   }

@@ -1,4 +1,4 @@
-/** JSON from a peer that is not trusted: everything that could make JSON.parse or its users misbehave is refused first. */
+/** JSON from an untrusted peer. Limits are checked before JSON.parse sees the message. */
 import { isUtf8 } from 'node:buffer';
 import { ProtocolError } from './framing.js';
 
@@ -11,13 +11,13 @@ const CLOSE_BRACE = 0x7d;
 const COMMA = 0x2c;
 
 export interface JsonLimits {
-  /** Arrays and objects within each other; the outermost object is one. */
+  /** Maximum nesting of arrays and objects, including the outermost object. */
   readonly depth: number;
-  /** Values of any kind, at any depth, in arrays and as fields of objects, the outermost object included. */
+  /** Maximum number of values of any kind and depth, including the outermost object. */
   readonly values: number;
 }
 
-/** @throws ProtocolError unless the bytes are UTF-8 and one JSON object within the limits. Its message quotes nothing. */
+/** Parses one JSON object. @throws ProtocolError unless the bytes are UTF-8 and an object within the limits; it quotes no content */
 export function parseJsonObject(bytes: Uint8Array, limits: JsonLimits): Record<string, unknown> {
   const exceeded = exceededLimit(bytes, limits);
   if (exceeded === 'depth') throw new ProtocolError(`JSON nested deeper than ${limits.depth}`);
@@ -38,8 +38,8 @@ function parse(text: string): unknown {
 }
 
 /**
- * On bytes and before parsing: cheap, without recursion. Agrees with JSON.parse on the depth of all that is valid JSON. Values
- * are counted by what comes before them, the bracket that opens an array or object or a comma: an empty one counts for two.
+ * Checks the limits on bytes before parsing, without recursion. For valid JSON, the depth is the depth that JSON.parse sees. Values are
+ * counted by the opening bracket or comma before them, so an empty array or object counts as two.
  * @returns the limit that is exceeded first, or null
  */
 export function exceededLimit(

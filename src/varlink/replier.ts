@@ -4,17 +4,17 @@ import type { Interface, Method, Struct } from './idl.js';
 import { SERVICE_INTERFACE } from './service_interface.js';
 import { validateStruct } from './validate.js';
 
-/** An error as it goes over the wire. `name` is complete: `org.example.Thing.Broken`. */
+/** An error on the wire. `name` is the full name, such as `org.example.Thing.Broken`. */
 export interface ErrorReply {
   readonly name: string;
   readonly parameters: object;
 }
 
-/** How the call was made, and against which definition its answers are checked. */
+/** Flags of a call, and the definition for checks of its replies. */
 export interface ReplyMode {
   readonly more: boolean;
   readonly oneway: boolean;
-  /** Null when the call named no method of the service. */
+  /** Null when the service does not have the method. */
   readonly method: Method | null;
   readonly definition: Interface;
   readonly check: boolean;
@@ -39,35 +39,35 @@ export class Replier {
     return this.#done;
   }
 
-  /** True while anybody is there to read the answer. */
+  /** True while the connection is open. */
   get open(): boolean {
     return !this.#connection.closed;
   }
 
-  /** The last (or only) reply. At most 253 fds. */
+  /** Sends the last (or only) reply, with at most 253 fds. */
   reply(parameters: object, fds: readonly Fd[] = []): boolean {
     this.#consume(fds, () => this.#checkReply(parameters, false));
     this.#done = true;
     return this.#send({ parameters }, fds);
   }
 
-  /** A reply that more will follow; only for calls with `more`. */
+  /** Sends a reply that others follow; only for calls with `more`. */
   continue(parameters: object, fds: readonly Fd[] = []): boolean {
     this.#consume(fds, () => this.#checkReply(parameters, true));
     return this.#send({ parameters, continues: true }, fds);
   }
 
-  /** As `reply` or `continue`, but the fds stay the caller's, who may close them when this has returned. */
+  /** Like `reply` or `continue`, but the caller keeps the fds and may close them when this call returns. */
   lend(parameters: object, fds: readonly Fd[], continues: boolean): boolean {
     this.#checkReply(parameters, continues);
     this.#done = !continues;
     return this.#send(continues ? { parameters, continues } : { parameters }, fds, true);
   }
 
-  /** @param name complete, or a name of the method's own interface: `Broken` */
+  /** @param name full name, or a name of the method's own interface, such as `Broken` */
   error(name: string, parameters: object): boolean {
     const error = name.includes('.') ? name : `${this.#mode.definition.name}.${name}`;
-    if (this.#done) throw new Error('a call is answered once');
+    if (this.#done) throw new Error('the call was already answered');
     if (this.#mode.check) this.#checkError(error, parameters);
     this.#done = true;
     return this.#send({ error, parameters }, []);
@@ -89,7 +89,7 @@ export class Replier {
   }
 
   #checkReply(parameters: object, continues: boolean): void {
-    if (this.#done) throw new Error('a call is answered once');
+    if (this.#done) throw new Error('the call was already answered');
     if (continues && !this.#mode.more) throw new Error('the caller did not ask for more than one reply');
     const { method, definition, check } = this.#mode;
     if (check && method !== null) checkAnswer(definition, method.output, parameters);
@@ -104,11 +104,11 @@ export class Replier {
   }
 }
 
-/** As an error of ours: a ValidationError would be taken for a fault of the caller's parameters. */
+/** Throws a plain Error: a ValidationError would be reported as a fault in the caller's parameters. */
 function checkAnswer(definition: Interface, struct: Struct, parameters: object): void {
   try {
     validateStruct(definition, struct, parameters);
   } catch (error) {
-    throw new Error(`the answer does not fit ${definition.name}: ${(error as Error).message}`, { cause: error });
+    throw new Error(`the reply does not match ${definition.name}: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -5,17 +5,16 @@ import type { FdsInFlight } from './fds_in_flight.js';
 interface Outgoing {
   rest: Uint8Array;
   fds: readonly Fd[];
-  /** The fds stay the caller's: see {@link SendQueue.ownFds}. */
+  /** The caller keeps the fds: see {@link SendQueue.ownFds}. */
   lent: boolean;
 }
 
-/** What an attempt to send came to. `'busy'`: try again when the socket is writable. `'fds-in-flight'`: try again later. */
+/** Result of an attempt to send. `'busy'`: retry when the socket is writable. `'fds-in-flight'`: retry later. */
 export type SendProgress = 'sent' | 'busy' | 'fds-in-flight' | { readonly error: NativeError };
 
 /**
- * Messages on their way out, in order, each with its fds. One sendmsg(2) never holds more than one
- * message, so that the fds of a message are the only ones in it (see framing.ts); they go with its first byte, and are
- * closed here as soon as the kernel has taken them.
+ * Outgoing messages in order, each with its fds. One sendmsg(2) never contains more than one message, so its fds belong to that
+ * message (see framing.ts). The fds are sent with the first byte and closed when the kernel has taken them.
  */
 export class SendQueue {
   readonly #messages: Outgoing[] = [];
@@ -25,8 +24,8 @@ export class SendQueue {
   #fds = 0;
 
   /**
-   * @param inFlight what has been sent and not read, here and over other connections of the peer's
-   * @param lane where fds are closed, see {@link closeFds}: the peer may have the only other reference to their file
+   * @param inFlight unread fds of all connections of the peer's user
+   * @param lane lane that closes fds, see {@link closeFds}: the peer may hold the only other reference to their file
    */
   constructor(inFlight: FdsInFlight, lane: LaneUser | null) {
     this.#inFlight = inFlight;
@@ -52,8 +51,8 @@ export class SendQueue {
   }
 
   /**
-   * Sends until nothing is left or the socket takes no more.
-   * @param onProgress called when at least one byte went out
+   * Sends until the queue is empty or the socket is full.
+   * @param onProgress called when at least one byte was sent
    */
   flush(socket: Fd, onProgress: () => void): SendProgress {
     for (let head = this.#messages[0]; head !== undefined; head = this.#messages[0]) {
@@ -72,7 +71,7 @@ export class SendQueue {
     return 'sent';
   }
 
-  /** Replaces lent fds that have not been sent by duplicates. @throws NativeError EMFILE */
+  /** Replaces unsent lent fds with duplicates. @throws NativeError EMFILE */
   ownFds(): void {
     for (const message of this.#messages) {
       if (!message.lent) continue;
@@ -84,7 +83,7 @@ export class SendQueue {
     }
   }
 
-  /** Forgets every message and closes the fds that were not sent. */
+  /** Drops all messages and closes their unsent fds. */
   clear(): void {
     const fds = this.#messages.flatMap(({ fds: unsent, lent }) => (lent ? [] : unsent));
     this.#messages.length = this.#bytes = this.#fds = 0;
@@ -96,7 +95,7 @@ function attempt(socket: Fd, { rest, fds }: Outgoing): number | Exclude<SendProg
   try {
     return native.sendMessage(socket, rest, fds) ?? 'busy';
   } catch (error) {
-    // More than RLIMIT_NOFILE of them in flight. It passes.
+    // More than RLIMIT_NOFILE fds are in flight, which is temporary.
     if ((error as NativeError).code === 'ETOOMANYREFS') return 'fds-in-flight';
     return { error: error as NativeError };
   }

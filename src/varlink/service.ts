@@ -1,4 +1,4 @@
-/** The server side of Varlink: takes calls apart, checks them against the interface, runs one handler at a time. */
+/** The server side of Varlink: parses calls, checks them against the interface, runs one handler at a time. */
 import { OWN_LANE, type Fd, type LaneUser } from '../native.js';
 import { Connection, type CloseReason, type ConnectionLimits } from './connection.js';
 import { FdBag } from './fd_bag.js';
@@ -11,26 +11,26 @@ import { validateStruct, ValidationError } from './validate.js';
 export { FdBag } from './fd_bag.js';
 export { Replier, type ErrorReply } from './replier.js';
 
-/** One call, checked. */
+/** A checked call. */
 export interface Call<Context = unknown> {
-  /** Complete: `org.example.Thing.Do`. */
+  /** Full name, such as `org.example.Thing.Do`. */
   readonly method: string;
-  /** Exactly what the interface declares for the method. */
+  /** Exactly the fields that the interface declares for the method. */
   readonly parameters: Record<string, unknown>;
-  /** What the handler does not take is closed when it ends. */
+  /** Fds that the handler does not take are closed when it ends. */
   readonly fds: FdBag;
   readonly more: boolean;
   readonly oneway: boolean;
-  /** What `serve` was given for this connection. */
+  /** Value passed to `serve` for this connection. */
   readonly context: Context;
 }
 
-/** Answers through `reply`, exactly once. A ValidationError that it throws becomes InvalidParameter. */
+/** Replies exactly once through `reply`. A ValidationError that it throws becomes InvalidParameter. */
 export type MethodHandler<Context = unknown> = (call: Call<Context>, reply: Replier) => Promise<void> | void;
 
 export interface ImplementedInterface<Context = unknown> {
   readonly definition: Interface;
-  /** By method name without the interface. What is missing answers MethodNotImplemented. */
+  /** Handlers by method name without the interface. A missing handler means MethodNotImplemented. */
   readonly handlers: Readonly<Record<string, MethodHandler<Context>>>;
 }
 
@@ -40,28 +40,28 @@ export interface ServiceOptions<Context = unknown> {
   readonly version: string;
   readonly url: string;
   readonly interfaces: readonly ImplementedInterface<Context>[];
-  /** What a handler threw, or that it did not answer. Returns what the caller is told: no stack, no internals. */
+  /** Called when a handler throws or does not reply. Returns the error for the caller, without a stack or internals. */
   readonly internalError: (error: unknown, method: string) => ErrorReply;
-  /** Checks replies and errors against the interface; a mismatch counts as thrown by the handler. For tests. */
+  /** Checks replies and errors against the interface; a mismatch counts as an error of the handler. For tests. */
   readonly checkReplies?: boolean;
 }
 
 export interface ServeOptions<Context> {
-  /** A connected socket; owned by the connection from now on. */
+  /** Connected socket; the connection owns it from now on. */
   readonly socket: Fd;
   readonly limits: ConnectionLimits;
-  /** Of the peer's user; see {@link Connection}. */
+  /** Lane of the peer's user; see {@link Connection}. */
   readonly lane?: LaneUser;
   /** See {@link FdsInFlight}. */
   readonly inFlight?: FdsInFlight;
   readonly context: Context;
   readonly onClose?: (reason: CloseReason) => void;
   /**
-   * Called with the bytes and the number of fds of each message, before it is parsed; an error reply refuses it (for rate limits that hold for
-   * what parsing costs, too). It is answered also when it would have been oneway, which nobody has read.
+   * Called with the bytes and the number of fds of each message before it is parsed, so that rate limits also cover the cost of parsing.
+   * An error reply refuses the message, and is sent even if the unparsed call is oneway.
    */
   readonly admitMessage?: (bytes: number, fds: number) => ErrorReply | null;
-  /** Called before each call is looked at, with what it calls its method; an error reply refuses it. */
+  /** Called with the method field of each call before the call is checked. An error reply refuses it. */
   readonly admit?: Admit;
 }
 
@@ -72,7 +72,7 @@ interface Implementation<Context> {
   readonly handlers: ReadonlyMap<string, MethodHandler<Context>>;
 }
 
-/** A call that names something which is there. */
+/** The handler for a call, with its definitions. */
 interface Dispatch<Context> {
   readonly definition: Interface;
   readonly method: Method;
@@ -97,7 +97,7 @@ export class Service<Context = unknown> {
     );
   }
 
-  /** Answers the calls that come over a socket, one at a time and in order; nothing is read while one runs. */
+  /** Serves the calls of a socket one at a time, in order. Nothing is read while a handler runs. */
   serve({ socket, limits, lane, inFlight, context, onClose, admitMessage, admit }: ServeOptions<Context>): Connection {
     const connection = new Connection({
       socket,
@@ -142,7 +142,7 @@ export class Service<Context = unknown> {
     const check = this.#options.checkReplies === true;
     const found = admit?.(value['method']) ?? this.#find(value);
     if ('name' in found) {
-      // Not checked: a refusal may be an error of any interface.
+      // Not checked: a refusal may use an error of any interface.
       const refusal = { more, oneway, check: false, method: null, definition: SERVICE_INTERFACE };
       new Replier(connection, refusal).error(found.name, found.parameters);
       return;
@@ -153,20 +153,20 @@ export class Service<Context = unknown> {
     try {
       const parameters = validateStruct(definition, method.input, value['parameters'] ?? {});
       await handler({ method: name, parameters, fds, more, oneway, context }, reply);
-      if (!reply.done) throw new Error(`the handler of ${name} did not answer`);
+      if (!reply.done) throw new Error(`the handler of ${name} did not reply`);
     } catch (error) {
       this.#answerFailure(error, name, reply);
     }
   }
 
-  /** The handler for a message, or why there is none. */
+  /** Returns the handler for a message, or the error for its sender. */
   #find(value: Record<string, unknown>): Dispatch<Context> | ErrorReply {
     for (const key of Object.keys(value)) {
       const wanted = Object.hasOwn(ENVELOPE, key) ? ENVELOPE[key as keyof typeof ENVELOPE] : null;
       if (wanted === null) return invalid(key.slice(0, 64));
       if (typeof value[key] !== wanted || value[key] === null) return invalid(key);
     }
-    // Nothing can be upgraded to, and a call that wants no reply can not want several.
+    // No method supports upgrades, and a call without a reply cannot have several.
     if (value['upgrade'] === true) return invalid('upgrade');
     if (value['oneway'] === true && value['more'] === true) return invalid('more');
     const full = value['method'];
@@ -189,8 +189,8 @@ export class Service<Context = unknown> {
       reply.error(name, parameters);
       return;
     }
-    const told = this.#options.internalError(error, method);
-    if (!reply.done) reply.error(told.name, told.parameters);
+    const { name, parameters } = this.#options.internalError(error, method);
+    if (!reply.done) reply.error(name, parameters);
   }
 
   #info(): object {
@@ -213,7 +213,7 @@ const ENVELOPE = {
   oneway: 'boolean',
   upgrade: 'boolean',
 } as const;
-/** Characters of a name that are told back. */
+/** Maximum characters of a name that an error repeats. */
 const MAX_ECHO = 256;
 
 function implementation<Context>({ definition, handlers }: ImplementedInterface<Context>): Implementation<Context> {

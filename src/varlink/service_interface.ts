@@ -2,10 +2,10 @@ import { parseInterface, type Interface } from './idl.js';
 
 /** The interface that every Varlink service has, https://varlink.org/Service; ExpectedMore as systemd defines it. */
 export const SERVICE_INTERFACE: Interface =
-  parseInterface(`# What every Varlink service provides: what it is, and which interfaces it has.
+  parseInterface(`# Provided by every Varlink service: information about the service and its interfaces.
 interface org.varlink.service
 
-# Who made the service, and the interfaces that it implements.
+# Vendor and version of the service, and the interfaces that it implements.
 method GetInfo() -> (
   vendor: string,
   product: string,
@@ -20,15 +20,15 @@ method GetInterfaceDescription(interface: string) -> (description: string)
 # The service does not implement this interface.
 error InterfaceNotFound (interface: string)
 
-# The interface has no such method.
+# The interface does not have this method.
 error MethodNotFound (method: string)
 
-# The interface has the method, the service does not implement it.
+# The interface has this method, but the service does not implement it.
 error MethodNotImplemented (method: string)
 
-# A parameter is unknown, missing or out of its range.
+# A parameter is unknown, missing or out of range.
 error InvalidParameter (parameter: string)
 
-# The method answers with several replies: call it with "more".
+# The method sends several replies: call it with "more".
 error ExpectedMore ()
 `);

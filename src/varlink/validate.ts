@@ -1,7 +1,7 @@
-/** Checks JSON values against the types of a Varlink interface, and rebuilds them from what is declared. */
+/** Checks JSON values against the types of a Varlink interface and copies the declared fields. */
 import type { Interface, Struct, Type } from './idl.js';
 
-/** A value that does not fit. `path` names it as the caller would write it: `events[0].source.kind`; '' is the whole. */
+/** A value of a wrong type. `path` names it as the caller would write it: `events[0].source.kind`; '' is the whole value. */
 export class ValidationError extends Error {
   override readonly name = 'ValidationError';
   readonly path: string;
@@ -14,13 +14,13 @@ export class ValidationError extends Error {
   }
 }
 
-/** Types that name themselves (`type Tree (left: ?Tree)`) go as deep as the value; the connection limits that further. */
+/** Limit for recursive types (`type Tree (left: ?Tree)`). The connection has a lower limit. */
 const MAX_DEPTH = 64;
 
 /**
- * @returns a fresh copy with the declared fields only; a nullable field that is null is left out. Ints are safe
- * integers (JSON carries no more), strings are well-formed Unicode.
- * @throws ValidationError naming the first field that is unknown or of a wrong type, or one that is missing
+ * @returns a copy with the declared fields; a nullable field that is null is omitted. Ints are safe integers (the range of JSON
+ * numbers), strings are well-formed Unicode.
+ * @throws ValidationError naming the first field that is unknown, has a wrong type, or is missing
  */
 export function validate(definition: Interface, type: Type, value: unknown, path = ''): unknown {
   return check({ definition, dropUnknown: false, root: path, steps: [] }, type, value);
@@ -36,18 +36,18 @@ export function validateStruct(
   return checkStruct({ definition, dropUnknown: false, root: path, steps: [] }, struct, value);
 }
 
-/** {@link validateStruct} for a client: fields that a newer service added are left out instead of refused. */
+/** {@link validateStruct} for a client: unknown fields, which a newer service may send, are dropped instead of refused. */
 export function acceptStruct(definition: Interface, struct: Struct, value: unknown): Record<string, unknown> {
   return checkStruct({ definition, dropUnknown: true, root: '', steps: [] }, struct, value);
 }
 
-/** One check under way. */
+/** State of a check. */
 interface Walk {
   readonly definition: Interface;
   readonly dropUnknown: boolean;
-  /** Path of the whole. */
+  /** Path of the whole value. */
   readonly root: string;
-  /** From there to the value that is looked at. Spelled out only when something is refused: a message has thousands of values. */
+  /** Steps from the whole value to the current one. Formatted only for an error: a message may have thousands of values. */
   readonly steps: (string | number)[];
 }
 
@@ -98,7 +98,7 @@ function check(walk: Walk, type: Type, value: unknown): unknown {
   }
 }
 
-/** Looks at what is given, not at each field there could be: an object costs what its peer wrote, however much is declared. */
+/** Iterates over the given keys, not over the declared fields: the cost of an object depends on what its peer sent. */
 function checkStruct(walk: Walk, struct: Struct, value: unknown): Record<string, unknown> {
   if (!isObject(value)) throw mismatch(walk, 'an object', value);
   const { types, required } = fieldsOf(struct);
@@ -113,7 +113,7 @@ function checkStruct(walk: Walk, struct: Struct, value: unknown): Record<string,
     if (checked !== null) result[key] = checked;
   }
   for (const name of required) {
-    // hasOwn: a field named like something of Object.prototype must not be found there.
+    // hasOwn: a field that has the name of a property of Object.prototype must not be found there.
     if (!Object.hasOwn(value, name)) throw refusal(walk, 'is missing', name);
   }
   return result;
@@ -121,7 +121,7 @@ function checkStruct(walk: Walk, struct: Struct, value: unknown): Record<string,
 
 interface Fields {
   readonly types: ReadonlyMap<string, Type>;
-  /** Those that can not be left out. */
+  /** Names of the fields that cannot be omitted. */
   readonly required: readonly string[];
 }
 
@@ -139,7 +139,7 @@ function fieldsOf(struct: Struct): Fields {
   return made;
 }
 
-/** Foreign JSON (`object`, `any`): copied, so that nobody keeps a reference into what a peer sent. */
+/** Foreign JSON (`object`, `any`): copied, so that the caller holds no reference into the message of a peer. */
 function copy(walk: Walk, value: unknown): unknown {
   requireDepth(walk);
   if (Array.isArray(value)) return value.map((element, index) => copyAt(walk, index, element));

@@ -84,7 +84,7 @@ test.serial('a message with 253 fds', refused, /more than 4 fds/, (peer) => {
 test.serial('a partial message whose pieces carry too many fds', refused, /more than 4 fds/, (peer) => {
   for (let piece = 0; piece < 5; piece++) peer.write('{', [someFd()]);
 });
-test.serial('a message that is begun and not finished in time', refused, /not finished in time/, (peer) => {
+test.serial('a message that is begun and not finished in time', refused, /not complete in time/, (peer) => {
   peer.write('{"slow":', [someFd()]);
 });
 

@@ -314,8 +314,8 @@ const failed = test.macro({
 
 const internal = { error: 'org.example.test.Broken', parameters: { why: 'internal' } };
 test.serial('throws', failed, 'throw', /shadow/, internal);
-test.serial('does not answer', failed, 'nothing', /did not answer/, internal);
-test.serial('answers twice', failed, 'twice', /once/, { parameters: {} });
+test.serial('does not answer', failed, 'nothing', /did not reply/, internal);
+test.serial('answers twice', failed, 'twice', /already answered/, { parameters: {} });
 test.serial('continues for a caller that did not ask for more', failed, 'uninvited', /did not ask/, internal);
 test.serial('replies what is not declared', failed, 'reply', /surprise: is not a known field/, internal);
 test.serial('fails with an error that is not declared', failed, 'undeclared', /Odd is not defined/, internal);
