@@ -1,9 +1,9 @@
-/** The one place where what was thrown becomes what a caller on the bus is told. */
+/** Converts errors to D-Bus error replies. No other file does this. */
 import { BrokerError } from '../model/errors/errors.js';
 import { VarlinkError } from '../client/errors.js';
 import { ValidationError } from '../varlink/validate.js';
 
-/** Names of org.freedesktop.DBus.Error that we answer with. */
+/** Names of org.freedesktop.DBus.Error that are sent. */
 export type StandardError =
   | 'AccessDenied'
   | 'Failed'
@@ -15,7 +15,7 @@ export type StandardError =
   | 'UnknownObject'
   | 'UnknownProperty';
 
-/** An answer to the caller; its message is for them. */
+/** An error whose message is sent to the caller. */
 export class CallError extends Error {
   override readonly name = 'CallError';
   readonly error: StandardError;
@@ -27,19 +27,19 @@ export class CallError extends Error {
 }
 
 export interface ErrorReply {
-  /** Complete: `org.perfbroker.Broker1.Error.PolicyDenied`. */
+  /** Full name, such as `org.perfbroker.Broker1.Error.PolicyDenied`. */
   readonly name: string;
   readonly message: string;
-  /** Not the caller's doing and nothing that they are told; for the log. */
+  /** True for a fault of this process: logged, and not described to the caller. */
   readonly internal: boolean;
 }
 
-/** The bus itself puts no limit on the text; whoever shows it in a dialog is glad of one. */
+/** Maximum characters of a message: the bus has no limit, but a dialog may show it. */
 const MAX_MESSAGE = 2000;
 
 /**
- * BrokerError keeps its name below org.perfbroker.Broker1.Error, and its message says code, cause and remedy: the same
- * words as on the socket. What is neither that nor a fault of the call is Failed, without a word of what went wrong inside.
+ * Returns the reply for an error. A BrokerError keeps its name below org.perfbroker.Broker1.Error; its message contains message, code,
+ * cause and remedy as on the socket. An internal fault becomes Failed and discloses nothing.
  */
 export function errorReply(error: unknown): ErrorReply {
   if (error instanceof BrokerError) {
@@ -61,7 +61,7 @@ function standard(name: StandardError, message: string): ErrorReply {
   return { name: `org.freedesktop.DBus.Error.${name}`, message: shorten(message), internal: false };
 }
 
-/** U+0000 can not be in a D-Bus string. */
+/** Shortens a message and replaces U+0000, which a D-Bus string cannot contain. */
 function shorten(message: string): string {
   const clean = message.replaceAll('\0', '\u{fffd}');
   return clean.length > MAX_MESSAGE ? `${clean.slice(0, MAX_MESSAGE)}...` : clean;

@@ -1,12 +1,12 @@
 export interface IdleOptions {
   /** Milliseconds; 0: never. */
   readonly afterMs: number;
-  /** Something is under way, or may still come without a call. */
+  /** True while work is under way, or may start without a call. */
   readonly busy: () => boolean;
   readonly onIdle: () => void;
 }
 
-/** Tells when nothing has happened for a while. One timer, which wakes up once in that time and not for each call. */
+/** Calls `onIdle` after a time without activity. Uses one timer, which wakes up once in that time and not for each call. */
 export class IdleTimer {
   readonly #options: IdleOptions;
   #last: number = performance.now();
@@ -17,7 +17,7 @@ export class IdleTimer {
     if (options.afterMs > 0) this.#wait(options.afterMs);
   }
 
-  /** Something happened. */
+  /** Records activity. */
   touch(): void {
     this.#last = performance.now();
   }
@@ -29,10 +29,10 @@ export class IdleTimer {
   }
 
   #wait(ms: number): void {
-    this.#timer = setTimeout(() => this.#look(), ms);
+    this.#timer = setTimeout(() => this.#check(), ms);
   }
 
-  #look(): void {
+  #check(): void {
     const { afterMs, busy, onIdle } = this.#options;
     if (busy()) this.touch();
     const left = this.#last + afterMs - performance.now();

@@ -5,7 +5,7 @@ import dbus from 'dbus-next';
 import { SubordinateUids } from '../model/identity/subordinate_uids.js';
 import { privilegesIn, statusFields } from '../common/proc_status.js';
 import { VERSION } from '../version.js';
-import { Allowance } from './transport/byte_budget.js';
+import { ByteBudget } from './transport/byte_budget.js';
 import { serveAuthorizer, type Authorizer } from './polkit/authorizer.js';
 import { bindListener, brokerUid, passedListener } from './polkit/authorizer_listener.js';
 import { BrokerCalls } from './broker/broker_calls.js';
@@ -25,9 +25,9 @@ import { announce } from './objects/signals.js';
 const FAILED = 1;
 const USAGE = 2;
 const PRIVILEGED = 4;
-/** Milliseconds between two looks at whether the last calls were answered. */
+/** Interval in milliseconds of checks whether all calls were answered. */
 const DRAIN_MS = 20;
-/** Milliseconds that calls under way get when the program ends. */
+/** Milliseconds for the calls under way when the program exits. */
 const GRACE_MS = 5000;
 
 async function main(): Promise<void> {
@@ -37,7 +37,7 @@ async function main(): Promise<void> {
   try {
     await serve(options, log);
   } catch (error) {
-    log.error(`can not serve: ${(error as Error).message}`);
+    log.error(`cannot serve: ${(error as Error).message}`);
     process.exit(FAILED);
   }
 }
@@ -54,7 +54,7 @@ function optionsOrExit(): BusOptions {
   }
 }
 
-/** Everyone on the machine talks to this process: nothing is in it that would be worth taking. */
+/** Exits if a thread has a privilege. Every user of the machine can reach this process, so it must have nothing to steal. */
 function refusePrivileges(log: Log): void {
   const tasks = readdirSync('/proc/self/task');
   for (const tid of tasks) {
@@ -66,14 +66,14 @@ function refusePrivileges(log: Log): void {
 
 async function serve(options: BusOptions, log: Log): Promise<void> {
   const connection = await connectBus(busSocket(options.bus));
-  // Of its own: a bus that reads no more from the other one, because of what callers let lie, still lets polkit be asked.
+  // A separate connection: if callers who do not read make the bus stop reading from the other one, polkit stays reachable.
   const polkit = await connectBus(busSocket(options.bus));
   const { bus } = connection;
   const driver = new BusDriver(bus);
-  // As they are now: this process does not live long.
+  // Loaded once: this process exits when idle.
   const subordinateUids = new SubordinateUids();
   subordinateUids.load((text) => log.warn(text));
-  const callers = new Callers(driver, CALLER_LIMITS, new Allowance(), subordinateUids);
+  const callers = new Callers(driver, CALLER_LIMITS, new ByteBudget(), subordinateUids);
   const broker = new BrokerCalls(options.socket);
   const grants = new GrantList(broker);
   const watch = new GrantWatch(options.socket, log, (change) => announce(bus, callers, grants, change));
@@ -82,7 +82,7 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
   const idle = new IdleTimer({
     afterMs: options.idleExit * 1000,
     busy: () => watch.size > 0 || underWay(),
-    onIdle: () => void end('nobody called for a while'),
+    onIdle: () => void end('idle'),
   });
   const onCall = (): void => {
     idle.touch();
@@ -100,8 +100,8 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
   });
 
   /**
-   * Gives away first what is called, the socket and the name: what came until then is answered, what comes later starts
-   * another process.
+   * Exits after the calls under way. Releases the listening socket and the bus name first, so that later calls start another
+   * process.
    */
   let ending = false;
   const end = async (reason: string): Promise<void> => {
@@ -111,7 +111,7 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
     idle.stop();
     authorizer?.stopListening();
     const deadline = setTimeout(() => process.exit(0), GRACE_MS);
-    // A bus that does not even answer this has no name to give back.
+    // If the bus does not reply to this, there is no name to release.
     await driver.releaseName(BUS_NAME).catch((error: unknown) => log.warn((error as Error).message));
     while (underWay()) await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
     authorizer?.close();
@@ -129,16 +129,16 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
     process.exit(FAILED);
   });
 
-  // Before anybody can call: who has called is forgotten when he leaves.
+  // Before the first call: the entry of a caller must be removed when the caller leaves the bus.
   await driver.watchLeaving();
-  if (!(await driver.requestName(BUS_NAME))) throw new Error(`somebody else has the name ${BUS_NAME}`);
+  if (!(await driver.requestName(BUS_NAME))) throw new Error(`another process owns the name ${BUS_NAME}`);
   log.info(`serving ${BUS_NAME} for the broker on ${options.socket}`);
 }
 
 function startAuthorizer(options: BusOptions, authority: PolkitAuthority, log: Log): Authorizer | null {
   const listener = passedListener() ?? (options.authorizer === undefined ? null : bindListener(options.authorizer));
   if (listener === null) {
-    log.warn('no socket for the broker to ask on: what the policy asks for is denied');
+    log.warn('no authorizer socket: requests that require authorization are denied');
     return null;
   }
   return serveAuthorizer({ listener, brokerUid: brokerUid(options.brokerUser), authority, log });

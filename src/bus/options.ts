@@ -3,15 +3,15 @@ import { DEFAULT_SOCKET } from '../client/connect.js';
 import { LOG_LEVELS, type LogLevel } from './log.js';
 
 export interface BusOptions {
-  /** The broker's. */
+  /** Path of the broker's socket. */
   readonly socket: string;
-  /** Where to listen for the broker's questions when systemd passes no socket; absent: none are answered then. */
+  /** Path of the authorizer socket when systemd passes none. Absent: authorization requests of the broker are not served. */
   readonly authorizer: string | undefined;
-  /** Whose questions are answered: a user name. */
+  /** Name of the user whose authorization requests are served. */
   readonly brokerUser: string | undefined;
   /** `system`, `session` or a D-Bus address. */
   readonly bus: string;
-  /** Seconds without a call after which the program ends; 0: never. */
+  /** Seconds without a call until the program exits; 0: never. */
   readonly idleExit: number;
   readonly logLevel: LogLevel;
 }
@@ -20,23 +20,24 @@ const text = `Usage: perfbroker-bus [OPTION]...
 The D-Bus front end of perfbroker: serves org.perfbroker.Broker1 as a client of the broker, and asks polkit for it.
 
   --socket PATH       the broker's socket (default: $PERFBROKER_SOCKET, else ${DEFAULT_SOCKET})
-  --authorizer PATH   where the broker asks, when systemd passes no socket
-  --broker-user USER  whose questions are answered (default: perfbroker)
+  --authorizer PATH   socket for authorization requests, when systemd passes none
+  --broker-user USER  user whose authorization requests are served (default: perfbroker)
   --bus BUS           system, session or a D-Bus address (default: system)
-  --idle-exit SECONDS end after so long without a call, a grant or a question; 0: never (default: 0)
+  --idle-exit SECONDS exit after this time without calls, grants or authorization requests;
+                      0: never (default: 0)
   --log-level LEVEL   ${LOG_LEVELS.join(', ')} (default: info)
   --help, --version
 
 Exit codes:
-  0  ended by a signal, or idle
-  1  could not start, or lost the bus
-  2  wrong options
-  4  refused to start: it has a privilege
+  0  stopped by a signal, or idle
+  1  could not start, or lost the connection to the bus
+  2  invalid options
+  4  refused to start: the process has a privilege
 `;
-/** What --help prints. */
+/** Text of --help. */
 export const HELP: string = text;
 
-/** @returns what to print instead, for --help and --version @throws Error for options that are not there */
+/** Parses the command line. @returns 'help' or 'version' for these options @throws Error for invalid options */
 export function parseOptions(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>> = process.env,

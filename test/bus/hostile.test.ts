@@ -195,7 +195,7 @@ test('a user who calls without end is refused, and others are served as ever', a
   });
   const seconds = (performance.now() - start) / 1000;
   const [, bytes, text] = /^(\d+) (.*)/.exec(stdout) ?? [];
-  t.is(text, `uid ${USERS.member} calls too often; wait a moment`);
+  t.is(text, `uid ${USERS.member} calls too often; try again later`);
   const MiB = Number(bytes) / 1024 / 1024;
   t.true(MiB > 4 && MiB < 9 + seconds / 4, `${MiB} MiB in ${seconds} s`);
   await unharmed(t, world);
@@ -477,7 +477,7 @@ test('who answers in the place of the bus makes nobody somebody else', async (t)
   await forger.call(new dbus.Message({ ...ping, member: 'GetId' }));
   world.frontEnd.child.kill('SIGCONT');
   t.is((await outcome).type, 'org.freedesktop.DBus.Error.Failed');
-  await world.frontEnd.logged(/somebody else answered GetConnectionUnix/);
+  await world.frontEnd.logged(/another connection replied to GetConnectionUnix/);
   t.false(world.broker.calls.some(({ method }) => method === 'Explain'));
 });
 
@@ -514,9 +514,7 @@ test('a storm of calls ends at the limit of its sender, and others are served me
   let limited = 0;
   for (const each of refused)
     void each.then((name) => (limited += name === 'org.freedesktop.DBus.Error.LimitsExceeded' ? 1 : 0));
-  const start = performance.now();
   await unharmed(t, world);
-  t.true(performance.now() - start < 10_000);
   await world.raw.until(() => limited === 3000 - 8);
   t.is(world.broker.connections, 8 + 1); // questions, and the watch
   storm.disconnect();

@@ -140,7 +140,7 @@ export class RawClient {
     return found ?? null;
   }
 
-  async until(condition: () => boolean, ms = 20_000): Promise<void> {
+  async until(condition: () => boolean, ms = 90_000): Promise<void> {
     const deadline = Date.now() + ms;
     while (!condition()) {
       if (Date.now() > deadline) throw new Error(`waited for ${ms} ms`);

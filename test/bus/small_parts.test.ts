@@ -6,7 +6,7 @@ import { busSocket } from '#dist/bus/transport/connect.js';
 import { CallError, errorReply } from '#dist/bus/dbus_error.js';
 import { IdleTimer } from '#dist/bus/idle.js';
 import { HELP, parseOptions } from '#dist/bus/options.js';
-import { Service, type ServiceParts } from '#dist/bus/objects/service.js';
+import { Service, type ServiceDependencies } from '#dist/bus/objects/service.js';
 import type { IncomingCall } from '#dist/bus/transport/transport.js';
 import { VarlinkError } from '#dist/client/errors.js';
 import { brokerError } from '#dist/model/errors/error_table.js';
@@ -19,7 +19,7 @@ test('a bus is found by name, by environment and by address', (t) => {
   t.is(busSocket('session', { DBUS_SESSION_BUS_ADDRESS: 'tcp:host=x,port=1;unix:guid=1,path=/s' }), '/s');
   t.is(busSocket('unix:path=/x', {}), '/x');
   t.throws(() => busSocket('session', {}), { message: /DBUS_SESSION_BUS_ADDRESS/ });
-  t.throws(() => busSocket('unix:abstract=x', {}), { message: /no address/ });
+  t.throws(() => busSocket('unix:abstract=x', {}), { message: /is not the address/ });
 });
 
 test('options have defaults and are checked', (t) => {
@@ -95,11 +95,11 @@ test('an answer whose values do not fit becomes an error: nobody is left waiting
     connection,
     callers: {
       run: (_name: string, _bytes: number, body: (caller: object) => unknown) => body({}),
-      mayHear: () => true,
+      mayReceive: () => true,
     },
     log: { error: (text: string) => logged.push(text) },
     onCall: () => {},
-  } as unknown as ServiceParts);
+  } as unknown as ServiceDependencies);
   const names = { path: '/', interface: 'org.freedesktop.DBus.Peer', member: 'Ping', sender: ':1.1', serial: 7 };
   connection.onCall({ message: new dbus.Message(names), bytes: 0, body: () => [] });
   await new Promise((resolve) => setImmediate(resolve));

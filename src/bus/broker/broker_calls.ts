@@ -5,17 +5,17 @@ import { exceededLimit } from '../../varlink/json.js';
 import type { Caller } from '../callers/callers.js';
 import { CallError } from '../dbus_error.js';
 
-/** Nobody knows how long a human thinks; the broker's own deadline ends a question. */
+/** No limit: an authorization prompt may take minutes, and the broker has its own deadline. */
 const INTERACTIVE_MS = 0;
 const TIMEOUT_MS = 60_000;
-/** Bytes of JSON, of the 256 KiB that the broker takes in a message: control characters of a call become six times as many. */
+/** Maximum bytes of JSON. The broker accepts 256 KiB; JSON encodes a control character in six bytes. */
 const MAX_PARAMETERS = 192 * 1024;
-/** Of the 16,384 that the broker takes in a message: method and sender are some of them. */
+/** Maximum values in the parameters. The broker accepts 16,384 in a message, including method and sender. */
 const MAX_VALUES = 16_000;
 
 /**
- * Calls of the broker, each over a connection of its own: a caller whose question waits for a human can go on calling, a
- * caller that vanishes takes back just what it asked, and no connection outlives a broker that was restarted meanwhile.
+ * Calls of the broker, each over a separate connection. A caller can make other calls while one waits for authorization; a caller that
+ * disconnects withdraws only its own calls; and no connection outlives a restart of the broker.
  */
 export class BrokerCalls {
   readonly #socket: string;
@@ -25,12 +25,12 @@ export class BrokerCalls {
     this.#socket = socket;
   }
 
-  /** A call of the front end's own. @throws BrokerError, VarlinkError */
+  /** Calls the broker for the front end itself. @throws BrokerError, VarlinkError */
   own(method: string, parameters: object): Promise<Readonly<Record<string, unknown>>> {
     return this.#call(method, parameters, [], TIMEOUT_MS);
   }
 
-  /** A call for somebody on the bus, whom the broker judges instead of us. @throws BrokerError, VarlinkError, CallError */
+  /** Calls the broker for a caller on the bus, to whom the policy is applied. @throws BrokerError, VarlinkError, CallError */
   async onBehalf(
     { uid, pidfd, name, gone }: Caller,
     method: string,
@@ -41,9 +41,9 @@ export class BrokerCalls {
     const sender = { uid, pidfd: 0, busName: name };
     const json = Buffer.from(JSON.stringify(parameters));
     if (json.length > MAX_PARAMETERS)
-      throw new CallError('LimitsExceeded', `the arguments are more than ${MAX_PARAMETERS} bytes for the broker`);
+      throw new CallError('LimitsExceeded', `the arguments have more than ${MAX_PARAMETERS} bytes as JSON`);
     if (exceededLimit(json, { depth: Infinity, values: MAX_VALUES }) !== null)
-      throw new CallError('LimitsExceeded', `the arguments are more than ${MAX_VALUES} values for the broker`);
+      throw new CallError('LimitsExceeded', `the arguments have more than ${MAX_VALUES} values`);
     return await this.#call(method, { ...parameters, sender }, [native.duplicate(pidfd)], timeoutMs, gone);
   }
 
@@ -66,7 +66,7 @@ export class BrokerCalls {
     }
   }
 
-  /** Consumes the fds when it fails. */
+  /** Connects to the broker. Closes the fds on failure. */
   #connect(fds: readonly Fd[]): Channel {
     try {
       return new Channel(native.connectUnix(this.#socket));

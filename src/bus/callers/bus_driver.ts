@@ -5,14 +5,14 @@ const NAME = 'org.freedesktop.DBus';
 const PATH = '/org/freedesktop/DBus';
 const TIMEOUT_MS = 10_000;
 
-/** What the bus knows of a connection. */
+/** Credentials of a connection, as reported by the bus. */
 export interface Credentials {
   readonly uid: number;
-  /** In the bus's pid namespace; 0 when it can not say. */
+  /** Pid in the bus's pid namespace; 0 when unknown. */
   readonly pid: number;
 }
 
-/** Calls of the bus itself. Every method throws when the bus says no, or nothing. */
+/** Calls of the bus itself. Every method throws when the bus replies with an error or does not reply. */
 export class BusDriver {
   readonly #bus: dbus.MessageBus;
   readonly #timeoutMs: number;
@@ -22,7 +22,7 @@ export class BusDriver {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** @returns whether the name is ours now; false when somebody else has it */
+  /** Requests a name. @returns false when another connection owns it */
   async requestName(name: string): Promise<boolean> {
     const flags = dbus.NameFlag.DO_NOT_QUEUE;
     return (await this.#call('RequestName', 'su', [name, flags])) === dbus.RequestNameReply.PRIMARY_OWNER;
@@ -33,9 +33,9 @@ export class BusDriver {
   }
 
   /**
-   * Two questions whose answers are numbers. The one answer of GetConnectionCredentials brings a pidfd, too, when the bus is
-   * dbus-broker, which throws whoever takes no fds off the bus for it. A name is one connection's for good: both are of the same.
-   * @returns null when there is no such connection (any more)
+   * Returns uid and pid of a connection. Uses two calls: dbus-broker adds a pidfd to the reply of GetConnectionCredentials and disconnects
+   * receivers that do not accept fds. Unique names are never reused, so both replies are about the same connection.
+   * @returns null when the connection does not exist
    */
   async credentials(uniqueName: string): Promise<Credentials | null> {
     try {
@@ -51,28 +51,28 @@ export class BusDriver {
     }
   }
 
-  /** From now on we are told who leaves the bus ({@link goneName}). One rule for all: of rules the bus allows 512. */
+  /** Subscribes to signals about connections that leave the bus ({@link goneName}): one rule for all, as the bus allows 512 rules. */
   async watchLeaving(): Promise<void> {
     const rule = `type='signal',sender='${NAME}',interface='${NAME}',member='NameOwnerChanged',arg2=''`;
     await this.#call('AddMatch', 's', [rule]);
   }
 
-  /** The first value of the reply, which only the bus itself can have sent: dbus-next looks at serials alone. */
+  /** Returns the first value of the reply. Checks that the bus itself sent it, because dbus-next compares only serials. */
   async #call(member: string, signature: string, body: unknown[]): Promise<unknown> {
     const call = this.#bus.call(
       new dbus.Message({ destination: NAME, path: PATH, interface: NAME, member, signature, body }),
     );
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new CallError('Failed', `the bus did not answer ${member}`)), this.#timeoutMs);
+      timer = setTimeout(() => reject(new CallError('Failed', `the bus did not reply to ${member}`)), this.#timeoutMs);
     });
     try {
       const reply = await Promise.race([call, timeout]);
-      if (reply?.sender !== NAME) throw new Error(`somebody else answered ${member}`);
+      if (reply?.sender !== NAME) throw new Error(`another connection replied to ${member}`);
       return (reply.body as unknown[])[0];
     } catch (error) {
       if (error instanceof dbus.DBusError && (error.reply as dbus.Message | null)?.sender !== NAME)
-        throw new Error(`somebody else answered ${member}`, { cause: error });
+        throw new Error(`another connection replied to ${member}`, { cause: error });
       throw error;
     } finally {
       clearTimeout(timer);
@@ -89,7 +89,7 @@ function zeroIfUnknown(error: unknown): number {
   throw error as Error;
 }
 
-/** @returns the unique name that a NameOwnerChanged from the bus says is gone, or null */
+/** Returns the unique name that left the bus according to this NameOwnerChanged signal, or null. */
 export function goneName({ type, sender, interface: from, member, body }: dbus.Message): string | null {
   if (type !== dbus.MessageType.SIGNAL || sender !== NAME || from !== NAME || member !== 'NameOwnerChanged')
     return null;

@@ -1,35 +1,37 @@
-/** Who has called, by the bus's word alone. */
+/** Callers on the bus, identified only by what the bus reports. */
 import { native, type Fd, type NativeError } from '../../native.js';
 import { SubordinateUids } from '../../model/identity/subordinate_uids.js';
-import { Allowance, SIGNAL_ALLOWANCE } from '../transport/byte_budget.js';
+import { ByteBudget, SIGNAL_BUDGET } from '../transport/byte_budget.js';
 import type { BusDriver } from './bus_driver.js';
 import { CallError } from '../dbus_error.js';
 
-/** A connection to the bus that has called us, and whose it is. */
+/** A connection that has called this service. */
 export interface Caller {
   /** Unique name, `:1.42`. */
   readonly name: string;
   readonly uid: number;
-  /** Of the process that connected to the bus; this table's. */
+  /** Pidfd of the process that connected to the bus; owned by {@link Callers}. */
   readonly pidfd: Fd;
-  /** Aborted when the connection leaves the bus: what runs for it is taken back. */
+  /** Aborted when the connection leaves the bus, which withdraws its calls. */
   readonly gone: AbortSignal;
 }
 
 export interface CallerLimits {
-  /** Calls of one connection under way. */
+  /** Maximum calls under way of one connection. */
   readonly callsPerName: number;
-  /** Calls of one user under way, whatever the connections. */
+  /** Maximum calls under way of one user. */
   readonly callsPerUser: number;
+  /** Maximum calls under way of all users. */
   readonly calls: number;
-  /** Connections of one user that are remembered; those without a call under way are forgotten for others. */
+  /** Maximum entries of one user. Entries without a call under way are replaced. */
   readonly namesPerUser: number;
+  /** Maximum entries of all users. */
   readonly names: number;
-  /** Connections whose credentials the bus is being asked for. */
+  /** Maximum lookups of credentials under way. */
   readonly lookups: number;
-  /** Connections that wait for that. The bus lets one user have 256. */
+  /** Maximum connections that wait for a lookup. The bus allows one user 256 connections. */
   readonly waiting: number;
-  /** Bytes of the calls of one connection that wait until it is known whose it is. */
+  /** Maximum bytes of calls of one connection while its lookup is under way. */
   readonly waitingBytes: number;
 }
 
@@ -44,22 +46,22 @@ export const CALLER_LIMITS: CallerLimits = {
   waitingBytes: 64 * 1024,
 };
 
-/** All of those whose user is not known share an allowance, for the errors that they are sent. */
-const NOBODY = -1;
-/** Stands for every uid that /etc/subuid lends, as one user may have all of them, and dbus-broker lets them in. */
+/** Connections whose user is unknown share one budget for error replies. */
+const UNKNOWN_USER = -1;
+/** Represents all uids of /etc/subuid, because one user may use all of them and dbus-broker accepts them. */
 const BORROWED = -2;
-/** Bytes that a call costs beside its own and its answer's, for the work. */
+/** Bytes charged for each call in addition to its own size and that of its reply. */
 const CALL_COST = 2048;
 
 interface Turn {
-  readonly come: () => void;
+  readonly begin: () => void;
   readonly cancel: (error: CallError) => void;
 }
 
 interface Entry {
   readonly name: string;
   readonly abort: AbortController;
-  /** Under way, or waiting until it is known whose they are. */
+  /** Number of calls under way or waiting for the lookup. */
   calls: number;
   waitingBytes: number;
   lookup: Promise<Caller>;
@@ -67,19 +69,19 @@ interface Entry {
 }
 
 /**
- * The bus is asked once for each connection: its credentials are those of connect(2) and never change, and its name is
- * never used again. Entries are in the order of their last call.
+ * Table of callers. Credentials are looked up once per connection: they are those of connect(2) and never change, and unique names are
+ * never reused. Entries are in the order of their last call.
  */
 export class Callers {
   readonly #driver: BusDriver;
   readonly #limits: CallerLimits;
   readonly #entries = new Map<string, Entry>();
-  readonly #allowance: Allowance;
-  readonly #signalAllowance = new Allowance(SIGNAL_ALLOWANCE);
+  readonly #budget: ByteBudget;
+  readonly #signalBudget = new ByteBudget(SIGNAL_BUDGET);
   readonly #subordinateUids: SubordinateUids;
-  /** Calls under way, by user. */
+  /** Number of calls under way by user. */
   readonly #callsOf = new Map<number, number>();
-  /** Connections that wait to be looked up. */
+  /** Connections that wait for a lookup. */
   readonly #queue = new Map<string, Turn>();
   #present = 0;
   #calls = 0;
@@ -88,21 +90,21 @@ export class Callers {
   constructor(
     driver: BusDriver,
     limits: CallerLimits = CALLER_LIMITS,
-    allowance: Allowance = new Allowance(),
+    budget: ByteBudget = new ByteBudget(),
     subordinateUids: SubordinateUids = new SubordinateUids(),
   ) {
     this.#driver = driver;
     this.#limits = limits;
-    this.#allowance = allowance;
+    this.#budget = budget;
     this.#subordinateUids = subordinateUids;
   }
 
-  /** Calls that are not answered yet. */
+  /** Number of unanswered calls. */
   get calls(): number {
     return this.#present;
   }
 
-  /** Everyone who is remembered and may be sent signals. */
+  /** Yields the known callers that may receive signals. */
   *known(): Iterable<Caller> {
     for (const { caller } of this.#entries.values())
       if (caller !== null && this.#maySignal(this.#userOf(caller))) yield caller;
@@ -110,11 +112,11 @@ export class Callers {
 
   /**
    * Runs one call of a connection.
-   * @param bytes that the call holds meanwhile
-   * @throws CallError LimitsExceeded, AccessDenied, Failed; whatever `body` throws
+   * @param bytes memory that the call occupies
+   * @throws CallError LimitsExceeded, AccessDenied, Failed; errors of `body`
    */
   async run<Result>(name: string, bytes: number, body: (caller: Caller) => Promise<Result>): Promise<Result> {
-    const entry = this.#enter(name, bytes);
+    const entry = this.#register(name, bytes);
     this.#present += 1;
     entry.calls += 1;
     try {
@@ -123,55 +125,55 @@ export class Callers {
     } finally {
       entry.calls -= 1;
       this.#present -= 1;
-      if (entry.calls === 0 && this.#entries.size > this.#limits.names) this.#forgetSome();
+      if (entry.calls === 0 && this.#entries.size > this.#limits.names) this.#evict();
     }
   }
 
-  /** An answer of so many bytes was sent to a connection. */
+  /** Charges a reply to its receiver. */
   charge(name: string, bytes: number): void {
-    this.#allowance.spend(this.#userNamed(name), bytes);
+    this.#budget.spend(this.#userNamed(name), bytes);
   }
 
   chargeSignal(name: string, bytes: number): void {
-    this.#signalAllowance.spend(this.#userNamed(name), bytes);
+    this.#signalBudget.spend(this.#userNamed(name), bytes);
   }
 
-  /** Whether a connection may be sent an answer; if not, it gets none. */
-  mayHear(name: string): boolean {
-    return this.#allowance.mayHear(this.#userNamed(name));
+  /** Returns whether a connection may receive replies. */
+  mayReceive(name: string): boolean {
+    return this.#budget.mayReceive(this.#userNamed(name));
   }
 
-  /** The connection has left the bus. */
+  /** Removes a connection that has left the bus. */
   leave(name: string): void {
     const entry = this.#entries.get(name);
     if (entry !== undefined) this.#remove(entry);
   }
 
   #maySignal(user: number): boolean {
-    return this.#allowance.hasSome(user) && this.#signalAllowance.hasSome(user);
+    return this.#budget.hasSome(user) && this.#signalBudget.hasSome(user);
   }
 
-  /** Whose limits it has. */
+  /** Returns the user whose limits apply to the caller. */
   #userOf({ uid }: Caller): number {
     return this.#subordinateUids.has(uid) ? BORROWED : uid;
   }
 
   #userNamed(name: string): number {
     const caller = this.#entries.get(name)?.caller ?? null;
-    return caller === null ? NOBODY : this.#userOf(caller);
+    return caller === null ? UNKNOWN_USER : this.#userOf(caller);
   }
 
-  /** Nothing is taken from others here: whose call it is is known only later. */
-  #enter(name: string, bytes: number): Entry {
+  /** Registers a call. Its user may be unknown, so it must not use up limits of known users. */
+  #register(name: string, bytes: number): Entry {
     const { callsPerName, lookups, waiting, waitingBytes } = this.#limits;
     const known = this.#entries.get(name);
     if ((known?.calls ?? 0) >= callsPerName)
-      throw new CallError('LimitsExceeded', 'too many calls are under way; wait for answers');
+      throw new CallError('LimitsExceeded', 'too many calls are under way; wait for replies');
     if (known === undefined && this.#lookups >= lookups && this.#queue.size >= waiting)
-      throw new CallError('LimitsExceeded', 'too many new callers at once; try again');
-    const entry = known ?? this.#meet(name);
+      throw new CallError('LimitsExceeded', 'too many new callers at once; try again later');
+    const entry = known ?? this.#addEntry(name);
     if (entry.caller === null && entry.calls > 0 && entry.waitingBytes + bytes > waitingBytes)
-      throw new CallError('LimitsExceeded', `more than ${waitingBytes} bytes before the first answer`);
+      throw new CallError('LimitsExceeded', `more than ${waitingBytes} bytes before the first reply`);
     entry.waitingBytes += bytes;
     this.#entries.delete(name);
     this.#entries.set(name, entry);
@@ -183,12 +185,12 @@ export class Callers {
     const user = this.#userOf(caller);
     const own = this.#callsOf.get(user) ?? 0;
     if (own >= this.#limits.callsPerUser)
-      throw new CallError('LimitsExceeded', `uid ${uid} has too many calls under way; wait for answers`);
+      throw new CallError('LimitsExceeded', `uid ${uid} has too many calls under way; wait for replies`);
     if (this.#calls >= this.#limits.calls)
-      throw new CallError('LimitsExceeded', 'too many calls are under way; try again');
-    if (!this.#allowance.hasSome(user))
-      throw new CallError('LimitsExceeded', `uid ${uid} calls too often; wait a moment`);
-    this.#allowance.spend(user, CALL_COST + bytes);
+      throw new CallError('LimitsExceeded', 'too many calls are under way; try again later');
+    if (!this.#budget.hasSome(user))
+      throw new CallError('LimitsExceeded', `uid ${uid} calls too often; try again later`);
+    this.#budget.spend(user, CALL_COST + bytes);
     this.#callsOf.set(user, own + 1);
     this.#calls += 1;
     try {
@@ -201,7 +203,7 @@ export class Callers {
     }
   }
 
-  #meet(name: string): Entry {
+  #addEntry(name: string): Entry {
     const abort = new AbortController();
     const lookup = this.#inTurn(name, () => this.#identify(name, abort.signal));
     const entry: Entry = { name, abort, calls: 0, waitingBytes: 0, caller: null, lookup };
@@ -212,7 +214,7 @@ export class Callers {
           throw gone();
         }
         entry.caller = caller;
-        this.#forgetSome();
+        this.#evict();
         return caller;
       },
       (error: unknown) => {
@@ -220,15 +222,18 @@ export class Callers {
         throw error;
       },
     );
-    // Whoever calls awaits it; when nobody does any more, nothing is lost.
+    // Callers await `lookup`. Without a caller, a rejection must not be reported as unhandled.
     entry.lookup.catch(() => {});
     return entry;
   }
 
-  /** First come, first served. Who leaves loses his turn: a user has at most as many before another's as connections. */
+  /**
+   * Runs lookups in the order of arrival. A connection that leaves the bus loses its turn, so one user's lookups ahead of another's are
+   * limited by the number of its connections.
+   */
   async #inTurn(name: string, lookup: () => Promise<Caller>): Promise<Caller> {
     if (this.#lookups < this.#limits.lookups) this.#lookups += 1;
-    else await new Promise<void>((come, cancel) => this.#queue.set(name, { come, cancel }));
+    else await new Promise<void>((begin, cancel) => this.#queue.set(name, { begin, cancel }));
     try {
       return await lookup();
     } finally {
@@ -236,15 +241,15 @@ export class Callers {
       if (next === undefined) this.#lookups -= 1;
       else {
         this.#queue.delete(next[0]);
-        next[1].come();
+        next[1].begin();
       }
     }
   }
 
   /**
-   * The bus knows the pid of the process that connected. It is pinned by a pidfd, and the connection must still be there
-   * afterwards, with the same pid. A process that handed its connection to a child and ended, and whose pid was used
-   * again, would pin another: the broker compares the uid, so that this gives nothing which that user has not anyway.
+   * Looks up a connection. A pidfd pins the process that connected, by the pid that the bus reports; the connection must still exist
+   * afterwards with the same pid. If the process passed its connection to a child and exited, the pid may have been reused: the
+   * broker compares the uid, so the user gains nothing that it does not already have.
    */
   async #identify(name: string, signal: AbortSignal): Promise<Caller> {
     const before = await this.#driver.credentials(name);
@@ -252,7 +257,7 @@ export class Callers {
     if (before.pid <= 0)
       throw new CallError(
         'AccessDenied',
-        'the bus does not see your process: it lives in another pid namespace. Use the socket of the broker, with a pidfd',
+        'the bus cannot see your process, which is in another pid namespace. Use the socket of the broker with a pidfd',
       );
     const pidfd = openPidfd(before.pid);
     try {
@@ -265,10 +270,10 @@ export class Callers {
     }
   }
 
-  #forgetSome(): void {
+  #evict(): void {
     const { names, namesPerUser } = this.#limits;
     const perUser = new Map<number, number>();
-    // The youngest first, so that the oldest are over the limit.
+    // Newest first, so that the oldest entries exceed the limit.
     for (const entry of [...this.#entries.values()].reverse()) {
       if (entry.caller === null) continue;
       const user = this.#userOf(entry.caller);
@@ -276,7 +281,7 @@ export class Callers {
       perUser.set(user, count);
       if (count > namesPerUser && entry.calls === 0) this.#remove(entry);
     }
-    // Those that wait until it is known whose they are take no place from others.
+    // Entries with a lookup under way do not count against known callers.
     let over = [...this.#entries.values()].filter(({ caller }) => caller !== null).length - names;
     for (const entry of this.#entries.values()) {
       if (over <= 0) return;

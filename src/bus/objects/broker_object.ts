@@ -1,4 +1,4 @@
-/** org.perfbroker.Broker1: what a caller on the bus asks becomes a call of the broker's Varlink interface. */
+/** org.perfbroker.Broker1: translates calls on the bus to calls of the broker's Varlink interface. */
 import dbus from 'dbus-next';
 import { BROKER_INTERFACE } from '../../interfaces/broker_interface.js';
 import type { DescribeReply } from '../../interfaces/broker_types.js';
@@ -12,7 +12,7 @@ import { expandEvents } from './named_events.js';
 import type { Call, Properties, ServedInterface, ServedObject } from './served.js';
 import { fitStrings, toDictionary, toJson, type Json } from './variants.js';
 
-/** Milliseconds that an answer of Describe is good for: applications read properties one by one. */
+/** Milliseconds that a reply to Describe is cached, because applications read properties one by one. */
 const DESCRIBE_MS = 2000;
 type Variant = dbus.Variant<unknown>;
 
@@ -95,7 +95,7 @@ export class BrokerObject implements ServedObject {
   }
 }
 
-/** Revoke of the broker object and of a grant's own. */
+/** Implements Revoke of the broker object and of grant objects. */
 export async function revoke(
   broker: BrokerCalls,
   call: Call,
@@ -116,27 +116,27 @@ function openParameters([targets, events, options]: readonly unknown[]): Record<
   };
 }
 
-/** What one argument says can not be said again, otherwise, by another; and nobody speaks for somebody else here. */
+/** Converts options to JSON. @throws CallError for an option that would override another argument or the sender */
 function optionsOf(options: unknown, taken: readonly string[]): Readonly<Record<string, Json>> {
   const json = toJson(options, '') as Readonly<Record<string, Json>>;
   const wrong = taken.find((name) => Object.hasOwn(json, name));
-  if (wrong !== undefined) throw new CallError('InvalidArgs', `${wrong} is no option`);
+  if (wrong !== undefined) throw new CallError('InvalidArgs', `${wrong} is not an option`);
   return json;
 }
 
-/** No fds come over the bus, so an index of one is a mistake that deserves a better word than the broker's. */
+/** Refuses fd indexes, because no fds are accepted over the bus. The broker's error would be less helpful. */
 function numberedTarget(target: Json, path: string): Json {
   const fields = target as Readonly<Record<string, Json>>;
   for (const name of ['pidfd', 'directory'])
     if (Object.hasOwn(fields, name))
       throw new CallError(
         'InvalidArgs',
-        `${path}.${name}: fds do not travel over the bus; give the pid, or call the broker on its own socket`,
+        `${path}.${name}: fds are not accepted over the bus; pass the pid, or call the broker on its own socket`,
       );
   return target;
 }
 
-/** Checks the parameters against the interface, so that an error names the field as the caller wrote it. */
+/** Calls the broker. Checks the parameters against the interface first, so an error names the field as the caller wrote it. */
 async function callBroker(
   broker: BrokerCalls,
   call: Call,
@@ -145,10 +145,10 @@ async function callBroker(
 ): Promise<Readonly<Record<string, unknown>>> {
   const definition = BROKER_INTERFACE.methods[method];
   if (definition === undefined) throw new TypeError(`no method ${method}`);
-  const wished = parameters['allowInteractive'];
+  const option = parameters['allowInteractive'];
   const complete = {
     ...(fitStrings(BROKER_INTERFACE, definition.input, parameters) as object),
-    allowInteractive: wished ?? call.allowInteractive,
+    allowInteractive: option ?? call.allowInteractive,
   };
   const sender = { uid: 0, pidfd: 0, busName: ':0.0' };
   validateStruct(BROKER_INTERFACE, definition.input, { ...complete, sender });
@@ -162,6 +162,6 @@ function ticket(method: string, reply: Readonly<Record<string, unknown>>): reado
 function decision(method: string, reply: Readonly<Record<string, unknown>>): Record<string, Variant> {
   const type = BROKER_INTERFACE.methods[method]?.output.fields.find(({ name }) => name === 'decision')?.type;
   const named = type?.kind === 'reference' ? BROKER_INTERFACE.types[type.name]?.type : type;
-  if (named?.kind !== 'struct') throw new TypeError(`${method} answers no decision`);
+  if (named?.kind !== 'struct') throw new TypeError(`the reply of ${method} has no decision`);
   return toDictionary(BROKER_INTERFACE, named, reply['decision'] as Record<string, unknown>);
 }

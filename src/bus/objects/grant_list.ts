@@ -4,8 +4,8 @@ import type { BrokerCalls } from '../broker/broker_calls.js';
 import type { Caller } from '../callers/callers.js';
 
 /**
- * Who sees a grant: the user it was made for, and administrators. Nobody else learns of it. Who is an administrator the
- * broker says: root is one only with the capabilities that go with it, which root in a container has not.
+ * Visibility of grants: the user who owns a grant and administrators see it, other users do not. The broker decides who is an
+ * administrator: root is one only with the full capabilities, which root in a container does not have.
  */
 export class GrantList {
   readonly #broker: BrokerCalls;
@@ -15,15 +15,15 @@ export class GrantList {
     this.#broker = broker;
   }
 
-  /** As the broker lists them for the caller, afresh each time: ages and rings change. */
+  /** Returns the grants that the caller may see. Not cached, because ages and rings change. */
   async visibleTo(caller: Caller): Promise<readonly Grant[]> {
     const all = caller.uid === 0 && (await this.isAdministrator(caller));
     const reply = await this.#broker.onBehalf(caller, 'ListGrants', all ? { all } : {});
-    // The broker decides what it lists; a fault there would still show nobody somebody else's.
+    // The broker has filtered already. This filter is a second barrier against a fault there.
     return (reply['grants'] as readonly Grant[]).filter(({ uid }) => all || uid === caller.uid);
   }
 
-  /** Asked once for each root that has called. False when the broker can not say. */
+  /** Returns whether the caller is an administrator: one call of the broker per root caller. False when the broker does not reply. */
   isAdministrator(caller: Caller): Promise<boolean> {
     if (caller.uid !== 0) return Promise.resolve(false);
     const known = this.#administrators.get(caller);
@@ -31,7 +31,7 @@ export class GrantList {
     const answer = this.#broker.onBehalf(caller, 'ListGrants', { all: true }).then(
       () => true,
       (error: unknown) => {
-        // A no is remembered as well as a yes; that the broker can not say is not: it may the next time.
+        // A denial is cached as well; an unreachable broker is not.
         if (!(error instanceof BrokerError && error.error === 'PolicyDenied')) this.#administrators.delete(caller);
         return false;
       },

@@ -1,4 +1,4 @@
-/** org.perfbroker.Grant1: one object for each grant that lives. */
+/** org.perfbroker.Grant1: one object for each live grant. */
 import dbus from 'dbus-next';
 import type { Grant } from '../../interfaces/broker_types.js';
 import type { BrokerCalls } from '../broker/broker_calls.js';
@@ -9,7 +9,7 @@ import type { Properties, ServedInterface, ServedObject } from './served.js';
 export const GRANTS_PATH = '/org/perfbroker/Broker1/grants';
 export const GRANT_INTERFACE = 'org.perfbroker.Grant1';
 
-/** Ids are hexadecimal digits, all of which a path may have. */
+/** Returns the object path of a grant. Ids are hexadecimal digits, which are valid in a path. */
 export function grantPath({ id }: Pick<Grant, 'id'>): string {
   return `${GRANTS_PATH}/${id}`;
 }
@@ -30,7 +30,7 @@ export function grantProperties(grant: Grant): Properties {
   };
 }
 
-/** Names alone, of the grant that no property is read of. */
+/** Property names, for errors that need no grant. */
 const PROPERTY_NAMES = [
   'Id',
   'Uid',

@@ -3,30 +3,30 @@ import { native } from '../../native.js';
 import type { Grant, WatchGrantsReply } from '../../interfaces/broker_types.js';
 import type { Log } from '../log.js';
 
-/** Milliseconds between two attempts to reach a broker that is not there. */
+/** Minimum milliseconds between attempts to connect to an unreachable broker. */
 const RETRY_MS = 1000;
-/** Milliseconds after the first answer on a new connection in which the broker has told of every grant there is. */
+/** Milliseconds after the first reply on a new connection within which the broker has reported all existing grants. */
 const PRESENT_MS = 1000;
 
 export interface GrantChange {
   readonly change: 'added' | 'removed';
   readonly grant: Grant;
-  /** Of a removal: connection, lease, target, revoked, shutdown. */
+  /** Reason of a removal: connection, lease, target, revoked, shutdown. */
   readonly reason: string;
 }
 
 /**
- * What the broker says of grants that begin and end, for signals, and whether any lives. Connects when it is told that
- * somebody calls, and not by itself: a broker that left for idleness is not started again for this.
+ * Watches grants at the broker, for signals and for the idle check. It connects only when a caller calls, so that it does not start a
+ * broker that has exited when idle.
  */
 export class GrantWatch {
   readonly #socket: string;
   readonly #log: Log;
   readonly #onChange: (change: GrantChange) => void;
   readonly #grants = new Map<string, Grant>();
-  /** After a loss, those that may have ended with the broker: ids. */
-  #doubtful: Set<string> | null = null;
-  #settling: NodeJS.Timeout | null = null;
+  /** Ids of grants that may have ended with the previous connection. */
+  #unconfirmed: Set<string> | null = null;
+  #endMissingTimer: NodeJS.Timeout | null = null;
   #channel: Channel | null = null;
   #lastAttempt = -Infinity;
   #closed = false;
@@ -37,19 +37,19 @@ export class GrantWatch {
     this.#onChange = onChange;
   }
 
-  /** Grants that live, as far as is known. */
+  /** Number of known live grants. */
   get size(): number {
     return this.#grants.size;
   }
 
-  /** Watches, unless it does already. */
+  /** Starts watching unless it is already watching. */
   ensure(): void {
     if (this.#channel === null && !this.#closed && performance.now() - this.#lastAttempt >= RETRY_MS) this.#connect();
   }
 
   close(): void {
     this.#closed = true;
-    if (this.#settling !== null) clearTimeout(this.#settling);
+    if (this.#endMissingTimer !== null) clearTimeout(this.#endMissingTimer);
     this.#channel?.close();
   }
 
@@ -68,7 +68,7 @@ export class GrantWatch {
     channel
       .call('WatchGrants', { all: true }, { more: true, timeoutMs: 0, onReply })
       .then(
-        () => 'the broker ended it',
+        () => 'the broker closed the connection',
         (error: unknown) => (error as Error).message,
       )
       .then((reason) => {
@@ -80,38 +80,38 @@ export class GrantWatch {
       .catch((error: unknown) => this.#log.error(`watching grants: ${(error as Error).message}`));
   }
 
-  /** A broker that ends takes its grants with it, and one that has cut off a slow reader has not: it is looked at once. */
+  /** Reconnects once: grants end with the broker, but survive if the broker only dropped this connection. */
   #lost(): void {
-    if (this.#doubtful === null && this.#grants.size > 0) {
-      this.#doubtful = new Set(this.#grants.keys());
+    if (this.#unconfirmed === null && this.#grants.size > 0) {
+      this.#unconfirmed = new Set(this.#grants.keys());
       this.#connect();
       if (this.#channel !== null) return;
     }
-    this.#doubtful = new Set(this.#grants.keys());
-    this.#settle();
-    // What there is when somebody calls again is news.
-    this.#doubtful = new Set();
+    this.#unconfirmed = new Set(this.#grants.keys());
+    this.#endMissing();
+    // Grants that exist at the next connection are reported as new.
+    this.#unconfirmed = new Set();
   }
 
   #onReply({ change, grant, reason = '' }: WatchGrantsReply): void {
-    if (this.#doubtful !== null) this.#settling ??= setTimeout(() => this.#settle(), PRESENT_MS);
+    if (this.#unconfirmed !== null) this.#endMissingTimer ??= setTimeout(() => this.#endMissing(), PRESENT_MS);
     if (grant === undefined) return;
-    this.#doubtful?.delete(grant.id);
+    this.#unconfirmed?.delete(grant.id);
     if (change === 'removed') {
       if (this.#grants.delete(grant.id)) this.#onChange({ change, grant, reason });
       return;
     }
-    const news = change === 'added' || (this.#doubtful !== null && !this.#grants.has(grant.id));
+    const isNew = change === 'added' || (this.#unconfirmed !== null && !this.#grants.has(grant.id));
     this.#grants.set(grant.id, grant);
-    if (news) this.#onChange({ change: 'added', grant, reason });
+    if (isNew) this.#onChange({ change: 'added', grant, reason });
   }
 
-  /** What the broker has not told of again is gone with the one before it. */
-  #settle(): void {
-    if (this.#settling !== null) clearTimeout(this.#settling);
-    this.#settling = null;
-    const ended = [...(this.#doubtful ?? [])];
-    this.#doubtful = null;
+  /** Reports the end of the grants that the broker has not listed again. */
+  #endMissing(): void {
+    if (this.#endMissingTimer !== null) clearTimeout(this.#endMissingTimer);
+    this.#endMissingTimer = null;
+    const ended = [...(this.#unconfirmed ?? [])];
+    this.#unconfirmed = null;
     for (const id of ended) {
       const grant = this.#grants.get(id);
       if (grant !== undefined && this.#grants.delete(id))

@@ -1,13 +1,13 @@
 /**
- * What Introspect answers. dbus/org.perfbroker.Broker1.xml and dbus/org.perfbroker.Grant1.xml, which the package
- * installs for readers and code generators, hold the same; a test compares them with this and with what is served.
+ * Introspection data. dbus/org.perfbroker.Broker1.xml and dbus/org.perfbroker.Grant1.xml, which the package installs for readers and
+ * code generators, have the same content; a test compares them with this file and with the served objects.
  */
 
 const DOCTYPE = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">
 `;
 
-/** org.freedesktop.DBus.Properties without PropertiesChanged: no property is announced when it changes. */
+/** org.freedesktop.DBus.Properties without PropertiesChanged, which is not emitted. */
 const PROPERTIES = `  <interface name="org.freedesktop.DBus.Properties">
     <method name="Get">
       <arg name="interface_name" type="s" direction="in"/>
@@ -50,13 +50,13 @@ const brokerXml = `  <!--
     org.perfbroker.Broker1: perf events for the processes that a policy approves.
 
     Dictionaries have the keys of the Varlink interface org.perfbroker.Broker (docs/protocol.md); numbers of any integer
-    type are taken. A target is {'kind': <'process'>, 'pid': <4242>} and the like, by number: no fds travel over the bus.
+    type are accepted. A target has the form {'kind': <'process'>, 'pid': <4242>}: numbers only, no fds over the bus.
     An event is the same dictionary as there, or {'name': <'cpu-clock:u'>, 'frequency': <999>}.
   -->
   <interface name="org.perfbroker.Broker1">
     <!--
       Open: decides the request and keeps it for expires_seconds. The caller, or another process of its user, redeems the
-      ticket once over its own connection to /run/perfbroker/broker.sock, where it gets the fds.
+      ticket once over its own connection to /run/perfbroker/broker.sock and receives the fds there.
       options: cpus, ringBytes, ringSlots, leaseSeconds, downgrade, allowInteractive (default: the message's flag).
     -->
     <method name="Open">
@@ -67,7 +67,7 @@ const brokerXml = `  <!--
       <arg name="expires_seconds" type="u" direction="out"/>
       <arg name="decision" type="a{sv}" direction="out"/>
     </method>
-    <!-- Explain: the decision alone, which is an answer here also when it is a denial. -->
+    <!-- Explain: returns the decision, also when it is a denial, and opens nothing. -->
     <method name="Explain">
       <arg name="targets" type="aa{sv}" direction="in"/>
       <arg name="events" type="aa{sv}" direction="in"/>
@@ -75,7 +75,7 @@ const brokerXml = `  <!--
       <arg name="decision" type="a{sv}" direction="out"/>
     </method>
     <!--
-      Downgrade: a ticket to take capabilities from a live process. drop: names as CAP_PERFMON, or "all".
+      Downgrade: returns a ticket to remove capabilities from a live process. drop: names such as CAP_PERFMON, or "all".
       options: noNewPrivs, children, dryRun, deadlineMs, allowInteractive.
     -->
     <method name="Downgrade">
@@ -86,7 +86,7 @@ const brokerXml = `  <!--
       <arg name="expires_seconds" type="u" direction="out"/>
       <arg name="decision" type="a{sv}" direction="out"/>
     </method>
-    <!-- Revoke: ends a grant; kept says what its holder has nevertheless. options: allowInteractive. -->
+    <!-- Revoke: ends a grant; kept says what its holder keeps. options: allowInteractive. -->
     <method name="Revoke">
       <arg name="grant" type="s" direction="in"/>
       <arg name="options" type="a{sv}" direction="in"/>
@@ -94,7 +94,7 @@ const brokerXml = `  <!--
       <arg name="disabled" type="u" direction="out"/>
       <arg name="kept" type="s" direction="out"/>
     </method>
-    <!-- Sent to those who have called this service and may see the grant, and to nobody else. -->
+    <!-- Sent only to connections that have called this service and may see the grant. -->
     <signal name="GrantAdded">
       <arg name="path" type="o"/>
       <arg name="grant" type="s"/>
@@ -105,7 +105,7 @@ const brokerXml = `  <!--
       <arg name="grant" type="s"/>
       <arg name="reason" type="s"/>
     </signal>
-${property('Version', 's', silent)}${property('Kernel', 's', silent)}${property('Paranoid', 'i', silent)}${property('Capability', 's', silent)}${property('Ceiling', 'as', silent)}${property('PolicySources', 'as', silent)}${property('MaxSampleRate', 'u', silent)}${property('Tracepoints', 'u', silent)}    <!-- Grants: how many of them the caller may see. -->
+${property('Version', 's', silent)}${property('Kernel', 's', silent)}${property('Paranoid', 'i', silent)}${property('Capability', 's', silent)}${property('Ceiling', 'as', silent)}${property('PolicySources', 'as', silent)}${property('MaxSampleRate', 'u', silent)}${property('Tracepoints', 'u', silent)}    <!-- Grants: number of grants that the caller may see. -->
 ${property('Grants', 'u', silent)}  </interface>
   <interface name="org.freedesktop.DBus.ObjectManager">
     <method name="GetManagedObjects">
@@ -126,8 +126,8 @@ ${PROPERTIES}${COMMON}`;
 export const BROKER_XML: string = brokerXml;
 
 const grantXml = `  <!--
-    org.perfbroker.Grant1: one live grant, visible to the user it was made for and to administrators. LeaseSeconds is 0 for a
-    grant without end; AgeSeconds and RingBytes change without a signal.
+    org.perfbroker.Grant1: one live grant, visible to its owner and to administrators. LeaseSeconds is 0 for a grant without
+    lease; AgeSeconds and RingBytes change without a signal.
   -->
   <interface name="org.perfbroker.Grant1">
     <method name="Revoke">
@@ -142,10 +142,11 @@ ${PROPERTIES}${COMMON}`;
 /** The interfaces of /org/perfbroker/Broker1/grants/ID. */
 export const GRANT_XML: string = grantXml;
 
-/** An object that is there for its children alone. */
+/** Interfaces of an object that only has children. */
 export const FOLDER_XML: string = COMMON;
 
 /**
+ * Returns the introspection data of a node.
  * @param interfaces one of the texts above
  * @param children names of the objects right below
  */

@@ -11,15 +11,15 @@ type JsonObject = Readonly<Record<string, Json>>;
 const KEYS = ['name', 'frequency', 'period', 'callchain', 'inherit', 'enableOnExec'];
 
 /**
- * Events as a caller on the bus gives them: each the JSON of the interface, or a `name` as perf writes it, with a
- * `frequency` (Hz) or a `period` to sample, and without to count; `callchain`, `inherit`, `enableOnExec` as booleans.
- * A name may stand for several (`{cycles,instructions}:u`, `task-clock,page-faults`).
+ * Expands the events of a caller on the bus. Each has the JSON form of the interface, or a `name` in perf's syntax: with a
+ * `frequency` (Hz) or a `period` it samples, otherwise it counts; `callchain`, `inherit`, `enableOnExec` are booleans.
+ * A name may denote several events (`{cycles,instructions}:u`, `task-clock,page-faults`).
  * @throws CallError, BrokerError InvalidEvent
  */
 export function expandEvents(events: Json): Json {
-  if (!Array.isArray(events)) throw new CallError('InvalidArgs', 'events is no list');
+  if (!Array.isArray(events)) throw new CallError('InvalidArgs', 'events is not a list');
   const list = events as readonly Json[];
-  // A leader is an index: it must mean the same before and after.
+  // A leader is an index and must refer to the same event after expansion.
   const expanded: Json[] = [];
   const firstOf: number[] = [];
   for (const [index, event] of list.entries()) {
@@ -27,8 +27,8 @@ export function expandEvents(events: Json): Json {
     firstOf.push(expanded.length);
     if (isNamed(event)) expanded.push(...fromName(event, path, expanded.length));
     else expanded.push(withLeader(event, path, firstOf));
-    // A name of a few bytes stands for many events: no more of them are made than the broker takes.
-    if (expanded.length > MAX_EVENTS) refuse('too-many-events', `the list stands for more than ${MAX_EVENTS} events`);
+    // A short name can denote many events: stop at the number that the broker accepts.
+    if (expanded.length > MAX_EVENTS) refuse('too-many-events', `the list denotes more than ${MAX_EVENTS} events`);
   }
   return expanded;
 }
@@ -41,16 +41,16 @@ function withLeader(event: Json, path: string, firstOf: readonly number[]): Json
   if (typeof event !== 'object' || event === null || !('leader' in event)) return event;
   const { leader } = event;
   const moved = typeof leader === 'number' ? firstOf[leader] : undefined;
-  if (moved === undefined) throw new CallError('InvalidArgs', `${path}.leader is no event of the list before this one`);
+  if (moved === undefined) throw new CallError('InvalidArgs', `${path}.leader is not the index of an earlier event`);
   return { ...event, leader: moved };
 }
 
 function fromName(event: JsonObject, path: string, offset: number): Json[] {
   const unknown = Object.keys(event).find((key) => !KEYS.includes(key));
   if (unknown !== undefined)
-    throw new CallError('InvalidArgs', `${path}.${unknown}: an event by name takes ${KEYS.join(', ')}`);
+    throw new CallError('InvalidArgs', `${path}.${unknown} is not a field of an event by name: ${KEYS.join(', ')}`);
   const { name } = event;
-  if (typeof name !== 'string') throw new CallError('InvalidArgs', `${path}.name is no string`);
+  if (typeof name !== 'string') throw new CallError('InvalidArgs', `${path}.name is not a string`);
   const bare = parseEvents(name);
   const sampling = samplingOf(event, path);
   const follow = { inherit: flag(event, 'inherit', path), enableOnExec: flag(event, 'enableOnExec', path) };
@@ -58,7 +58,7 @@ function fromName(event: JsonObject, path: string, offset: number): Json[] {
   const own = bare.find((each) => each.sampling !== undefined)?.sampling;
   const rate = sampling ?? own;
   if (callchain && rate === undefined)
-    throw new CallError('InvalidArgs', `${path}.callchain needs a frequency or a period`);
+    throw new CallError('InvalidArgs', `${path}.callchain requires a frequency or a period`);
   const specs: readonly EventSpec[] =
     rate === undefined ? withCounting(bare, follow) : withSampling(bare, { sampling: rate, callchain, ...follow });
   return specs.map(
@@ -77,7 +77,7 @@ function samplingOf({ frequency, period }: JsonObject, path: string): Sampling |
 
 function positive(value: Json, path: string, maximum: number): number {
   if (typeof value !== 'number' || value < 1 || value > maximum)
-    throw new CallError('InvalidArgs', `${path} is no number from 1 to ${maximum}`);
+    throw new CallError('InvalidArgs', `${path} is not a number from 1 to ${maximum}`);
   return value;
 }
 

@@ -1,13 +1,13 @@
-/** What an object on the bus is made of. */
+/** Description of an object on the bus. */
 import type dbus from 'dbus-next';
 import type { Caller } from '../callers/callers.js';
 
-/** One call, its signature checked. */
+/** One call with a checked signature. */
 export interface Call {
   readonly caller: Caller;
-  /** As the method's `in` has them, in the form of dbus-next. */
+  /** Values of the method's `in` signature, as dbus-next represents them. */
   readonly body: readonly unknown[];
-  /** Whether the caller is willing to wait for a human. */
+  /** True when the caller allows an authorization prompt. */
   readonly allowInteractive: boolean;
 }
 
@@ -18,19 +18,19 @@ export interface ServedMethod {
   readonly run: (call: Call) => Promise<readonly unknown[]>;
 }
 
-/** All of an interface's properties at once: they come from one answer of the broker. None can be written. */
+/** All properties of an interface, which come from one reply of the broker. All are read-only. */
 export type Properties = Readonly<Record<string, dbus.Variant<unknown>>>;
 
 export interface ServedInterface {
   readonly methods: Readonly<Record<string, ServedMethod>>;
-  /** Names, for errors that need no answer of the broker. */
+  /** Property names, for errors that need no reply of the broker. */
   readonly propertyNames: readonly string[];
   readonly properties: (caller: Caller) => Promise<Properties>;
 }
 
 export interface ServedObject {
-  /** By name; the standard ones come on top. */
+  /** Interfaces by name, without the standard ones. */
   readonly interfaces: Readonly<Record<string, ServedInterface>>;
-  /** `<interface>` elements of the introspection, and whether the object is an ObjectManager, are in it. */
+  /** `<interface>` elements of the introspection data. */
   readonly xml: string;
 }

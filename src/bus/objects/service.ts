@@ -1,6 +1,6 @@
 /**
- * Answers method calls on the bus. dbus-next's own way of exporting objects tells no method who called, and lets strangers
- * see errors with stack traces: none of it is used, its MessageBus only carries messages here.
+ * Serves method calls on the bus. dbus-next's own export of objects does not tell a method its caller, and sends stack traces to
+ * callers. It is not used: its MessageBus only transports messages.
  */
 import { readFileSync } from 'node:fs';
 import dbus from 'dbus-next';
@@ -21,44 +21,44 @@ export const BROKER_PATH = '/org/perfbroker/Broker1';
 const NO_REPLY_EXPECTED = 0x1;
 const ALLOW_INTERACTIVE_AUTHORIZATION = 0x4;
 const PEER = 'org.freedesktop.DBus.Peer';
-/** Objects that lead to ours, and the next name on the way. */
+/** Parent objects of the broker object, each with the name of its child. */
 const FOLDERS: Readonly<Record<string, string>> = {
   '/': 'org',
   '/org': 'perfbroker',
   '/org/perfbroker': 'Broker1',
 };
 
-export interface ServiceParts {
+export interface ServiceDependencies {
   readonly connection: BusConnection;
   readonly callers: Callers;
   readonly broker: BrokerCalls;
   readonly brokerObject: ServedObject;
   readonly grants: GrantList;
   readonly log: Log;
-  /** Before each call that is looked at. */
+  /** Called before each call. */
   readonly onCall: () => void;
 }
 
-/** What a path stands for, to one caller. */
+/** The object at a path, as seen by one caller. */
 interface Found {
   readonly served: ServedObject | null;
   readonly children: () => Promise<readonly string[]>;
 }
 
 export class Service {
-  readonly #parts: ServiceParts;
+  readonly #dependencies: ServiceDependencies;
   #machineId: string | undefined;
 
-  constructor(parts: ServiceParts) {
-    this.#parts = parts;
-    parts.connection.onCall = (call) => this.#onCall(call);
+  constructor(dependencies: ServiceDependencies) {
+    this.#dependencies = dependencies;
+    dependencies.connection.onCall = (call) => this.#onCall(call);
   }
 
   #onCall(call: IncomingCall): void {
-    this.#parts.onCall();
+    this.#dependencies.onCall();
     const { message, bytes } = call;
-    this.#parts.callers
-      // Sent within the call, while it is known whose it is.
+    this.#dependencies.callers
+      // The reply is sent within the call, while the caller's entry exists and is charged.
       .run(message.sender, bytes, async (caller) => {
         try {
           this.#send(message, await this.#answer(call, caller));
@@ -84,7 +84,7 @@ export class Service {
     return dbus.Message.newMethodReturn(message, method.out, [...values]);
   }
 
-  /** org.freedesktop.DBus.Peer is of the connection, not of an object: every path has it. */
+  /** org.freedesktop.DBus.Peer belongs to the connection: every path has it. */
   #answerPeer(message: dbus.Message): dbus.Message {
     if (message.signature !== '') throw new CallError('InvalidArgs', `${message.member} takes no arguments`);
     if (message.member === 'Ping') return dbus.Message.newMethodReturn(message);
@@ -92,7 +92,7 @@ export class Service {
       this.#machineId ??= machineId();
       return dbus.Message.newMethodReturn(message, 's', [this.#machineId]);
     }
-    throw new CallError('UnknownMethod', `${PEER} has no such method`);
+    throw new CallError('UnknownMethod', `${PEER} does not have this method`);
   }
 
   async #method(message: dbus.Message, caller: Caller): Promise<ServedMethod> {
@@ -109,28 +109,29 @@ export class Service {
     const wanted = message.interface as string | undefined;
     if (wanted !== undefined && !Object.hasOwn(interfaces, wanted))
       throw new CallError('UnknownInterface', `${message.path} has no interface ${wanted}`);
-    // Without an interface, which the specification lets a caller leave out, the first that has the method.
+    // The specification allows a call without an interface: the first interface with the method is used.
     const candidates = wanted === undefined ? Object.values(interfaces) : [interfaces[wanted] ?? {}];
     const methods = candidates.find((each) => Object.hasOwn(each, message.member));
     const method = methods?.[message.member];
-    if (method === undefined) throw new CallError('UnknownMethod', `there is no method ${message.member} here`);
+    if (method === undefined) throw new CallError('UnknownMethod', `${message.path} has no method ${message.member}`);
     return method;
   }
 
-  /** A grant that the caller may not see is answered as one that there is not, with the same work done. */
+  /** Finds an object. An invisible grant has the same error and cost as a missing one. */
   async #find(path: string, caller: Caller): Promise<Found> {
     const folder = Object.hasOwn(FOLDERS, path) ? FOLDERS[path] : undefined;
     if (folder !== undefined) return { served: null, children: () => Promise.resolve([folder]) };
-    if (path === BROKER_PATH) return { served: this.#parts.brokerObject, children: () => Promise.resolve(['grants']) };
+    if (path === BROKER_PATH)
+      return { served: this.#dependencies.brokerObject, children: () => Promise.resolve(['grants']) };
     if (path === GRANTS_PATH)
       return {
         served: null,
-        children: async () => (await this.#parts.grants.visibleTo(caller)).map(({ id }) => id),
+        children: async () => (await this.#dependencies.grants.visibleTo(caller)).map(({ id }) => id),
       };
     if (path.startsWith(`${GRANTS_PATH}/`)) {
-      const grant = (await this.#parts.grants.visibleTo(caller)).find((each) => grantPath(each) === path);
+      const grant = (await this.#dependencies.grants.visibleTo(caller)).find((each) => grantPath(each) === path);
       if (grant !== undefined)
-        return { served: grantObject(grant, this.#parts.broker), children: () => Promise.resolve([]) };
+        return { served: grantObject(grant, this.#dependencies.broker), children: () => Promise.resolve([]) };
     }
     throw new CallError('UnknownObject', `there is no object ${path}`);
   }
@@ -140,7 +141,7 @@ export class Service {
       in: '',
       out: 'a{oa{sa{sv}}}',
       run: async ({ caller }) => {
-        const grants = await this.#parts.grants.visibleTo(caller);
+        const grants = await this.#dependencies.grants.visibleTo(caller);
         return [
           Object.fromEntries(grants.map((grant) => [grantPath(grant), { [GRANT_INTERFACE]: grantProperties(grant) }])),
         ];
@@ -151,33 +152,33 @@ export class Service {
   #sendError(message: dbus.Message, error: unknown): void {
     const reply = errorReply(error);
     if (reply.internal)
-      this.#parts.log.error(
+      this.#dependencies.log.error(
         `${message.member} of ${message.sender}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
       );
-    // The types of dbus-next say string; it is the message.
+    // The types of dbus-next are wrong here: newError takes the message.
     this.#send(message, dbus.Message.newError(message as unknown as string, reply.name, reply.message));
   }
 
   #send(call: dbus.Message, reply: dbus.Message): void {
     const flags: number = call.flags;
-    if ((flags & NO_REPLY_EXPECTED) !== 0 || !this.#parts.callers.mayHear(call.sender)) return;
+    if ((flags & NO_REPLY_EXPECTED) !== 0 || !this.#dependencies.callers.mayReceive(call.sender)) return;
     try {
-      this.#parts.connection.bus.send(reply);
+      this.#dependencies.connection.bus.send(reply);
     } catch (error) {
-      // Values that their signature does not fit: a fault of ours, which the caller hears of all the same.
+      // The values do not match the signature: a fault of this process, which is reported to the caller.
       if (reply.type !== dbus.MessageType.ERROR) return this.#sendError(call, error);
-      this.#parts.log.error(`the answer to ${call.member} can not be sent: ${(error as Error).message}`);
+      this.#dependencies.log.error(`the reply to ${call.member} cannot be sent: ${(error as Error).message}`);
     }
   }
 }
 
-/** @throws CallError for a body that says otherwise than its signature, and for an `h`: there are no fds. */
+/** Reads the body of a call. @throws CallError for a body that does not match its signature, and for fds (`h`) */
 function read(body: () => unknown[]): unknown[] {
   try {
     return body();
   } catch (error) {
     if (error instanceof CallError) throw error;
-    throw new CallError('InvalidArgs', 'the arguments can not be read; fds do not travel over the bus here');
+    throw new CallError('InvalidArgs', 'the arguments cannot be read; fds are not accepted over the bus');
   }
 }
 
@@ -186,18 +187,18 @@ function introspect({ served, children }: Found): ServedMethod {
 }
 
 function propertyMethods({ interfaces }: ServedObject): Readonly<Record<string, ServedMethod>> {
-  /** The empty name stands for every interface. */
+  /** Returns the interfaces with this name; the empty name means all. */
   const chosen = (name: string): ServedObject['interfaces'][string][] => {
     if (name === '') return Object.values(interfaces);
     const found = Object.hasOwn(interfaces, name) ? interfaces[name] : undefined;
-    // Those of the specification, which every object has, have no properties.
+    // The standard interfaces have no properties.
     if (found === undefined && !/^org\.freedesktop\.DBus\.(Properties|Introspectable|Peer|ObjectManager)$/.test(name))
-      throw new CallError('UnknownInterface', `there is no interface ${name} here`);
+      throw new CallError('UnknownInterface', `this object has no interface ${name}`);
     return found === undefined ? [] : [found];
   };
   const owner = (name: string, property: string): ServedObject['interfaces'][string] => {
     const found = chosen(name).find(({ propertyNames }) => propertyNames.includes(property));
-    if (found === undefined) throw new CallError('UnknownProperty', `there is no property ${property} here`);
+    if (found === undefined) throw new CallError('UnknownProperty', `this object has no property ${property}`);
     return found;
   };
   return {
@@ -222,7 +223,7 @@ function propertyMethods({ interfaces }: ServedObject): Readonly<Record<string, 
       out: '',
       run: ({ body: [name, property] }: Call) => {
         owner(name as string, property as string);
-        throw new CallError('PropertyReadOnly', `${String(property)} is not to be written`);
+        throw new CallError('PropertyReadOnly', `${String(property)} is read-only`);
       },
     },
   };
@@ -234,7 +235,7 @@ function machineId(): string {
       const text = readFileSync(path, 'latin1').trim();
       if (/^[0-9a-f]{32}$/.test(text)) return text;
     } catch {
-      // The next one.
+      // Try the next file.
     }
   }
   throw new CallError('Failed', 'this machine has no id');

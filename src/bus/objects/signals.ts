@@ -9,7 +9,7 @@ const OBJECT_MANAGER = 'org.freedesktop.DBus.ObjectManager';
 
 type Signal = 'InterfacesAdded' | 'InterfacesRemoved' | 'GrantAdded' | 'GrantRemoved';
 
-/** Interface and signature of all that is ever sent. */
+/** Interface and signature of each signal. */
 export const SIGNALS: Readonly<Record<Signal, readonly [from: string, signature: string]>> = {
   InterfacesAdded: [OBJECT_MANAGER, 'oa{sa{sv}}'],
   InterfacesRemoved: [OBJECT_MANAGER, 'oas'],
@@ -18,20 +18,20 @@ export const SIGNALS: Readonly<Record<Signal, readonly [from: string, signature:
 };
 
 /**
- * Tells of a grant, each addressed to one connection: a broadcast would tell everybody. They go to whoever has called us
- * and may see the grant.
+ * Announces a change of a grant to each connection that has called this service and may see the grant. The signals are unicast, because a
+ * broadcast would disclose the grant to all users.
  */
 export function announce(bus: dbus.MessageBus, callers: Callers, grants: GrantList, change: GrantChange): void {
   for (const caller of callers.known()) {
-    if (caller.uid === change.grant.uid) tell(bus, caller, change);
+    if (caller.uid === change.grant.uid) sendChange(bus, caller, change);
     else if (caller.uid === 0)
       void grants.isAdministrator(caller).then((may) => {
-        if (may && !caller.gone.aborted) tell(bus, caller, change);
+        if (may && !caller.gone.aborted) sendChange(bus, caller, change);
       });
   }
 }
 
-function tell(bus: dbus.MessageBus, { name }: Caller, { change, grant, reason }: GrantChange): void {
+function sendChange(bus: dbus.MessageBus, { name }: Caller, { change, grant, reason }: GrantChange): void {
   const path = grantPath(grant);
   const send = (member: Signal, body: unknown[]): void => {
     const signal = dbus.Message.newSignal(BROKER_PATH, SIGNALS[member][0], member, SIGNALS[member][1], body);

@@ -1,17 +1,17 @@
-/** Between D-Bus values and the JSON of the Varlink interface, whose types say what is meant. */
+/** Conversion between D-Bus values and the JSON of the Varlink interface. */
 import dbus from 'dbus-next';
 import type { Interface, Struct, Type } from '../../varlink/idl.js';
 import { CallError } from '../dbus_error.js';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
-/** Arrays, dictionaries and variants within each other. */
+/** Maximum nesting of arrays, dictionaries and variants. */
 const MAX_DEPTH = 12;
 const U64 = 1n << 64n;
 
 /**
- * Variants lose their wrapping, byte arrays become base64, integers beyond 2^53 decimal strings.
- * @param path what the value is, for messages
+ * Converts a D-Bus value to JSON: unwraps variants, encodes byte arrays as base64 and integers beyond 2^53 as decimal strings.
+ * @param path name of the value, for errors
  * @throws CallError InvalidArgs
  */
 export function toJson(value: unknown, path: string, depth = 0): Json {
@@ -25,9 +25,9 @@ export function toJson(value: unknown, path: string, depth = 0): Json {
 }
 
 function dictionary(value: unknown, path: string, depth: number): Json {
-  // A key `__proto__` became the prototype inside dbus-next.
+  // dbus-next turns a key `__proto__` into the prototype.
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
-    throw new CallError('InvalidArgs', `${path} is of a type that is not taken`);
+    throw new CallError('InvalidArgs', `${path} has an unsupported type`);
   const entries = Object.entries(value).map(([key, item]) => [
     key,
     toJson(item, path === '' ? key : `${path}.${key}`, depth + 1),
@@ -35,7 +35,7 @@ function dictionary(value: unknown, path: string, depth: number): Json {
   return Object.fromEntries(entries) as Json;
 }
 
-/** Not instanceof: a dictionary with a key `__proto__` is one of those, too. */
+/** Returns whether the value is a variant. Not instanceof, which is also true for a dictionary with a key `__proto__`. */
 function isVariant(value: unknown): value is dbus.Variant<unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === dbus.Variant.prototype;
 }
@@ -45,11 +45,11 @@ function integer(value: number | bigint, path: string): Json {
     const number = Number(value);
     return Number.isSafeInteger(number) ? number : value.toString();
   }
-  if (!Number.isSafeInteger(value)) throw new CallError('InvalidArgs', `${path} is no integer`);
+  if (!Number.isSafeInteger(value)) throw new CallError('InvalidArgs', `${path} is not an integer`);
   return value;
 }
 
-/** 64-bit fields are strings in the interface; a D-Bus caller may give an integer. */
+/** Converts integers to strings where the interface has 64-bit fields as strings. */
 export function fitStrings(definition: Interface, type: Type, value: unknown): unknown {
   if (value === null || value === undefined) return value;
   switch (type.kind) {
@@ -77,7 +77,7 @@ export function fitStrings(definition: Interface, type: Type, value: unknown): u
   }
 }
 
-/** `a{sv}` of a struct; fields that are absent are absent there. */
+/** Converts a struct to `a{sv}` and omits absent fields. */
 export function toDictionary(
   definition: Interface,
   struct: Struct,
@@ -91,7 +91,7 @@ export function toDictionary(
   return Object.fromEntries(entries);
 }
 
-/** @param value valid for the type: string and enum s, int x, bool b, struct a{sv}, lists as, ax, ab, aa{sv} */
+/** Converts a value to a variant: string and enum s, int x, bool b, struct a{sv}, lists as, ax, ab, aa{sv}. @param value valid for the type */
 function toVariant(definition: Interface, type: Type, value: unknown): dbus.Variant<unknown> {
   return new dbus.Variant(signatureOf(definition, type), toValue(definition, type, value));
 }

@@ -1,4 +1,4 @@
-/** Serves org.perfbroker.Authorizer: the broker's questions go on to polkit, and its answers back. */
+/** Serves org.perfbroker.Authorizer: forwards the broker's authorization requests to polkit. */
 import { native, OWN_LANE, type Fd } from '../../native.js';
 import { Acceptor } from '../../varlink/acceptor.js';
 import { AUTHORIZER_INTERFACE } from '../../interfaces/authorizer_interface.js';
@@ -7,8 +7,8 @@ import type { CloseReason, Connection, ConnectionLimits } from '../../varlink/co
 import { Service, type Call, type ErrorReply, type Replier } from '../../varlink/service.js';
 import { ValidationError } from '../../varlink/validate.js';
 import { VERSION } from '../../version.js';
-import { QuestionError, QuestionWithdrawn, type PolkitAuthority } from './polkit.js';
-import { printable } from './polkit_question.js';
+import { RequestError, RequestWithdrawn, type PolkitAuthority } from './polkit.js';
+import { printable } from './polkit_request.js';
 
 export interface AuthorizerLog {
   warn(message: string): unknown;
@@ -17,20 +17,20 @@ export interface AuthorizerLog {
 }
 
 export interface AuthorizerOptions {
-  /** Listening, non-blocking; owned by the authorizer from now on. See `passedListener` and `bindListener`. */
+  /** Listening and non-blocking; the authorizer owns it from now on. See `passedListener` and `bindListener`. */
   readonly listener: Fd;
-  /** Only this uid and root are answered. See `brokerUid`. */
+  /** Uid of the broker. Only this uid and root are served. See `brokerUid`. */
   readonly brokerUid: number;
   readonly authority: Pick<PolkitAuthority, 'check'>;
   readonly log: AuthorizerLog;
 }
 
 export interface Authorizer {
-  /** Connections: questions under way, and ones that may still come. While there are any, do not end for idleness. */
+  /** Number of connections, each with a request under way or expected. The process must not exit as idle while there are any. */
   readonly pending: number;
-  /** Takes no more questions: what waits to be accepted is for the next process. Idempotent. */
+  /** Accepts no more connections: the backlog is left to the next process. Idempotent. */
   stopListening(): void;
-  /** Takes every question back, too. Idempotent. */
+  /** Stops listening and withdraws every request. Idempotent. */
   close(): void;
 }
 
@@ -41,16 +41,16 @@ const LIMITS: ConnectionLimits = {
   queuedBytes: 64 * 1024,
   queuedFds: 0,
 };
-/** The broker has at most as many questions; polkit gets 64. */
+/** The broker has at most this many requests; polkit receives 64. */
 const MAX_CONNECTIONS = 128;
-/** For the question after connecting, and for hanging up after the answer. */
+/** Milliseconds for the peer to send its request after connecting, and to disconnect after the reply. */
 const IDLE_MS = 10_000;
 const UNAVAILABLE = `${AUTHORIZER_INTERFACE.name}.Unavailable`;
 
 /** One connection of the broker. */
 interface Peer {
   readonly withdrawn: AbortController;
-  asked: boolean;
+  requested: boolean;
   idle: NodeJS.Timeout | null;
 }
 
@@ -86,7 +86,7 @@ class AuthorizerServer implements Authorizer {
     });
     this.#acceptor = new Acceptor({
       listener: options.listener,
-      onSocket: (socket) => this.#greet(socket),
+      onSocket: (socket) => this.#onConnection(socket),
       onError: ({ message }) => options.log.error(`authorizer: accept: ${message}`),
     });
   }
@@ -104,25 +104,25 @@ class AuthorizerServer implements Authorizer {
     for (const connection of [...this.#connections.values()]) connection.close();
   }
 
-  #greet(socket: Fd): void {
+  #onConnection(socket: Fd): void {
     const refusal = this.#refusal(socket);
     if (refusal !== null) {
       this.#options.log.warn(`authorizer: ${refusal}`);
       return refuse(socket, refusal);
     }
-    const peer: Peer = { withdrawn: new AbortController(), asked: false, idle: null };
+    const peer: Peer = { withdrawn: new AbortController(), requested: false, idle: null };
     const connection = this.#service.serve({
       socket,
       limits: LIMITS,
       context: peer,
-      onClose: (reason) => this.#leave(peer, reason),
+      onClose: (reason) => this.#unregister(peer, reason),
     });
     this.#connections.set(peer, connection);
     connection.watchHangup();
     peer.idle = setTimeout(() => connection.close(), IDLE_MS);
   }
 
-  /** Why this peer is not answered, or null. */
+  /** Returns why this peer is refused, or null. */
   #refusal(socket: Fd): string | null {
     let uid: number;
     try {
@@ -130,16 +130,16 @@ class AuthorizerServer implements Authorizer {
       if (typeof credentials.pidfd === 'number') native.close(credentials.pidfd);
       ({ uid } = credentials);
     } catch (error) {
-      return `the credentials of a peer can not be read: ${(error as Error).message}`;
+      return `the credentials of a peer cannot be read: ${(error as Error).message}`;
     }
     const { brokerUid } = this.#options;
     if (uid !== 0 && uid !== brokerUid)
-      return `only the broker (uid ${brokerUid}) and root may ask here, and this is uid ${uid}`;
-    if (this.#connections.size >= MAX_CONNECTIONS) return `${MAX_CONNECTIONS} questions are under way`;
+      return `uid ${uid} is not served: only the broker (uid ${brokerUid}) and root are`;
+    if (this.#connections.size >= MAX_CONNECTIONS) return `${MAX_CONNECTIONS} authorization requests are under way`;
     return null;
   }
 
-  #leave(peer: Peer, { kind, detail }: CloseReason): void {
+  #unregister(peer: Peer, { kind, detail }: CloseReason): void {
     if (peer.idle !== null) clearTimeout(peer.idle);
     this.#connections.delete(peer);
     peer.withdrawn.abort();
@@ -148,17 +148,17 @@ class AuthorizerServer implements Authorizer {
   }
 
   async #check({ parameters, context: peer }: Call<Peer>, reply: Replier): Promise<void> {
-    if (peer.asked) return unavailable(reply, 'one question a connection');
-    peer.asked = true;
+    if (peer.requested) return unavailable(reply, 'only one request per connection');
+    peer.requested = true;
     if (peer.idle !== null) clearTimeout(peer.idle);
-    const question = parameters as unknown as CheckParameters;
+    const request = parameters as unknown as CheckParameters;
     try {
-      const { authorized, challenge, dismissed } = await this.#options.authority.check(question, peer.withdrawn.signal);
+      const { authorized, challenge, dismissed } = await this.#options.authority.check(request, peer.withdrawn.signal);
       reply.reply({ authorized, challenge, dismissed });
     } catch (error) {
-      if (error instanceof QuestionError) throw new ValidationError(error.field, error.message);
+      if (error instanceof RequestError) throw new ValidationError(error.field, error.message);
       const cause = printable((error as Error).message);
-      if (!(error instanceof QuestionWithdrawn)) this.#logFailure(question, cause);
+      if (!(error instanceof RequestWithdrawn)) this.#logFailure(request, cause);
       unavailable(reply, cause);
     }
     const connection = this.#connections.get(peer);
@@ -166,10 +166,10 @@ class AuthorizerServer implements Authorizer {
   }
 
   #logFailure({ action, subject: { uid, pid, busName } }: CheckParameters, cause: string): void {
-    this.#options.log.warn(`authorizer: ${action} for uid ${uid} (${busName ?? `pid ${pid}`}) is unanswered: ${cause}`);
+    this.#options.log.warn(`authorizer: ${action} for uid ${uid} (${busName ?? `pid ${pid}`}) failed: ${cause}`);
   }
 
-  /** A fault of this program: the log has it, the broker is told no more than that. */
+  /** Logs a fault of this program and returns an error without details. */
   #failure(error: unknown, method: string): ErrorReply {
     this.#options.log.error(`${method}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     return { name: UNAVAILABLE, parameters: { message: 'a fault in perfbroker-bus; its log has the details' } };
@@ -180,12 +180,12 @@ function unavailable(reply: Replier, message: string): void {
   reply.error(UNAVAILABLE, { message });
 }
 
-/** The peer gets an answer to whatever it is about to ask; the kernel keeps it until it is read. */
+/** Sends an error reply to the request that the peer is about to make, and closes the connection. */
 function refuse(socket: Fd, message: string): void {
   try {
     native.sendMessage(socket, Buffer.from(`${JSON.stringify({ error: UNAVAILABLE, parameters: { message } })}\0`), []);
   } catch {
-    // Gone already.
+    // The peer is gone.
   }
   native.closeConnection(OWN_LANE, socket);
 }

@@ -2,9 +2,9 @@ import { chmodSync, unlinkSync } from 'node:fs';
 import posix from 'posix';
 import { native, type Fd, type NativeError } from '../../native.js';
 
-/** The broker's uid where there is no user of its own. */
+/** Uid of the broker on machines without its user. */
 const FALLBACK_BROKER_UID = 60910;
-/** sd_listen_fds(3): the first fd that is passed. */
+/** First passed fd, see sd_listen_fds(3). */
 const LISTEN_FDS_START = 3;
 const BACKLOG = 64;
 
@@ -19,9 +19,9 @@ export function brokerUid(user = 'perfbroker'): number {
 }
 
 /**
- * The listening socket that whoever started us passed (sd_listen_fds(3)), or null when nobody did. Takes the variables out
- * of `env`, so that no child takes them for its own.
- * @throws Error when what was passed is no listening AF_UNIX stream socket, or several
+ * Returns the listening socket that the service manager passed (sd_listen_fds(3)), or null. Removes the variables from `env`, so that
+ * children do not use them.
+ * @throws Error when the fd is not a listening AF_UNIX stream socket, or there are several
  */
 export function passedListener(env: NodeJS.ProcessEnv = process.env): Fd | null {
   const { LISTEN_PID: pid, LISTEN_FDS: count } = env;
@@ -29,11 +29,11 @@ export function passedListener(env: NodeJS.ProcessEnv = process.env): Fd | null 
   delete env['LISTEN_FDS'];
   delete env['LISTEN_FDNAMES'];
   if (count === undefined || pid !== String(process.pid)) return null;
-  if (count !== '1') throw new Error(`LISTEN_FDS is ${count}: one socket is expected, authorizer.sock`);
+  if (count !== '1') throw new Error(`LISTEN_FDS is ${count}: expected one socket, authorizer.sock`);
   try {
     native.adoptListener(LISTEN_FDS_START);
   } catch (error) {
-    throw new Error(`fd 3 of LISTEN_FDS is no listening unix stream socket: ${(error as Error).message}`, {
+    throw new Error(`fd 3 of LISTEN_FDS is not a listening unix stream socket: ${(error as Error).message}`, {
       cause: error,
     });
   }
@@ -41,8 +41,8 @@ export function passedListener(env: NodeJS.ProcessEnv = process.env): Fd | null 
 }
 
 /**
- * Binds `path` itself. Everybody may connect; who is answered is checked by the credentials of the connection.
- * @throws NativeError; EADDRINUSE when somebody listens there already
+ * Binds `path`. Any user may connect; the credentials of a connection decide whether it is served.
+ * @throws NativeError; EADDRINUSE when another process listens there
  */
 export function bindListener(path: string): Fd {
   removeStale(path);
@@ -51,7 +51,7 @@ export function bindListener(path: string): Fd {
   return listener;
 }
 
-/** A socket file that nobody listens on any more is in the way of the next bind(2). */
+/** Removes a socket file without a listener, which would make bind(2) fail. */
 function removeStale(path: string): void {
   try {
     native.close(native.connectUnix(path));

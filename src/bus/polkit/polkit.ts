@@ -1,11 +1,11 @@
-/** Asks polkit, and believes nobody else. */
+/** Authorization by polkit. Only replies that polkit itself sent are accepted. */
 import dbus from 'dbus-next';
 import type { CheckParameters, CheckReply } from '../../interfaces/authorizer_types.js';
-import { checkAction, detailsDictionary, subjectStruct } from './polkit_question.js';
+import { checkAction, detailsDictionary, subjectStruct } from './polkit_request.js';
 
-export { ACTIONS, QuestionError } from './polkit_question.js';
+export { ACTIONS, RequestError } from './polkit_request.js';
 
-/** polkit can not be asked, or what came back is no answer of polkit's. */
+/** polkit cannot be reached, or the reply did not come from it. */
 export class PolkitUnavailable extends Error {
   constructor(message: string) {
     super(message);
@@ -13,22 +13,22 @@ export class PolkitUnavailable extends Error {
   }
 }
 
-/** Whoever asked does not wait for the answer any more. */
-export class QuestionWithdrawn extends Error {
+/** The request was withdrawn. */
+export class RequestWithdrawn extends Error {
   constructor() {
-    super('the question was taken back');
-    this.name = 'QuestionWithdrawn';
+    super('the request was withdrawn');
+    this.name = 'RequestWithdrawn';
   }
 }
 
 export interface PolkitOptions {
-  /** Milliseconds for a question without a dialog; default 15 s. */
+  /** Maximum milliseconds for a request without a dialog. Default: 15,000. */
   readonly deadlineMs?: number;
-  /** Milliseconds for a question with one; default 130 s. */
+  /** Maximum milliseconds for a request with a dialog. Default: 130,000. */
   readonly interactiveDeadlineMs?: number;
-  /** Questions under way about one uid; default 4. */
+  /** Maximum requests under way for one uid. Default: 4. */
   readonly perUser?: number;
-  /** Questions under way; default 64. dbus-daemon lets a connection wait for 128 replies. */
+  /** Maximum requests under way. Default: 64. dbus-daemon allows a connection 128 pending replies. */
   readonly total?: number;
 }
 
@@ -41,7 +41,7 @@ const BUS_PATH = '/org/freedesktop/DBus';
 const ALLOW_INTERACTION = 1;
 const RESULT = '(bba{ss})';
 
-/** The broker gives up after 10 s and 120 s and hangs up; these are for when it does not. */
+/** Longer than the broker's own deadlines of 10 s and 120 s, after which it disconnects. */
 const DEFAULTS: Required<PolkitOptions> = {
   deadlineMs: 15_000,
   interactiveDeadlineMs: 130_000,
@@ -59,81 +59,84 @@ interface MethodCall {
 }
 
 /**
- * org.freedesktop.PolicyKit1.Authority over one bus connection. Nothing is remembered from one question to the next: polkit
- * may come, go and be restarted in between.
+ * org.freedesktop.PolicyKit1.Authority over one bus connection. It keeps no state between requests, because polkit may be restarted at any
+ * time.
  */
 export class PolkitAuthority {
   readonly #bus: dbus.MessageBus;
   readonly #options: Required<PolkitOptions>;
   readonly #perUser = new Map<number, number>();
   #pending = 0;
-  #lastQuestion = 0;
+  #lastRequest = 0;
 
-  /** @param bus connected; whoever made it watches for its end */
+  /** @param bus connected; the caller watches for its end */
   constructor(bus: dbus.MessageBus, options: PolkitOptions = {}) {
     this.#bus = bus;
     this.#options = { ...DEFAULTS, ...options };
   }
 
-  /** Questions under way. */
+  /** Number of requests under way. */
   get pending(): number {
     return this.#pending;
   }
 
   /**
-   * @param signal takes the question back: polkit is told, and closes its dialog
-   * @throws QuestionError, PolkitUnavailable, QuestionWithdrawn
+   * Requests authorization.
+   * @param signal withdraws the request: polkit is notified and closes its dialog
+   * @throws RequestError, PolkitUnavailable, RequestWithdrawn
    */
-  async check(question: CheckParameters, signal: AbortSignal): Promise<CheckReply> {
-    const subject = subjectStruct(question.subject);
-    const action = checkAction(question.action);
-    const details = detailsDictionary(question.details);
-    const { uid } = question.subject;
-    this.#enter(uid);
+  async check(request: CheckParameters, signal: AbortSignal): Promise<CheckReply> {
+    const subject = subjectStruct(request.subject);
+    const action = checkAction(request.action);
+    const details = detailsDictionary(request.details);
+    const { uid } = request.subject;
+    this.#register(uid);
     try {
-      return await this.#withDeadline(question, signal, (cancelled, id) =>
-        this.#ask(question, [subject, action, details, question.interactive ? ALLOW_INTERACTION : 0, id], cancelled),
+      return await this.#withDeadline(request, signal, (cancelled, id) =>
+        this.#ask(request, [subject, action, details, request.interactive ? ALLOW_INTERACTION : 0, id], cancelled),
       );
     } finally {
-      this.#leave(uid);
+      this.#unregister(uid);
     }
   }
 
-  #enter(uid: number): void {
+  #register(uid: number): void {
     const own = this.#perUser.get(uid) ?? 0;
     const { perUser, total } = this.#options;
-    if (own >= perUser) throw new PolkitUnavailable(`${own} of ${perUser} questions about uid ${uid} are under way`);
-    if (this.#pending >= total) throw new PolkitUnavailable(`${this.#pending} of ${total} questions are under way`);
+    if (own >= perUser)
+      throw new PolkitUnavailable(`${own} of ${perUser} authorization requests for uid ${uid} are under way`);
+    if (this.#pending >= total)
+      throw new PolkitUnavailable(`${this.#pending} of ${total} authorization requests are under way`);
     this.#perUser.set(uid, own + 1);
     this.#pending += 1;
   }
 
-  #leave(uid: number): void {
+  #unregister(uid: number): void {
     this.#pending -= 1;
     const own = (this.#perUser.get(uid) ?? 1) - 1;
     if (own === 0) this.#perUser.delete(uid);
     else this.#perUser.set(uid, own);
   }
 
-  /** Ends when `ask` does, when the question is taken back, or at the deadline: whichever is first. */
+  /** Runs `ask` until it ends, the request is withdrawn, or the deadline passes. */
   async #withDeadline(
     { interactive }: CheckParameters,
     signal: AbortSignal,
     ask: (cancellation: Cancellation, id: string) => Promise<CheckReply>,
   ): Promise<CheckReply> {
-    const id = `perfbroker-${++this.#lastQuestion}`;
+    const id = `perfbroker-${++this.#lastRequest}`;
     const ms = interactive ? this.#options.interactiveDeadlineMs : this.#options.deadlineMs;
     const cancellation = new Cancellation();
     let timer: NodeJS.Timeout | undefined;
     let withdraw = (): void => undefined;
     const cut = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new PolkitUnavailable(`polkit did not answer within ${ms} ms`)), ms);
-      withdraw = () => reject(new QuestionWithdrawn());
+      timer = setTimeout(() => reject(new PolkitUnavailable(`polkit did not reply within ${ms} ms`)), ms);
+      withdraw = () => reject(new RequestWithdrawn());
     });
-    cut.catch(() => undefined); // whichever of both loses the race may fail, too
+    cut.catch(() => undefined); // the loser of the race may also reject
     signal.addEventListener('abort', withdraw, { once: true });
     try {
-      if (signal.aborted) throw new QuestionWithdrawn();
+      if (signal.aborted) throw new RequestWithdrawn();
       const answer = ask(cancellation, id);
       answer.catch(() => undefined);
       return await Promise.race([answer, cut]);
@@ -171,7 +174,7 @@ export class PolkitAuthority {
     if (owner !== null) return owner;
     await this.#callBus('StartServiceByName', 'su', [NAME, 0]);
     const started = await this.#owner();
-    if (started === null) throw new PolkitUnavailable('polkit was started and is not there');
+    if (started === null) throw new PolkitUnavailable('polkit was started but is not on the bus');
     return started;
   }
 
@@ -185,11 +188,11 @@ export class PolkitAuthority {
     }
   }
 
-  /** The caller must be on the bus, as the user that the question is about. */
+  /** Checks that the bus name belongs to the user of the request. */
   async #expectOwner(busName: string, uid: number): Promise<void> {
     const { body, signature } = await this.#callBus('GetConnectionUnixUser', 's', [busName]);
     if (signature !== 'u' || body[0] !== uid)
-      throw new PolkitUnavailable(`${busName} is of uid ${String(body[0])} and not of uid ${uid}`);
+      throw new PolkitUnavailable(`${busName} belongs to uid ${String(body[0])}, not to uid ${uid}`);
   }
 
   #callBus(member: string, signature: string, body: readonly unknown[]): Promise<dbus.Message> {
@@ -197,8 +200,8 @@ export class PolkitAuthority {
   }
 
   /**
-   * dbus-next takes any message that names the call's serial for its reply. The bus stamps each message with its true
-   * sender, so: only whom we asked can answer. An error may also be the bus's own, when whom we asked is gone.
+   * Calls a method. dbus-next accepts any message with the call's serial as its reply. The bus sets the true sender of each message, so the
+   * sender of a reply is checked here. An error may also come from the bus, when the destination is gone.
    */
   async #call(call: MethodCall): Promise<dbus.Message> {
     const { destination, interface: name, member } = call;
@@ -210,11 +213,13 @@ export class PolkitAuthority {
       throw new PolkitUnavailable(`${name}.${member}: ${(error as Error).message}`);
     }
     if (reply?.sender !== destination)
-      throw new PolkitUnavailable(`${name}.${member}: ${reply?.sender ?? 'nobody'} answered, not ${destination}`);
+      throw new PolkitUnavailable(
+        `${name}.${member}: the reply came from ${reply?.sender ?? 'no sender'}, not from ${destination}`,
+      );
     return reply;
   }
 
-  /** Tells polkit to forget a question; its answer to this does not matter. */
+  /** Asks polkit to cancel a request and ignores the reply. */
   #cancel(authority: string | null, id: string): void {
     if (authority === null) return;
     const cancel = {
@@ -230,14 +235,14 @@ export class PolkitAuthority {
   }
 }
 
-/** Where a question lies at the moment. */
+/** State of a request that may be withdrawn. */
 class Cancellation {
   #authority: string | null = null;
   #ended = false;
 
-  /** @throws QuestionWithdrawn when it ended before polkit was asked */
+  /** @throws RequestWithdrawn when it ended before polkit was called */
   async whileAsking<Result>(authority: string, ask: () => Promise<Result>): Promise<Result> {
-    if (this.#ended) throw new QuestionWithdrawn();
+    if (this.#ended) throw new RequestWithdrawn();
     this.#authority = authority;
     try {
       return await ask();
@@ -246,7 +251,7 @@ class Cancellation {
     }
   }
 
-  /** @returns whom to tell that nobody waits for the answer any more */
+  /** Ends the request. @returns the bus name to send the cancellation to, or null */
   end(): string | null {
     this.#ended = true;
     return this.#authority;
@@ -262,11 +267,11 @@ class CallFailed extends PolkitUnavailable {
   }
 }
 
-/** The decision, not that there was a reply: yes is `true` in the first place of exactly this type. */
+/** Reads the result. Only `true` in the first place of exactly this type means yes. */
 function readResult({ signature, body }: dbus.Message): CheckReply {
   const result: unknown = body[0];
   if (signature !== RESULT || !Array.isArray(result) || result.length !== 3)
-    throw new PolkitUnavailable(`polkit answered with (${signature}), not with ${RESULT}`);
+    throw new PolkitUnavailable(`polkit replied with (${signature}), not with ${RESULT}`);
   const [authorized, challenge, details] = result as readonly unknown[];
   const dismissed = Object.entries(details as object).some(([key, text]) => key === 'polkit.dismissed' && text !== '');
   const yes = authorized === true;

@@ -1,42 +1,42 @@
-/** What one user may cost, as time goes by. */
+/** Limits for the bytes that are sent to one user. */
 
-export interface AllowanceLimits {
-  /** Bytes that come back in a second. */
+export interface ByteBudgetLimits {
+  /** Bytes added per second. */
   readonly perSecond: number;
-  /** Most bytes that can have been saved up. */
+  /** Maximum balance in bytes. */
   readonly burst: number;
-  /** Bytes below nothing at which a user is not even told any more that there is nothing left. */
+  /** Bytes of debt above which a user does not even receive error replies. */
   readonly debt: number;
 }
 
 /**
- * What we send is charged to us by dbus-daemon until it is read (127 MiB at most, and then it serves us no more), and who reads
- * and who does not is not to be seen from here. A user who never reads needs minutes for that with these limits, and
- * nobody who reads gets near them.
+ * Limits for replies. dbus-daemon charges sent messages to this process until their receiver reads them. At 127 MiB it stops serving
+ * this process, which cannot see who reads. With these limits, a user who never reads needs minutes to reach that; users who read do
+ * not come near them.
  */
-export const ALLOWANCE: AllowanceLimits = { perSecond: 256 * 1024, burst: 8 * 1024 * 1024, debt: 1024 * 1024 };
-/** Beside it, for signals: what others do is told by them, and nobody may be kept from calling by that. */
-export const SIGNAL_ALLOWANCE: AllowanceLimits = { perSecond: 64 * 1024, burst: 4 * 1024 * 1024, debt: 0 };
+export const REPLY_BUDGET: ByteBudgetLimits = { perSecond: 256 * 1024, burst: 8 * 1024 * 1024, debt: 1024 * 1024 };
+/** Separate limits for signals, which actions of other users cause: they must not use up a user's budget for calls. */
+export const SIGNAL_BUDGET: ByteBudgetLimits = { perSecond: 64 * 1024, burst: 4 * 1024 * 1024, debt: 0 };
 
 interface Account {
   readonly left: number;
   readonly at: number;
 }
 
-/** A token bucket for each user, which may be overdrawn: what an answer costs is known when it was sent. */
-export class Allowance {
-  readonly #limits: AllowanceLimits;
+/** A token bucket for each user. It may be overdrawn, because the size of a reply is known only when it is sent. */
+export class ByteBudget {
+  readonly #limits: ByteBudgetLimits;
   readonly #now: () => number;
-  /** In the order of last use; those that are full again are forgotten. */
+  /** Accounts in the order of last use; accounts that are full again are removed. */
   readonly #accounts = new Map<number, Account>();
 
-  /** @param now monotonic, milliseconds */
-  constructor(limits: AllowanceLimits = ALLOWANCE, now: () => number = () => performance.now()) {
+  /** @param now monotonic clock, milliseconds */
+  constructor(limits: ByteBudgetLimits = REPLY_BUDGET, now: () => number = () => performance.now()) {
     this.#limits = limits;
     this.#now = now;
   }
 
-  /** Users that are remembered. */
+  /** Number of accounts. */
   get size(): number {
     return this.#accounts.size;
   }
@@ -52,13 +52,13 @@ export class Allowance {
     }
   }
 
-  /** Whether the user may have something done. */
+  /** Returns whether calls of the user are served. */
   hasSome(uid: number): boolean {
     return this.#left(uid) > 0;
   }
 
-  /** Whether the user may at least be told no. */
-  mayHear(uid: number): boolean {
+  /** Returns whether the user may receive error replies. */
+  mayReceive(uid: number): boolean {
     return this.#left(uid) > -this.#limits.debt;
   }
 

@@ -1,13 +1,13 @@
-/** dbus-next's unpacking of values, with a limit to how many there are. */
+/** dbus-next's unmarshalling with a limit for the number of values. */
 import { createRequire } from 'node:module';
 import { CallError } from '../dbus_error.js';
 
-/** Of `[type, child[]]`, as dbus-next parses signatures. */
+/** Part of `[type, child[]]`, dbus-next's form of a signature. */
 interface Tree {
   readonly type: string;
 }
 
-/** dbus-next has no types for it. Every value, however deep, is read by the two methods that are overridden below. */
+/** dbus-next has no types for this class. It reads every value, at any depth, through the two methods that are overridden below. */
 interface Unmarshaller {
   readonly buffer: Buffer;
   pos: number;
@@ -29,23 +29,22 @@ const DBusBuffer = require('dbus-next/lib/dbus-buffer.js') as new (
 export const LITTLE_ENDIAN = 0x6c;
 
 /**
- * Bytes become up to thirty times as many bytes of objects, and take their time: who sends as many values as bytes is
- * refused while they are counted. And 64-bit integers have their words in the order that the message says, where
- * dbus-next takes the low one to be first always.
+ * Unmarshals values. Objects need up to thirty times the bytes of the message, and time: a message with too many values is refused while
+ * they are counted. Also reads 64-bit integers in the byte order of the message, where dbus-next always assumes the low word first.
  */
 export class Reader extends DBusBuffer {
   readonly #littleEndian: boolean;
   readonly #most: number;
   #count = 0;
 
-  /** @param most values that may be in there; arrays, variants, dictionaries, their entries and keys are values, too */
+  /** @param most maximum number of values, which include arrays, variants, dictionaries, their entries and keys */
   constructor(bytes: Buffer, endian: number, most: number) {
     super(bytes, 0, endian, []);
     this.#littleEndian = endian === LITTLE_ENDIAN;
     this.#most = most;
   }
 
-  /** @throws CallError InvalidArgs when there are too many */
+  /** @throws CallError InvalidArgs for too many values */
   override readTree(tree: Tree): unknown {
     if (++this.#count > this.#most) throw new CallError('InvalidArgs', `more than ${this.#most} values in one call`);
     return super.readTree(tree);

@@ -1,10 +1,10 @@
 /**
- * The connection under dbus-next's MessageBus. dbus-next brings one of its own, which this replaces, because there
+ * The connection below dbus-next's MessageBus. It replaces dbus-next's own connection, in which
  * - a message of signature `h` without an fd throws in a stream callback and ends the process: any client can send one;
- * - messages are buffered and unpacked whatever their size (the bus lets 32 MiB pass, which become gigabytes of objects);
- * - fds that come along are never closed.
- * Here fd passing is not negotiated at all, so that the bus refuses to deliver messages with fds to us; a message that is
- * too long is skipped as it streams in; and the body of a call stays bytes until whoever serves it wants to read it.
+ * - messages of any size are buffered and unmarshalled (the bus allows 32 MiB, which become gigabytes of objects);
+ * - received fds are never closed.
+ * This connection does not negotiate fd passing, so the bus does not deliver messages with fds; it skips a message that is too long
+ * while it arrives; and the body of a call is unmarshalled only when its handler reads it.
  */
 import { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
@@ -12,20 +12,20 @@ import { createConnection, type Socket } from 'node:net';
 import dbus from 'dbus-next';
 import { LITTLE_ENDIAN, Reader } from './reader.js';
 
-/** Bytes of a message body that are read; 16 events with every field, the longest list that there is, are 29 KiB. */
+/** Maximum bytes of a message body. The longest valid list, 16 events with every field, has 29 KiB. */
 export const MAX_BODY: number = 64 * 1024;
-/** Bytes of header fields: paths and names, of which the bus allows 255 bytes each, and unknown fields, which are skipped. */
+/** Maximum bytes of header fields: paths, names (the bus allows 255 bytes each), and unknown fields, which are skipped. */
 const MAX_FIELDS = 64 * 1024;
-/** Values in a body. 16 events with every field are some 4,400; an `av` of 64 KiB would be 32,000, for 200 ms of work. */
+/** Maximum values in a body. 16 events with every field have about 4,400; an `av` of 64 KiB would have 32,000 and take 200 ms. */
 const MAX_VALUES = 10_000;
-/** Values in the header fields: 9 of them with 4 each, and something for fields that nobody knows yet. */
+/** Maximum values in the header fields: 9 fields with 4 values each, plus a reserve for future fields. */
 const MAX_FIELD_VALUES = 200;
 const FIXED_HEADER = 16;
-/** Bytes that may wait for the bus to read them before we stop reading from it. */
+/** Bytes waiting for the bus above which nothing more is read from it. */
 const HIGH_WATER = 1024 * 1024;
 /**
- * Milliseconds that they may wait. dbus-daemon reads no more from a connection whose messages fill the queues of others who do
- * not read theirs (127 MiB), for as long as those please: only a connection with nothing charged to it gets on then.
+ * Milliseconds that bytes may wait for the bus. dbus-daemon stops reading from a connection whose unread messages to other connections
+ * reach 127 MiB, for as long as these do not read. Only a new connection, with nothing charged to it, can continue then.
  */
 const STUCK_MS = 30_000;
 const MAX_HANDSHAKE = 4096;
@@ -33,22 +33,22 @@ const BUS = 'org.freedesktop.DBus';
 
 /** A method call. */
 export interface IncomingCall {
-  /** Without its body. */
+  /** The message without its body. */
   readonly message: dbus.Message;
-  /** Bytes that it holds, of header fields and body. */
+  /** Bytes of header fields and body. */
   readonly bytes: number;
-  /** Unpacks the body; it throws what can not be read. Null: the body was too long, and skipped. */
+  /** Unmarshals the body; throws when it is invalid. Null: the body was too long and was skipped. */
   readonly body: (() => unknown[]) | null;
 }
 
-export interface WireEvents {
+export interface TransportEvents {
   connect: [];
-  /** Any other message than a call, but for signals of others than the bus. */
+  /** Any message except calls and signals that the bus itself did not send. */
   message: [dbus.Message];
   call: [IncomingCall];
-  /** So many bytes go out with this message. */
+  /** A sent message with its size in bytes. */
   sent: [dbus.Message, number];
-  /** The bus is gone; nothing follows. */
+  /** The connection ended, for this reason. No other event follows. */
   closed: [string];
   error: [Error];
 }
@@ -69,16 +69,16 @@ interface Header {
   readonly endian: number;
 }
 
-export class Wire extends EventEmitter<WireEvents> {
-  /** MessageBus ends it. */
+export class Transport extends EventEmitter<TransportEvents> {
+  /** Ended by MessageBus. */
   readonly stream: Socket;
-  /** What MessageBus sends before the handshake is done. */
+  /** Messages that MessageBus sends before the handshake is complete; null after it. */
   #early: dbus.Message[] | null = [];
   #received: Buffer = Buffer.alloc(0);
   #header: Header | null = null;
   #skip = 0;
   #stuck: NodeJS.Timeout | null = null;
-  /** Nothing is read until the bus has taken everything. */
+  /** True while nothing is read because too many bytes wait for the bus. */
   #full = false;
   #closed = false;
 
@@ -97,7 +97,7 @@ export class Wire extends EventEmitter<WireEvents> {
     this.stream.on('close', () => this.#close('the bus closed the connection'));
   }
 
-  /** Called by MessageBus. What can not be sent is dropped: without the bus there is nobody to tell. */
+  /** Sends a message; called by MessageBus. Without a connection, the message is dropped. */
   message(message: dbus.Message): void {
     if (this.#early !== null) this.#early.push(message);
     else this.#write(message);
@@ -108,14 +108,14 @@ export class Wire extends EventEmitter<WireEvents> {
     const [bytes] = marshallMessage(withoutInternals(message));
     this.emit('sent', message, bytes.length);
     this.stream.write(bytes, () => this.#taken());
-    const reason = `the bus has not taken what waits for it within ${this.#stuckMs / 1000} s`;
+    const reason = `the bus did not read for ${this.#stuckMs / 1000} s`;
     this.#stuck ??= setTimeout(() => this.#close(reason), this.#stuckMs);
     if (this.stream.writableLength <= HIGH_WATER) return;
     this.#full = true;
     this.stream.pause();
   }
 
-  /** However little waits: whoever fills the bus need not fill us as well. */
+  /** Restarts or stops the timer after a write. The timer runs for any number of waiting bytes. */
   #taken(): void {
     if (this.#stuck === null || this.#closed) return;
     if (this.stream.writableLength > 0) this.#stuck.refresh();
@@ -130,7 +130,7 @@ export class Wire extends EventEmitter<WireEvents> {
     this.stream.resume();
   }
 
-  /** One chunk a turn of the event loop: whoever floods us leaves the others their turns, timers and polkit's answers too. */
+  /** Reads one chunk per turn of the event loop, so that a flood of messages does not delay timers and replies of polkit. */
   #onData(chunk: Buffer): void {
     this.#receive(chunk);
     this.stream.pause();
@@ -151,17 +151,17 @@ export class Wire extends EventEmitter<WireEvents> {
     while (!this.#closed && this.#next());
   }
 
-  /** @returns whether messages may follow */
+  /** Completes the handshake. @returns true when messages may follow */
   #handshake(): boolean {
     const end = this.#received.indexOf('\r\n');
     if (end < 0) {
-      if (this.#received.length > MAX_HANDSHAKE) this.#close('the bus answered the handshake at length');
+      if (this.#received.length > MAX_HANDSHAKE) this.#close('the reply of the bus to the handshake is too long');
       return false;
     }
     const line = this.#received.toString('latin1', 0, end);
     this.#received = this.#received.subarray(end + 2);
     if (!line.startsWith('OK ')) {
-      this.#close(`the bus refused to let this user in: ${line.slice(0, 100)}`);
+      this.#close(`the bus rejected this user: ${line.slice(0, 100)}`);
       return false;
     }
     this.stream.write('BEGIN\r\n');
@@ -172,7 +172,7 @@ export class Wire extends EventEmitter<WireEvents> {
     return true;
   }
 
-  /** Takes one message out of what was received. @returns whether there may be another one */
+  /** Takes one message from the received bytes. @returns true when there may be another */
   #next(): boolean {
     const header = this.#header ?? this.#readHeader();
     if (header === null) return false;
@@ -189,15 +189,15 @@ export class Wire extends EventEmitter<WireEvents> {
     return true;
   }
 
-  /** What is no message to dbus-next, and no call, is dropped. */
+  /** Emits a message. A message that dbus-next considers invalid is dropped. */
   #deliver(header: Header, body: Buffer | null): void {
     let message: dbus.Message;
     try {
       message = new dbus.Message({ ...header.fields, body: [] });
       if (message.type !== dbus.MessageType.METHOD_CALL) {
-        // The bus lets strangers send signals. To unpack them, only to find out that nobody wants them, would take a while.
-        const stranger = message.type === dbus.MessageType.SIGNAL && message.sender !== BUS;
-        if (body === null || stranger) return;
+        // Any client can send signals to this process. They are dropped before they are unmarshalled, which takes time.
+        const fromOther = message.type === dbus.MessageType.SIGNAL && message.sender !== BUS;
+        if (body === null || fromOther) return;
         message.body = unpack(header, body);
       }
     } catch {
@@ -205,7 +205,7 @@ export class Wire extends EventEmitter<WireEvents> {
     }
     if (message.type !== dbus.MessageType.METHOD_CALL) this.emit('message', message);
     else {
-      // A copy: a short body would keep all that was received with it.
+      // A copy, because a view would keep the whole received chunk in memory.
       const own = body === null ? null : Buffer.from(body);
       const bytes = header.length + (own?.length ?? 0);
       this.emit('call', { message, bytes, body: own === null ? null : () => unpack(header, own) });
@@ -238,7 +238,7 @@ export class Wire extends EventEmitter<WireEvents> {
         endian,
       };
     } catch {
-      // A header that only an unknown field can have spoiled: who sent it is not known.
+      // Only an unknown field can make the header invalid, as the bus checks the others. The sender is not known.
       this.#drop(bodyLength);
       return 'skipped';
     }
@@ -264,7 +264,7 @@ export class Wire extends EventEmitter<WireEvents> {
   }
 }
 
-/** Fields that the specification does not know are left out. */
+/** Unmarshals header fields and drops unknown ones. */
 function unpackFields(raw: Buffer, length: number, endian: number): dbus.MessageLike {
   const fields: Record<string, unknown> = {};
   const reader = new Reader(raw, endian, MAX_FIELD_VALUES);
@@ -284,7 +284,7 @@ function unpack({ fields: { signature }, bodyLength, endian }: Header, body: Buf
   return messageToJsFmt({ signature, body: values }).body as unknown[];
 }
 
-/** dbus-next answers what goes wrong inside of it with a stack trace; nobody else's business. */
+/** Removes the stack trace that dbus-next sends for its internal errors. */
 function withoutInternals(message: dbus.Message): dbus.Message {
   if (!(message.errorName as string | undefined)?.startsWith('com.github.dbus_next.')) return message;
   message.errorName = 'org.freedesktop.DBus.Error.Failed';

@@ -40,14 +40,14 @@ const credentials =
 test('an answer counts when the bus itself gave it', async (t) => {
   t.deepEqual(await driver(credentials(BUS)).credentials(':1.1'), { uid: 1000, pid: 5 });
   await t.throwsAsync(driver(credentials(':1.66')).credentials(':1.1'), {
-    message: /somebody else answered GetConnectionUnix/,
+    message: /another connection replied to GetConnectionUnix/,
   });
 });
 
 test('an error counts when the bus itself gave it', async (t) => {
   t.is(await driver(() => failure(BUS, 'NameHasNoOwner')).credentials(':1.1'), null);
   await t.throwsAsync(driver(() => failure(':1.66', 'NameHasNoOwner')).credentials(':1.1'), {
-    message: /somebody else answered/,
+    message: /another connection replied to/,
   });
 });
 
@@ -73,5 +73,5 @@ test('a bus that does not answer is no fault of ours, and the caller hears of it
   });
   const { internal, message } = errorReply(error);
   t.false(internal);
-  t.regex(message, /^the bus did not answer GetConnectionUnix/);
+  t.regex(message, /^the bus did not reply to GetConnectionUnix/);
 });

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import type { SubordinateUids } from '#dist/model/identity/subordinate_uids.js';
 import type { BusDriver, Credentials } from '#dist/bus/callers/bus_driver.js';
-import { Allowance } from '#dist/bus/transport/byte_budget.js';
+import { ByteBudget } from '#dist/bus/transport/byte_budget.js';
 import { CALLER_LIMITS, Callers, type Caller, type CallerLimits } from '#dist/bus/callers/callers.js';
 import { CallError, type StandardError } from '#dist/bus/dbus_error.js';
 
@@ -30,7 +30,7 @@ interface World {
   readonly run: <Result>(name: string, body: (caller: Caller) => Promise<Result>, bytes?: number) => Promise<Result>;
 }
 
-function setUp(limits: Partial<CallerLimits> = {}, allowance?: Allowance): World {
+function setUp(limits: Partial<CallerLimits> = {}, allowance?: ByteBudget): World {
   const driver = new FakeDriver();
   const callers = new Callers(driver as unknown as BusDriver, { ...CALLER_LIMITS, ...limits }, allowance);
   return { driver, callers, run: (name, body, bytes = 100) => callers.run(name, bytes, body) };
@@ -172,7 +172,7 @@ test.serial('connections that are not known yet make nobody forgotten, nor what 
   let heard = false;
   const long = run(':1.3', async () => {
     await new Promise<void>((resolve) => (finish = resolve));
-    heard = callers.mayHear(':1.3');
+    heard = callers.mayReceive(':1.3');
   });
   await soon();
   callers.charge(':9.9', 1 << 30); // nobody's account: strangers have emptied it
@@ -207,7 +207,7 @@ test.serial(
   'who has used up what his user is allowed is refused, then not even told, and others are served',
   async (t) => {
     let now = 0;
-    const allowance = new Allowance({ perSecond: 1000, burst: 50_000, debt: 20_000 }, () => now);
+    const allowance = new ByteBudget({ perSecond: 1000, burst: 50_000, debt: 20_000 }, () => now);
     const { driver, callers, run } = setUp({}, allowance);
     for (const [name, uid] of [
       [':1.1', 1000],
@@ -220,14 +220,14 @@ test.serial(
     callers.charge(':1.1', 50_000); // what it was sent
     await refused(t, call(':1.1'), 'LimitsExceeded');
     await refused(t, call(':1.2'), 'LimitsExceeded');
-    t.true(callers.mayHear(':1.2'));
+    t.true(callers.mayReceive(':1.2'));
     t.deepEqual(
       [...callers.known()].map(({ name }) => name),
       [':1.3'], // no signals either
     );
     callers.charge(':1.2', 20_000);
-    t.false(callers.mayHear(':1.1'));
-    t.true(callers.mayHear(':1.3'));
+    t.false(callers.mayReceive(':1.1'));
+    t.true(callers.mayReceive(':1.3'));
     t.is(await call(':1.3'), 'served');
     now += 26_000;
     t.is(await call(':1.1', 3000), 'served'); // which costs something itself
@@ -242,7 +242,7 @@ test.serial('signals of what others do keep nobody from calling', async (t) => {
   t.is(await run(':1.1', () => Promise.resolve('served')), 'served');
   callers.chargeSignal(':1.1', 1 << 30);
   t.deepEqual([...callers.known()], []);
-  t.true(callers.mayHear(':1.1'));
+  t.true(callers.mayReceive(':1.1'));
   t.is(await run(':1.1', () => Promise.resolve('served')), 'served');
   callers.leave(':1.1');
 });

@@ -34,13 +34,13 @@ test('what a name does not take is refused by its place', (t) => {
   const refused = (event: Json, pattern: RegExp): void =>
     void t.throws(() => expandEvents([event]), { message: pattern });
   refused({ name: 'cpu-clock', exclude: ['kernel'] }, /events\[0\]\.exclude/);
-  refused({ name: 7 }, /events\[0\]\.name is no string/);
+  refused({ name: 7 }, /events\[0\]\.name is not a string/);
   refused({ name: 'cpu-clock', frequency: 1, period: 1 }, /both/);
   refused({ name: 'cpu-clock', frequency: 0 }, /events\[0\]\.frequency/);
-  refused({ name: 'cpu-clock', callchain: true }, /needs a frequency/);
+  refused({ name: 'cpu-clock', callchain: true }, /requires a frequency/);
   refused({ name: 'cpu-clock', inherit: 1 }, /neither true nor false/);
   refused({ name: 'cpu-clok' }, /cpu-clock/);
-  t.throws(() => expandEvents('cpu-clock'), { message: /no list/ });
+  t.throws(() => expandEvents('cpu-clock'), { message: /not a list/ });
 });
 
 test('typed events and raw attrs pass as they are', (t) => {

@@ -148,11 +148,11 @@ test('what a caller may not say is refused before the broker hears of it', async
     t.is(error.type, 'org.freedesktop.DBus.Error.InvalidArgs', error.message);
     t.regex(error.message, pattern);
   };
-  await refused([targets, events, { sender: v('a{sv}', { uid: v('u', 0) }) }], /sender is no option/);
-  await refused([targets, events, { targets: v('as', []) }], /targets is no option/);
+  await refused([targets, events, { sender: v('a{sv}', { uid: v('u', 0) }) }], /sender is not an option/);
+  await refused([targets, events, { targets: v('as', []) }], /targets is not an option/);
   await refused([targets, events, { ringBites: v('u', 1) }], /ringBites/);
   await refused([targets, events, { ringBytes: v('s', 'x') }], /ringBytes/);
-  await refused([[{ kind: v('s', 'process'), pidfd: v('u', 0) }], events, {}], /pidfd: fds do not travel/);
+  await refused([[{ kind: v('s', 'process'), pidfd: v('u', 0) }], events, {}], /pidfd: fds are not accepted/);
   await refused([targets, [{ name: v('s', 'cpu-clock'), color: v('s', 'red') }], {}], /events\[0\]\.color/);
   await refused([targets, [{ name: v('s', 'cpu-clock'), frequency: v('i', -1) }], {}], /events\[0\]\.frequency/);
   await refused([targets, events, { cpus: v('au', Array(10_001).fill(1)) }], /more than 10000 values/);
@@ -462,7 +462,7 @@ test('a second one finds the name taken and ends', async (t) => {
   const { bus, broker } = await setUp(t);
   const second = launchFrontEnd(bus, { socket: broker.socket });
   t.is((await second.exit).code, 1);
-  t.regex(second.log(), /somebody else has the name/);
+  t.regex(second.log(), /another process owns the name/);
 });
 
 test('it does not start with a privilege, nor as root', async (t) => {

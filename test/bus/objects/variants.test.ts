@@ -39,7 +39,7 @@ test('fractions, values that are nested too deeply and prototypes are refused', 
     t.is(error.error, 'InvalidArgs');
     t.regex(error.message, pattern);
   };
-  refused({ rate: v('d', 1.5) }, /rate is no integer/);
+  refused({ rate: v('d', 1.5) }, /rate is not an integer/);
   refused(
     Array(20)
       .fill(0)
@@ -49,7 +49,7 @@ test('fractions, values that are nested too deeply and prototypes are refused', 
   const spoiled: Record<string, unknown> = {};
   // As dbus-next unpacks a dictionary with the key __proto__.
   spoiled['__proto__'] = v('a{sv}', { ringBytes: v('u', 1) });
-  refused(spoiled, /type that is not taken/);
+  refused(spoiled, /has an unsupported type/);
 });
 
 const definition = parseInterface(`interface a.b

@@ -98,7 +98,7 @@ test('a yes and a no of a rule are what the broker gets', async (t) => {
   t.deepEqual(await ask(socket, { subject: { uid: 0, pid: 0, startTime: '', busName } }), YES);
   t.regex(
     unavailable(await ask(socket, { subject: { uid: 60123, pid: 0, startTime: '', busName } })),
-    /is of uid 0 and not of uid 60123/,
+    /belongs to uid 0, not to uid 60123/,
   );
   t.regex(
     unavailable(await ask(socket, { subject: { uid: 0, pid: 0, startTime: '', busName: ':1.4711' } })),
@@ -261,7 +261,7 @@ test('a broker that hangs up takes its dialog away, and so does a deadline', asy
   const late = open(hasty.socket, { subject, interactive: true });
   const second = await agent.next();
   t.is(second.event, 'begin');
-  t.regex(unavailable(await late.outcome), /did not answer within 2000 ms/);
+  t.regex(unavailable(await late.outcome), /did not reply within 2000 ms/);
   t.deepEqual(await agent.next(), { event: 'cancel', cookie: second.cookie! });
   authorizer.child.kill('SIGTERM');
   await once(authorizer.child, 'exit');
@@ -282,7 +282,7 @@ test('without polkit, with one that dies over a question, and with one that come
   t.is((await agent.next()).event, 'begin');
   await bus.stopPolkit('SIGKILL');
   t.regex(unavailable(await question.outcome), /NoReply/);
-  t.regex(log(), /org\.perfbroker\.kernel for uid 60124 \(pid \d+\) is unanswered: .*NoReply/);
+  t.regex(log(), /org\.perfbroker\.kernel for uid 60124 \(pid \d+\) failed: .*NoReply/);
 
   await bus.startPolkit();
   t.deepEqual(await ask(socket, { subject }), YES);
@@ -344,7 +344,7 @@ test('a hundred questions at once: each gets its answer or hears that there are 
   const dialogs = [1, 2, 3, 4].map(() => open(socket, { subject, action: 'org.perfbroker.kernel', interactive: true }));
   t.is((await agent.next()).event, 'begin');
   const outcomes = await Promise.all(Array.from({ length: 96 }, () => ask(socket, { subject })));
-  for (const outcome of outcomes) t.regex(unavailable(outcome), /4 of 4 questions about uid 60124 are under way/);
+  for (const outcome of outcomes) t.regex(unavailable(outcome), /4 of 4 authorization requests for uid 60124 are under way/);
   // Nobody else waits for it.
   const member = await startSubject(bus, 'member');
   t.deepEqual(await ask(socket, { subject: member }), YES);
@@ -353,7 +353,7 @@ test('a hundred questions at once: each gets its answer or hears that there are 
   t.deepEqual(await ask(socket, { subject }), YES);
 });
 
-test('one question a connection', async (t) => {
+test('only one request per connection', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, { actions: POLICY, rules: [RULES] });
   const { socket } = await startAuthorizerProcess(bus);
@@ -379,7 +379,7 @@ test('one question a connection', async (t) => {
       .map((each): unknown => JSON.parse(each)),
     [
       { parameters: YES },
-      { error: 'org.perfbroker.Authorizer.Unavailable', parameters: { message: 'one question a connection' } },
+      { error: 'org.perfbroker.Authorizer.Unavailable', parameters: { message: 'only one request per connection' } },
     ],
   );
 });
@@ -415,6 +415,6 @@ test('the socket may come from whoever starts the front end, when it is a listen
   t.regex(texts[0]!, /ready/);
   const subject = await startSubject(bus, 'outsider');
   t.deepEqual(await ask(path, { subject }), YES);
-  t.regex(texts[1]!, /fd 3 of LISTEN_FDS is no listening unix stream socket/);
+  t.regex(texts[1]!, /fd 3 of LISTEN_FDS is not a listening unix stream socket/);
   for (const fd of [listener, one, other]) native.close(fd);
 });

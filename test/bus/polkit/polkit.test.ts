@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import test, { type ExecutionContext } from 'ava';
 import dbus from 'dbus-next';
 import type { PolkitOptions } from '#dist/bus/polkit/polkit.js';
-import { printable } from '#dist/bus/polkit/polkit_question.js';
+import { printable } from '#dist/bus/polkit/polkit_request.js';
 import type { Subject } from '#dist/interfaces/authorizer_types.js';
 import { skip } from '../../e2e/daemon.js';
 import {
@@ -128,7 +128,7 @@ test('the decision counts, not that there was a reply', async (t) => {
     ['v', new dbus.Variant('(bba{ss})', YES)],
     [''],
   ] as const)
-    t.regex(unavailable(await told(odd, ...values)), /polkit answered with \(/, odd);
+    t.regex(unavailable(await told(odd, ...values)), /polkit replied with \(/, odd);
 });
 
 test('a reply from anybody but polkit is none, and takes the true one’s place at most', async (t) => {
@@ -187,7 +187,7 @@ test('no answer within the deadline is no answer, and polkit hears that nobody w
   if (missing !== null) return skip(t, missing);
   const { polkit, authorizer } = await withFake(t, () => null, { deadlineMs: 300 });
   // On a busy machine a question may be over before it gets as far as polkit, which then has nothing to forget.
-  do t.regex(unavailable(await ask(authorizer.socket, { subject: SUBJECT })), /did not answer within 300 ms/);
+  do t.regex(unavailable(await ask(authorizer.socket, { subject: SUBJECT })), /did not reply within 300 ms/);
   while (polkit.calls.length === 0);
   await polkit.called(2);
   const [asked, cancelled] = polkit.calls;
@@ -202,9 +202,9 @@ test('questions beyond what one user and all may have open are refused, until ot
   const { polkit, authorizer } = await withFake(t, () => null, { deadlineMs: 60_000, perUser: 2, total: 3 });
   const questions = [60124, 60124, 60123].map((uid) => open(authorizer.socket, { subject: { ...SUBJECT, uid } }));
   await polkit.called(3);
-  t.regex(unavailable(await ask(authorizer.socket, { subject: SUBJECT })), /2 of 2 questions about uid 60124/);
+  t.regex(unavailable(await ask(authorizer.socket, { subject: SUBJECT })), /2 of 2 authorization requests for uid 60124/);
   const other = { ...SUBJECT, uid: 60999 };
-  t.regex(unavailable(await ask(authorizer.socket, { subject: other })), /3 of 3 questions are under way/);
+  t.regex(unavailable(await ask(authorizer.socket, { subject: other })), /3 of 3 authorization requests are under way/);
   questions[0]?.takeBack();
   await polkit.called(4);
   const next = open(authorizer.socket, { subject: SUBJECT });

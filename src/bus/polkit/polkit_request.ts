@@ -1,4 +1,4 @@
-/** What polkit is asked, checked and made fit to be shown in a dialog. */
+/** Parameters of a polkit request: checked, and safe to show in a dialog. */
 import dbus from 'dbus-next';
 import type { Subject } from '../../interfaces/authorizer_types.js';
 
@@ -13,13 +13,13 @@ export const ACTIONS = [
   'org.perfbroker.administer',
 ] as const;
 
-/** A question that must not be put to polkit; `field` is what is wrong with it. */
-export class QuestionError extends Error {
+/** An invalid request, which is not sent to polkit. `field` names the invalid field. */
+export class RequestError extends Error {
   readonly field: string;
 
   constructor(field: string, message: string) {
     super(message);
-    this.name = 'QuestionError';
+    this.name = 'RequestError';
     this.field = field;
   }
 }
@@ -32,22 +32,22 @@ const MAX_UINT64 = 2n ** 64n - 1n;
 const UNIQUE_NAME = /^:\d{1,10}\.\d{1,10}$/;
 
 /**
- * polkit's Subject, `(sa{sv})`. The types are polkit's to the letter: it ignores a value of another type, and a uid or
- * start time that is ignored is one that is not checked.
- * @throws QuestionError
+ * Returns polkit's Subject, `(sa{sv})`. The types must be exactly polkit's: it ignores a value of another type, and an ignored uid or
+ * start time is not checked.
+ * @throws RequestError
  */
 export function subjectStruct({ uid, pid, startTime, busName }: Subject): SubjectStruct {
-  // polkit's uid is an int32, and -1 means unknown to it.
+  // polkit's uid is an int32; -1 means unknown.
   if (!Number.isInteger(uid) || uid < 0 || uid > MAX_INT32)
-    throw new QuestionError('subject', `polkit can not be asked about uid ${uid}`);
+    throw new RequestError('subject', `polkit does not support uid ${uid}`);
   if (busName !== undefined) {
-    if (!UNIQUE_NAME.test(busName)) throw new QuestionError('subject', 'busName is no unique name');
+    if (!UNIQUE_NAME.test(busName)) throw new RequestError('subject', 'busName is not a unique name');
     return ['system-bus-name', { name: new dbus.Variant('s', busName) }];
   }
-  if (!Number.isInteger(pid) || pid <= 0 || pid > MAX_INT32) throw new QuestionError('subject', 'pid is no pid');
+  if (!Number.isInteger(pid) || pid <= 0 || pid > MAX_INT32) throw new RequestError('subject', 'pid is not a pid');
   const ticks = /^\d{1,20}$/.test(startTime) ? BigInt(startTime) : 0n;
-  // For 0 polkit looks the start time up by itself: then it would speak of whoever has this pid now.
-  if (ticks <= 0n || ticks > MAX_UINT64) throw new QuestionError('subject', 'startTime is no start time');
+  // For 0, polkit would look up the start time of the process that has this pid now.
+  if (ticks <= 0n || ticks > MAX_UINT64) throw new RequestError('subject', 'startTime is not a start time');
   const details = {
     pid: new dbus.Variant('u', pid),
     'start-time': new dbus.Variant('t', ticks),
@@ -62,11 +62,11 @@ const MAX_DETAIL = 200;
 /** polkit reads details of its own, with a dot in the name: `polkit.message` would be another text of the dialog. */
 const DETAIL_KEY = /^[a-z]{1,32}$/;
 
-/** @throws QuestionError */
+/** @throws RequestError */
 export function detailsDictionary(details: Readonly<Record<string, string>>): Record<string, string> {
   const entries = Object.entries(details);
-  if (entries.length > MAX_DETAILS) throw new QuestionError('details', `more than ${MAX_DETAILS} details`);
-  for (const [key] of entries) if (!DETAIL_KEY.test(key)) throw new QuestionError('details', 'a key is no name');
+  if (entries.length > MAX_DETAILS) throw new RequestError('details', `more than ${MAX_DETAILS} details`);
+  for (const [key] of entries) if (!DETAIL_KEY.test(key)) throw new RequestError('details', 'a key is no name');
   return Object.fromEntries(entries.map(([key, text]) => [key, printable(text)]));
 }
 
@@ -85,8 +85,8 @@ export function printable(text: string): string {
     .replaceAll(/[<>&]/g, (character) => MARKUP[character] ?? '');
 }
 
-/** @throws QuestionError when the action is none of ours */
+/** Checks the action. @throws RequestError for an unknown action */
 export function checkAction(action: string): string {
-  if (!ACTIONS.some((known) => known === action)) throw new QuestionError('action', 'no such action');
+  if (!ACTIONS.some((known) => known === action)) throw new RequestError('action', 'unknown action');
   return action;
 }
