@@ -54,6 +54,7 @@ const HEAD = `# Errors
 The errors of the interface are \`org.perfbroker.Broker.<name>\` and carry the same parameters: \`code\` (stable,
 one of the tables below), \`message\` (what, in this very case), \`errno\` (the kernel's, 0 when there was none), \`cause\`
 and \`remedy\`. Programs decide by name and code; message, cause and remedy are for people and may change.
+[troubleshooting.md](troubleshooting.md) has the refusals that users meet, by situation.
 
 The TypeScript library throws them as \`BrokerError\`, with the name (\`PolicyDenied\`) in \`error\` and the cause in \`cause_\`, since the \`cause\` of a
 JavaScript error is another error; what else the error carries, as \`reasons\`, is in \`details\`.
