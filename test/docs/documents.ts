@@ -17,6 +17,8 @@ export function read(path: string): Document {
 export const MARKDOWN: readonly Document[] = [
   read('README.md'),
   read('SECURITY.md'),
+  read('CONTRIBUTING.md'),
+  read('CHANGELOG.md'),
   ...readdirSync(join(ROOT, 'docs'))
     .filter((name) => name.endsWith('.md'))
     .map((name) => read(`docs/${name}`)),
