@@ -1,0 +1,118 @@
+/** scripts/check-words.js, on files of a few lines. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { ROOT } from '../e2e/daemon.js';
+import { MAN_PAGES, MARKDOWN } from './documents.js';
+
+interface Case {
+  readonly title: string;
+  /** Its end decides what counts. */
+  readonly name: string;
+  readonly text: string;
+  /** `LINE: WORD` each. */
+  readonly hits: readonly string[];
+}
+
+const DOCUMENTS: readonly (readonly [text: string, hits: readonly string[]])[] = [
+  ['It can not.', ['1: can not']],
+  ['It can\nnot.', ['1: can not']],
+  ['It cannot, and it is not a fault.', []],
+  ['It is no fault.', ['1: is no']],
+  ['There is no fault, it is no longer one, it is no more than that.', []],
+  ['Nobody knows everybody.', ['1: Nobody', '1: everybody']],
+  ['Whoever asks is told whatever it tells.', ['1: Whoever', '1: told', '1: whatever', '1: tells']],
+  ['So many, not so long ago.', ['1: So many', '1: so long']],
+  ['He has his, she had hers.', ['1: He', '1: his']],
+  ["The kernel's side, the user side.", ["1: kernel's side", '1: user side']],
+  ['It was taken over, given back, and begun anew.', ['1: taken over', '1: given back', '1: anew']],
+  ['All but for one.', ['1: but for']],
+  ['This one, too.', ['1: too']],
+  ['Too long, too deep, or two too many.', []],
+  ['`can not` and `whoever` are words.', []],
+];
+const CASES: readonly Case[] = [
+  ...DOCUMENTS.map(([text, hits]) => ({
+    title: `in a document, ${JSON.stringify(text)} has ${hits.length === 1 ? 'one hit' : `${hits.length} hits`}`,
+    name: 'document.md',
+    text,
+    hits,
+  })),
+  {
+    title: 'examples of a document, and the titles of tests that it quotes, are not its own words',
+    name: 'document.md',
+    text: ['```sh', '# nobody', '```', '["nobody is told"](test/e2e/denial.test.ts)', '[nobody](README.md)'].join('\n'),
+    hits: ['5: nobody'],
+  },
+  {
+    title: 'comments and strings of a source count, names in it do not',
+    name: 'source.ts',
+    text: [
+      '/** Whatever. */',
+      'const nobody = 1;',
+      "const text = 'is told';",
+      'const template = `${nobody} tells ${text}, too`;',
+      'call(nobody); // but',
+      '              // for one: anew',
+    ].join('\n'),
+    hits: ['1: Whatever', '3: told', '4: tells', '4: too', '5: but // for', '6: anew'],
+  },
+  {
+    title: 'the titles of a test file count, and nothing else in it',
+    name: 'some.test.ts',
+    text: ['// nobody', "test('nobody is told', (t) => {", "  t.is('nobody', 'told');", '});'].join('\n'),
+    hits: ['2: nobody', '2: told'],
+  },
+  {
+    title: 'comments and strings of C++ count',
+    name: 'source.cc',
+    text: ['// nobody', 'int nobody; /* told', 'anew */', 'const char* text = "he // says";'].join('\n'),
+    hits: ['1: nobody', '2: told', '3: anew', '4: he'],
+  },
+  {
+    title: 'a manual page counts as a whole',
+    name: 'page.1',
+    text: '.TP\nIt can not.',
+    hits: ['2: can not'],
+  },
+];
+
+function check(...args: string[]): { status: number | null; lines: readonly string[] } {
+  const script = join(ROOT, 'scripts/check-words.js');
+  const { status, stdout } = spawnSync(process.execPath, [script, ...args], { encoding: 'utf8' });
+  return { status, lines: stdout.split('\n').filter((line) => line !== '') };
+}
+
+let directory: string;
+let lines: readonly string[];
+test.before((t) => {
+  directory = mkdtempSync(join(tmpdir(), 'perfbroker-words-'));
+  const files = CASES.map(({ name, text }, index) => {
+    const file = join(directory, `${index}-${name}`);
+    writeFileSync(file, text);
+    return file;
+  });
+  const run = check(...files);
+  t.is(run.status, 1);
+  lines = run.lines;
+});
+test.after.always(() => {
+  rmSync(directory, { recursive: true });
+});
+
+for (const [index, { title, name, hits }] of CASES.entries())
+  test(title, (t) => {
+    const start = `/${index}-${name}:`;
+    t.deepEqual(
+      lines.filter((line) => line.includes(start)).map((line) => line.slice(line.indexOf(start) + start.length)),
+      hits,
+    );
+  });
+
+test('the documents and manual pages have none of these words', (t) => {
+  // errors.md is made from src, where its words count.
+  const documents = [...MARKDOWN, ...MAN_PAGES].map(({ path }) => path).filter((path) => path !== 'docs/errors.md');
+  t.deepEqual(check(...documents.map((path) => join(ROOT, path))), { status: 0, lines: [] });
+});
