@@ -141,7 +141,7 @@ test('a reply from anybody but polkit is none, and takes the true one’s place 
   await polkit.called(1);
   await forge(forger, authorizer);
   const name = (forger as unknown as { name: string }).name;
-  t.regex(unavailable(await question.outcome), new RegExp(`${name} answered, not :`));
+  t.regex(unavailable(await question.outcome), new RegExp(`the reply came from ${name}, not from :`));
 });
 
 test('the bus itself keeps forged replies away', async (t) => {
