@@ -14,7 +14,7 @@ import { openJournal } from './audit/journal.js';
 import { createLogger, type Logger } from './audit/logger.js';
 import { readMachine } from './host/machine.js';
 import { OpenerClient } from './ipc/opener.js';
-import { Life, loadWithWarnings, problemsOf } from './lifecycle/lifecycle.js';
+import { Lifecycle, loadWithWarnings, problemsOf } from './lifecycle/lifecycle.js';
 import { parseOptions } from './options.js';
 import { unprivilegedProof } from './lifecycle/proof.js';
 import { Server } from './server.js';
@@ -84,7 +84,7 @@ async function main(): Promise<void> {
   });
   const server = new Server(broker, options.listener);
   process.once('exit', () => server.refuseConnections());
-  new Life(broker, server, options).begin();
+  new Lifecycle(broker, server, options).begin();
   log.info(
     `serving on ${options.socket} with ${options.capability}, ceiling ${options.ceiling.join(',')}, policy ${policy.sources.join(', ')}`,
   );

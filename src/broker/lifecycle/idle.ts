@@ -3,7 +3,7 @@
 import { MAX_TIMER_MS } from '../../common/timer.js';
 
 /** What may keep the broker from ending. */
-export interface Occupation {
+export interface IdleTimerOptions {
   /** Whether ending now would cost anybody anything. */
   readonly busy: () => boolean;
   /** When something last came or went; `performance.now()`. */
@@ -12,13 +12,13 @@ export interface Occupation {
   readonly end: () => void;
 }
 
-export class IdleExit {
-  readonly #occupation: Occupation;
+export class IdleTimer {
+  readonly #options: IdleTimerOptions;
   #idleMs = 0;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(occupation: Occupation) {
-    this.#occupation = occupation;
+  constructor(options: IdleTimerOptions) {
+    this.#options = options;
   }
 
   /** @param seconds 0: never ends. May be called again, after a reload */
@@ -29,18 +29,18 @@ export class IdleExit {
 
   #arm(ms: number): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = this.#idleMs === 0 ? null : setTimeout(() => this.#look(), Math.min(ms, MAX_TIMER_MS)).unref();
+    this.#timer = this.#idleMs === 0 ? null : setTimeout(() => this.#poll(), Math.min(ms, MAX_TIMER_MS)).unref();
   }
 
   /**
    * Looks at the clock, so that coming and going costs nothing. What ends without a connection, a ring that is unmapped
    * at last, is found by the next look: it may take twice as long then.
    */
-  #look(): void {
-    if (this.#occupation.busy()) return this.#arm(this.#idleMs);
-    const left = this.#occupation.lastActivityMs() + this.#idleMs - performance.now();
+  #poll(): void {
+    if (this.#options.busy()) return this.#arm(this.#idleMs);
+    const left = this.#options.lastActivityMs() + this.#idleMs - performance.now();
     if (left > 0) return this.#arm(Math.ceil(left));
     this.#timer = null;
-    this.#occupation.end();
+    this.#options.end();
   }
 }

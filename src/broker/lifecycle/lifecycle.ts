@@ -7,7 +7,7 @@ import { loadPolicy } from '../../policy/load/load.js';
 import type { Policy } from '../../policy/types.js';
 import type { Broker } from '../broker.js';
 import { fdLimitWarning, readFdLimit } from './fd_limit.js';
-import { IdleExit } from './idle.js';
+import { IdleTimer } from './idle.js';
 import type { Logger } from '../audit/logger.js';
 import { Notifier } from './notify.js';
 import type { BrokerOptions } from '../options.js';
@@ -27,12 +27,12 @@ export function problemsOf(error: unknown): readonly string[] {
   return error instanceof PolicyError ? error.problems.map(formatProblem) : [(error as Error).message];
 }
 
-export class Life {
+export class Lifecycle {
   readonly #broker: Broker;
   readonly #server: Server;
   readonly #options: BrokerOptions;
   readonly #notifier: Notifier | null = Notifier.fromEnvironment();
-  readonly #idle: IdleExit | null;
+  readonly #idle: IdleTimer | null;
   /** What the last reload came to, when it failed. */
   #trouble = '';
   #stopping = false;
@@ -42,7 +42,7 @@ export class Life {
     this.#server = server;
     this.#options = options;
     this.#idle = SOCKET_ACTIVATED
-      ? new IdleExit({
+      ? new IdleTimer({
           busy: () => this.#busy(),
           lastActivityMs: () => server.lastActivityMs,
           end: () => this.#endIdle(),

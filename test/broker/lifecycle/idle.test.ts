@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
-import { IdleExit } from '#dist/broker/lifecycle/idle.js';
+import { IdleTimer } from '#dist/broker/lifecycle/idle.js';
 import { idleSeconds } from '#dist/broker/lifecycle/lifecycle.js';
 
-function fixture(): { state: { busy: boolean; looks: number; last: number; ended: number }; idle: IdleExit } {
+function fixture(): { state: { busy: boolean; looks: number; last: number; ended: number }; idle: IdleTimer } {
   const state = { busy: false, looks: 0, last: performance.now(), ended: 0 };
-  const idle = new IdleExit({
+  const idle = new IdleTimer({
     busy: () => {
       state.looks += 1;
       return state.busy;
