@@ -40,7 +40,7 @@ const CONNECTION_LIMITS: ConnectionLimits = {
 /** Of the D-Bus front end, which uses one for each question that is open (64 at most) and for each call under way. */
 const MAX_FRONT_END_CONNECTIONS = 256;
 /** Between two looks at whether what the end waits for has come. */
-const LOOK_MS = 10;
+const POLL_INTERVAL_MS = 10;
 /** Grace period for new clients: this broker has accepted them, so the next one will never see them. */
 const NEWCOMER_MS = 2000;
 /** Since a newcomer's last call: programs make several. */
@@ -73,7 +73,7 @@ export class Server {
     });
     this.#acceptor = new Acceptor({
       listener,
-      onSocket: (socket) => this.#greet(socket),
+      onSocket: (socket) => this.#onConnection(socket),
       onError: ({ message }) => broker.parts.log.error(`accept: ${message}`),
     });
   }
@@ -134,7 +134,7 @@ export class Server {
    * Until its first message is there, a connection costs the broker no more than this: the kernel's credentials, a token and a
    * place. Connections come faster than they can be vetted, and a client may go before it has sent anything.
    */
-  #greet(socket: Fd): void {
+  #onConnection(socket: Fd): void {
     let ids: PeerIds;
     try {
       ids = native.peerIds(socket);
@@ -153,7 +153,7 @@ export class Server {
     this.#lastActivityMs = performance.now();
     let client: ClientConnection;
     try {
-      client = this.#enter(socket, ids, lane);
+      client = this.#register(socket, ids, lane);
     } catch (error) {
       // Whoever it is gets an answer to the call that it is about to make, and no more.
       return refuse(socket, ids.uid, lane, this.#errorReply(error, 'connect'));
@@ -185,7 +185,7 @@ export class Server {
       onClose: ({ kind, detail }) => {
         if (kind !== 'eof' && kind !== 'closed' && this.#broker.mayLog(ids))
           this.#broker.parts.log.info(`connection of uid ${ids.uid} pid ${ids.pid} closed: ${kind}: ${detail}`);
-        this.#leave(client);
+        this.#unregister(client);
       },
     });
     client.serveBy(connection);
@@ -215,7 +215,7 @@ export class Server {
   }
 
   /** Takes a place among the user's connections. @throws QuotaExceeded */
-  #enter(socket: Fd, ids: PeerIds, lane: LaneUser): ClientConnection {
+  #register(socket: Fd, ids: PeerIds, lane: LaneUser): ClientConnection {
     const unclosed = native.foreignFds(lane);
     if (unclosed > MAX_UNCLOSED_FDS)
       throw brokerError(
@@ -235,7 +235,7 @@ export class Server {
     return new ClientConnection(socket, ids, place);
   }
 
-  #leave(client: ClientConnection): void {
+  #unregister(client: ClientConnection): void {
     client.leave();
     client.place.leave();
     this.#lastActivityMs = performance.now();
@@ -265,7 +265,7 @@ function errorReply(error: BrokerError): ErrorReply {
 /** Resolves when `done` returns true, or after `ms`. */
 async function pollUntil(ms: number, done: () => boolean): Promise<void> {
   const end = performance.now() + ms;
-  while (!done() && performance.now() < end) await sleep(LOOK_MS);
+  while (!done() && performance.now() < end) await sleep(POLL_INTERVAL_MS);
 }
 
 /** Work that is done at once has no client that waits for a turn. */
