@@ -30,7 +30,7 @@ const FDS_PER_REQUEST = 32;
 
 type UserId = Pick<Subject, 'uid'>;
 
-export interface BrokerParts {
+export interface BrokerDependencies {
   readonly machine: Machine;
   readonly tracepoints: Tracepoints;
   readonly ceiling: readonly EventClass[];
@@ -50,7 +50,7 @@ export interface BrokerParts {
 }
 
 export class Broker {
-  readonly parts: BrokerParts;
+  readonly dependencies: BrokerDependencies;
   readonly quota: Quota = new Quota();
   readonly ringPlaces: RingPlaces = new RingPlaces();
   readonly ringKeepers: RingKeepers = new RingKeepers();
@@ -66,10 +66,10 @@ export class Broker {
   #running = 0;
   #onIdle: (() => void) | null = null;
 
-  constructor(parts: BrokerParts) {
-    this.parts = parts;
-    this.policy = parts.policy;
-    this.rates = new Rates(parts.policy.service, parts.subordinateUids, parts.slowness);
+  constructor(dependencies: BrokerDependencies) {
+    this.dependencies = dependencies;
+    this.policy = dependencies.policy;
+    this.rates = new Rates(dependencies.policy.service, dependencies.subordinateUids, dependencies.slowness);
     this.grants = new Grants((grant, reason, ended) => this.#recordEnd(grant, reason, ended));
   }
 
@@ -113,7 +113,7 @@ export class Broker {
   }
 
   isFrontEnd({ uid }: UserId): boolean {
-    return uid === this.parts.frontEnd;
+    return uid === this.dependencies.frontEnd;
   }
 
   /**
@@ -154,9 +154,9 @@ export class Broker {
   /** @throws AuditFailed: nothing is handed over that could not be recorded */
   record(subject: Subject, record: AuditRecord): void {
     try {
-      this.parts.audit.write(subject, record);
+      this.dependencies.audit.write(subject, record);
     } catch (error) {
-      this.parts.log.error(`the audit log can not be written: ${(error as Error).message}`);
+      this.dependencies.log.error(`the audit log can not be written: ${(error as Error).message}`);
       throw brokerError('AuditFailed', 'write', 'the decision could not be recorded');
     }
   }
@@ -172,7 +172,7 @@ export class Broker {
 
   /** For whom the tracer works. What it answers too late for the request is recorded all the same. */
   tracing(subject: Subject): DowngradeCaller {
-    const { subordinateUids } = this.parts;
+    const { subordinateUids } = this.dependencies;
     return {
       user: subordinateUids.userOf(subject),
       users: subordinateUids,

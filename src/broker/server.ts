@@ -74,7 +74,7 @@ export class Server {
     this.#acceptor = new Acceptor({
       listener,
       onSocket: (socket) => this.#onConnection(socket),
-      onError: ({ message }) => broker.parts.log.error(`accept: ${message}`),
+      onError: ({ message }) => broker.dependencies.log.error(`accept: ${message}`),
     });
   }
 
@@ -115,7 +115,7 @@ export class Server {
       closed || (quietMs !== null && quietMs >= QUIET_MS);
     await pollUntil(NEWCOMER_MS, () => refused === 0 && newcomers.every(heard));
     this.#broker.stopping = true;
-    this.#broker.parts.authorizer.close(); // a human may take minutes
+    this.#broker.dependencies.authorizer.close(); // a human may take minutes
     await this.#broker.idle();
     await new Promise((resolve) => setImmediate(resolve)); // a request that failed has been answered by then
     const { grants } = this.#broker;
@@ -139,7 +139,7 @@ export class Server {
     try {
       ids = native.peerIds(socket);
     } catch (error) {
-      this.#broker.parts.log.error(`accept: ${(error as Error).message}`);
+      this.#broker.dependencies.log.error(`accept: ${(error as Error).message}`);
       return native.closeConnection(OWN_LANE, socket);
     }
     // Closing takes time where the socket holds what the client has sent already.
@@ -163,7 +163,7 @@ export class Server {
 
   /** That a client is in a user namespace of its own shows when it is vetted: until then its uid stands for it. */
   #laneOf({ uid }: PeerIds): LaneUser {
-    return this.#broker.parts.subordinateUids.userOf({ uid, sameUserNamespace: true });
+    return this.#broker.dependencies.subordinateUids.userOf({ uid, sameUserNamespace: true });
   }
 
   #serve(client: ClientConnection, lane: LaneUser): void {
@@ -184,7 +184,7 @@ export class Server {
       },
       onClose: ({ kind, detail }) => {
         if (kind !== 'eof' && kind !== 'closed' && this.#broker.mayLog(ids))
-          this.#broker.parts.log.info(`connection of uid ${ids.uid} pid ${ids.pid} closed: ${kind}: ${detail}`);
+          this.#broker.dependencies.log.info(`connection of uid ${ids.uid} pid ${ids.pid} closed: ${kind}: ${detail}`);
         this.#unregister(client);
       },
     });
@@ -209,8 +209,8 @@ export class Server {
   }
 
   #identify(client: ClientConnection): void {
-    const peer = vetPeer(client.socket, this.#broker.parts.subordinateUids);
-    if (this.#broker.parts.subordinateUids.mayBeMany(peer.subject)) client.place.share();
+    const peer = vetPeer(client.socket, this.#broker.dependencies.subordinateUids);
+    if (this.#broker.dependencies.subordinateUids.mayBeMany(peer.subject)) client.place.share();
     client.identify(peer);
   }
 
@@ -227,7 +227,7 @@ export class Server {
     const place = this.#places.enter(ids.uid, limit);
     try {
       // That a client is in a user namespace of its own shows when it is vetted.
-      if (this.#broker.parts.subordinateUids.has(ids.uid)) place.share();
+      if (this.#broker.dependencies.subordinateUids.has(ids.uid)) place.share();
     } catch (error) {
       place.leave();
       throw error;
@@ -247,7 +247,7 @@ export class Server {
     if (error instanceof BrokerError) return errorReply(error);
     if (error instanceof ValidationError)
       return { name: 'org.varlink.service.InvalidParameter', parameters: { parameter: error.path } };
-    this.#broker.parts.log.error(
+    this.#broker.dependencies.log.error(
       `${method}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
     );
     return errorReply(brokerError('Unavailable', 'internal', 'a fault in the broker; its log has the details'));

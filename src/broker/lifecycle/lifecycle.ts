@@ -60,12 +60,12 @@ export class Lifecycle {
     this.#idle?.start(idleSeconds(this.#broker.policy));
     if (this.#notifier === null) return;
     this.#notifier.ready(this.#status());
-    this.#notifier.feedWatchdog(() => this.#broker.parts.opener.ping());
+    this.#notifier.feedWatchdog(() => this.#broker.dependencies.opener.ping());
     this.#broker.grants.onChange = () => this.#notifier?.status(this.#status());
   }
 
   #reload(): void {
-    const { log, subordinateUids } = this.#broker.parts;
+    const { log, subordinateUids } = this.#broker.dependencies;
     this.#notifier?.reloading();
     try {
       const policy = loadWithWarnings(this.#options, subordinateUids, log);
@@ -110,7 +110,7 @@ export class Lifecycle {
     // Nothing may come between the last look and this.
     this.#server.stopAccepting();
     this.#broker.stopping = true;
-    this.#broker.parts.log.info('ending: idle');
+    this.#broker.dependencies.log.info('ending: idle');
     this.#notifier?.stopping('idle');
     this.#close();
   }
@@ -118,13 +118,13 @@ export class Lifecycle {
   #stop(): void {
     if (this.#stopping) return;
     this.#stopping = true;
-    this.#broker.parts.log.info('ending');
+    this.#broker.dependencies.log.info('ending');
     this.#notifier?.stopping('ending');
     void this.#server.stop().then(() => this.#close());
   }
 
   #close(): void {
-    const { opener, tracer } = this.#broker.parts;
+    const { opener, tracer } = this.#broker.dependencies;
     this.#broker.grants.endAll('shutdown');
     this.#broker.tickets.clear();
     opener.close();

@@ -60,7 +60,7 @@ function withoutFds(handler: WorkHandler): WorkHandler {
 }
 
 function describe(broker: Broker, { subject }: ClientConnection): Types.DescribeReply {
-  const { machine, tracepoints, ceiling, capability } = broker.parts;
+  const { machine, tracepoints, ceiling, capability } = broker.dependencies;
   return {
     version: VERSION,
     kernel: machine.kernel,
@@ -87,7 +87,7 @@ function describe(broker: Broker, { subject }: ClientConnection): Types.Describe
 async function explain(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
   const parameters = call.parameters as unknown as Types.ExplainParameters;
   const caller = vetCaller(broker, call, parameters.sender, parameters.targets.length);
-  const request = await vetRequest(parameters, call.fds, caller, broker.parts);
+  const request = await vetRequest(parameters, call.fds, caller, broker.dependencies);
   call.work.timed(() => {
     try {
       const verdict = decide(request.policy, broker.policy);

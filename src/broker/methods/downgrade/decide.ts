@@ -28,7 +28,7 @@ export async function vetDowngrade(
   parameters: DowngradeParameters,
   fds: FdBag,
 ): Promise<WantedDowngrade> {
-  const tracer = requireTracer(broker.parts.tracer);
+  const tracer = requireTracer(broker.dependencies.tracer);
   const wanted = parameters.target.pidfd === undefined ? 0 : 1;
   if (fds.remaining !== wanted)
     throw brokerError('UnexpectedFds', 'unused', `${fds.remaining} fds came along; the target mentions ${wanted}`);

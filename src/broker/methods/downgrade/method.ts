@@ -100,7 +100,7 @@ async function carryOut(
 ): Promise<readonly DowngradedProcess[]> {
   const caller = { peer: client.peer, busName: null, work };
   // Once for the request: after a reload of /etc/subuid the user may have another lane.
-  const lane = broker.parts.subordinateUids.userOf(client.subject);
+  const lane = broker.dependencies.subordinateUids.userOf(client.subject);
   const run = new Run(broker, client, caller, wanted, authorized);
   try {
     return await client.withSocket(lane, (connection) => run.finish(connection));

@@ -30,7 +30,7 @@ export async function vetOpen(
   parameters: OpenParameters,
   fds: FdBag,
 ): Promise<WantedOpen> {
-  const request = await vetRequest(parameters, fds, caller, broker.parts);
+  const request = await vetRequest(parameters, fds, caller, broker.dependencies);
   try {
     const downgrade = vetDowngrade(broker, caller, request, parameters);
     return { request, leaseSeconds: parameters.leaseSeconds, downgrade };
@@ -54,7 +54,7 @@ function vetDowngrade(
   { downgrade: parameter }: OpenParameters,
 ): Downgrade | null {
   if (parameter === undefined) return null;
-  const tracer = requireTracer(broker.parts.tracer);
+  const tracer = requireTracer(broker.dependencies.tracer);
   return { tracer, order: parseOrder(parameter, subjectOf(caller)), target: onlyProcess(request.targets) };
 }
 

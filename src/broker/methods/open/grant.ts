@@ -79,7 +79,7 @@ export async function grantEvents(
 ): Promise<Granted> {
   const { subject } = client;
   // Once for the request: after a reload of /etc/subuid the user may have another lane, which would not keep the order.
-  const lane = broker.parts.subordinateUids.userOf(subject);
+  const lane = broker.dependencies.subordinateUids.userOf(subject);
   const maxFds = more ? Infinity : MAX_SLOTS;
   // What is beyond the rule's limit was denied.
   const lease = leaseSeconds ?? verdict.limits.leaseSeconds;
@@ -183,7 +183,7 @@ function openSlots(
   share: Share,
   maxFds: number,
 ): Promise<OpenedEvents> {
-  const { opener, machine, capability, subordinateUids } = broker.parts;
+  const { opener, machine, capability, subordinateUids } = broker.dependencies;
   return client.withSocket(lane, (connection) =>
     openEvents(opener, {
       user: lane,

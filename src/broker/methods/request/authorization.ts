@@ -64,7 +64,7 @@ export async function authorize(broker: Broker, client: ClientConnection, matter
   const withdrawn = client.watchHangup();
   for (const action of actions) {
     const question = { subject, busName: caller.busName, action, details, interactive };
-    const { kind, detail } = await broker.parts.authorizer.ask(question, withdrawn);
+    const { kind, detail } = await broker.dependencies.authorizer.ask(question, withdrawn);
     const authorized = kind === 'authorized';
     broker.record(subject, {
       action: 'ask',

@@ -53,7 +53,7 @@ export function vetCaller(broker: Broker, call: WorkCall, sender: Sender | undef
     if (pid === 'not-a-pidfd' || pid === 'foreign')
       throw wrong(pid === 'foreign' ? 'its process is outside the pid namespace of the broker' : 'its fd is no pidfd');
     if (pid === 'gone') throw gone(0);
-    const peer = describePeer(pid, pidfd, broker.parts.subordinateUids, (facts) => idsOf(facts, sender.uid));
+    const peer = describePeer(pid, pidfd, broker.dependencies.subordinateUids, (facts) => idsOf(facts, sender.uid));
     return { peer, busName: sender.busName, work };
   } finally {
     fds.close(pidfd);
