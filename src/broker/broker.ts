@@ -15,7 +15,7 @@ import type { OpenerClient } from './ipc/opener.js';
 import type { SubordinateUids } from '../model/identity/subordinate_uids.js';
 import { Rates } from './fairness/rates.js';
 import { RingKeepers } from './grants/ring_anchors.js';
-import { RingPlaces } from './grants/premap_limit.js';
+import { PremapLimit } from './grants/premap_limit.js';
 import type { Subject } from '../model/identity/subject.js';
 import { Tickets } from './grants/tickets.js';
 import type { Tracepoints } from './host/tracepoints.js';
@@ -52,7 +52,7 @@ export interface BrokerDependencies {
 export class Broker {
   readonly dependencies: BrokerDependencies;
   readonly quota: Quota = new Quota();
-  readonly ringPlaces: RingPlaces = new RingPlaces();
+  readonly premapLimit: PremapLimit = new PremapLimit();
   readonly ringKeepers: RingKeepers = new RingKeepers();
   readonly grants: Grants;
   readonly rates: Rates;

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { DEFAULT_SOCKET } from '#dist/client/index.js';
 import { MAX_EVENTS, MAX_PREMAP_BYTES, MAX_SLOTS } from '#dist/broker/ipc/opener_protocol.js';
-import { MAX_RINGS_PER_USER } from '#dist/broker/grants/premap_limit.js';
+import { MAX_PREMAPPED_PER_USER } from '#dist/broker/grants/premap_limit.js';
 import { MAX_TARGETS } from '#dist/broker/processes/targets.js';
 import { BROKER_INTERFACE } from '#dist/interfaces/broker_interface.js';
 import type { Type } from '#dist/varlink/idl.js';
@@ -70,7 +70,7 @@ const rows: readonly [row: string, value: () => number][] = [
   ['targets of a request', () => MAX_TARGETS],
   ['events of a request', () => MAX_EVENTS],
   ['fds of a reply', () => MAX_SLOTS],
-  ['rings mapped in advance, of one user', () => MAX_RINGS_PER_USER],
+  ['rings mapped in advance, of one user', () => MAX_PREMAPPED_PER_USER],
   [
     'grants of one user whose rings are mapped in advance',
     () => constant('src/broker/ipc/helper_client.ts', 'MAX_WORKERS_PER_USER'),

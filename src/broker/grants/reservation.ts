@@ -1,7 +1,7 @@
 import { brokerError } from '../../model/errors/error_table.js';
 import type { Quota, Reservation } from '../../policy/quota/quota.js';
 import type { Limits } from '../../policy/types.js';
-import type { RingPlaces } from './premap_limit.js';
+import type { PremapLimit } from './premap_limit.js';
 
 /** What a request opens, in fds and in rings that are mapped in advance. */
 export interface Amount {
@@ -12,7 +12,7 @@ export interface Amount {
 /** Of all users. */
 export interface Supplies {
   readonly quota: Quota;
-  readonly ringPlaces: RingPlaces;
+  readonly premapLimit: PremapLimit;
 }
 
 /**
@@ -28,7 +28,7 @@ export class Share {
   readonly #grant: Reservation[] = [];
   readonly #rings: Reservation[] = [];
   #held: Amount = { fds: 0, rings: 0 };
-  #places = 0;
+  #premapped = 0;
   #ringsGone: Promise<void> = Promise.resolve();
 
   /** Holds nothing yet. */
@@ -54,8 +54,8 @@ export class Share {
   cover({ fds, rings }: Amount): void {
     const more = { fds: Math.max(0, fds - this.#held.fds), rings: Math.max(0, rings - this.#held.rings) };
     if (more.rings > 0) {
-      this.#supplies.ringPlaces.take(this.#uid, more.rings);
-      this.#places += more.rings;
+      this.#supplies.premapLimit.acquire(this.#uid, more.rings);
+      this.#premapped += more.rings;
       this.#rings.push(this.#reserve({ grants: 0, fds: 0, ringBytes: more.rings * this.#ringBytes }));
       this.#held = { ...this.#held, rings };
     }
@@ -66,9 +66,9 @@ export class Share {
   }
 
   /** The opener is told to let go of its mappings. */
-  readonly releasePlaces = (): void => {
-    this.#supplies.ringPlaces.give(this.#uid, this.#places);
-    this.#places = 0;
+  readonly releasePremapped = (): void => {
+    this.#supplies.premapLimit.release(this.#uid, this.#premapped);
+    this.#premapped = 0;
   };
 
   readonly releaseGrant = (): void => {
@@ -86,7 +86,7 @@ export class Share {
 
   /** Gives everything back that has not been yet. */
   release(): void {
-    this.releasePlaces();
+    this.releasePremapped();
     this.releaseGrant();
     void this.#ringsGone.then(this.releaseRings);
   }

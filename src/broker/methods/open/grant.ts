@@ -48,7 +48,7 @@ class Pending {
     this.#share = share;
     this.slots = opened.slots;
     this.releaseRings = async () => {
-      share.releasePlaces();
+      share.releasePremapped();
       await opened.releaseRings();
     };
   }
