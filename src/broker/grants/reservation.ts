@@ -4,13 +4,13 @@ import type { Limits } from '../../policy/types.js';
 import type { PremapLimit } from './premap_limit.js';
 
 /** What a request opens, in fds and in rings that are mapped in advance. */
-export interface Amount {
+export interface Usage {
   readonly fds: number;
   readonly rings: number;
 }
 
 /** Of all users. */
-export interface Supplies {
+export interface Quotas {
   readonly quota: Quota;
   readonly premapLimit: PremapLimit;
 }
@@ -19,21 +19,21 @@ export interface Supplies {
  * What one request takes of its user's quotas: before anything is opened as much as can be told then, and more for threads that
  * are born meanwhile. The rings' part comes back apart from the rest: when they are gone, which may be long after the grant.
  */
-export class Share {
-  readonly #supplies: Supplies;
+export class QuotaReservation {
+  readonly #quotas: Quotas;
   readonly #uid: number;
   readonly #limits: Limits;
   /** Of each ring. */
   readonly #ringBytes: number;
   readonly #grant: Reservation[] = [];
   readonly #rings: Reservation[] = [];
-  #held: Amount = { fds: 0, rings: 0 };
+  #held: Usage = { fds: 0, rings: 0 };
   #premapped = 0;
   #ringsGone: Promise<void> = Promise.resolve();
 
   /** Holds nothing yet. */
-  constructor(supplies: Supplies, uid: number, limits: Limits, ringBytes: number) {
-    this.#supplies = supplies;
+  constructor(quotas: Quotas, uid: number, limits: Limits, ringBytes: number) {
+    this.#quotas = quotas;
     this.#uid = uid;
     this.#limits = limits;
     this.#ringBytes = ringBytes;
@@ -45,16 +45,16 @@ export class Share {
   }
 
   /** Takes a grant of so much. @throws QuotaExceeded; what was taken before it stays until {@link release} */
-  take(amount: Amount): void {
+  reserveGrant(usage: Usage): void {
     this.#grant.push(this.#reserve({ grants: 1, fds: 0, ringBytes: 0 }));
-    this.cover(amount);
+    this.growTo(usage);
   }
 
   /** Takes what is missing to so much. @throws QuotaExceeded; what was held before stays */
-  cover({ fds, rings }: Amount): void {
+  growTo({ fds, rings }: Usage): void {
     const more = { fds: Math.max(0, fds - this.#held.fds), rings: Math.max(0, rings - this.#held.rings) };
     if (more.rings > 0) {
-      this.#supplies.premapLimit.acquire(this.#uid, more.rings);
+      this.#quotas.premapLimit.acquire(this.#uid, more.rings);
       this.#premapped += more.rings;
       this.#rings.push(this.#reserve({ grants: 0, fds: 0, ringBytes: more.rings * this.#ringBytes }));
       this.#held = { ...this.#held, rings };
@@ -67,7 +67,7 @@ export class Share {
 
   /** The opener is told to let go of its mappings. */
   readonly releasePremapped = (): void => {
-    this.#supplies.premapLimit.release(this.#uid, this.#premapped);
+    this.#quotas.premapLimit.release(this.#uid, this.#premapped);
     this.#premapped = 0;
   };
 
@@ -79,7 +79,7 @@ export class Share {
     for (const reservation of this.#rings) reservation.release();
   };
 
-  /** The share of rings comes back when these are gone as well. */
+  /** The reservation of rings comes back when these are gone as well. */
   awaitRings(gone: Promise<void>): void {
     this.#ringsGone = Promise.all([this.#ringsGone, gone]).then(() => undefined);
   }
@@ -92,7 +92,7 @@ export class Share {
   }
 
   #reserve(amounts: { readonly grants: number; readonly fds: number; readonly ringBytes: number }): Reservation {
-    const reserved = this.#supplies.quota.reserve(this.#uid, amounts, this.#limits);
+    const reserved = this.#quotas.quota.reserve(this.#uid, amounts, this.#limits);
     if (reserved.ok) return reserved;
     throw brokerError('QuotaExceeded', reserved.code, reserved.text);
   }

@@ -11,7 +11,7 @@ import type { OpenerClient, OpenerSession } from '../../ipc/opener.js';
 import { mismatchNames, NO_LEADER, type OpenerReply, type OpenerSlot } from '../../ipc/opener_protocol.js';
 import { planSlots, type RingSlots } from './plan.js';
 import { keeperFields, type RingKeepers } from '../../grants/ring_anchors.js';
-import type { Share } from '../../grants/reservation.js';
+import type { QuotaReservation } from '../../grants/reservation.js';
 import { readThreads } from '../../processes/proc.js';
 import { within } from '../../ipc/within.js';
 import { targetChanged, type PinnedTarget, type ProcessTarget } from '../../processes/targets.js';
@@ -40,7 +40,7 @@ export interface OpenOrder {
   /** More fds than that are never opened. */
   readonly maxFds: number;
   /** Covers what was there when the request was looked at; grows with threads that are born. */
-  readonly share: Share;
+  readonly reservation: QuotaReservation;
 }
 
 export interface OpenedSlot {
@@ -82,7 +82,7 @@ export async function openEvents(opener: OpenerClient, order: OpenOrder): Promis
     return attach.result();
   } catch (error) {
     attach.closeSlots(0);
-    order.share.awaitRings(session.release());
+    order.reservation.awaitRings(session.release());
     throw error;
   }
 }
@@ -164,7 +164,7 @@ class Attach {
     for (const slots of planSlots(order.leaders, tids, order.cpus, order.ringSlots, this.#cpusWithRing)) {
       const premapped = slots.filter((slot) => slot.premap);
       const rings = this.#rings.reduce((sum, { cpus }) => sum + cpus.length, premapped.length);
-      order.share.cover({ fds: needed, rings });
+      order.reservation.growTo({ fds: needed, rings });
       const about = aboutSlots(target, slots, order);
       const { reply, fds, serial } = await this.#session.open(
         {

@@ -16,7 +16,7 @@ import { fdsOfSlot, openEvents, type OpenedEvents, type OpenedSlot } from './att
 import { auditFacts } from './decide.js';
 import { MAX_SLOTS } from '../../ipc/opener_protocol.js';
 import { PAGE, type VettedRequest } from './request.js';
-import { Share } from '../../grants/reservation.js';
+import { QuotaReservation } from '../../grants/reservation.js';
 import { processFacts } from '../../processes/targets.js';
 import type { Approval, Downgrade, Passed, WantedOpen } from '../request/wanted.js';
 
@@ -42,13 +42,13 @@ export function requireRoom({ policy: { fds } }: VettedRequest, more: boolean): 
 class Pending {
   readonly slots: readonly OpenedSlot[];
   readonly releaseRings: () => Promise<void>;
-  readonly #share: Share;
+  readonly #reservation: QuotaReservation;
 
-  constructor(opened: OpenedEvents, share: Share) {
-    this.#share = share;
+  constructor(opened: OpenedEvents, reservation: QuotaReservation) {
+    this.#reservation = reservation;
     this.slots = opened.slots;
     this.releaseRings = async () => {
-      share.releasePremapped();
+      reservation.releasePremapped();
       await opened.releaseRings();
     };
   }
@@ -65,7 +65,7 @@ class Pending {
 
   discard(lane: LaneUser): void {
     native.closeInLane(lane, this.slots.flatMap(fdsOfSlot), null);
-    this.#share.awaitRings(this.releaseRings());
+    this.#reservation.awaitRings(this.releaseRings());
   }
 }
 
@@ -84,11 +84,11 @@ export async function grantEvents(
   // What is beyond the rule's limit was denied.
   const lease = leaseSeconds ?? verdict.limits.leaseSeconds;
   const facts = { ...auditFacts(request), rule: verdict.rule };
-  const share = reserve(broker, request, verdict, facts);
+  const reservation = reserve(broker, request, verdict, facts);
   let pending: Pending | null = null;
   try {
-    const opened = await openSlots(broker, client, lane, request, share, maxFds);
-    pending = new Pending(opened, share);
+    const opened = await openSlots(broker, client, lane, request, reservation, maxFds);
+    pending = new Pending(opened, reservation);
     if (opened.slots.length === 0)
       throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
     client.requireConnected();
@@ -101,7 +101,7 @@ export async function grantEvents(
       ...facts,
       limits: verdict.limits,
       fds: opened.slots.length,
-      ringBytes: share.ringBytes,
+      ringBytes: reservation.ringBytes,
       lease,
       grant: id,
       ...(authorized.length === 0 ? {} : { authorized: authorized.map(actionId) }),
@@ -113,19 +113,19 @@ export async function grantEvents(
       targets: request.targets,
       fds: pending.fds,
       events: request.specs.length,
-      ringBytes: share.ringBytes,
+      ringBytes: reservation.ringBytes,
       rule: verdict.rule,
       leaseSeconds: lease,
       ringFds: pending.ringFds,
       releaseRings: pending.releaseRings,
-      releaseQuota: share.releaseGrant,
-      releaseRingQuota: share.releaseRings,
+      releaseQuota: reservation.releaseGrant,
+      releaseRingQuota: reservation.releaseRings,
     });
     return { id, lease, downgraded, ...opened };
   } catch (error) {
     pending?.discard(lane);
     // After all that was opened is closed: it still takes fds and memory.
-    void LANES.close(lane, []).then(() => share.release());
+    void LANES.close(lane, []).then(() => reservation.release());
     if (!(error instanceof BrokerError && error.error === 'AuditFailed'))
       broker.record(subject, { action: 'open', verdict: 'error', ...facts, error: (error as Error).message });
     throw error;
@@ -163,13 +163,13 @@ function reserve(
   { policy: { subject, fds }, ringCount, ringPages }: VettedRequest,
   { limits }: Passed,
   facts: Omit<AuditRecord, 'action' | 'verdict'>,
-): Share {
-  const share = new Share(broker, subject.uid, limits, ringPages * PAGE);
+): QuotaReservation {
+  const reservation = new QuotaReservation(broker, subject.uid, limits, ringPages * PAGE);
   try {
-    share.take({ fds, rings: ringCount });
-    return share;
+    reservation.reserveGrant({ fds, rings: ringCount });
+    return reservation;
   } catch (error) {
-    share.release();
+    reservation.release();
     broker.record(subject, { action: 'open', verdict: 'deny', ...facts, reasons: [(error as Error).message] });
     throw error;
   }
@@ -180,7 +180,7 @@ function openSlots(
   client: ClientConnection,
   lane: LaneUser,
   request: VettedRequest,
-  share: Share,
+  reservation: QuotaReservation,
   maxFds: number,
 ): Promise<OpenedEvents> {
   const { opener, machine, capability, subordinateUids } = broker.dependencies;
@@ -200,7 +200,7 @@ function openSlots(
       kernel: { paranoid: machine.paranoid, capability },
       ringKeepers: broker.ringKeepers,
       maxFds: Math.min(request.policy.fds + SPARE_FDS, maxFds),
-      share,
+      reservation,
     }),
   );
 }

@@ -50,7 +50,7 @@ function orderOf(parts: object): OpenOrder {
     kernel: { paranoid: 2, capability: '' },
     ringKeepers: { needed: false },
     maxFds: Infinity,
-    share: { cover: () => undefined, awaitRings: () => undefined },
+    reservation: { growTo: () => undefined, awaitRings: () => undefined },
     ...parts,
   } as unknown as OpenOrder;
 }
@@ -79,8 +79,8 @@ test('a request whose slots take several messages counts each slot once', async 
     release: () => Promise.resolve(),
   };
   const opener = { begin: () => Promise.resolve(session) } as unknown as OpenerClient;
-  const share = { cover: ({ fds }: { readonly fds: number }) => covered.push(fds), awaitRings: () => undefined };
-  const { slots } = await openEvents(opener, orderOf({ targets: [PROCESS, PROCESS], share }));
+  const reservation = { growTo: ({ fds }: { readonly fds: number }) => covered.push(fds), awaitRings: () => undefined };
+  const { slots } = await openEvents(opener, orderOf({ targets: [PROCESS, PROCESS], reservation }));
   const ofOne = CPUS.length * EVENTS;
   t.is(slots.length, 2 * ofOne);
   t.deepEqual(covered, [ofOne, ofOne, 2 * ofOne, 2 * ofOne]);
