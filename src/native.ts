@@ -211,13 +211,13 @@ export interface NativeBinding {
    */
   disableInLane(user: LaneUser, fds: readonly Fd[], onDone: (result: readonly number[]) => void): () => number;
   /**
-   * Redirects each keeper to the ring of the same index (PERF_EVENT_IOC_SET_OUTPUT).
-   * @param pages probe with the first keeper whether this kernel maps a ring of `pages` data pages through it; null: do not
-   * @param onDone called with the answer of the probe (1, 0, -1: there was none), then 1 or 0 for each keeper
+   * Redirects each anchor to the ring of the same index (PERF_EVENT_IOC_SET_OUTPUT).
+   * @param pages probe with the first anchor whether this kernel maps a ring of `pages` data pages through it; null: do not
+   * @param onDone called with the answer of the probe (1, 0, -1: there was none), then 1 or 0 for each anchor
    */
   keepRingsInLane(
     user: LaneUser,
-    keepers: readonly Fd[],
+    anchors: readonly Fd[],
     rings: readonly Fd[],
     pages: number | null,
     onDone: (result: readonly number[]) => void,

@@ -14,7 +14,7 @@ import type { Machine } from './host/machine.js';
 import type { OpenerClient } from './ipc/opener.js';
 import type { SubordinateUids } from '../model/identity/subordinate_uids.js';
 import { Rates } from './fairness/rates.js';
-import { RingKeepers } from './grants/ring_anchors.js';
+import { RingAnchors } from './grants/ring_anchors.js';
 import { PremapLimit } from './grants/premap_limit.js';
 import type { Subject } from '../model/identity/subject.js';
 import { Tickets } from './grants/tickets.js';
@@ -53,7 +53,7 @@ export class Broker {
   readonly dependencies: BrokerDependencies;
   readonly quota: Quota = new Quota();
   readonly premapLimit: PremapLimit = new PremapLimit();
-  readonly ringKeepers: RingKeepers = new RingKeepers();
+  readonly ringAnchors: RingAnchors = new RingAnchors();
   readonly grants: Grants;
   readonly rates: Rates;
   readonly tickets: Tickets<HeldRequest> = new Tickets<HeldRequest>();

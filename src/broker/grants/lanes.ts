@@ -19,7 +19,7 @@ export interface Disabling {
 export interface KeptRings {
   /** The kernel maps a ring through another event that is redirected to it. Null: there was no probe. */
   readonly mapsRedirected: boolean | null;
-  /** True for each keeper that has its ring now. */
+  /** True for each anchor that has its ring now. */
   readonly kept: readonly boolean[];
 }
 
@@ -30,7 +30,7 @@ export interface Lanes {
   /** @param probePages data pages of the rings, for a probe; null: no probe */
   readonly keepRings: (
     lane: LaneUser,
-    keepers: readonly Fd[],
+    anchors: readonly Fd[],
     rings: readonly Fd[],
     probePages: number | null,
   ) => Promise<KeptRings>;
@@ -55,9 +55,9 @@ export const LANES: Lanes = {
     };
     return { done, progress };
   },
-  keepRings: (lane, keepers, rings, probePages) =>
+  keepRings: (lane, anchors, rings, probePages) =>
     new Promise((resolve) =>
-      native.keepRingsInLane(lane, keepers, rings, probePages, ([probed = -1, ...kept]) =>
+      native.keepRingsInLane(lane, anchors, rings, probePages, ([probed = -1, ...kept]) =>
         resolve({ mapsRedirected: probed < 0 ? null : probed === 1, kept: kept.map((each) => each === 1) }),
       ),
     ),

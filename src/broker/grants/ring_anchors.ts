@@ -19,7 +19,7 @@ const DROPPED =
  * that is mapped in advance gets an event that only the broker has, redirected to it for good: while the ring is mapped anywhere,
  * this one has it (ring_buffer_attach and perf_mmap_close, kernel/events/core.c).
  */
-export class RingKeepers {
+export class RingAnchors {
   #needed = true;
   #probed = false;
 
@@ -29,16 +29,16 @@ export class RingKeepers {
   }
 
   /**
-   * @param keepers each an event of the same place as the ring of the same index, opened with {@link keeperFields}
+   * @param anchors each an event of the same place as the ring of the same index, opened with {@link anchorFields}
    * @returns true for each that has the ring now; the place of another may belong to another process by now
    */
   async attach(
     lane: LaneUser,
-    keepers: readonly Fd[],
+    anchors: readonly Fd[],
     rings: readonly Fd[],
     pages: number,
   ): Promise<readonly boolean[]> {
-    const { mapsRedirected, kept } = await LANES.keepRings(lane, keepers, rings, this.#probed ? null : pages);
+    const { mapsRedirected, kept } = await LANES.keepRings(lane, anchors, rings, this.#probed ? null : pages);
     if (mapsRedirected !== null) {
       this.#needed = mapsRedirected;
       this.#probed = true;
@@ -48,7 +48,7 @@ export class RingKeepers {
 }
 
 /** Of the same kind and clock: an event with another context can not share the ring of one thread (before Linux 6.2). */
-export function keeperFields(event: EventFields): EventFields {
+export function anchorFields(event: EventFields): EventFields {
   const flags = event.flags & ~DROPPED;
   // Processors have four breakpoints.
   return event.type === PERF_TYPE.breakpoint

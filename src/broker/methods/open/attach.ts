@@ -10,7 +10,7 @@ import { aboutTarget, type About } from '../../processes/about.js';
 import type { OpenerClient, OpenerSession } from '../../ipc/opener.js';
 import { mismatchNames, NO_LEADER, type OpenerReply, type OpenerSlot } from '../../ipc/opener_protocol.js';
 import { planSlots, type RingSlots } from './plan.js';
-import { keeperFields, type RingKeepers } from '../../grants/ring_anchors.js';
+import { anchorFields, type RingAnchors } from '../../grants/ring_anchors.js';
 import type { QuotaReservation } from '../../grants/reservation.js';
 import { readThreads } from '../../processes/proc.js';
 import { within } from '../../ipc/within.js';
@@ -36,7 +36,7 @@ export interface OpenOrder {
   readonly ringSlots: RingSlots;
   /** For the text of the kernel's refusals. */
   readonly kernel: { readonly paranoid: number; readonly capability: string };
-  readonly ringKeepers: RingKeepers;
+  readonly ringAnchors: RingAnchors;
   /** More fds than that are never opened. */
   readonly maxFds: number;
   /** Covers what was there when the request was looked at; grows with threads that are born. */
@@ -52,7 +52,7 @@ export interface OpenedSlot {
   /** Its ring was mapped in advance. */
   readonly ring: boolean;
   /** An event of the broker's own that has this ring as long as it is mapped anywhere; null where there is none. */
-  readonly keeper: Fd | null;
+  readonly anchor: Fd | null;
 }
 
 /** Everything that was opened. The fds belong to the caller. */
@@ -188,7 +188,7 @@ class Attach {
       const opened = slots.filter((_, slot) => reply.slotErrnos[slot] === 0);
       const first = this.#slots.length;
       for (const [slot, fd] of fds.entries()) this.#keep(fd, index, opened[slot]);
-      if (premapped.length > 0 && order.ringKeepers.needed) await this.#keepRings(target, first);
+      if (premapped.length > 0 && order.ringAnchors.needed) await this.#keepRings(target, first);
     }
   }
 
@@ -202,7 +202,7 @@ class Attach {
       {
         target: target.kind,
         expected: target.kind === 'process' ? target.process : null,
-        events: order.events.map(keeperFields),
+        events: order.events.map(anchorFields),
         slots,
         ringPages: 0,
       },
@@ -213,16 +213,16 @@ class Attach {
     const gone = reply.status === 'open-failed' && reply.slotErrnos.every((errno) => errno === ESRCH);
     if (reply.status !== 'opened' && !gone) throw refusal(reply, target, order, slots);
     const opened = ringed.filter((_, index) => reply.slotErrnos[index] === 0);
-    const keepers = fds.slice(0, opened.length);
+    const anchors = fds.slice(0, opened.length);
     const rings = opened.map(({ fd }) => fd);
-    const kept = await this.#attach(keepers, rings);
-    const keeperOf = new Map(opened.map((slot, index) => [slot, kept[index] === true ? keepers[index] : undefined]));
+    const kept = await this.#attach(anchors, rings);
+    const anchorOf = new Map(opened.map((slot, index) => [slot, kept[index] === true ? anchors[index] : undefined]));
     const unused = fds.filter((_, index) => kept[index] !== true);
     for (const slot of ringed) {
       const at = this.#slots.indexOf(slot);
-      const keeper = keeperOf.get(slot);
-      if (keeper !== undefined) {
-        this.#slots[at] = { ...slot, keeper };
+      const anchor = anchorOf.get(slot);
+      if (anchor !== undefined) {
+        this.#slots[at] = { ...slot, anchor };
         continue;
       }
       unused.push(slot.fd);
@@ -233,11 +233,11 @@ class Attach {
   }
 
   /** A target whose perf context is held keeps this waiting in its lane; the request does not wait for ever with it. */
-  async #attach(keepers: readonly Fd[], rings: readonly Fd[]): Promise<readonly boolean[]> {
-    const { user, ringKeepers, ringPages } = this.#order;
-    const kept = await within(ringKeepers.attach(user, keepers, rings, ringPages), KEEP_MS);
+  async #attach(anchors: readonly Fd[], rings: readonly Fd[]): Promise<readonly boolean[]> {
+    const { user, ringAnchors, ringPages } = this.#order;
+    const kept = await within(ringAnchors.attach(user, anchors, rings, ringPages), KEEP_MS);
     if (kept !== null) return kept;
-    this.#close(keepers);
+    this.#close(anchors);
     throw brokerError('Unavailable', 'context-held', `the rings could not be set up within ${KEEP_MS / 1000} s`);
   }
 
@@ -255,7 +255,7 @@ class Attach {
         tid: slot.tid,
         cpu: slot.cpu,
         ring: slot.premap,
-        keeper: null,
+        anchor: null,
       });
   }
 
@@ -293,8 +293,8 @@ function aboutSlots(target: PinnedTarget, slots: readonly OpenerSlot[], { users 
   );
 }
 
-export function fdsOfSlot({ fd, keeper }: OpenedSlot): readonly Fd[] {
-  return keeper === null ? [fd] : [fd, keeper];
+export function fdsOfSlot({ fd, anchor }: OpenedSlot): readonly Fd[] {
+  return anchor === null ? [fd] : [fd, anchor];
 }
 
 function threadsOf(target: ProcessTarget): readonly number[] {

@@ -60,7 +60,7 @@ class Pending {
 
   /** For each ring that was mapped in advance: the event that can be asked whether the ring is still mapped. */
   get ringFds(): readonly Fd[] {
-    return this.slots.flatMap(({ ring, keeper, fd }) => (ring ? [keeper ?? fd] : []));
+    return this.slots.flatMap(({ ring, anchor, fd }) => (ring ? [anchor ?? fd] : []));
   }
 
   discard(lane: LaneUser): void {
@@ -198,7 +198,7 @@ function openSlots(
       ringPages: request.ringPages,
       ringSlots: request.ringSlots,
       kernel: { paranoid: machine.paranoid, capability },
-      ringKeepers: broker.ringKeepers,
+      ringAnchors: broker.ringAnchors,
       maxFds: Math.min(request.policy.fds + SPARE_FDS, maxFds),
       reservation,
     }),

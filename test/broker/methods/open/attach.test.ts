@@ -48,7 +48,7 @@ function orderOf(parts: object): OpenOrder {
     ringPages: 0,
     ringSlots: 'none',
     kernel: { paranoid: 2, capability: '' },
-    ringKeepers: { needed: false },
+    ringAnchors: { needed: false },
     maxFds: Infinity,
     reservation: { growTo: () => undefined, awaitRings: () => undefined },
     ...parts,
