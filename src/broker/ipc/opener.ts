@@ -15,7 +15,7 @@ import {
 } from './opener_protocol.js';
 
 /** An answered request; `fds` belong to the caller. */
-export interface Opened {
+export interface OpenReply {
   readonly reply: OpenerReply;
   readonly fds: readonly Fd[];
   /** Of the request, for a release of its rings. */
@@ -95,7 +95,7 @@ export class OpenerSession {
    * @param target pidfd or cgroup directory; null for system targets. Both stay the caller's.
    * @throws KernelRefused EMFILE when this process has no room for the fds
    */
-  async open(request: Omit<OpenerRequest, 'serial'>, about: About, connection: Fd, target: Fd | null): Promise<Opened> {
+  async open(request: Omit<OpenerRequest, 'serial'>, about: About, connection: Fd, target: Fd | null): Promise<OpenReply> {
     this.#mayHaveRings ||= request.ringPages > 0;
     const reply = this.#session.request({
       about,

@@ -13,7 +13,7 @@ import {
 } from './tracer_protocol.js';
 
 /** A whole answer: the first message's facts, and the threads of all of them. */
-export interface Traced extends Pick<TracerReply, 'status' | 'detail' | 'tid' | 'stoppedMicroseconds'> {
+export interface DowngradeReply extends Pick<TracerReply, 'status' | 'detail' | 'tid' | 'stoppedMicroseconds'> {
   readonly threads: readonly ThreadResult[];
 }
 
@@ -60,17 +60,17 @@ export class TracerClient {
     request: TracerRequest,
     connection: Fd,
     pidfd: Fd,
-    onLate: (traced: Traced) => void,
-  ): Promise<Traced> {
+    onLate: (reply: DowngradeReply) => void,
+  ): Promise<DowngradeReply> {
     const session = await this.#helper.begin(user, [about]);
     try {
       const { first, more } = await session.request({
         encode: (serial) => encodeDowngrade(serial, request),
         about,
         fds: [connection, pidfd],
-        onLate: (messages) => onLate(traced(messages)),
+        onLate: (messages) => onLate(replyOf(messages)),
       });
-      return traced([first, ...more]);
+      return replyOf([first, ...more]);
     } finally {
       void session.endWorker();
     }
@@ -81,7 +81,7 @@ export class TracerClient {
   }
 }
 
-function traced(messages: readonly TracerReply[]): Traced {
+function replyOf(messages: readonly TracerReply[]): DowngradeReply {
   const [first] = messages;
   if (first === undefined) throw new RangeError('an answer of no message');
   const { status, detail, tid, stoppedMicroseconds } = first;

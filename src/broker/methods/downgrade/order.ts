@@ -11,7 +11,7 @@ import { aboutTarget } from '../../processes/about.js';
 import type { AuditRecord } from '../../audit/audit_record.js';
 import { mismatchNames } from '../../ipc/opener_protocol.js';
 import { targetChanged, type ProcessTarget } from '../../processes/targets.js';
-import type { Traced, TracerClient } from '../../ipc/tracer.js';
+import type { DowngradeReply, TracerClient } from '../../ipc/tracer.js';
 import {
   MAX_DEADLINE,
   MAX_THREADS,
@@ -118,7 +118,7 @@ export async function downgradeProcess(
 ): Promise<DowngradedProcess> {
   const request = { ...order, expected: target.process };
   // The caller got the error that it is late. The audit log says what became of the target.
-  const onLate = ({ status, threads }: Traced): void => {
+  const onLate = ({ status, threads }: DowngradeReply): void => {
     if (order.dryRun) return;
     record({
       action: 'downgraded',
@@ -130,25 +130,25 @@ export async function downgradeProcess(
     });
   };
   const turn = { user, about: aboutTarget(target, [], users) };
-  const traced = await tracer.downgrade(turn, request, connection, target.fd, onLate);
-  if (traced.status === 'downgraded') return processJson(target, traced);
-  throw refusal(traced, target, order);
+  const reply = await tracer.downgrade(turn, request, connection, target.fd, onLate);
+  if (reply.status === 'downgraded') return processJson(target, reply);
+  throw refusal(reply, target, order);
 }
 
 /** The error for an answer that is not `downgraded`; every status has one. */
-function refusal(traced: Traced, target: ProcessTarget, order: DowngradeOrder): BrokerError {
+function refusal(reply: DowngradeReply, target: ProcessTarget, order: DowngradeOrder): BrokerError {
   const { pid } = target.process;
   const who = `process ${pid}`;
-  const thread = traced.tid === 0 || traced.tid === pid ? who : `thread ${traced.tid} of ${who}`;
-  const mismatch = mismatchNames(traced.detail);
-  switch (traced.status) {
+  const thread = reply.tid === 0 || reply.tid === pid ? who : `thread ${reply.tid} of ${who}`;
+  const mismatch = mismatchNames(reply.detail);
+  switch (reply.status) {
     case 'refused': {
-      const code = REFUSALS[traced.detail] ?? 'none';
+      const code = REFUSALS[reply.detail] ?? 'none';
       if (code === 'none') break;
       return brokerError('DowngradeRefused', code, `${thread} can not be downgraded (${code})`);
     }
     case 'failed': {
-      const kept = traced.threads.filter((result) => keepsSomething(result, order));
+      const kept = reply.threads.filter((result) => keepsSomething(result, order));
       const names = kept.slice(0, MAX_NAMED).map((result) => `${result.tid}`);
       const more = kept.length > MAX_NAMED ? ` and ${kept.length - MAX_NAMED} more` : '';
       return brokerError(
@@ -157,7 +157,7 @@ function refusal(traced: Traced, target: ProcessTarget, order: DowngradeOrder): 
         `of ${who} some threads kept something: ${names.join(', ')}${more}`,
         {
           errno: kept.find(({ error }) => error !== 0)?.error ?? 0,
-          details: { processes: [processJson(target, traced)] },
+          details: { processes: [processJson(target, reply)] },
         },
       );
     }
@@ -172,8 +172,8 @@ function refusal(traced: Traced, target: ProcessTarget, order: DowngradeOrder): 
         `${who} is not the caller's own, nor is the caller root of the host (${mismatch.join(', ')})`,
       );
     case 'system-error':
-      return brokerError('DowngradeRefused', 'system-error', `${thread}: errno ${traced.detail}`, {
-        errno: traced.detail,
+      return brokerError('DowngradeRefused', 'system-error', `${thread}: errno ${reply.detail}`, {
+        errno: reply.detail,
       });
     case 'target-gone':
       return brokerError('TargetGone', 'exited', `${who} ended meanwhile`);
@@ -186,7 +186,7 @@ function refusal(traced: Traced, target: ProcessTarget, order: DowngradeOrder): 
     case 'downgraded':
       break;
   }
-  return brokerError('Unavailable', 'internal', `the tracer answered ${traced.status}`);
+  return brokerError('Unavailable', 'internal', `the tracer answered ${reply.status}`);
 }
 
 function keepsSomething({ has, noNewPrivs }: ThreadResult, order: DowngradeOrder): boolean {
@@ -194,12 +194,12 @@ function keepsSomething({ has, noNewPrivs }: ThreadResult, order: DowngradeOrder
   return (held & order.drop) !== 0n || (order.noNewPrivs && !noNewPrivs);
 }
 
-function processJson({ process }: ProcessTarget, traced: Traced): DowngradedProcess {
+function processJson({ process }: ProcessTarget, reply: DowngradeReply): DowngradedProcess {
   return {
     pid: process.pid,
     executable: process.executable,
-    stoppedMicroseconds: traced.stoppedMicroseconds,
-    threads: traced.threads.map(({ tid, error, noNewPrivs, had, has }) => ({
+    stoppedMicroseconds: reply.stoppedMicroseconds,
+    threads: reply.threads.map(({ tid, error, noNewPrivs, had, has }) => ({
       tid,
       name: threadName(process.pid, tid),
       errno: error,

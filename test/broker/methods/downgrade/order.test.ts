@@ -1,6 +1,6 @@
 import test from 'ava';
 import { downgradeProcess, parseOrder } from '#dist/broker/methods/downgrade/order.js';
-import type { Traced, TracerClient } from '#dist/broker/ipc/tracer.js';
+import type { DowngradeReply, TracerClient } from '#dist/broker/ipc/tracer.js';
 import type { ProcessTarget } from '#dist/broker/processes/targets.js';
 import type { Fd } from '#dist/native.js';
 import { SubordinateUids } from '#dist/model/identity/subordinate_uids.js';
@@ -19,7 +19,7 @@ const SUBJECT: Subject = {
   cgroup: '/',
   executable: '[x]',
 };
-const DOWNGRADED: Traced = { status: 'downgraded', detail: 0, tid: 0, stoppedMicroseconds: 1, threads: [] };
+const DOWNGRADED: DowngradeReply = { status: 'downgraded', detail: 0, tid: 0, stoppedMicroseconds: 1, threads: [] };
 const FD = 0 as Fd;
 
 /** A tracer that answers when its caller has been told that it is late. */
