@@ -5,7 +5,7 @@
  */
 import { native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../../native.js';
 import { brokerError, type ErrorCode } from '../../model/errors/error_table.js';
-import type { About } from '../processes/about.js';
+import type { LockScope } from './lock_scope.js';
 import { HelperSession, type HelperProtocol } from './helper_session.js';
 import { LateSessions } from './late_sessions.js';
 
@@ -47,7 +47,7 @@ const RETRY_MS = 20;
 const CHANNEL = Uint8Array.of(0);
 
 interface Waiting<Message> {
-  readonly abouts: readonly About[];
+  readonly scopes: readonly LockScope[];
   readonly resolve: (session: HelperSession<Message>) => void;
   readonly reject: (error: Error) => void;
 }
@@ -99,16 +99,16 @@ export class HelperClient<Message> {
   /**
    * A worker, which the caller has to release.
    * @param user whose turn it takes: SubordinateUids.userOf
-   * @param abouts those of all requests that the session is going to have
+   * @param scopes those of all requests that the session is going to have
    * @throws BrokerError Unavailable; NativeError when no channel is to be had
    */
-  begin(user: number, abouts: readonly About[]): Promise<HelperSession<Message>> {
+  begin(user: number, scopes: readonly LockScope[]): Promise<HelperSession<Message>> {
     const state = this.#users.get(user) ?? newUser<Message>(this.#options.mostLate);
-    const refusal = this.#refusal(user, state, abouts);
+    const refusal = this.#refusal(user, state, scopes);
     if (refusal !== null) return Promise.reject(refusal);
     this.#users.set(user, state);
     return new Promise((resolve, reject) => {
-      state.waiting.push({ abouts, resolve, reject });
+      state.waiting.push({ scopes, resolve, reject });
       this.#next();
     });
   }
@@ -141,9 +141,9 @@ export class HelperClient<Message> {
     return brokerError('Unavailable', this.#options.codes.busy, why);
   }
 
-  #refusal(user: number, { waiting, late, done }: User<Message>, abouts: readonly About[]): Error | null {
+  #refusal(user: number, { waiting, late, done }: User<Message>, scopes: readonly LockScope[]): Error | null {
     if (this.#dead) return this.#gone();
-    const lateness = late.refusal(abouts);
+    const lateness = late.refusal(scopes);
     if (lateness !== null) return this.#late(lateness);
     const held = [...done].filter(({ released }) => !released).length;
     if (held + late.size >= MAX_WORKERS_PER_USER)
@@ -205,7 +205,7 @@ export class HelperClient<Message> {
     const { protocol, deadlineMs } = this.#options;
     const session = new HelperSession<Message>(protocol, deadlineMs, {
       onDone: (): void => this.#onDone(session),
-      onLate: (about): Error => this.#onLate(session, about),
+      onLate: (scope): Error => this.#onLate(session, scope),
       onIdle: (): void => this.#onIdle(session),
       onEnd: (): Error => this.#onEnd(session),
       onBroken: (reason): void => this.#die(reason),
@@ -242,11 +242,11 @@ export class HelperClient<Message> {
   }
 
   /** It makes way for the next session. Those that wait are refused as if they came now. */
-  #onLate(session: HelperSession<Message>, about: About): Error {
+  #onLate(session: HelperSession<Message>, scope: LockScope): Error {
     const state = this.#userOf.get(session);
     if (state !== undefined) {
       state.current = null;
-      state.late.add(session, about);
+      state.late.add(session, scope);
       this.#running -= 1;
       this.#refuseLate(state);
       this.#next();
@@ -256,7 +256,7 @@ export class HelperClient<Message> {
 
   #refuseLate(state: User<Message>): void {
     for (const one of state.waiting.splice(0)) {
-      const refusal = state.late.refusal(one.abouts);
+      const refusal = state.late.refusal(one.scopes);
       if (refusal === null) state.waiting.push(one);
       else one.reject(this.#late(refusal));
     }

@@ -1,6 +1,6 @@
 /** A channel to one worker of a native helper process: requests and their answers, until the worker is released and ends. */
 import { native, READABLE, type Fd, type NativeError, type Poller } from '../../native.js';
-import { NO_TARGET, type About } from '../processes/about.js';
+import { NO_LOCK, type LockScope } from './lock_scope.js';
 import { NoRoomForFds } from './no_room_for_fds.js';
 
 /** Particular to one kind of helper. */
@@ -19,7 +19,7 @@ export interface SessionListener {
   /** No request comes any more. */
   readonly onDone: () => void;
   /** The deadline of a request about this has passed. @returns its error */
-  readonly onLate: (about: About) => Error;
+  readonly onLate: (scope: LockScope) => Error;
   /** The worker has nothing left of the session: {@link HelperSession.begin} may begin the next one. */
   readonly onIdle: () => void;
   /** The worker has ended. @returns the error of a request that it has not answered */
@@ -31,7 +31,7 @@ export interface SessionListener {
 export interface HelperRequest<Message> {
   /** @param serial to be carried by the message and its answer */
   readonly encode: (serial: number) => Uint8Array;
-  readonly about: About;
+  readonly scope: LockScope;
   /** That of an earlier request, whose rings this one releases. By default a new one. */
   readonly serial?: number;
   /** Stay the caller's, who may close them when the promise is settled. */
@@ -153,7 +153,7 @@ export class HelperSession<Message> {
       this.#onEnded();
       this.#listener.onIdle();
     };
-    const request = { encode: encodeReset, about: NO_TARGET, fds: [] };
+    const request = { encode: encodeReset, scope: NO_LOCK, fds: [] };
     this.#post({ request, deadline: undefined, resolve, reject: () => undefined });
     return this.#ended;
   }
@@ -240,7 +240,7 @@ export class HelperSession<Message> {
     this.#receive();
     if (pending === null || this.#pending !== pending || this.#over) return;
     this.#late = true;
-    pending.reject(this.#listener.onLate(pending.request.about));
+    pending.reject(this.#listener.onLate(pending.request.scope));
   }
 
   #end(): void {

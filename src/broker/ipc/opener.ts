@@ -1,7 +1,7 @@
 /** The broker's end of the opener's socketpair. */
 import { kernelRefused } from '../../model/errors/kernel_refused.js';
 import type { Fd, NativeError } from '../../native.js';
-import { NO_TARGET, type About } from '../processes/about.js';
+import { NO_LOCK, type LockScope } from './lock_scope.js';
 import { HelperClient, NO_USER } from './helper_client.js';
 import type { HelperSession } from './helper_session.js';
 import { NoRoomForFds } from './no_room_for_fds.js';
@@ -59,17 +59,17 @@ export class OpenerClient {
   /**
    * For one grant's requests. The caller ends its turn with `done` and the worker, with all rings that it has mapped, with `release`.
    * @param user whose turn it takes
-   * @param abouts all that its requests are going to be about
+   * @param scopes all that its requests are going to be about
    */
-  async begin(user: number, abouts: readonly About[]): Promise<OpenerSession> {
-    return new OpenerSession(await orNoRoom(this.#helper.begin(user, abouts)));
+  async begin(user: number, scopes: readonly LockScope[]): Promise<OpenerSession> {
+    return new OpenerSession(await orNoRoom(this.#helper.begin(user, scopes)));
   }
 
   /** Resolves when a worker of the opener has answered: it is asked to unmap rings that it does not have. */
   async ping(): Promise<void> {
     const session = await this.begin(NO_USER, []);
     try {
-      await session.releaseRings(1, NO_TARGET);
+      await session.releaseRings(1, NO_LOCK);
     } finally {
       void session.endWorker();
     }
@@ -95,10 +95,15 @@ export class OpenerSession {
    * @param target pidfd or cgroup directory; null for system targets. Both stay the caller's.
    * @throws KernelRefused EMFILE when this process has no room for the fds
    */
-  async open(request: Omit<OpenerRequest, 'serial'>, about: About, connection: Fd, target: Fd | null): Promise<OpenReply> {
+  async open(
+    request: Omit<OpenerRequest, 'serial'>,
+    scope: LockScope,
+    connection: Fd,
+    target: Fd | null,
+  ): Promise<OpenReply> {
     this.#mayHaveRings ||= request.ringPages > 0;
     const reply = this.#session.request({
-      about,
+      scope,
       encode: (serial) => encodeOpen({ ...request, serial }),
       fds: target === null ? [connection] : [connection, target],
     });
@@ -107,8 +112,8 @@ export class OpenerSession {
   }
 
   /** Unmaps the rings that an earlier request of this session mapped in advance. */
-  async releaseRings(request: number, about: About): Promise<void> {
-    await this.#session.request({ encode: encodeRelease, about, serial: request, fds: [] });
+  async releaseRings(request: number, scope: LockScope): Promise<void> {
+    await this.#session.request({ encode: encodeRelease, scope, serial: request, fds: [] });
   }
 
   /** Nothing more is asked: the user's next session may begin. */

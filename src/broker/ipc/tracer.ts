@@ -1,6 +1,6 @@
 /** The broker's end of the tracer's socketpair. */
 import type { Fd } from '../../native.js';
-import type { About } from '../processes/about.js';
+import type { LockScope } from './lock_scope.js';
 import { HelperClient } from './helper_client.js';
 import {
   decodeTracerReply,
@@ -56,17 +56,17 @@ export class TracerClient {
    * @param onLate gets an answer that came after the deadline, when the caller has had its error
    */
   async downgrade(
-    { user, about }: { readonly user: number; readonly about: About },
+    { user, scope }: { readonly user: number; readonly scope: LockScope },
     request: TracerRequest,
     connection: Fd,
     pidfd: Fd,
     onLate: (reply: DowngradeReply) => void,
   ): Promise<DowngradeReply> {
-    const session = await this.#helper.begin(user, [about]);
+    const session = await this.#helper.begin(user, [scope]);
     try {
       const { first, more } = await session.request({
         encode: (serial) => encodeDowngrade(serial, request),
-        about,
+        scope,
         fds: [connection, pidfd],
         onLate: (messages) => onLate(replyOf(messages)),
       });

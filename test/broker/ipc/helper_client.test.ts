@@ -1,7 +1,7 @@
 /** Requests to a native helper process, which its workers answer, each on a channel of its own. */
 import { spawnSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
-import { NO_TARGET, type About } from '#dist/broker/processes/about.js';
+import { NO_LOCK, type LockScope } from '#dist/broker/ipc/lock_scope.js';
 import { HelperClient, MAX_RUNNING, MAX_WORKERS_PER_USER, NO_USER } from '#dist/broker/ipc/helper_client.js';
 import type { HelperReply, HelperSession } from '#dist/broker/ipc/helper_session.js';
 import { MAX_LATE_PER_OWNER } from '#dist/broker/ipc/late_sessions.js';
@@ -80,15 +80,15 @@ class FakeHelper {
   }
 
   /** A session of a user, and its worker. */
-  async begin(user: number, abouts: readonly About[] = []): Promise<Begun> {
-    const session = await this.client.begin(user, abouts);
+  async begin(user: number, scopes: readonly LockScope[] = []): Promise<Begun> {
+    const session = await this.client.begin(user, scopes);
     return { session, worker: this.next()! };
   }
 
   /** A request that has become late, and was released by its caller. */
-  async late(t: ExecutionContext, user: number, about: About): Promise<Begun> {
-    const begun = await this.begin(user, [about]);
-    await t.throwsAsync(ask(begun.session, { about }), { message: /not been finished within/ });
+  async late(t: ExecutionContext, user: number, scope: LockScope): Promise<Begun> {
+    const begun = await this.begin(user, [scope]);
+    await t.throwsAsync(ask(begun.session, { scope }), { message: /not been finished within/ });
     void begun.session.endWorker();
     return begun;
   }
@@ -110,18 +110,18 @@ class FakeHelper {
 
 function ask(
   session: HelperSession<Message>,
-  options: { readonly about?: About; readonly onLate?: (messages: readonly Message[]) => void } = {},
+  options: { readonly scope?: LockScope; readonly onLate?: (messages: readonly Message[]) => void } = {},
 ): Promise<HelperReply<Message>> {
-  return session.request({ encode: (serial) => message(serial), about: NO_TARGET, fds: [], ...options });
+  return session.request({ encode: (serial) => message(serial), scope: NO_LOCK, fds: [], ...options });
 }
 
 /** A process of a user. */
-function ofProcess(owner: number, pid: number): About {
+function ofProcess(owner: number, pid: number): LockScope {
   return { targets: [`process ${pid}`], owner };
 }
 
-function ofCpus(...cpus: readonly number[]): About {
-  return { targets: cpus.map((cpu) => `cpu ${cpu}`), owner: NO_TARGET.owner };
+function ofCpus(...cpus: readonly number[]): LockScope {
+  return { targets: cpus.map((cpu) => `cpu ${cpu}`), owner: NO_LOCK.owner };
 }
 
 function message(serial: number, fds = 0): Uint8Array {
@@ -166,7 +166,7 @@ test('a late request costs its user that target until the worker ends, and nothi
   const [target, own] = [ofProcess(2, 10), ofProcess(1, 11)];
   const late: Message[] = [];
   const { session, worker } = await helper.begin(1, [target]);
-  const asked = ask(session, { about: target, onLate: (messages) => late.push(...messages) });
+  const asked = ask(session, { scope: target, onLate: (messages) => late.push(...messages) });
   await t.throwsAsync(asked, { message: /the request has not been finished within 20 ms/ });
   void session.endWorker();
   const refusal = { message: /an earlier request about process 10 has not been finished/ };
@@ -235,7 +235,7 @@ test('of the requests that wait behind a late one only those about its target ar
   const { session, worker } = await helper.begin(1, [own, target]);
   const refused = t.throwsAsync(helper.client.begin(1, [target]), { message: /about process 10 has not been/ });
   const waiting = [helper.client.begin(1, [own]), helper.client.begin(1, [])];
-  await t.throwsAsync(ask(session, { about: target }), { message: /not been finished within/ });
+  await t.throwsAsync(ask(session, { scope: target }), { message: /not been finished within/ });
   await refused;
   (await waiting[0]!).done();
   await waiting[1];
@@ -432,7 +432,7 @@ test('an answer whose fds find no room fails that request alone', (t) => {
     });
     const message = (serial, fds) => { const bytes = Buffer.alloc(5); bytes.writeUInt32LE(serial); bytes[4] = fds; return bytes; };
     const sessions = [await client.begin(1, []), await client.begin(2, [])];
-    const asked = sessions.map((session) => session.request({ encode: (serial) => message(serial, 0), about: null, fds: [] }));
+    const asked = sessions.map((session) => session.request({ encode: (serial) => message(serial, 0), scope: null, fds: [] }));
     const channels = sessions.map(() => native.receiveMessage(theirs, new Uint8Array(1)).fds[0]);
     const filler = [];
     const given = [openSync('/dev/null'), openSync('/dev/null')];

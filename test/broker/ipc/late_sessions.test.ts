@@ -1,16 +1,16 @@
 /** What late sessions cost their user. */
 import test from 'ava';
-import { NO_OWNER, type About } from '#dist/broker/processes/about.js';
+import { NO_OWNER, type LockScope } from '#dist/broker/ipc/lock_scope.js';
 import { LateSessions, MAX_LATE_PER_OWNER } from '#dist/broker/ipc/late_sessions.js';
 
-function ofProcess(owner: number, pid: number): About {
+function ofProcess(owner: number, pid: number): LockScope {
   return { targets: [`process ${pid}`], owner };
 }
 
 /** With a session for each of these. */
-function late(most: number, abouts: readonly About[]): LateSessions<number> {
+function late(most: number, scopes: readonly LockScope[]): LateSessions<number> {
   const sessions = new LateSessions<number>(most);
-  for (const [session, about] of abouts.entries()) sessions.add(session, about);
+  for (const [session, scope] of scopes.entries()) sessions.add(session, scope);
   return sessions;
 }
 
@@ -29,8 +29,8 @@ test('one target of many is enough to be refused', (t) => {
 });
 
 test('late sessions about targets of several owners are counted for each owner', (t) => {
-  const abouts = Array.from({ length: 2 * MAX_LATE_PER_OWNER - 1 }, (_, pid) => ofProcess(pid % 2, pid));
-  const sessions = late(8, abouts);
+  const scopes = Array.from({ length: 2 * MAX_LATE_PER_OWNER - 1 }, (_, pid) => ofProcess(pid % 2, pid));
+  const sessions = late(8, scopes);
   t.regex(
     sessions.refusal([ofProcess(0, 100)]) ?? '',
     /^4 earlier requests about processes of the user of process 100 /,
@@ -39,7 +39,7 @@ test('late sessions about targets of several owners are counted for each owner',
 });
 
 test('cpus count together, as if they had one owner', (t) => {
-  const cpu = (number: number): About => ({ targets: [`cpu ${number}`], owner: NO_OWNER });
+  const cpu = (number: number): LockScope => ({ targets: [`cpu ${number}`], owner: NO_OWNER });
   const sessions = late(8, [cpu(0), cpu(1), cpu(2), cpu(3)]);
   t.is(sessions.refusal([cpu(4)]), '4 earlier requests about cpus have not been finished');
   t.is(sessions.refusal([ofProcess(1, 1)]), null);

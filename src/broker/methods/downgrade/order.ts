@@ -7,7 +7,7 @@ import { isAdministrator, type Subject } from '../../../model/identity/subject.j
 import type { SubordinateUids } from '../../../model/identity/subordinate_uids.js';
 import type { Fd } from '../../../native.js';
 import type { CapabilitySets as CapabilitySetsJson, DowngradedProcess } from '../../../interfaces/broker_types.js';
-import { aboutTarget } from '../../processes/about.js';
+import { lockScopeOf } from '../../processes/lock_scope.js';
 import type { AuditRecord } from '../../audit/audit_record.js';
 import { mismatchNames } from '../../ipc/opener_protocol.js';
 import { targetChanged, type ProcessTarget } from '../../processes/targets.js';
@@ -129,7 +129,7 @@ export async function downgradeProcess(
       late: true,
     });
   };
-  const turn = { user, about: aboutTarget(target, [], users) };
+  const turn = { user, scope: lockScopeOf(target, [], users) };
   const reply = await tracer.downgrade(turn, request, connection, target.fd, onLate);
   if (reply.status === 'downgraded') return processJson(target, reply);
   throw refusal(reply, target, order);

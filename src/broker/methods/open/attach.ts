@@ -6,7 +6,8 @@ import { EVENT_CLASSES } from '../../../model/event.js';
 import type { EventFields } from '../../../model/events/event_fields.js';
 import type { SubordinateUids } from '../../../model/identity/subordinate_uids.js';
 import { native, type Fd, type LaneUser } from '../../../native.js';
-import { aboutTarget, type About } from '../../processes/about.js';
+import type { LockScope } from '../../ipc/lock_scope.js';
+import { lockScopeOf } from '../../processes/lock_scope.js';
 import type { OpenerClient, OpenerSession } from '../../ipc/opener.js';
 import { mismatchNames, NO_LEADER, type OpenerReply, type OpenerSlot } from '../../ipc/opener_protocol.js';
 import { planSlots, type RingSlots } from './plan.js';
@@ -74,8 +75,8 @@ const KEEP_MS = 10_000;
 const MAX_SCANS = 8;
 
 export async function openEvents(opener: OpenerClient, order: OpenOrder): Promise<OpenedEvents> {
-  const abouts = order.targets.map((target) => aboutTarget(target, order.cpus, order.users));
-  const session = await opener.begin(order.user, abouts);
+  const scopes = order.targets.map((target) => lockScopeOf(target, order.cpus, order.users));
+  const session = await opener.begin(order.user, scopes);
   const attach = new Attach(session, order);
   try {
     for (const [index, target] of order.targets.entries()) await attach.target(index, target);
@@ -97,7 +98,7 @@ export function countFds(targets: readonly PinnedTarget[], events: number, cpus:
 interface RingRecord {
   readonly serial: number;
   readonly cpus: readonly number[];
-  readonly about: About;
+  readonly scope: LockScope;
 }
 
 class Attach {
@@ -165,7 +166,7 @@ class Attach {
       const premapped = slots.filter((slot) => slot.premap);
       const rings = this.#rings.reduce((sum, { cpus }) => sum + cpus.length, premapped.length);
       order.reservation.growTo({ fds: needed, rings });
-      const about = aboutSlots(target, slots, order);
+      const scope = scopeOfSlots(target, slots, order);
       const { reply, fds, serial } = await this.#session.open(
         {
           target: target.kind,
@@ -174,7 +175,7 @@ class Attach {
           slots,
           ringPages: premapped.length > 0 ? order.ringPages : 0,
         },
-        about,
+        scope,
         order.connection,
         target.fd,
       );
@@ -184,7 +185,7 @@ class Attach {
         continue;
       }
       if (reply.status !== 'opened') throw refusal(reply, target, order, slots);
-      if (premapped.length > 0) this.#rings.push({ serial, cpus: premapped.map((slot) => slot.cpu), about });
+      if (premapped.length > 0) this.#rings.push({ serial, cpus: premapped.map((slot) => slot.cpu), scope });
       const opened = slots.filter((_, slot) => reply.slotErrnos[slot] === 0);
       const first = this.#slots.length;
       for (const [slot, fd] of fds.entries()) this.#keep(fd, index, opened[slot]);
@@ -206,7 +207,7 @@ class Attach {
         slots,
         ringPages: 0,
       },
-      aboutSlots(target, slots, order),
+      scopeOfSlots(target, slots, order),
       order.connection,
       target.fd,
     );
@@ -264,7 +265,7 @@ class Attach {
     this.closeSlots(mark.slots);
     for (const ring of this.#rings.splice(mark.rings)) {
       for (const cpu of ring.cpus) this.#cpusWithRing.delete(cpu);
-      await this.#session.releaseRings(ring.serial, ring.about);
+      await this.#session.releaseRings(ring.serial, ring.scope);
     }
   }
 
@@ -285,8 +286,8 @@ class Attach {
   }
 }
 
-function aboutSlots(target: PinnedTarget, slots: readonly OpenerSlot[], { users }: OpenOrder): About {
-  return aboutTarget(
+function scopeOfSlots(target: PinnedTarget, slots: readonly OpenerSlot[], { users }: OpenOrder): LockScope {
+  return lockScopeOf(
     target,
     slots.map(({ cpu }) => cpu),
     users,

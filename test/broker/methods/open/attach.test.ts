@@ -1,6 +1,6 @@
 /** The turn that an order takes at the opener. */
 import test from 'ava';
-import type { About } from '#dist/broker/processes/about.js';
+import type { LockScope } from '#dist/broker/ipc/lock_scope.js';
 import { openEvents, type OpenOrder } from '#dist/broker/methods/open/attach.js';
 import type { OpenerClient } from '#dist/broker/ipc/opener.js';
 import type { PinnedTarget } from '#dist/broker/processes/targets.js';
@@ -17,18 +17,18 @@ const PROCESS = {
 } as unknown as PinnedTarget;
 
 /** Opens nothing: each request finds no thread, and the last of so many fails. */
-function fakeOpener(requests: number): { opener: OpenerClient; begun: (readonly About[])[]; asked: About[] } {
-  const begun: (readonly About[])[] = [];
-  const asked: About[] = [];
-  const open = (_: unknown, about: About): Promise<unknown> => {
-    asked.push(about);
+function fakeOpener(requests: number): { opener: OpenerClient; begun: (readonly LockScope[])[]; asked: LockScope[] } {
+  const begun: (readonly LockScope[])[] = [];
+  const asked: LockScope[] = [];
+  const open = (_: unknown, scope: LockScope): Promise<unknown> => {
+    asked.push(scope);
     if (asked.length === requests) return Promise.reject(new Error('late'));
     return Promise.resolve({ reply: { status: 'open-failed', slotErrnos: [3] }, fds: [], serial: asked.length });
   };
   const session = { open, done: () => undefined, release: () => Promise.resolve() };
   const opener = {
-    begin: (_: number, abouts: readonly About[]) => {
-      begun.push(abouts);
+    begin: (_: number, scopes: readonly LockScope[]) => {
+      begun.push(scopes);
       return Promise.resolve(session);
     },
   } as unknown as OpenerClient;
@@ -60,7 +60,7 @@ test('an order begins with all of its targets, and each of its requests is about
   const order = orderOf({ targets: [PROCESS, { kind: 'system', fd: null }] });
   await t.throwsAsync(openEvents(opener, order), { message: 'late' });
   const ofProcess = { targets: ['process 10 (start time 7)'], owner: 1000 };
-  const ofCpus = (cpus: readonly number[]): About => ({ targets: cpus.map((cpu) => `cpu ${cpu}`), owner: -1 });
+  const ofCpus = (cpus: readonly number[]): LockScope => ({ targets: cpus.map((cpu) => `cpu ${cpu}`), owner: -1 });
   t.deepEqual(begun, [[ofProcess, ofCpus(CPUS)]]);
   // A message has room for 253 slots: 15 cpus of 16 events.
   t.deepEqual(asked, [ofProcess, ofProcess, ofCpus(CPUS.slice(0, 15)), ofCpus(CPUS.slice(15))]);

@@ -1,6 +1,7 @@
 /** The subjects of requests to the helper processes. */
 import test from 'ava';
-import { aboutTarget, NO_OWNER } from '#dist/broker/processes/about.js';
+import { NO_OWNER } from '#dist/broker/ipc/lock_scope.js';
+import { lockScopeOf } from '#dist/broker/processes/lock_scope.js';
 import type { PinnedTarget } from '#dist/broker/processes/targets.js';
 import type { Fd } from '#dist/native.js';
 
@@ -17,19 +18,19 @@ function process(uids: readonly [number, number, number], sameUserNamespace = tr
 }
 
 test('a process is known by pid and start time, whichever thread and cpus are asked for', (t) => {
-  const about = { targets: ['process 10 (start time 7)'], owner: 1000 };
-  t.deepEqual(aboutTarget(process([1000, 1000, 1000]), [-1], users), about);
-  t.deepEqual(aboutTarget(process([1000, 1000, 1000]), [0, 1], users), about);
+  const scope = { targets: ['process 10 (start time 7)'], owner: 1000 };
+  t.deepEqual(lockScopeOf(process([1000, 1000, 1000]), [-1], users), scope);
+  t.deepEqual(lockScopeOf(process([1000, 1000, 1000]), [0, 1], users), scope);
 });
 
 test('a process belongs to the user of its real uid', (t) => {
-  t.is(aboutTarget(process([1000, 0, 0]), [], users).owner, 1000, 'it has executed a setuid program');
-  t.is(aboutTarget(process([100_000, 100_000, 100_000]), [], users).owner, 1000);
-  t.is(aboutTarget(process([1000, 1000, 1000], false), [], users).owner, -2);
+  t.is(lockScopeOf(process([1000, 0, 0]), [], users).owner, 1000, 'it has executed a setuid program');
+  t.is(lockScopeOf(process([100_000, 100_000, 100_000]), [], users).owner, 1000);
+  t.is(lockScopeOf(process([1000, 1000, 1000], false), [], users).owner, -2);
 });
 
 test('events without a task are about their cpus, each once', (t) => {
-  const about = { targets: ['cpu 2', 'cpu 0'], owner: NO_OWNER };
-  t.deepEqual(aboutTarget({ kind: 'system', fd: null }, [2, 2, 0], users), about);
-  t.deepEqual(aboutTarget({ kind: 'cgroup', fd: FD, path: '/' }, [2, 0, 0], users), about);
+  const scope = { targets: ['cpu 2', 'cpu 0'], owner: NO_OWNER };
+  t.deepEqual(lockScopeOf({ kind: 'system', fd: null }, [2, 2, 0], users), scope);
+  t.deepEqual(lockScopeOf({ kind: 'cgroup', fd: FD, path: '/' }, [2, 0, 0], users), scope);
 });
