@@ -12,7 +12,7 @@ import type { Broker } from './broker.js';
 import { ClientConnection } from './processes/client_connection.js';
 import { brokerMethods } from './methods/dispatch.js';
 import { vetPeer } from './processes/peer.js';
-import { MAX_CONNECTIONS, Places } from './fairness/places.js';
+import { MAX_CONNECTIONS, ConnectionQuota } from './fairness/connection_quota.js';
 import type { Waiting } from './fairness/work.js';
 import { VERSION } from '../version.js';
 
@@ -58,7 +58,7 @@ export class Server {
   readonly #acceptor: Acceptor;
   readonly #service: Service<ClientConnection>;
   readonly #connections = new Map<ClientConnection, Connection>();
-  readonly #places: Places = new Places();
+  readonly #connectionQuota: ConnectionQuota = new ConnectionQuota();
   #lastActivityMs = performance.now();
 
   constructor(broker: Broker, listener: Fd) {
@@ -85,7 +85,7 @@ export class Server {
 
   /** Whether anybody is connected, has a ticket to redeem, or has left fds in flight that count for his user. */
   get occupied(): boolean {
-    return this.#broker.tickets.size > 0 || refused > 0 || this.#places.occupied;
+    return this.#broker.tickets.size > 0 || refused > 0 || this.#connectionQuota.inUse;
   }
 
   /** Accepts nothing more. Whoever is in the backlog of a listener that somebody else holds, too, stays there. */
@@ -132,7 +132,7 @@ export class Server {
 
   /**
    * Until its first message is there, a connection costs the broker no more than this: the kernel's credentials, a token and a
-   * place. Connections come faster than they can be vetted, and a client may go before it has sent anything.
+   * permit. Connections come faster than they can be vetted, and a client may go before it has sent anything.
    */
   #onConnection(socket: Fd): void {
     let ids: PeerIds;
@@ -167,12 +167,12 @@ export class Server {
   }
 
   #serve(client: ClientConnection, lane: LaneUser): void {
-    const { socket, ids, place } = client;
+    const { socket, ids, permit } = client;
     const connection = this.#service.serve({
       socket,
       limits: CONNECTION_LIMITS,
       lane,
-      inFlight: place.inFlight,
+      inFlight: permit.inFlight,
       context: client,
       admitMessage: (bytes, fds) => {
         client.noteCall();
@@ -210,11 +210,11 @@ export class Server {
 
   #identify(client: ClientConnection): void {
     const peer = vetPeer(client.socket, this.#broker.dependencies.subordinateUids);
-    if (this.#broker.dependencies.subordinateUids.mayBeMany(peer.subject)) client.place.share();
+    if (this.#broker.dependencies.subordinateUids.mayBeMany(peer.subject)) client.permit.countAsShared();
     client.identify(peer);
   }
 
-  /** Takes a place among the user's connections. @throws QuotaExceeded */
+  /** Counts the connection against its user's limit. @throws QuotaExceeded */
   #register(socket: Fd, ids: PeerIds, lane: LaneUser): ClientConnection {
     const unclosed = native.foreignFds(lane);
     if (unclosed > MAX_UNCLOSED_FDS)
@@ -224,20 +224,20 @@ export class Server {
         `${unclosed} fds that uid ${ids.uid} has sent cannot be closed yet`,
       );
     const limit = this.#broker.isFrontEnd(ids) ? MAX_FRONT_END_CONNECTIONS : this.#broker.policy.service.connections;
-    const place = this.#places.enter(ids.uid, limit);
+    const permit = this.#connectionQuota.acquire(ids.uid, limit);
     try {
       // That a client is in a user namespace of its own shows when it is vetted.
-      if (this.#broker.dependencies.subordinateUids.has(ids.uid)) place.share();
+      if (this.#broker.dependencies.subordinateUids.has(ids.uid)) permit.countAsShared();
     } catch (error) {
-      place.leave();
+      permit.release();
       throw error;
     }
-    return new ClientConnection(socket, ids, place);
+    return new ClientConnection(socket, ids, permit);
   }
 
   #unregister(client: ClientConnection): void {
     client.leave();
-    client.place.leave();
+    client.permit.release();
     this.#lastActivityMs = performance.now();
     this.#connections.delete(client);
     this.#broker.grants.endOwnedBy(client, 'connection');
@@ -273,7 +273,7 @@ const NOT_WAITING: Waiting = { closed: false, watchHangup: () => undefined };
 
 /** Refused connections that are kept for a moment, so that the caller can send its call and read the answer. */
 const MAX_REFUSED = 64;
-/** Those of one user: with the connections of one or a few users refused, there are places left for others. */
+/** Those of one user: with the connections of one or a few users refused, there is room left for others. */
 const MAX_REFUSED_OF_USER = 16;
 const REFUSED_MS = 1000;
 let refused = 0;

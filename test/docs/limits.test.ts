@@ -39,7 +39,7 @@ function constant(path: string, name: string): number {
 }
 
 const SERVER = 'src/broker/server.ts';
-const PLACES = 'src/broker/fairness/places.ts';
+const PLACES = 'src/broker/fairness/connection_quota.ts';
 const AUTHORIZER = 'src/broker/ipc/authorizer.ts';
 const TICKETS = 'src/broker/grants/tickets.ts';
 const CONNECTION = 'src/varlink/connection.ts';

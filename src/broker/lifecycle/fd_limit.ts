@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Policy } from '../../policy/types.js';
 import { MAX_RUNNING, MAX_WORKERS_PER_USER } from '../ipc/helper_client.js';
-import { MAX_CONNECTIONS } from '../fairness/places.js';
+import { MAX_CONNECTIONS } from '../fairness/connection_quota.js';
 
 /** Sockets and peers' pidfds, and what node itself has open. */
 const FDS_PER_CONNECTION = 2;

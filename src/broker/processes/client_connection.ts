@@ -3,7 +3,7 @@ import type { Subject } from '../../model/identity/subject.js';
 import { native, type Fd, type LaneUser, type PeerIds } from '../../native.js';
 import type { Connection } from '../../varlink/connection.js';
 import type { Peer } from './peer.js';
-import type { Place } from '../fairness/places.js';
+import type { ConnectionPermit } from '../fairness/connection_quota.js';
 
 /** One accepted connection and who is at its other end. */
 export class ClientConnection {
@@ -11,7 +11,7 @@ export class ClientConnection {
   readonly socket: Fd;
   /** Known from the beginning; the number may be that of another process by now. */
   readonly ids: PeerIds;
-  readonly place: Place;
+  readonly permit: ConnectionPermit;
   readonly #cameMs: number = performance.now();
   #peer: Peer | null = null;
   /** Of its last call; null before the first. */
@@ -19,10 +19,10 @@ export class ClientConnection {
   readonly #gone: AbortController = new AbortController();
   #connection: Connection | null = null;
 
-  constructor(socket: Fd, ids: PeerIds, place: Place) {
+  constructor(socket: Fd, ids: PeerIds, permit: ConnectionPermit) {
     this.socket = socket;
     this.ids = ids;
-    this.place = place;
+    this.permit = permit;
   }
 
   /** The first message has come, and its sender has been vetted. */
