@@ -61,7 +61,7 @@ std::vector<std::string> broker_argv(const Options& o, const Resources& r, unsig
       o.node, "--max-semi-space-size=1", "--jitless", NODE_NO_WASM_OPTION, "--no-memory-reducer", "--disable-proto=delete", "--preserve-symlinks",
       "--disallow-code-generation-from-strings", "--preserve-symlinks-main", "/proc/self/cwd/dist/broker/main.js", "--socket",
       socket.empty() ? o.socket : socket, "--ceiling", o.ceiling, "--capability", std::string("CAP_") + cap_name(capability),
-      "--paranoid", std::to_string(read_paranoid_level()), "--log-level", o.log_level, "--ready-fd", "8"};
+      "--log-level", o.log_level, "--ready-fd", "8"};
   if (!o.policy.empty()) argv.insert(argv.end(), {"--policy", o.policy});
   if (r.audit) argv.insert(argv.end(), {"--audit-fd", "5"});
   if (r.tracepoints) argv.insert(argv.end(), {"--tracepoints-fd", "6"});

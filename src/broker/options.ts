@@ -31,7 +31,6 @@ export function parseOptions(argv: readonly string[]): BrokerOptions {
       socket: { type: 'string' },
       ceiling: { type: 'string' },
       capability: { type: 'string' },
-      paranoid: { type: 'string' },
       policy: { type: 'string' },
       'log-level': { type: 'string', default: 'info' },
       'audit-fd': { type: 'string' },

@@ -9,8 +9,6 @@ test('what perfbrokerd passes is understood', (t) => {
     'user,kernel',
     '--capability',
     'CAP_PERFMON',
-    '--paranoid',
-    '2',
     '--log-level',
     'debug',
     '--audit-fd',
