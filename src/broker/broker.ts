@@ -46,8 +46,13 @@ export interface BrokerDependencies {
   /** measureSlowness */
   readonly slowness: number;
   readonly log: Logger;
-  readonly policy: Policy;
 }
+
+/**
+ * - draining, from SIGTERM on: requests are served, and no ticket is handed out, which the next broker would not know.
+ * - stopping: running requests are finished, new ones are refused.
+ */
+export type Phase = 'serving' | 'draining' | 'stopping';
 
 export class Broker {
   readonly dependencies: BrokerDependencies;
@@ -57,25 +62,37 @@ export class Broker {
   readonly grants: Grants;
   readonly rates: Rates;
   readonly tickets: Tickets<HeldRequest> = new Tickets<HeldRequest>();
-  policy: Policy;
-  /** Set by SIGTERM: nothing is promised any more that the next broker would not know of. */
-  draining = false;
-  /** Set a moment later: what runs is finished, what is new is refused. */
-  stopping = false;
+  #policy: Policy;
+  #phase: Phase = 'serving';
   readonly #turns: Turns = new Turns();
   #running = 0;
   #onIdle: (() => void) | null = null;
 
-  constructor(dependencies: BrokerDependencies) {
+  /** @param policy the first one; see {@link replacePolicy} */
+  constructor(dependencies: BrokerDependencies, policy: Policy) {
     this.dependencies = dependencies;
-    this.policy = dependencies.policy;
-    this.rates = new Rates(dependencies.policy.service, dependencies.subordinateUids, dependencies.slowness);
+    this.#policy = policy;
+    this.rates = new Rates(policy.service, dependencies.subordinateUids, dependencies.slowness);
     this.grants = new Grants((grant, reason, ended) => this.#recordEnd(grant, reason, ended));
+  }
+
+  /** The policy in force. */
+  get policy(): Policy {
+    return this.#policy;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  /** There is no way back to an earlier phase. */
+  enter(phase: Exclude<Phase, 'serving'>): void {
+    if (this.#phase !== 'stopping') this.#phase = phase;
   }
 
   /** Live grants go on under the terms they were given; new requests meet the new policy. */
   replacePolicy(policy: Policy): void {
-    this.policy = policy;
+    this.#policy = policy;
     this.rates.replaceLimits(policy.service);
   }
 
@@ -104,7 +121,7 @@ export class Broker {
 
   /** Every call passes here before it is looked at. Null lets it pass. @param last whether it may come while stopping */
   admitCall(last: boolean): BrokerError | null {
-    return this.stopping && !last ? shuttingDown() : null;
+    return this.#phase === 'stopping' && !last ? shuttingDown() : null;
   }
 
   /** Whether a line about this client may go to the log: it costs as much as a request, or clients could fill the log. */
@@ -127,7 +144,7 @@ export class Broker {
 
   /** @throws Unavailable: with this broker the ticket would end */
   requireTickets(): void {
-    if (this.draining) throw shuttingDown();
+    if (this.#phase !== 'serving') throw shuttingDown();
   }
 
   /** Counts a request as running until it has been answered. */

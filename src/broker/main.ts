@@ -9,7 +9,7 @@ import { SubordinateUids } from '../model/identity/subordinate_uids.js';
 import { systemNames } from '../policy/load/names.js';
 import { AuditLog } from './audit/audit.js';
 import { Authorizer } from './ipc/authorizer.js';
-import { Broker } from './broker.js';
+import { Broker, type BrokerDependencies } from './broker.js';
 import { openJournal } from './audit/journal.js';
 import { createLogger, type Logger } from './audit/logger.js';
 import { readMachine } from './host/machine.js';
@@ -63,25 +63,26 @@ async function main(): Promise<void> {
         });
   await Promise.all([opener.ready(), tracer?.ready()]);
   const frontEnd = systemNames.user(FRONT_END) ?? FRONT_END_UID;
-  const broker = new Broker({
+  const authorizer = new Authorizer({
+    path: join(dirname(options.socket), AUTHORIZER_SOCKET),
+    listeners: [ROOT, frontEnd],
+    subordinateUids,
+  });
+  const dependencies: BrokerDependencies = {
     machine,
     tracepoints: new Tracepoints(options.tracepoints),
     ceiling: options.ceiling,
     capability: options.capability,
     opener,
     tracer,
-    authorizer: new Authorizer({
-      path: join(dirname(options.socket), AUTHORIZER_SOCKET),
-      listeners: [ROOT, frontEnd],
-      subordinateUids,
-    }),
+    authorizer,
     frontEnd,
     subordinateUids,
     slowness: measureSlowness(),
     audit: new AuditLog(options.audit ?? journal ?? STDERR),
     log,
-    policy,
-  });
+  };
+  const broker = new Broker(dependencies, policy);
   const server = new Server(broker, options.listener);
   process.once('exit', () => server.refuseConnections());
   new Lifecycle(broker, server, options).begin();

@@ -106,7 +106,7 @@ export class Server {
    * answered, and closes every connection. Four seconds at most, and what running calls take.
    */
   async stop(): Promise<void> {
-    this.#broker.draining = true;
+    this.#broker.enter('draining');
     // A backlog that nobody else would take; not for ever, as others may go on connecting.
     if (!SOCKET_ACTIVATED) this.#acceptor.take(MAX_CONNECTIONS);
     this.stopAccepting();
@@ -114,7 +114,7 @@ export class Server {
     const heard = ({ closed, quietMs }: ClientConnection): boolean =>
       closed || (quietMs !== null && quietMs >= QUIET_MS);
     await pollUntil(NEWCOMER_MS, () => refused === 0 && newcomers.every(heard));
-    this.#broker.stopping = true;
+    this.#broker.enter('stopping');
     this.#broker.dependencies.authorizer.close(); // a human may take minutes
     await this.#broker.idle();
     await new Promise((resolve) => setImmediate(resolve)); // a request that failed has been answered by then

@@ -35,7 +35,6 @@ export class Lifecycle {
   readonly #idle: IdleTimer | null;
   /** What the last reload came to, when it failed. */
   #trouble = '';
-  #stopping = false;
 
   constructor(broker: Broker, server: Server, options: BrokerOptions) {
     this.#broker = broker;
@@ -109,15 +108,14 @@ export class Lifecycle {
   #endIdle(): void {
     // Nothing may come between the last look and this.
     this.#server.stopAccepting();
-    this.#broker.stopping = true;
+    this.#broker.enter('stopping');
     this.#broker.dependencies.log.info('ending: idle');
     this.#notifier?.stopping('idle');
     this.#close();
   }
 
   #stop(): void {
-    if (this.#stopping) return;
-    this.#stopping = true;
+    if (this.#broker.phase !== 'serving') return;
     this.#broker.dependencies.log.info('ending');
     this.#notifier?.stopping('ending');
     void this.#server.stop().then(() => this.#close());

@@ -85,7 +85,7 @@ export async function authorize(broker: Broker, client: ClientConnection, matter
 
 function refusal(broker: Broker, matter: Matter, action: AuthorizationAction, { kind, detail }: Answer): BrokerError {
   if (kind === 'withdrawn' || kind === 'authorized')
-    return broker.stopping
+    return broker.phase === 'stopping'
       ? brokerError('Unavailable', 'shutting-down', 'the broker is shutting down')
       : gone(subjectOf(matter.caller).pid);
   const why = detail === '' ? WORDS[kind] : `${WORDS[kind]} (${detail})`;
