@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { brokerError } from '../../model/errors/error_table.js';
 
-/** A ticket's life, seconds. */
+/** Lifetime of a ticket, seconds. */
 export const TICKET_SECONDS = 30;
 const MAX_TICKETS_PER_USER = 16;
 const MAX_TICKETS = 256;
@@ -9,26 +9,28 @@ const MAX_TICKETS = 256;
 const MAX_FDS_PER_USER = 256;
 const MAX_FDS = 4096;
 
-/** What a ticket stands for. */
+/** The request behind a ticket. */
 export interface Held {
+  /** The method that redeems it. */
+  readonly kind: string;
   /** Fds that it keeps open. */
   readonly fds: number;
-  /** Called once, when nobody has redeemed it. */
+  /** Called once, when the ticket was not redeemed. */
   readonly release: () => void;
 }
 
-interface Entry<T> {
+interface Entry {
   readonly uid: number;
-  readonly held: T;
+  readonly held: Held;
   readonly timer: NodeJS.Timeout;
 }
 
 /**
- * Requests that wait to be redeemed, each under 128 random bits: good once, for the uid it was made for, and not for long.
- * A ticket that is unknown, over, used or somebody else's is the same to whoever asks.
+ * Requests that wait to be redeemed, each under 128 random bits: valid once, for the uid it was made for, and for {@link TICKET_SECONDS}.
+ * A caller cannot tell whether a ticket is unknown, expired, used or another user's.
  */
-export class Tickets<T extends Held> {
-  readonly #entries = new Map<string, Entry<T>>();
+export class Tickets {
+  readonly #entries = new Map<string, Entry>();
   readonly #lifetimeMs: number;
 
   constructor(lifetimeMs: number = TICKET_SECONDS * 1000) {
@@ -39,12 +41,11 @@ export class Tickets<T extends Held> {
     return this.#entries.size;
   }
 
-  /** Takes `held` over, unless it throws. @throws BrokerError QuotaExceeded */
-  add(uid: number, held: T): string {
+  /** Owns `held` from now on, unless it throws. @throws BrokerError QuotaExceeded */
+  add<New extends Held>(uid: number, held: New): string {
     const all = [...this.#entries.values()];
     const own = all.filter((entry) => entry.uid === uid);
-    const fds = (entries: readonly Entry<T>[]): number =>
-      entries.reduce((sum, entry) => sum + entry.held.fds, held.fds);
+    const fds = (entries: readonly Entry[]): number => entries.reduce((sum, entry) => sum + entry.held.fds, held.fds);
     if (own.length >= MAX_TICKETS_PER_USER || fds(own) > MAX_FDS_PER_USER)
       throw brokerError(
         'QuotaExceeded',
@@ -62,8 +63,11 @@ export class Tickets<T extends Held> {
     return ticket;
   }
 
-  /** @returns null for whatever is no ticket of this user that `accepts` wants; else what it stands for, which is the caller's now */
-  take<Wanted extends T>(ticket: string, uid: number, accepts: (held: T) => held is Wanted): Wanted | null {
+  /**
+   * Redeems a ticket.
+   * @returns the request, which belongs to the caller from now on; null when this user has no such ticket that `accepts` takes
+   */
+  redeem<Wanted extends Held>(ticket: string, uid: number, accepts: (held: Held) => held is Wanted): Wanted | null {
     const entry = this.#entries.get(ticket);
     if (entry?.uid !== uid || !accepts(entry.held)) return null;
     this.#entries.delete(ticket);
@@ -71,7 +75,7 @@ export class Tickets<T extends Held> {
     return entry.held;
   }
 
-  /** Releases all of them. */
+  /** Releases every request. */
   clear(): void {
     for (const { timer, held } of this.#entries.values()) {
       clearTimeout(timer);

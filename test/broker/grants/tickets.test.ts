@@ -11,58 +11,58 @@ function thing(kind: 'a' | 'b' = 'a', fds = 1): Thing {
   return made;
 }
 
-const anything = (held: Thing): held is Thing => held.kind !== undefined;
+const anything = (held: Held): held is Thing => held.kind !== undefined;
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 test('a ticket is 128 random bits, and good once', (t) => {
-  const tickets = new Tickets<Thing>();
+  const tickets = new Tickets();
   const held = thing();
   const ticket = tickets.add(1000, held);
   t.regex(ticket, /^[0-9a-f]{32}$/);
-  t.is(tickets.take(ticket, 1000, anything), held);
-  t.is(tickets.take(ticket, 1000, anything), null);
+  t.is(tickets.redeem(ticket, 1000, anything), held);
+  t.is(tickets.redeem(ticket, 1000, anything), null);
   t.is(held.released, 0, 'who took it releases it');
   t.is(tickets.size, 0);
 });
 
 test("another user's, another method's and an unknown ticket are the same nothing, and cost the owner nothing", (t) => {
-  const tickets = new Tickets<Thing>();
+  const tickets = new Tickets();
   const held = thing();
   const ticket = tickets.add(1000, held);
-  t.is(tickets.take(ticket, 1001, anything), null);
+  t.is(tickets.redeem(ticket, 1001, anything), null);
   t.is(
-    tickets.take(ticket, 1000, (each): each is Thing => each.kind === 'b'),
+    tickets.redeem(ticket, 1000, (each: Held): each is Thing => each.kind === 'b'),
     null,
   );
-  t.is(tickets.take('0'.repeat(32), 1000, anything), null);
-  t.is(tickets.take('__proto__', 1000, anything), null);
-  t.is(tickets.take(ticket, 1000, anything), held);
+  t.is(tickets.redeem('0'.repeat(32), 1000, anything), null);
+  t.is(tickets.redeem('__proto__', 1000, anything), null);
+  t.is(tickets.redeem(ticket, 1000, anything), held);
 });
 
 test('after its time a ticket is gone and what it held is released', async (t) => {
-  const tickets = new Tickets<Thing>(20);
+  const tickets = new Tickets(20);
   const held = thing();
   const ticket = tickets.add(1000, held);
   await sleep(60);
   t.is(held.released, 1);
-  t.is(tickets.take(ticket, 1000, anything), null);
+  t.is(tickets.redeem(ticket, 1000, anything), null);
   t.is(tickets.size, 0);
 });
 
 test('a user has 16 tickets at most, and others still get theirs', (t) => {
-  const tickets = new Tickets<Thing>();
+  const tickets = new Tickets();
   const all = Array.from({ length: 16 }, () => tickets.add(1000, thing()));
   const over = thing();
   t.throws(() => tickets.add(1000, over), { message: /16 of 16 tickets/ });
   t.is(over.released, 0, 'what was not taken over stays the caller’s');
   t.notThrows(() => tickets.add(1001, thing()));
-  t.truthy(tickets.take(all[0]!, 1000, anything));
+  t.truthy(tickets.redeem(all[0]!, 1000, anything));
   t.notThrows(() => tickets.add(1000, thing()));
   tickets.clear();
 });
 
 test('the fds that tickets hold are bounded for each user and for all', (t) => {
-  const tickets = new Tickets<Thing>();
+  const tickets = new Tickets();
   tickets.add(1000, thing('a', 200));
   t.throws(() => tickets.add(1000, thing('a', 57)), { message: /257 of 256 fds/ });
   for (let uid = 1; uid <= 15; uid++) tickets.add(uid, thing('a', 256));
@@ -71,14 +71,14 @@ test('the fds that tickets hold are bounded for each user and for all', (t) => {
 });
 
 test('256 tickets are all there are', (t) => {
-  const tickets = new Tickets<Thing>();
+  const tickets = new Tickets();
   for (let index = 0; index < 256; index++) tickets.add(index, thing());
   t.throws(() => tickets.add(1000, thing()), { message: /256 of 256/ });
   tickets.clear();
 });
 
 test('clear releases what is held, once', async (t) => {
-  const tickets = new Tickets<Thing>(10);
+  const tickets = new Tickets(10);
   const held = thing();
   tickets.add(1000, held);
   tickets.clear();

@@ -80,7 +80,7 @@ export async function prepareDowngrade(broker: Broker, call: WorkCall, reply: Re
 export async function redeemDowngrade(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
   const { context: client, work } = call;
   const { ticket } = call.parameters as unknown as RedeemDowngradeParameters;
-  const held = broker.tickets.take(ticket, client.subject.uid, isDowngradeTicket);
+  const held = broker.tickets.redeem(ticket, client.subject.uid, isDowngradeTicket);
   if (held === null) throw unknownTicket();
   try {
     await recheckTargets([held.wanted.target], work);

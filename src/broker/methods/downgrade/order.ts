@@ -4,11 +4,10 @@ import { brokerError } from '../../../model/errors/error_table.js';
 import type { BrokerError } from '../../../model/errors/errors.js';
 import { capabilityBits, capabilityNames, nearestCapability } from '../../../model/identity/capabilities.js';
 import { isAdministrator, type Subject } from '../../../model/identity/subject.js';
-import type { SubordinateUids } from '../../../model/identity/subordinate_uids.js';
 import type { Fd } from '../../../native.js';
 import type { CapabilitySets as CapabilitySetsJson, DowngradedProcess } from '../../../interfaces/broker_types.js';
 import { lockScopeOf } from '../../processes/lock_scope.js';
-import type { AuditRecord } from '../../audit/audit_record.js';
+import type { DowngradeCaller } from '../../processes/caller.js';
 import { mismatchNames } from '../../ipc/opener_protocol.js';
 import { targetChanged, type ProcessTarget } from '../../processes/targets.js';
 import type { DowngradeReply, TracerClient } from '../../ipc/tracer.js';
@@ -94,14 +93,6 @@ export function requireTracer(tracer: TracerClient | null): TracerClient {
   if (tracer === null)
     throw brokerError('DowngradeRefused', 'no-tracer', 'this daemon takes no capabilities from other processes');
   return tracer;
-}
-
-/** The request's user, and where an answer is recorded that comes too late for it. */
-export interface DowngradeCaller {
-  /** SubordinateUids.userOf */
-  readonly user: number;
-  readonly users: Pick<SubordinateUids, 'userOf'>;
-  readonly record: (record: AuditRecord) => void;
 }
 
 /**

@@ -70,7 +70,7 @@ export async function prepareOpen(broker: Broker, call: WorkCall, reply: Replier
 export async function redeem(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
   const { context: client, work } = call;
   const { ticket } = call.parameters as unknown as RedeemParameters;
-  const held = broker.tickets.take(ticket, client.subject.uid, isOpenTicket);
+  const held = broker.tickets.redeem(ticket, client.subject.uid, isOpenTicket);
   if (held === null) throw unknownTicket();
   let granted: Granted;
   try {

@@ -20,13 +20,11 @@ export interface HeldDowngrade extends Decided {
   readonly wanted: WantedDowngrade;
 }
 
-export type HeldRequest = HeldOpen | HeldDowngrade;
-
-export function isOpenTicket(held: HeldRequest): held is HeldOpen {
+export function isOpenTicket(held: Held): held is HeldOpen {
   return held.kind === 'open';
 }
 
-export function isDowngradeTicket(held: HeldRequest): held is HeldDowngrade {
+export function isDowngradeTicket(held: Held): held is HeldDowngrade {
   return held.kind === 'downgrade';
 }
 
