@@ -33,7 +33,7 @@ const rooms = {
     fairness: [],
     ipc: ['audit', 'fairness'],
     processes: ['audit', 'fairness', 'ipc'],
-    host: ['processes'],
+    host: ['fairness', 'processes'],
     grants: ['ipc', 'processes'],
     'broker.ts': ['audit', 'fairness', 'grants', 'host', 'ipc', 'processes'],
     methods: ['broker.ts', 'audit', 'fairness', 'grants', 'host', 'ipc', 'processes'],

@@ -1,6 +1,6 @@
 /** Main-thread work of one request: its time is measured, charged to the user it is done for, and done in turns. */
 import { brokerError } from '../../model/errors/error_table.js';
-import { native } from '../../native.js';
+import { threadCpuMs } from './cpu_time.js';
 import type { Rates } from './rates.js';
 import type { Turns } from './turns.js';
 
@@ -32,12 +32,7 @@ export interface WorkClocks {
   readonly cpu: () => number;
 }
 
-/** clock_gettime(2) */
-const CLOCK_THREAD_CPUTIME_ID = 3;
-const CLOCKS: WorkClocks = {
-  now: () => performance.now(),
-  cpu: () => Number(native.clockNanoseconds(CLOCK_THREAD_CPUTIME_ID)) / 1e6,
-};
+const CLOCKS: WorkClocks = { now: () => performance.now(), cpu: threadCpuMs };
 
 export class Work {
   readonly #client: Waiting;

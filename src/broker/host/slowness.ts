@@ -1,9 +1,7 @@
 /** How slow this machine is: the price of requests is measured in time, and an ordinary one takes longer on a slow machine. */
-import { native } from '../../native.js';
+import { threadCpuMs } from '../fairness/cpu_time.js';
 import { readProcess } from '../processes/proc.js';
 
-/** clock_gettime(2): what other processes take of the processor does not count. */
-const CLOCK_THREAD_CPUTIME_ID = 3;
 /**
  * Milliseconds for one look at a process, by node without a compiler, on the machine that the prices were made for (docs/benchmarks.md);
  * twice the median there, as it need not be exact.
@@ -16,7 +14,7 @@ const LOOKS = 15;
 /** A factor of at least 1: the time of an ordinary step of a request, measured now, to what it was made for. */
 export function measureSlowness(
   look: () => unknown = () => readProcess(process.pid),
-  cpuMs: () => number = () => Number(native.clockNanoseconds(CLOCK_THREAD_CPUTIME_ID)) / 1e6,
+  cpuMs: () => number = threadCpuMs,
 ): number {
   const times: number[] = [];
   for (let count = 0; count < LOOKS; count++) {

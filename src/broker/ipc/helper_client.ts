@@ -3,10 +3,11 @@
  * can keep a worker waiting for as long as a client's task likes. So users do not share workers: a user has one session under way. A
  * late one makes way for the next, and costs its user the targets that {@link LateSessions} names.
  */
-import { native, READABLE, WRITABLE, type Fd, type NativeError, type Poller } from '../../native.js';
+import type { Fd } from '../../native.js';
 import { brokerError, type ErrorCode } from '../../model/errors/error_table.js';
 import type { LockScope } from './lock_scope.js';
 import { HelperSession, type HelperProtocol } from './helper_session.js';
+import { HelperSocket } from './helper_socket.js';
 import { LateSessions } from './late_sessions.js';
 
 export interface HelperOptions<Message> {
@@ -41,10 +42,6 @@ export const MAX_RUNNING = 64;
 /** Workers that are kept for the next session, and for how long: to fork one takes longer than most requests. */
 const MAX_IDLE = 2;
 const IDLE_MS = 100;
-/** After which a channel is sent again that the kernel did not take. */
-const RETRY_MS = 20;
-/** A packet of one byte carries a worker's channel. */
-const CHANNEL = Uint8Array.of(0);
 
 interface Waiting<Message> {
   readonly scopes: readonly LockScope[];
@@ -64,36 +61,26 @@ interface User<Message> {
 }
 
 export class HelperClient<Message> {
-  readonly #socket: Fd;
+  readonly #socket: HelperSocket;
   readonly #options: HelperOptions<Message>;
-  readonly #poller: Poller;
   /** In the order of their turns. */
   readonly #users = new Map<number, User<Message>>();
   /** Users of the sessions that have one. */
   readonly #userOf = new Map<HelperSession<Message>, User<Message>>();
   /** With the timers that end them. */
   readonly #idle = new Map<HelperSession<Message>, NodeJS.Timeout>();
-  /** Begun, and not handed over yet: the socket was full. */
-  readonly #outbox: HelperSession<Message>[] = [];
   #running = 0;
   #workers = 0;
   #dead = false;
-  #interest = READABLE;
-  #onReady: (() => void) | null = null;
-  #retry: NodeJS.Timeout | null = null;
 
   constructor(socket: Fd, options: HelperOptions<Message>) {
-    this.#socket = socket;
     this.#options = options;
-    this.#poller = native.createPoller(socket, () => this.#onEvent());
-    this.#poller.start(READABLE);
+    this.#socket = new HelperSocket(socket, options.protocol, (reason) => this.#die(reason));
   }
 
   /** Resolves when the helper has proved what it holds. */
   ready(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onReady = resolve;
-    });
+    return this.#socket.ready();
   }
 
   /**
@@ -116,9 +103,7 @@ export class HelperClient<Message> {
   close(): void {
     if (this.#dead) return;
     this.#dead = true;
-    if (this.#retry !== null) clearTimeout(this.#retry);
-    this.#poller.close();
-    native.close(this.#socket);
+    this.#socket.close();
     for (const { waiting, current, late, done, blocked } of this.#users.values()) {
       if (blocked !== null) clearTimeout(blocked);
       for (const { reject } of waiting) reject(this.#gone());
@@ -195,7 +180,7 @@ export class HelperClient<Message> {
     this.#running += 1;
     this.#workers += 1;
     session.begin();
-    this.#send();
+    this.#socket.flush();
     if (this.#dead) reject(this.#gone());
     else resolve(session);
   }
@@ -210,7 +195,7 @@ export class HelperClient<Message> {
       onEnd: (): Error => this.#onEnd(session),
       onBroken: (reason): void => this.#die(reason),
     });
-    this.#outbox.push(session);
+    this.#socket.queue(session);
     return session;
   }
 
@@ -288,55 +273,6 @@ export class HelperClient<Message> {
     if (state.blocked !== null) clearTimeout(state.blocked);
     state.blocked = null;
     for (const { reject } of state.waiting.splice(0)) reject(error);
-  }
-
-  #send(): void {
-    try {
-      for (let session = this.#outbox[0]; session !== undefined; session = this.#outbox[0]) {
-        if (native.sendMessage(this.#socket, CHANNEL, [session.theirs]) === null) break;
-        session.handedOver();
-        this.#outbox.shift();
-      }
-    } catch (error) {
-      if ((error as NativeError).code !== 'ETOOMANYREFS') return this.#die(`sendmsg: ${(error as Error).message}`);
-      // The kernel counts the fds that all clients have not read. They will; the deadline of the request goes on.
-      this.#retry ??= setTimeout(() => {
-        this.#retry = null;
-        if (!this.#dead) this.#send();
-      }, RETRY_MS);
-      return;
-    }
-    this.#watch(this.#outbox.length === 0 ? READABLE : READABLE | WRITABLE);
-  }
-
-  /** A poller that is started again is taken off epoll and put back. */
-  #watch(interest: number): void {
-    if (interest === this.#interest) return;
-    this.#interest = interest;
-    this.#poller.start(interest);
-  }
-
-  #onEvent(): void {
-    if (!this.#dead) this.#send();
-    if (!this.#dead) this.#receive();
-  }
-
-  /** The helper's own socket has one message, that it is ready, and its end. */
-  #receive(): void {
-    const { messageBytes, decode } = this.#options.protocol;
-    const buffer = new Uint8Array(messageBytes + 1);
-    try {
-      const received = native.receiveMessage(this.#socket, buffer);
-      if (received === null) return;
-      for (const fd of received.fds) native.close(fd);
-      if (received.bytes === 0) return this.#die('it closed its socket');
-      if (decode(buffer.subarray(0, received.bytes)).serial !== 0 || this.#onReady === null)
-        return this.#die('a message that no request asked for');
-      this.#onReady();
-      this.#onReady = null;
-    } catch (error) {
-      this.#die((error as Error).message);
-    }
   }
 
   #die(reason: string): void {

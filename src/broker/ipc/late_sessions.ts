@@ -29,9 +29,9 @@ export class LateSessions<Session> {
     this.#scopes.set(session, scope);
   }
 
-  /** Its worker has ended. Returns false when it was not late. */
-  delete(session: Session): boolean {
-    return this.#scopes.delete(session);
+  /** Its worker has ended. Does nothing when it was not late. */
+  delete(session: Session): void {
+    this.#scopes.delete(session);
   }
 
   /**
