@@ -5,8 +5,6 @@ import type { AuditRecord } from './audit_record.js';
 import type { Journal } from './journal.js';
 import { escapeControls } from './logger.js';
 
-export type { AuditRecord };
-
 /**
  * One JSON object a line, written with one synchronous write(2), or one entry of the journal: a grant
  * is handed over only after its record is out. JSON.stringify escapes C0 controls; DEL, C1 and the Unicode line

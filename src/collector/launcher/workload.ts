@@ -8,8 +8,6 @@ import { DISCONNECT, READABLE, native, type Fd, type Poller } from '../../native
 const LAUNCHER: string = fileURLToPath(new URL('../../bin/perfbroker', import.meta.url));
 /** The soft limit of open files before node raised it, in the launcher's words. */
 const NOFILE_VARIABLE = 'PERFBROKER_LAUNCHER_NOFILE';
-/** Exit code when the command could not be started at all; 126 and 127 are the launcher's own, as a shell's. */
-export const CANNOT_START = 125;
 
 /** A command that does not run yet: its process exists, so that events can be opened on it. */
 export interface ObservedCommand {

@@ -3,18 +3,6 @@
 /** Kernel ids of a task: real, effective, saved. */
 export type IdTriple = readonly [real: number, effective: number, saved: number];
 
-/** A target as a client asks for it. `pid` is a number in the client's pid namespace, `pidfd` and `directory` are indexes into the message's fds. */
-export type TargetRequest =
-  | {
-      readonly kind: 'process';
-      readonly pid?: number;
-      readonly pidfd?: number;
-      /** 'leader': only the thread whose tid is the pid; 'all': every thread. */ readonly threads: 'leader' | 'all';
-      /** one thread of it, by tid */ readonly tid?: number;
-    }
-  | { readonly kind: 'system' }
-  | { readonly kind: 'cgroup'; readonly directory: number };
-
 /** What the broker saw of a process when it decided; sent to the opener, which compares before and after the open. */
 export interface ProcessIdentity {
   /** In the broker's pid namespace. */

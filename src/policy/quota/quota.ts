@@ -1,8 +1,6 @@
 import type { Limits } from '../types.js';
 import { formatBytes } from '../units.js';
 
-export { TokenBucket, type TokenBucketOptions } from '../../common/token_bucket.js';
-
 /** What one request takes of a user's share. */
 export interface QuotaAmounts {
   readonly grants: number;

@@ -10,7 +10,7 @@ import { eventName } from '../../../model/events/syntax/event_name.js';
 import type { Subject } from '../../../model/identity/subject.js';
 import type { OpenParameters } from '../../../interfaces/broker_types.js';
 import type { FdBag } from '../../../varlink/service.js';
-import type { AuditRecord } from '../../audit/audit.js';
+import type { AuditRecord } from '../../audit/audit_record.js';
 import { authorize, unauthorized } from '../request/authorization.js';
 import type { Broker } from '../../broker.js';
 import type { ClientConnection } from '../../processes/client_connection.js';

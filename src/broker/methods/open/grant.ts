@@ -6,7 +6,7 @@ import { native, type Fd, type LaneUser } from '../../../native.js';
 import { actionId } from '../../../policy/decide/authorization.js';
 import type { DowngradedProcess } from '../../../interfaces/broker_types.js';
 import type { Replier } from '../../../varlink/service.js';
-import type { AuditRecord } from '../../audit/audit.js';
+import type { AuditRecord } from '../../audit/audit_record.js';
 import type { Broker } from '../../broker.js';
 import type { ClientConnection } from '../../processes/client_connection.js';
 import { downgradeProcess, orderFacts } from '../downgrade/order.js';
