@@ -6,6 +6,7 @@ import { Quota } from '../policy/quota/quota.js';
 import type { Policy } from '../policy/types.js';
 import type { AuditLog } from './audit/audit.js';
 import type { AuditRecord } from './audit/audit_record.js';
+import type { Decision, RequestLog } from './audit/request_log.js';
 import type { Authorizer } from './ipc/authorizer.js';
 import { Grants, type EndedGrant, type Grant } from './grants/grants.js';
 import type { Logger } from './audit/logger.js';
@@ -46,6 +47,8 @@ export interface BrokerDependencies {
   /** measureSlowness */
   readonly slowness: number;
   readonly log: Logger;
+  /** Null without --log-level debug. */
+  readonly requestLog: RequestLog | null;
 }
 
 /**
@@ -170,12 +173,19 @@ export class Broker {
 
   /** @throws AuditFailed: nothing is handed over that could not be recorded */
   record(subject: Subject, record: AuditRecord): void {
+    // An end is no decision, and its subject is the holder of the grant.
+    if (record.action !== 'end' && record.action !== 'downgraded') this.noteDecision(subject, record);
     try {
       this.dependencies.audit.write(subject, record);
     } catch (error) {
       this.dependencies.log.error(`the audit log can not be written: ${(error as Error).message}`);
       throw brokerError('AuditFailed', 'write', 'the decision could not be recorded');
     }
+  }
+
+  /** The decision about the request that is running, for the log of requests. */
+  noteDecision(subject: Subject, decision: Decision): void {
+    this.dependencies.requestLog?.note(subject, decision);
   }
 
   /** For what takes rights away, or has happened: it is not held up when it can not be recorded, which the log is told. */
@@ -198,6 +208,8 @@ export class Broker {
   }
 
   #recordEnd(grant: Grant, reason: string, { disabled, pending }: EndedGrant): void {
+    const { uid } = grant.parts.subject;
+    this.dependencies.log.debug(`grant ${grant.id} of uid ${uid} ended: ${reason}, after ${grant.ageSeconds} s`);
     this.recordIfPossible(grant.parts.subject, {
       action: 'end',
       verdict: 'allow',

@@ -12,7 +12,9 @@ import { Authorizer } from './ipc/authorizer.js';
 import { Broker, type BrokerDependencies } from './broker.js';
 import { openJournal } from './audit/journal.js';
 import { createLogger, type Logger } from './audit/logger.js';
+import { RequestLog } from './audit/request_log.js';
 import { readMachine } from './host/machine.js';
+import { helperMessageLine, type HelperMessage } from './ipc/helper_message.js';
 import { OpenerClient } from './ipc/opener.js';
 import { Lifecycle, loadWithWarnings, problemsOf } from './lifecycle/lifecycle.js';
 import { parseOptions } from './options.js';
@@ -24,8 +26,8 @@ import { TracerClient } from './ipc/tracer.js';
 
 /** Exit codes, perfbrokerd's own. */
 const PRIVILEGED = 5;
-/** What there is to tell is what the part died of, which perfbrokerd hears a moment later, or has heard. */
-const PART_DIED = 6;
+/** A helper process died. perfbrokerd waits for it, and reports the cause. */
+const HELPER_DIED = 6;
 /** Something that the start needs is not there, or is not right. */
 const NOT_STARTED = 7;
 const STDERR = 2;
@@ -37,6 +39,8 @@ const FRONT_END_UID = 60913;
 const ROOT = 0;
 /** Beside the broker's own socket. */
 const AUTHORIZER_SOCKET = 'authorizer.sock';
+
+type Helper = 'opener' | 'tracer';
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
@@ -50,17 +54,21 @@ async function main(): Promise<void> {
   const subordinateUids = new SubordinateUids();
   const policy = orExit(log, () => loadWithWarnings(options, subordinateUids, log));
   const machine = orExit(log, readMachine);
-  const opener = new OpenerClient(options.opener, (reason) => {
-    log.error(`the opener is gone: ${reason}`);
-    process.exit(PART_DIED);
-  });
+  const debug = options.logLevel === 'debug';
+  const onDeath =
+    (helper: Helper) =>
+    (reason: string): void => {
+      log.error(`the ${helper} is gone: ${reason}`);
+      process.exit(HELPER_DIED);
+    };
+  const onMessage =
+    (helper: Helper) =>
+    (message: HelperMessage): void => {
+      if (debug) log.debug(helperMessageLine(helper, message));
+    };
+  const opener = new OpenerClient(options.opener, onDeath('opener'), onMessage('opener'));
   const tracer =
-    options.tracer === null
-      ? null
-      : new TracerClient(options.tracer, (reason) => {
-          log.error(`the tracer is gone: ${reason}`);
-          process.exit(PART_DIED);
-        });
+    options.tracer === null ? null : new TracerClient(options.tracer, onDeath('tracer'), onMessage('tracer'));
   await Promise.all([opener.ready(), tracer?.ready()]);
   const frontEnd = systemNames.user(FRONT_END) ?? FRONT_END_UID;
   const authorizer = new Authorizer({
@@ -81,6 +89,7 @@ async function main(): Promise<void> {
     slowness: measureSlowness(),
     audit: new AuditLog(options.audit ?? journal ?? STDERR),
     log,
+    requestLog: debug ? new RequestLog((line) => log.debug(line)) : null,
   };
   const broker = new Broker(dependencies, policy);
   const server = new Server(broker, options.listener);

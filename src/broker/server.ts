@@ -6,7 +6,7 @@ import { native, OWN_LANE, type Fd, type LaneUser, type PeerIds } from '../nativ
 import { Acceptor } from '../varlink/acceptor.js';
 import { BROKER_INTERFACE } from '../interfaces/broker_interface.js';
 import type { Connection, ConnectionLimits } from '../varlink/connection.js';
-import { Service, type ErrorReply } from '../varlink/service.js';
+import { Service, type ErrorReply, type MethodHandler } from '../varlink/service.js';
 import { ValidationError } from '../varlink/validate.js';
 import type { Broker } from './broker.js';
 import { ClientConnection } from './processes/client_connection.js';
@@ -50,6 +50,8 @@ const HANDOVER_MS = 1000;
 /** Says that the rings are mapped. */
 const MAPPED = `${BROKER_INTERFACE.name}.Mapped`;
 
+type Handler = MethodHandler<ClientConnection>;
+
 /** Whether somebody else holds the listener, too, and starts the broker again for whoever comes next. */
 export const SOCKET_ACTIVATED: boolean = process.env['LISTEN_FDS'] !== undefined;
 
@@ -68,7 +70,7 @@ export class Server {
       product: 'perfbroker',
       version: VERSION,
       url: 'https://varlink.org',
-      interfaces: [{ definition: BROKER_INTERFACE, handlers: brokerMethods(broker) }],
+      interfaces: [{ definition: BROKER_INTERFACE, handlers: handlersOf(broker) }],
       internalError: (error, method) => this.#errorReply(error, method),
     });
     this.#acceptor = new Acceptor({
@@ -252,6 +254,17 @@ export class Server {
     );
     return errorReply(brokerError('Unavailable', 'internal', 'a fault in the broker; its log has the details'));
   }
+}
+
+function handlersOf(broker: Broker): Readonly<Record<string, Handler>> {
+  const handlers = brokerMethods(broker);
+  const { requestLog } = broker.dependencies;
+  if (requestLog === null) return handlers;
+  const logged = ([name, handler]: readonly [string, Handler]): readonly [string, Handler] => [
+    name,
+    (call, reply) => requestLog.run(name, call.context.subject, () => handler(call, reply)),
+  ];
+  return Object.fromEntries(Object.entries(handlers).map(logged));
 }
 
 function errorReply(error: BrokerError): ErrorReply {

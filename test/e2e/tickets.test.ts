@@ -435,3 +435,38 @@ classes = "all"
   t.is(await decide(GROUP, GROUP), 'allow');
   t.is(await decide(ALICE, GROUP), 'deny');
 });
+
+privileged(
+  'with --log-level debug the log has each request, each message to the opener and each end of a grant, and no ticket',
+  async (t) => {
+    const daemon = await scene(t, { args: ['--ceiling', 'all', '--log-level', 'debug'] });
+    const caller = await callerOf(t, ALICE);
+    const prepared = await asFrontEnd(daemon, {
+      method: 'PrepareOpen',
+      parameters: openOf(caller.pid),
+      sender: senderOf(caller, ALICE),
+    });
+    const ticket = String(prepared.reply['ticket']);
+    t.deepEqual(await runAs({ uid: ALICE, socket: daemon.socket }, redeemAs, ticket, 2), ['counted', 'ticket']);
+    await runAs(
+      { uid: BOB, socket: daemon.socket },
+      async ({ client, syntax }, pid) => {
+        const connection = await client.connect();
+        const request = { targets: [{ pid }], events: syntax.parseEvents('task-clock:u') };
+        await connection.explain(request);
+        await connection.open(request).catch(() => undefined);
+      },
+      caller.pid,
+    );
+    const line = (text: string): RegExp => new RegExp(`perfbroker: ${text}$`, 'm');
+    const ms = String.raw`\d+\.\d ms`;
+    await daemon.logged(line(`PrepareOpen of uid ${ALICE} pid ${caller.pid}: allow by rule "own", ${ms}`));
+    await daemon.logged(line(String.raw`Redeem of uid ${ALICE} pid \d+: allow by rule "own", ${ms}`));
+    await daemon.logged(line(String.raw`Redeem of uid ${ALICE} pid \d+: NoSuchGrant ticket, ${ms}`));
+    await daemon.logged(line(String.raw`opener worker \d+: open answered, ${ms}`));
+    await daemon.logged(line(String.raw`grant [0-9a-f]{24} of uid ${ALICE} ended: connection, after \d+ s`));
+    await daemon.logged(line(String.raw`Explain of uid ${BOB} pid \d+: ask by rule "ask", ${ms}`));
+    await daemon.logged(line(String.raw`Open of uid ${BOB} pid \d+: deny by rule "ask", PolicyDenied [a-z-]+, ${ms}`));
+    t.false(daemon.log().includes(ticket));
+  },
+);

@@ -6,6 +6,7 @@
 import type { Fd } from '../../native.js';
 import { brokerError, type ErrorCode } from '../../model/errors/error_table.js';
 import type { LockScope } from './lock_scope.js';
+import type { HelperMessage } from './helper_message.js';
 import { HelperSession, type HelperProtocol } from './helper_session.js';
 import { HelperSocket } from './helper_socket.js';
 import { LateSessions } from './late_sessions.js';
@@ -19,6 +20,8 @@ export interface HelperOptions<Message> {
   };
   /** Called once when the helper is gone or breaks the protocol: nothing can be served any more. */
   readonly onDeath: (reason: string) => void;
+  /** Called for each request that ends, or becomes late; for the log. */
+  readonly onMessage?: (message: HelperMessage) => void;
   /** Milliseconds that one request of a session may take. */
   readonly deadlineMs: number;
   /** The helper has some more, for {@link NO_USER}. */
@@ -71,6 +74,7 @@ export class HelperClient<Message> {
   readonly #idle = new Map<HelperSession<Message>, NodeJS.Timeout>();
   #running = 0;
   #workers = 0;
+  #made = 0;
   #dead = false;
 
   constructor(socket: Fd, options: HelperOptions<Message>) {
@@ -187,13 +191,15 @@ export class HelperClient<Message> {
 
   /** @throws NativeError when no channel is to be had */
   #newSession(): HelperSession<Message> {
-    const { protocol, deadlineMs } = this.#options;
+    const { protocol, deadlineMs, onMessage } = this.#options;
+    const worker = (this.#made += 1);
     const session = new HelperSession<Message>(protocol, deadlineMs, {
       onDone: (): void => this.#onDone(session),
       onLate: (scope): Error => this.#onLate(session, scope),
       onIdle: (): void => this.#onIdle(session),
       onEnd: (): Error => this.#onEnd(session),
       onBroken: (reason): void => this.#die(reason),
+      onMessage: (message): void => onMessage?.({ ...message, worker }),
     });
     this.#socket.queue(session);
     return session;

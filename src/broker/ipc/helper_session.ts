@@ -1,5 +1,6 @@
 /** A channel to one worker of a native helper process: requests and their answers, until the worker is released and ends. */
 import { native, READABLE, type Fd, type NativeError, type Poller } from '../../native.js';
+import type { HelperMessage } from './helper_message.js';
 import { NO_LOCK, type LockScope } from './lock_scope.js';
 import { NoRoomForFds } from './no_room_for_fds.js';
 
@@ -26,9 +27,13 @@ export interface SessionListener {
   readonly onEnd: () => Error;
   /** The worker sent what it never sends. */
   readonly onBroken: (reason: string) => void;
+  /** Called for each request that ends, or becomes late. */
+  readonly onMessage: (message: Omit<HelperMessage, 'worker'>) => void;
 }
 
 export interface HelperRequest<Message> {
+  /** For the log. */
+  readonly kind: HelperMessage['kind'];
   /** @param serial to be carried by the message and its answer */
   readonly encode: (serial: number) => Uint8Array;
   readonly scope: LockScope;
@@ -51,6 +56,7 @@ export interface HelperReply<Message> {
 interface Pending<Message> {
   readonly request: HelperRequest<Message>;
   readonly serial: number;
+  readonly sentMs: number;
   readonly messages: Message[];
   readonly fds: Fd[];
   readonly deadline: NodeJS.Timeout | undefined;
@@ -115,7 +121,7 @@ export class HelperSession<Message> {
   #post(asked: Pick<Pending<Message>, 'request' | 'deadline' | 'resolve' | 'reject'>): void {
     const { request } = asked;
     const serial = request.serial ?? (this.#serial += 1);
-    this.#pending = { ...asked, serial, messages: [], fds: [] };
+    this.#pending = { ...asked, serial, sentMs: performance.now(), messages: [], fds: [] };
     try {
       // One message is on the way at a time, and there is room for it.
       if (native.sendMessage(this.#ours, request.encode(serial), request.fds) === null)
@@ -153,7 +159,7 @@ export class HelperSession<Message> {
       this.#onEnded();
       this.#listener.onIdle();
     };
-    const request = { encode: encodeReset, scope: NO_LOCK, fds: [] };
+    const request = { kind: 'reset' as const, encode: encodeReset, scope: NO_LOCK, fds: [] };
     this.#post({ request, deadline: undefined, resolve, reject: () => undefined });
     return this.#ended;
   }
@@ -206,6 +212,7 @@ export class HelperSession<Message> {
     const pending = this.#take();
     const [first, ...more] = pending?.messages ?? [];
     if (pending === null || first === undefined) return;
+    this.#report(pending, this.#late ? 'answered late' : 'answered');
     if (!this.#late) return pending.resolve({ first, more, fds: pending.fds });
     // Its caller has had an error. Closed while the worker has copies: not the last close, which could wait.
     for (const fd of pending.fds) native.close(fd);
@@ -216,8 +223,10 @@ export class HelperSession<Message> {
   /** No answer to the request, if there is one, will be of use. */
   #drop(error: Error): void {
     const pending = this.#take();
-    for (const fd of pending?.fds ?? []) native.close(fd);
-    pending?.reject(error);
+    if (pending === null) return;
+    this.#report(pending, 'failed');
+    for (const fd of pending.fds) native.close(fd);
+    pending.reject(error);
   }
 
   /** The request whose answer has come, or never will. */
@@ -240,7 +249,12 @@ export class HelperSession<Message> {
     this.#receive();
     if (pending === null || this.#pending !== pending || this.#over) return;
     this.#late = true;
+    this.#report(pending, 'late');
     pending.reject(this.#listener.onLate(pending.request.scope));
+  }
+
+  #report({ request, sentMs }: Pending<Message>, outcome: HelperMessage['outcome']): void {
+    this.#listener.onMessage({ kind: request.kind, outcome, ms: performance.now() - sentMs });
   }
 
   #end(): void {

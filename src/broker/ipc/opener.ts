@@ -3,6 +3,7 @@ import { kernelRefused } from '../../model/errors/kernel_refused.js';
 import type { Fd, NativeError } from '../../native.js';
 import { NO_LOCK, type LockScope } from './lock_scope.js';
 import { HelperClient, NO_USER } from './helper_client.js';
+import type { HelperMessage } from './helper_message.js';
 import type { HelperSession } from './helper_session.js';
 import { NoRoomForFds } from './no_room_for_fds.js';
 import {
@@ -33,8 +34,11 @@ const DEADLINE_MS = 10_000;
 export class OpenerClient {
   readonly #helper: HelperClient<OpenerReply>;
 
-  /** @param onDeath called once when the opener is gone or breaks the protocol: nothing can be served any more */
-  constructor(socket: Fd, onDeath: (reason: string) => void) {
+  /**
+   * @param onDeath called once when the opener is gone or breaks the protocol: nothing can be served any more
+   * @param onMessage called for each request that ends, or becomes late; for the log
+   */
+  constructor(socket: Fd, onDeath: (reason: string) => void, onMessage?: (message: HelperMessage) => void) {
     this.#helper = new HelperClient<OpenerReply>(socket, {
       protocol: {
         messageBytes: LAYOUT.reply.size,
@@ -45,6 +49,7 @@ export class OpenerClient {
       },
       codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
       onDeath,
+      ...(onMessage === undefined ? {} : { onMessage }),
       deadlineMs: DEADLINE_MS,
       mostWorkers: MOST_WORKERS,
       mostLate: MOST_LATE,
@@ -103,6 +108,7 @@ export class OpenerSession {
   ): Promise<OpenReply> {
     this.#mayHaveRings ||= request.ringPages > 0;
     const reply = this.#session.request({
+      kind: 'open',
       scope,
       encode: (serial) => encodeOpen({ ...request, serial }),
       fds: target === null ? [connection] : [connection, target],
@@ -113,7 +119,7 @@ export class OpenerSession {
 
   /** Unmaps the rings that an earlier request of this session mapped in advance. */
   async releaseRings(request: number, scope: LockScope): Promise<void> {
-    await this.#session.request({ encode: encodeRelease, scope, serial: request, fds: [] });
+    await this.#session.request({ kind: 'release', encode: encodeRelease, scope, serial: request, fds: [] });
   }
 
   /** Nothing more is asked: the user's next session may begin. */

@@ -2,6 +2,7 @@
 import type { Fd } from '../../native.js';
 import type { LockScope } from './lock_scope.js';
 import { HelperClient } from './helper_client.js';
+import type { HelperMessage } from './helper_message.js';
 import {
   decodeTracerReply,
   encodeDowngrade,
@@ -28,8 +29,11 @@ const MOST_LATE = 8;
 export class TracerClient {
   readonly #helper: HelperClient<TracerReply>;
 
-  /** @param onDeath called once when the tracer is gone or breaks the protocol */
-  constructor(socket: Fd, onDeath: (reason: string) => void) {
+  /**
+   * @param onDeath called once when the tracer is gone or breaks the protocol
+   * @param onMessage called for each request that ends, or becomes late; for the log
+   */
+  constructor(socket: Fd, onDeath: (reason: string) => void, onMessage?: (message: HelperMessage) => void) {
     this.#helper = new HelperClient<TracerReply>(socket, {
       protocol: {
         messageBytes: TRACER_LAYOUT.reply.size,
@@ -38,6 +42,7 @@ export class TracerClient {
       },
       codes: { gone: 'tracer-gone', busy: 'tracer-busy', late: 'tracer-late' },
       onDeath,
+      ...(onMessage === undefined ? {} : { onMessage }),
       deadlineMs: DEADLINE_MS,
       mostWorkers: MOST_WORKERS,
       mostLate: MOST_LATE,
@@ -65,6 +70,7 @@ export class TracerClient {
     const session = await this.#helper.begin(user, [scope]);
     try {
       const { first, more } = await session.request({
+        kind: 'downgrade',
         encode: (serial) => encodeDowngrade(serial, request),
         scope,
         fds: [connection, pidfd],

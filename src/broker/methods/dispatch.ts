@@ -91,6 +91,7 @@ async function explain(broker: Broker, call: WorkCall, reply: Replier): Promise<
   call.work.timed(() => {
     try {
       const verdict = decide(request.policy, broker.policy);
+      broker.noteDecision(caller.peer.subject, { verdict: verdict.kind, rule: verdict.rule });
       reply.reply({ decision: decisionJson(verdict, actionsForEvents(verdict.classes, request.specs)) });
     } finally {
       releaseTargets(request.targets);

@@ -54,6 +54,8 @@ class FakeHelper {
   readonly client: HelperClient<Message>;
   readonly #socket: Fd;
   dead: string | null = null;
+  /** Reported for the log. */
+  readonly reported: string[] = [];
 
   constructor({ deadlineMs = 60_000, mostWorkers = 40, reset = false } = {}) {
     const [ours, theirs] = native.socketPair('seqpacket');
@@ -67,6 +69,7 @@ class FakeHelper {
       },
       codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
       onDeath: (reason) => (this.dead = reason),
+      onMessage: ({ kind, worker, outcome }) => this.reported.push(`${worker}: ${kind} ${outcome}`),
       deadlineMs,
       mostWorkers,
       mostLate: MOST_LATE,
@@ -112,7 +115,7 @@ function ask(
   session: HelperSession<Message>,
   options: { readonly scope?: LockScope; readonly onLate?: (messages: readonly Message[]) => void } = {},
 ): Promise<HelperReply<Message>> {
-  return session.request({ encode: (serial) => message(serial), scope: NO_LOCK, fds: [], ...options });
+  return session.request({ kind: 'open', encode: (serial) => message(serial), scope: NO_LOCK, fds: [], ...options });
 }
 
 /** A process of a user. */
@@ -432,7 +435,7 @@ test('an answer whose fds find no room fails that request alone', (t) => {
     });
     const message = (serial, fds) => { const bytes = Buffer.alloc(5); bytes.writeUInt32LE(serial); bytes[4] = fds; return bytes; };
     const sessions = [await client.begin(1, []), await client.begin(2, [])];
-    const asked = sessions.map((session) => session.request({ encode: (serial) => message(serial, 0), scope: null, fds: [] }));
+    const asked = sessions.map((session) => session.request({ kind: 'open', encode: (serial) => message(serial, 0), scope: null, fds: [] }));
     const channels = sessions.map(() => native.receiveMessage(theirs, new Uint8Array(1)).fds[0]);
     const filler = [];
     const given = [openSync('/dev/null'), openSync('/dev/null')];
@@ -579,4 +582,31 @@ test('a session that begins when the helper has gone is refused', async (t) => {
   await t.throwsAsync(helper.client.begin(1, []), { code: 'opener-gone' });
   await turns();
   t.regex(helper.dead ?? '', /sendmsg/);
+});
+
+test('each request of a worker is reported once with its outcome, a late one also when its answer comes', async (t) => {
+  const helper = new FakeHelper({ deadlineMs: 30, reset: true });
+  const first = await helper.begin(1);
+  const asked = ask(first.session);
+  first.worker.answer();
+  await asked;
+  void first.session.release();
+  first.worker.answer();
+  await turns();
+  const second = await helper.client.begin(2, []);
+  await t.throwsAsync(ask(second), { message: /not been finished within/ });
+  first.worker.answer();
+  await turns();
+  const third = await helper.begin(3);
+  const unanswered = t.throwsAsync(ask(third.session));
+  third.worker.end();
+  await unanswered;
+  t.deepEqual(helper.reported, [
+    '1: open answered',
+    '1: reset answered',
+    '1: open late',
+    '1: open answered late',
+    '2: open failed',
+  ]);
+  helper.end();
 });
