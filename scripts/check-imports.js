@@ -16,7 +16,7 @@ const rooms = {
   '.': {
     common: [],
     model: ['common'],
-    policy: ['common', 'model'],
+    policy: ['common', 'model', 'native.ts'],
     'native.ts': [],
     varlink: ['common', 'model', 'native.ts'],
     interfaces: ['varlink'],

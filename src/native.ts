@@ -249,6 +249,14 @@ export interface NativeBinding {
   createDrain(outputFd: Fd): Drain;
   /** Maps a ring of `pages` data pages (a power of two) on `fd`, which the caller keeps open until close. EPERM: the memlock limit. */
   createRing(fd: Fd, pages: number): Ring;
+  // accounts
+  /**
+   * Uid of a user name, from any source of nsswitch.conf(5); null when there is no such user. Blocks until the source answers,
+   * so it is for the start and for the loading of a policy. An empty name, or one with NUL, is a TypeError.
+   */
+  userId(name: string): number | null;
+  /** Gid of a group name; otherwise like {@link userId}. ERANGE when the entry is longer than 16 MiB. */
+  groupId(name: string): number | null;
   // this process
   /** Monotonic clock, nanoseconds. clock: CLOCK_* number. */
   clockNanoseconds(clock: number): bigint;

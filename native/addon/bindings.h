@@ -13,6 +13,7 @@ void export_perf(Napi::Object exports);
 void export_poller(Napi::Object exports);
 void export_drain(Napi::Object exports);
 void export_ring(Napi::Object exports);
+void export_accounts(Napi::Object exports);
 void export_process(Napi::Object exports);
 
 }  // namespace perfbroker::addon

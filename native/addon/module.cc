@@ -17,6 +17,7 @@ Napi::Object initialize(Napi::Env, Napi::Object exports) {
   export_poller(exports);
   export_drain(exports);
   export_ring(exports);
+  export_accounts(exports);
   export_process(exports);
   return exports;
 }

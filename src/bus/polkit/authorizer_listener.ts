@@ -1,5 +1,4 @@
 import { chmodSync, unlinkSync } from 'node:fs';
-import posix from 'posix';
 import { native, type Fd, type NativeError } from '../../native.js';
 
 /** Uid of the broker on machines without its user. */
@@ -11,9 +10,9 @@ const BACKLOG = 64;
 /** @param user name of the broker's user */
 export function brokerUid(user = 'perfbroker'): number {
   try {
-    return posix.getpwnam(user).uid;
+    return native.userId(user) ?? FALLBACK_BROKER_UID;
   } catch {
-    // posix does not tell an unknown name from a directory that does not answer; nobody else has the fallback uid.
+    // The source of names does not answer. No other user has the fallback uid.
     return FALLBACK_BROKER_UID;
   }
 }

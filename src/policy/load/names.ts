@@ -1,4 +1,4 @@
-import posix from 'posix';
+import { native } from '../../native.js';
 
 /** User and group names to numbers; injected, so that tests and other hosts' policies can be read anywhere. */
 export interface NameResolver {
@@ -8,20 +8,19 @@ export interface NameResolver {
   readonly group: (name: string) => number | undefined;
 }
 
-/** getpwnam(3) and getgrnam(3): whatever nsswitch.conf(5) names. */
+/** Names of this machine, from every source that nsswitch.conf(5) lists. */
 export const systemNames: NameResolver = {
-  user: (name) => lookUp(name, () => posix.getpwnam(name).uid),
-  group: (name) => lookUp(name, () => posix.getgrnam(name).gid),
+  user: (name) => lookUp(name, () => native.userId(name)),
+  group: (name) => lookUp(name, () => native.groupId(name)),
 };
 
-function lookUp(name: string, call: () => number): number | undefined {
+function lookUp(name: string, find: () => number | null): number | undefined {
   // C would read "root\0x" as root.
-  if (name.includes('\0')) return undefined;
+  if (name === '' || name.includes('\0')) return undefined;
   try {
-    return call();
+    return find() ?? undefined;
   } catch {
-    // posix throws for an unknown name, without a code to tell that from a directory that does not answer. Either way
-    // the name stands for nobody, and a policy that needs it is refused.
+    // The source does not answer. A policy that needs the name is refused, as it is for an unknown name.
     return undefined;
   }
 }
