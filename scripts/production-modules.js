@@ -6,7 +6,6 @@ import { dirname, join } from 'node:path';
 /** Dependencies that nothing loads at run time, and why they may stay away. */
 const NOT_LOADED = {
   'node-addon-api': 'headers for the build of the addon',
-  nan: 'headers for the build of posix',
   'event-stream': 'dbus-next loads it for addresses of the kind unixexec: alone',
 };
 

@@ -86,13 +86,14 @@ installing('it installs: users, sockets enabled, programs and policy at work', (
   t.is(lstatSync(join(root, 'run/perfbroker')).mode & 0o7777, 0o755);
 });
 
-installing('node of this Debian loads the addons', (t) => {
+installing('node of this Debian loads the addon, which finds the users of the package', (t) => {
   const { stdout, stderr } = run(
     'node',
-    '-e',
-    "console.log(require('/usr/libexec/perfbroker/node_modules/posix').getpwnam('perfbroker').name, typeof require('/usr/libexec/perfbroker/dist/native/perfbroker.node').connectUnix)",
+    '-p',
+    "require('/usr/libexec/perfbroker/dist/native/perfbroker.node').userId('perfbroker')",
   );
-  t.is(stdout, 'perfbroker function\n', stderr);
+  const uid = /^perfbroker:x:(\d+):/m.exec(file('etc/passwd'))?.[1];
+  t.is(stdout, `${uid}\n`, stderr);
 });
 
 installing('an upgrade keeps a changed policy, drop-ins, and what the administrator disabled', (t) => {

@@ -1,8 +1,8 @@
 /** What a closed connection leaves behind while its peer has not read everything. */
 import test from 'ava';
-import posix from 'posix';
 import { native } from '#dist/native.js';
 import { FdsInFlight } from '#dist/varlink/fds_in_flight.js';
+import { withNoFdsLeft } from '../tools/no_fds_left.js';
 import { fdsBackTo, Observed, openFds, someFd } from './helpers.js';
 
 test.serial('its fds stay counted until the peer has read them', async (t) => {
@@ -19,20 +19,21 @@ test.serial('its fds stay counted until the peer has read them', async (t) => {
   t.deepEqual(await fdsBackTo(before), before);
 });
 
-test.serial('it is closed in order where there is no fd left to be had', (t) => {
-  const inFlight = new FdsInFlight(10);
-  const observed = new Observed({}, inFlight);
-  observed.connection.send({ fds: true }, [someFd()]);
-  const { soft, hard } = posix.getrlimit('nofile');
-  posix.setrlimit('nofile', { soft: 3, hard });
-  try {
-    t.throws(someFd, { code: 'EMFILE' });
-    observed.connection.close();
-  } finally {
-    posix.setrlimit('nofile', { soft, hard });
-  }
-  t.is(observed.reason?.kind, 'closed');
-  t.is(inFlight.lingering, 1);
-  native.close(observed.peer);
-  t.is(inFlight.lingering, 0);
-});
+for (const [way, posix] of [
+  ['a limit of open files', undefined],
+  ['every number in use', null],
+] as const) {
+  test.serial(`it is closed in order where there is no fd left to be had, by ${way}`, (t) => {
+    const inFlight = new FdsInFlight(10);
+    const observed = new Observed({}, inFlight);
+    observed.connection.send({ fds: true }, [someFd()]);
+    withNoFdsLeft(() => {
+      t.throws(someFd, { code: 'EMFILE' });
+      observed.connection.close();
+    }, posix);
+    t.is(observed.reason?.kind, 'closed');
+    t.is(inFlight.lingering, 1);
+    native.close(observed.peer);
+    t.is(inFlight.lingering, 0);
+  });
+}
