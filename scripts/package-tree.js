@@ -37,8 +37,8 @@ for (const source of readdirSync(join(root, 'src'), { recursive: true, withFileT
   put(built, built.endsWith('.js') ? withoutMap(from) : readFileSync(from));
 }
 
-for (const program of ['dist/bin/perfbroker', 'dist/bin/perfbrokerd'])
-  put(program, readFileSync(join(root, program)), 0o755);
+for (const program of ['perfbroker', 'perfbrokerd', 'perfbroker-bus'])
+  put(`dist/bin/${program}`, readFileSync(join(root, 'dist/bin', program)), 0o755);
 put('dist/native/perfbroker.node', readFileSync(join(root, 'dist/native/perfbroker.node')));
 
 for (const module of productionModules(root)) {

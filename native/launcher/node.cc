@@ -21,18 +21,18 @@ std::string above(std::string path, int levels) {
 
 }  // namespace
 
-std::string find_program() {
+std::string find_program(const char* name) {
   char path[PATH_MAX];
   const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
-  std::string program = above(std::string(path, length > 0 ? static_cast<size_t>(length) : 0), 2) + "/cli/main.js";
+  std::string program = above(std::string(path, length > 0 ? static_cast<size_t>(length) : 0), 2) + name;
   if (access(program.c_str(), R_OK) == 0) return program;
   // The real path may lead through a directory that this user may not search, where the one that was used does not.
   const auto* used = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
   char resolved[PATH_MAX];
   if (used != nullptr && used[0] != '/' && getcwd(resolved, sizeof resolved) != nullptr) {
-    program = above(std::string(resolved) + "/" + used, 2) + "/cli/main.js";
+    program = above(std::string(resolved) + "/" + used, 2) + name;
   } else if (used != nullptr) {
-    program = above(used, 2) + "/cli/main.js";
+    program = above(used, 2) + name;
   }
   return program;
 }

@@ -53,12 +53,12 @@ int open_resources(const Options& o, Resources& r) {
 
 // Node through the working directory, which was chosen as root: no right on the directories above it is needed. A
 // small young generation and no compiler: a fifth less memory, nothing that is writable and executable, so that the unit
-// can forbid it, for a little time. The memory reducer would wake up an idle broker. NODE_NO_WASM_OPTION: see the Makefile.
+// can forbid it, for a little time. The memory reducer would wake up an idle broker.
 std::vector<std::string> broker_argv(const Options& o, const Resources& r, unsigned capability) {
   const char* name = r.listener.address.value.sun_path;
   const std::string socket(name, strnlen(name, r.listener.address.length - sizeof(sa_family_t)));
   std::vector<std::string> argv = {
-      o.node, "--max-semi-space-size=1", "--jitless", NODE_NO_WASM_OPTION, "--no-memory-reducer", "--disable-proto=delete", "--preserve-symlinks",
+      o.node, "", "--max-semi-space-size=1", "--jitless", "--no-memory-reducer", "--disable-proto=delete", "--preserve-symlinks",
       "--disallow-code-generation-from-strings", "--preserve-symlinks-main", "/proc/self/cwd/dist/broker/main.js", "--socket",
       socket.empty() ? o.socket : socket, "--ceiling", o.ceiling, "--capability", std::string("CAP_") + cap_name(capability),
       "--log-level", o.log_level, "--ready-fd", "8"};

@@ -1,6 +1,7 @@
 // Starting the opener and the broker: fork, drop, prove, run.
 #pragma once
 
+#include "core/wasm_option.h"
 #include "monitor/drop.h"
 #include "monitor/filters.h"
 #include "monitor/listener.h"
@@ -96,7 +97,7 @@ struct BrokerStart {
   int fds[5];          // listener, opener, audit, tracepoints, tracer; -1: none
   int root, proc_dir;  // directories: the install root, /proc
   const std::string& policy;
-  std::vector<std::string> argv;
+  std::vector<std::string> argv;  // argv[1] becomes wasm_option's
 };
 
 inline bool is_readable(const char* path) {
@@ -127,6 +128,7 @@ inline bool is_readable(const char* path) {
   }
   // The search goes by the starter's PATH, which is still this process's.
   for (const char* node : {argv[0], "/usr/bin/node", "/usr/local/bin/node"}) {
+    argv[1] = wasm_option(node, const_cast<char* const*>(environment));
     execvpe(node, const_cast<char* const*>(argv.data()), const_cast<char* const*>(environment));
     say("%s can not be executed by uid %u: %s", node, geteuid(), strerrordesc_np(errno));
     if (strchr(argv[0], '/') != nullptr) break;  // --node, and nothing else

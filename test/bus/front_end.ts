@@ -1,13 +1,11 @@
 /** A real perfbroker-bus on a private bus, under its own uid, and what speaks to it. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { execFileSync, type ChildProcess } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import type { ChildProcess } from 'node:child_process';
 import dbus from 'dbus-next';
 import type { Fd } from '#dist/native.js';
-import { read } from '../docs/documents.js';
 import { readableTree } from '../e2e/as_user.js';
-import { ROOT } from '../e2e/daemon.js';
 import type { PrivateBus, User } from './private_bus.js';
 import { listenTo } from '../tools/said.js';
 
@@ -15,18 +13,8 @@ export const NAME = 'org.perfbroker.Broker1';
 export const PATH = '/org/perfbroker/Broker1';
 export const POLICY_FILES: readonly string[] = ['dbus/org.perfbroker.Broker1.conf'];
 
-const noWasm = execFileSync(join(ROOT, 'scripts/no-wasm-option'), {
-  encoding: 'utf8',
-  env: { ...process.env, NODE: process.execPath },
-}).trim();
-
-/** node's options in the unit file, as they are packaged: what is tested is what is shipped. */
-const NODE_OPTIONS: readonly string[] = (
-  /^ExecStart=\S+ (.*?) \S+\/main\.js/m.exec(read('systemd/perfbroker-bus.service').text)?.[1] ?? ''
-)
-  .split(' ')
-  .filter((option) => option !== '')
-  .map((option) => (option === '--no-expose-wasm' ? noWasm : option));
+/** The node that runs the tests is the first that the program finds. */
+const PATH_WITH_NODE = `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`;
 
 export interface FrontEnd {
   readonly child: ChildProcess;
@@ -59,13 +47,10 @@ export function launchFrontEnd(
   bus: PrivateBus,
   { socket, args = [], user = 'perfbroker-bus', env = {}, listener }: FrontEndOptions,
 ): FrontEnd {
-  const program = join(readableTree(), 'dist/bus/main.js');
   const child = bus.spawn(
     [
       ...(listener === undefined ? [] : ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', 'sh']),
-      process.execPath,
-      ...NODE_OPTIONS,
-      program,
+      join(readableTree(), 'dist/bin/perfbroker-bus'),
       '--socket',
       socket,
       '--log-level',
@@ -74,7 +59,7 @@ export function launchFrontEnd(
     ],
     {
       user,
-      env,
+      env: { PATH: PATH_WITH_NODE, ...env },
       stdio: ['ignore', 'ignore', 'pipe', ...(listener === undefined ? [] : [listener])],
     },
   );

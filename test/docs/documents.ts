@@ -66,11 +66,7 @@ export function anchors({ text }: Document): string[] {
 
 /** What a program of the tree prints for --help. */
 export function help(program: string, ...command: string[]): string {
-  // The front end has no program of its own: its unit starts node.
-  const frontEnd = program === 'perfbroker-bus';
-  const file = frontEnd ? process.execPath : join(ROOT, 'dist/bin', program);
-  const args = [...(frontEnd ? [join(ROOT, 'dist/bus/main.js')] : []), ...command, '--help'];
-  const run = spawnSync(file, args, { encoding: 'utf8' });
+  const run = spawnSync(join(ROOT, 'dist/bin', program), [...command, '--help'], { encoding: 'utf8' });
   if (run.status !== 0) throw new Error(`${program} ${command.join(' ')} --help: ${run.stderr}`);
   return run.stdout;
 }

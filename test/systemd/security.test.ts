@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test from 'ava';
 import { skip } from '../e2e/daemon.js';
 import { examples, noSystemd, SERVICES, SOCKETS, UNITS, values } from './units.js';
@@ -54,10 +54,10 @@ withSystemd('an unconfined service is above the threshold, so the check can fail
 function stageRoot(): string {
   const root = mkdtempSync(join(tmpdir(), 'perfbroker-root-'));
   const system = join(root, 'usr/lib/systemd/system');
-  for (const directory of ['usr/lib/systemd/system', 'usr/bin', 'usr/sbin', 'etc'])
-    mkdirSync(join(root, directory), { recursive: true });
+  for (const directory of ['usr/lib/systemd/system', 'etc']) mkdirSync(join(root, directory), { recursive: true });
   symlinkSync('usr/bin', join(root, 'bin'));
-  for (const program of ['usr/bin/node', 'usr/bin/sh', 'usr/sbin/perfbrokerd']) {
+  for (const program of ['usr/bin/sh', 'usr/sbin/perfbrokerd', 'usr/libexec/perfbroker/dist/bin/perfbroker-bus']) {
+    mkdirSync(dirname(join(root, program)), { recursive: true });
     writeFileSync(join(root, program), '#!/bin/true\n');
     chmodSync(join(root, program), 0o755);
   }
