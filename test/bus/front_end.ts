@@ -28,6 +28,8 @@ export interface FrontEnd {
 export interface FrontEndOptions {
   /** The broker's. */
   readonly socket: string;
+  /** Where the program is; by default this checkout. */
+  readonly tree?: string;
   readonly args?: readonly string[];
   readonly user?: User;
   readonly env?: Readonly<Record<string, string>>;
@@ -45,12 +47,12 @@ export async function startFrontEnd(bus: PrivateBus, options: FrontEndOptions): 
 /** Starts it and does not wait. */
 export function launchFrontEnd(
   bus: PrivateBus,
-  { socket, args = [], user = 'perfbroker-bus', env = {}, listener }: FrontEndOptions,
+  { socket, tree = readableTree(), args = [], user = 'perfbroker-bus', env = {}, listener }: FrontEndOptions,
 ): FrontEnd {
   const child = bus.spawn(
     [
       ...(listener === undefined ? [] : ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', 'sh']),
-      join(readableTree(), 'dist/bin/perfbroker-bus'),
+      join(tree, 'dist/bin/perfbroker-bus'),
       '--socket',
       socket,
       '--log-level',

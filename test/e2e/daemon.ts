@@ -43,6 +43,8 @@ export interface Daemon {
 }
 
 export interface DaemonOptions {
+  /** By default the perfbrokerd of this checkout. */
+  readonly program?: string;
   readonly policy?: string;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -56,6 +58,7 @@ export interface DaemonOptions {
 }
 
 export async function startDaemon({
+  program: perfbrokerd = PERFBROKERD,
   policy = OPEN_POLICY,
   args = [],
   env = {},
@@ -70,7 +73,7 @@ export async function startDaemon({
   const policyFile = join(directory, 'policy.toml');
   const auditFile = audit ?? join(directory, 'audit.log');
   writeFileSync(policyFile, policy);
-  const command = [PERFBROKERD, '--policy', policyFile, '--socket', socket, '--audit', auditFile, ...args];
+  const command = [perfbrokerd, '--policy', policyFile, '--socket', socket, '--audit', auditFile, ...args];
   const [program = '', ...rest] = [
     ...withFile(directory, '/etc/subuid', subuid),
     ...withFile(directory, '/etc/passwd', passwd),
