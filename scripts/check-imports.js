@@ -15,9 +15,9 @@ const OWN_FILES = '.';
 const rooms = {
   '.': {
     common: [],
+    'native.ts': [],
     model: ['common'],
     policy: ['common', 'model', 'native.ts'],
-    'native.ts': [],
     varlink: ['common', 'model', 'native.ts'],
     interfaces: ['varlink'],
     'version.ts': [],

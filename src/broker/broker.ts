@@ -9,7 +9,7 @@ import type { AuditRecord } from './audit/audit_record.js';
 import type { Decision, RequestLog } from './audit/request_log.js';
 import type { Authorizer } from './ipc/authorizer.js';
 import { Grants, type EndedGrant, type Grant } from './grants/grants.js';
-import type { Logger } from './audit/logger.js';
+import type { Logger } from '../common/logger.js';
 import type { Machine } from './host/machine.js';
 import type { OpenerClient } from './ipc/opener.js';
 import type { DowngradeCaller } from './processes/caller.js';

@@ -11,7 +11,7 @@ import { AuditLog } from './audit/audit.js';
 import { Authorizer } from './ipc/authorizer.js';
 import { Broker, type BrokerDependencies } from './broker.js';
 import { openJournal } from './audit/journal.js';
-import { createLogger, type Logger } from './audit/logger.js';
+import { createLogger, type Logger } from '../common/logger.js';
 import { RequestLog } from './audit/request_log.js';
 import { readMachine } from './host/machine.js';
 import { helperMessageLine, type HelperMessage } from './ipc/helper_message.js';
@@ -45,7 +45,7 @@ type Helper = 'opener' | 'tracer';
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   const journal = openJournal();
-  const log = createLogger(options.logLevel, journal);
+  const log = createLogger({ program: 'perfbroker', level: options.logLevel, journal });
   const excess = unprivilegedProof();
   if (excess.length > 0) {
     for (const { tid, what } of excess) log.error(`not serving: thread ${tid} of the broker has too much: ${what}`);

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { EVENT_CLASSES, type EventClass } from '../model/event.js';
 import type { Fd } from '../native.js';
-import { LOG_LEVELS, type LogLevel } from './audit/logger.js';
+import { LOG_LEVELS, type LogLevel } from '../common/logger.js';
 
 /** What perfbrokerd tells the broker on its command line; the contract is in native/monitor. */
 export interface BrokerOptions {

@@ -1,6 +1,6 @@
 /** perfbroker-bus: the D-Bus front end. Holds no privilege, and does not start with one. */
 import '../common/no_debugger.js';
-import { fstatSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import dbus from 'dbus-next';
 import { SubordinateUids } from '../model/identity/subordinate_uids.js';
 import { privilegesIn, statusFields } from '../common/proc_status.js';
@@ -16,7 +16,7 @@ import { busSocket, connectBus } from './transport/connect.js';
 import { GrantList } from './objects/grant_list.js';
 import { GrantWatch } from './objects/grant_watch.js';
 import { IdleTimer } from './idle.js';
-import { createLog, type Log } from './log.js';
+import { createLogger, type Logger } from '../common/logger.js';
 import { HELP, parseOptions, type BusOptions } from './options.js';
 import { PolkitAuthority } from './polkit/polkit.js';
 import { BUS_NAME, Service } from './objects/service.js';
@@ -32,7 +32,7 @@ const GRACE_MS = 5000;
 
 async function main(): Promise<void> {
   const options = optionsOrExit();
-  const log = createLog(options.logLevel, isSocket(2));
+  const log = createLogger({ program: 'perfbroker-bus', level: options.logLevel });
   refusePrivileges(log);
   try {
     await serve(options, log);
@@ -55,7 +55,7 @@ function optionsOrExit(): BusOptions {
 }
 
 /** Exits if a thread has a privilege. Every user of the machine can reach this process, so it must have nothing to steal. */
-function refusePrivileges(log: Log): void {
+function refusePrivileges(log: Logger): void {
   const tasks = readdirSync('/proc/self/task');
   for (const tid of tasks) {
     const held = privilegesIn(statusFields(readFileSync(`/proc/self/task/${tid}/status`, 'latin1')));
@@ -64,7 +64,7 @@ function refusePrivileges(log: Log): void {
   }
 }
 
-async function serve(options: BusOptions, log: Log): Promise<void> {
+async function serve(options: BusOptions, log: Logger): Promise<void> {
   const connection = await connectBus(busSocket(options.bus));
   // A separate connection: if callers who do not read make the bus stop reading from the other one, polkit stays reachable.
   const polkit = await connectBus(busSocket(options.bus));
@@ -135,21 +135,13 @@ async function serve(options: BusOptions, log: Log): Promise<void> {
   log.info(`serving ${BUS_NAME} for the broker on ${options.socket}`);
 }
 
-function startAuthorizer(options: BusOptions, authority: PolkitAuthority, log: Log): Authorizer | null {
+function startAuthorizer(options: BusOptions, authority: PolkitAuthority, log: Logger): Authorizer | null {
   const listener = passedListener() ?? (options.authorizer === undefined ? null : bindListener(options.authorizer));
   if (listener === null) {
     log.warn('no authorizer socket: requests that require authorization are denied');
     return null;
   }
   return serveAuthorizer({ listener, brokerUid: brokerUid(options.brokerUser), authority, log });
-}
-
-function isSocket(fd: number): boolean {
-  try {
-    return fstatSync(fd).isSocket();
-  } catch {
-    return false;
-  }
 }
 
 await main();

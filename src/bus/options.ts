@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { DEFAULT_SOCKET } from '../client/connect.js';
-import { LOG_LEVELS, type LogLevel } from './log.js';
+import { LOG_LEVELS, type LogLevel } from '../common/logger.js';
 
 export interface BusOptions {
   /** Path of the broker's socket. */

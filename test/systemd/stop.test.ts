@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { native, READABLE, type Fd } from '#dist/native.js';
 import { GrantWatch } from '#dist/bus/objects/grant_watch.js';
-import { createLog } from '#dist/bus/log.js';
+import { createLogger } from '#dist/common/logger.js';
 import { ALICE, startAs } from '../e2e/as_user.js';
 import { noPrivilege, OPEN_POLICY } from '../e2e/daemon.js';
 import { startActivated } from './activated.js';
@@ -16,8 +16,10 @@ privileged('the front end hears that its grants have ended, and does not start i
   const activated = await startActivated(OPEN_POLICY);
   t.teardown(() => activated.end());
   const told: string[] = [];
-  const watch = new GrantWatch(activated.socket, createLog('error', false), ({ change, reason: why }) =>
-    told.push(`${change} ${why}`.trim()),
+  const watch = new GrantWatch(
+    activated.socket,
+    createLogger({ program: 'test', level: 'error' }),
+    ({ change, reason: why }) => told.push(`${change} ${why}`.trim()),
   );
   t.teardown(() => watch.close());
   // The watch is older than what it watches, and so is its connection.

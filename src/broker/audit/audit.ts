@@ -3,7 +3,7 @@ import type { Subject } from '../../model/identity/subject.js';
 import { auditEntry } from './journal_entry.js';
 import type { AuditRecord } from './audit_record.js';
 import type { Journal } from './journal.js';
-import { escapeControls } from './logger.js';
+import { escapeControls } from '../../common/escape_controls.js';
 
 /**
  * One JSON object a line, written with one synchronous write(2), or one entry of the journal: a grant

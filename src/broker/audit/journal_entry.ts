@@ -2,7 +2,7 @@
 import type { Subject } from '../../model/identity/subject.js';
 import type { AuditRecord } from './audit_record.js';
 import type { JournalField } from './journal.js';
-import { escapeControls } from './logger.js';
+import { escapeControls } from '../../common/escape_controls.js';
 
 /** One for each action, for ever: `journalctl MESSAGE_ID=…`. docs/systemd.md lists them. */
 export const MESSAGE_IDS: Readonly<Record<AuditRecord['action'], string>> = {

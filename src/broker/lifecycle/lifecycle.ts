@@ -8,7 +8,7 @@ import type { Policy } from '../../policy/types.js';
 import type { Broker } from '../broker.js';
 import { fdLimitWarning, readFdLimit } from './fd_limit.js';
 import { IdleTimer } from './idle.js';
-import type { Logger } from '../audit/logger.js';
+import type { Logger } from '../../common/logger.js';
 import { Notifier } from './notify.js';
 import type { BrokerOptions } from '../options.js';
 import { SOCKET_ACTIVATED, type Server } from '../server.js';

@@ -1,6 +1,6 @@
 /** What the service manager is told: sd_notify(3), over the datagram socket that $NOTIFY_SOCKET names. */
 import { native, type Fd } from '../../native.js';
-import { escapeControls } from '../audit/logger.js';
+import { escapeControls } from '../../common/escape_controls.js';
 
 /** CLOCK_MONOTONIC, which MONOTONIC_USEC counts in. */
 const CLOCK_MONOTONIC = 1;

@@ -1,7 +1,7 @@
 import { Channel } from '../../client/channel.js';
 import { native } from '../../native.js';
 import type { Grant, WatchGrantsReply } from '../../interfaces/broker_types.js';
-import type { Log } from '../log.js';
+import type { Logger } from '../../common/logger.js';
 
 /** Minimum milliseconds between attempts to connect to an unreachable broker. */
 const RETRY_MS = 1000;
@@ -21,7 +21,7 @@ export interface GrantChange {
  */
 export class GrantWatch {
   readonly #socket: string;
-  readonly #log: Log;
+  readonly #log: Logger;
   readonly #onChange: (change: GrantChange) => void;
   readonly #grants = new Map<string, Grant>();
   /** Ids of grants that may have ended with the previous connection. */
@@ -31,7 +31,7 @@ export class GrantWatch {
   #lastAttempt = -Infinity;
   #closed = false;
 
-  constructor(socket: string, log: Log, onChange: (change: GrantChange) => void) {
+  constructor(socket: string, log: Logger, onChange: (change: GrantChange) => void) {
     this.#socket = socket;
     this.#log = log;
     this.#onChange = onChange;

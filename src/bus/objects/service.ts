@@ -11,7 +11,7 @@ import { CallError, errorReply } from '../dbus_error.js';
 import { GRANT_INTERFACE, GRANTS_PATH, grantObject, grantPath, grantProperties } from './grant_object.js';
 import type { GrantList } from './grant_list.js';
 import { FOLDER_XML, nodeXml } from './introspection.js';
-import type { Log } from '../log.js';
+import type { Logger } from '../../common/logger.js';
 import type { Call, ServedMethod, ServedObject } from './served.js';
 import { MAX_BODY, type IncomingCall } from '../transport/transport.js';
 
@@ -34,7 +34,7 @@ export interface ServiceDependencies {
   readonly broker: BrokerCalls;
   readonly brokerObject: ServedObject;
   readonly grants: GrantList;
-  readonly log: Log;
+  readonly log: Logger;
   /** Called before each call. */
   readonly onCall: () => void;
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { AuditLog } from '#dist/broker/audit/audit.js';
-import { escapeControls } from '#dist/broker/audit/logger.js';
+import { escapeControls } from '#dist/common/escape_controls.js';
 
 const SUBJECT = {
   pid: 7,

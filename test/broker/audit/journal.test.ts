@@ -4,7 +4,7 @@ import test from 'ava';
 import { AuditLog } from '#dist/broker/audit/audit.js';
 import { auditEntry, MESSAGE_IDS } from '#dist/broker/audit/journal_entry.js';
 import { encodeEntry, isJournalStream, Journal, openJournal } from '#dist/broker/audit/journal.js';
-import { createLogger } from '#dist/broker/audit/logger.js';
+import { createLogger } from '#dist/common/logger.js';
 import { startDatagramReader } from '../datagram_reader.js';
 
 const SUBJECT = {
@@ -171,7 +171,7 @@ test('a stuck journald and a missing one are errors of the writer, for a long re
 test('diagnostics go to the journal with their level, and one line is one entry', async (t) => {
   const journald = await startDatagramReader();
   t.teardown(() => journald.end());
-  const log = createLogger('info', new Journal(journald.path));
+  const log = createLogger({ program: 'perfbroker', level: 'info', journal: new Journal(journald.path) });
   log.error('one\ntwo');
   log.info('three');
   log.debug('not this');
@@ -193,7 +193,7 @@ test('diagnostics go to the journal with their level, and one line is one entry'
 test('diagnostics never wait for a journald that is behind: what is lost is counted', async (t) => {
   const journald = await startDatagramReader();
   t.teardown(() => journald.end());
-  const log = createLogger('info', new Journal(journald.path));
+  const log = createLogger({ program: 'perfbroker', level: 'info', journal: new Journal(journald.path) });
   await journald.stop();
   for (let i = 0; i < 2000; i++) {
     log.info(`line ${i}`);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { GrantWatch } from '#dist/bus/objects/grant_watch.js';
-import { createLog } from '#dist/bus/log.js';
+import { createLogger } from '#dist/common/logger.js';
 import { grantOf, startFakeBroker, type FakeBroker } from '../fake_broker.js';
 
 interface World {
@@ -17,8 +17,10 @@ function setUp(t: ExecutionContext): World {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-watch-'));
   const broker = startFakeBroker(directory);
   const told: string[] = [];
-  const watch = new GrantWatch(broker.socket, createLog('error', false), ({ change, grant, reason }) =>
-    told.push(`${change} ${grant.id} ${reason}`.trim()),
+  const watch = new GrantWatch(
+    broker.socket,
+    createLogger({ program: 'test', level: 'error' }),
+    ({ change, grant, reason }) => told.push(`${change} ${grant.id} ${reason}`.trim()),
   );
   t.teardown(() => {
     watch.close();
