@@ -268,7 +268,7 @@ function handlersOf(broker: Broker): Readonly<Record<string, Handler>> {
 }
 
 function errorReply(error: BrokerError): ErrorReply {
-  const { code, message, errno, cause_: cause, remedy, details } = error;
+  const { code, message, errno, explanation: cause, remedy, details } = error;
   return {
     name: `${BROKER_INTERFACE.name}.${error.error}`,
     parameters: { code, message, errno, cause, remedy, ...details },

@@ -43,7 +43,7 @@ const MAX_MESSAGE = 2000;
  */
 export function errorReply(error: unknown): ErrorReply {
   if (error instanceof BrokerError) {
-    const { error: name, code, message, cause_: cause, remedy, details } = error;
+    const { error: name, code, message, explanation: cause, remedy, details } = error;
     const text = [`${message} (${code})`, cause, remedy, ...reasonTexts(details['reasons'])].filter(
       (part) => part !== '',
     );

@@ -46,7 +46,12 @@ export function describeFailure(error: unknown): { readonly text: string; readon
   if (error instanceof BrokerError) {
     const unreachable = error.error === 'Unavailable' && UNREACHABLE.includes(error.code);
     return {
-      text: lines(`${error.message} (${error.error}, ${error.code})`, error.cause_, error.remedy, reasonsOf(error)),
+      text: lines(
+        `${error.message} (${error.error}, ${error.code})`,
+        error.explanation,
+        error.remedy,
+        reasonsOf(error),
+      ),
       // What parses the command line here and what the broker refuses are one table of errors.
       exitCode: unreachable ? ExitCode.unreachable : ExitCode.failed,
     };

@@ -254,7 +254,7 @@ test.serial('an error of the broker comes back as it was thrown', async (t) => {
   await withBroker(t, { Open: (_call, reply) => void reply.error('PolicyDenied', parameters) }, async (client) => {
     const error = await t.throwsAsync(client.open(request), { instanceOf: BrokerError, message: 'no rule' });
     t.deepEqual(
-      [error.error, error.code, error.errno, error.cause_, error.remedy, error.details],
+      [error.error, error.code, error.errno, error.explanation, error.remedy, error.details],
       ['PolicyDenied', 'no-rule', 13, 'because', 'ask', { reasons: parameters.reasons }],
     );
   });

@@ -33,7 +33,7 @@ interface Refusal {
   error: string;
   code: string;
   message: string;
-  cause_: string;
+  explanation: string;
   remedy: string;
 }
 
@@ -46,7 +46,7 @@ async function refused<Arguments extends readonly unknown[]>(
   const error = (await t.throwsAsync(runAs({ uid, socket: daemon.socket }, body, ...args))) as unknown as
     Refusal | undefined;
   if (error === undefined) throw new Error('it was not refused');
-  t.truthy(error.cause_, `no cause in ${JSON.stringify(error)}`);
+  t.truthy(error.explanation, `no cause in ${JSON.stringify(error)}`);
   t.truthy(error.remedy, `no remedy in ${JSON.stringify(error)}`);
   return error;
 }

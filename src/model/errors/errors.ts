@@ -26,7 +26,8 @@ export class BrokerError extends Error {
   readonly error: ErrorName;
   /** The kernel's errno, positive; 0 when there was none. */
   readonly errno: number;
-  readonly cause_: string;
+  /** Cause, in one sentence: the wire's `cause`. Not named `cause`, which JavaScript keeps for another error. */
+  readonly explanation: string;
   readonly remedy: string;
   /** Further fields of the error's parameters (`reasons` of PolicyDenied, `processes` of DowngradeFailed). */
   readonly details: Readonly<Record<string, unknown>>;
@@ -41,7 +42,7 @@ export class BrokerError extends Error {
     this.error = error;
     this.code = code;
     this.errno = options.errno ?? 0;
-    this.cause_ = options.cause;
+    this.explanation = options.cause;
     this.remedy = options.remedy;
     this.details = options.details ?? {};
   }

@@ -56,7 +56,7 @@ one of the tables below), \`message\` (what, in this very case), \`errno\` (the 
 and \`remedy\`. Programs decide by name and code; message, cause and remedy are for people and may change.
 [troubleshooting.md](troubleshooting.md) has the refusals that users meet, by situation.
 
-The TypeScript library throws them as \`BrokerError\`, with the name (\`PolicyDenied\`) in \`error\` and the cause in \`cause_\`, since the \`cause\` of a
+The TypeScript library throws them as \`BrokerError\`, with the name (\`PolicyDenied\`) in \`error\` and the wire's \`cause\` in \`explanation\`, since the \`cause\` of a
 JavaScript error is another error; what else the error carries, as \`reasons\`, is in \`details\`.
 
 A call that is not as the interface declares it gets an error of \`org.varlink.service\` in their place, which has none of

@@ -64,7 +64,7 @@ test.serial('a refusal closes what came before, and names event, level and capab
   const opening = new LauncherOpener(fakeLauncher([0, 13])).open({ targets: [], events, cpus });
   const error = await t.throwsAsync(opening, { instanceOf: BrokerError });
   t.regex(error.message, /^page-faults:u: .*EACCES/);
-  t.regex(error.cause_, /^Paranoid level -?\d/);
+  t.regex(error.explanation, /^Paranoid level -?\d/);
   t.regex(error.remedy, /CAP_SYS_ADMIN/);
   t.is(openFds(), before);
   await t.throwsAsync(new LauncherOpener(fakeLauncher([2])).open({ targets: [], events }), { message: /ENOENT/ });

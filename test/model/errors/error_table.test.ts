@@ -77,7 +77,7 @@ test('an error takes cause and remedy from the table', (t) => {
     code: 'exited',
     message: 'process 7 has ended',
     errno: 0,
-    cause_: 'The process has ended.',
+    explanation: 'The process has ended.',
     details: {},
   });
 });
@@ -89,7 +89,7 @@ test('errno, cause, remedy and details can be given for the very case', (t) => {
     remedy: 'r',
     details: { reasons: [] },
   });
-  t.like(error, { errno: 13, cause_: 'c', remedy: 'r', details: { reasons: [] } });
+  t.like(error, { errno: 13, explanation: 'c', remedy: 'r', details: { reasons: [] } });
 });
 
 test('a code from outside of the table is a fault of the program', (t) => {

@@ -29,7 +29,7 @@ const explains = test.macro({
   exec: (t, errno: number, context: RefusalContext, cause: RegExp) => {
     const error = kernelRefused(errno, context);
     t.is(error.errno, errno);
-    t.regex(error.cause_, cause);
+    t.regex(error.explanation, cause);
     t.truthy(error.remedy);
   },
 });

@@ -115,7 +115,7 @@ const refuses = test.macro({
     t.is(error?.message, message);
     t.is(error?.code, code);
     t.is(error?.error, 'InvalidEvent');
-    t.truthy(error?.cause_);
+    t.truthy(error?.explanation);
     t.truthy(error?.remedy);
   },
 });
