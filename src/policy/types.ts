@@ -1,4 +1,5 @@
 import type { EventClass, EventSpec } from '../model/event.js';
+import type { AccessObstacle } from '../model/identity/access.js';
 import type { Subject } from '../model/identity/subject.js';
 import type { ProcessIdentity, Target } from '../model/identity/target.js';
 
@@ -94,13 +95,19 @@ export interface DowngradeRequest {
   readonly processes: readonly ProcessIdentity[];
 }
 
+/** Code of a reason: those of PolicyDenied that a decision can have. */
+export type ReasonCode =
+  'no-rule' | 'denied' | 'subject' | 'target' | 'class' | 'mode' | 'limit' | 'access' | AccessObstacle;
+
+interface ReasonText {
+  readonly text: string;
+  /** Remedy for this caller and this request; absent: the one of the table of errors. */
+  readonly remedy?: string;
+}
+
 export type Reason =
-  | { readonly code: 'ceiling'; readonly class: EventClass; readonly text: string }
-  | {
-      readonly code: 'no-rule' | 'denied' | 'subject' | 'target' | 'class' | 'mode' | 'limit' | 'access';
-      readonly rule?: string;
-      readonly text: string;
-    };
+  | (ReasonText & { readonly code: 'ceiling'; readonly class: EventClass })
+  | (ReasonText & { readonly code: ReasonCode; readonly rule?: string });
 
 /** What a rule lets pass, within these limits. */
 interface Passed {

@@ -100,9 +100,9 @@ test('an ask tells why nothing allows the request without asking', (t) => {
   const reasons = verdict.kind === 'ask' ? verdict.reasons : [];
   t.deepEqual(
     reasons.map(({ code }) => code),
-    ['access', 'class', 'subject'],
+    ['uid', 'class', 'subject'],
   );
-  t.regex(reasons[0]?.text ?? '', /"own-processes" leaves out process/);
+  t.regex(reasons[0]?.text ?? '', /"own-processes" does not cover process/);
 });
 
 test('where its group does not exist the default policy loads, says so, and allows its members nothing', (t) => {

@@ -42,6 +42,8 @@ export function subject(changes: Partial<Subject> = {}): Subject {
     sameUserNamespace: true,
     mayBeMany: false,
     asConnected: true,
+    ownIds: true,
+    dumpable: true,
     cgroup: '/user.slice/user-1000.slice/session-1.scope',
     executable: '[collector]',
     ...changes,

@@ -65,6 +65,8 @@ export function describePeer(
     permitted: asConnected && facts.dumpable ? facts.permitted : 0n,
     sameUserNamespace: facts.sameUserNamespace,
     asConnected,
+    ownIds: hasIds(facts, ids),
+    dumpable: facts.dumpable,
     mayBeMany: subordinateUids.mayBeMany({ uid: ids.uid, sameUserNamespace: facts.sameUserNamespace }),
     cgroup: facts.cgroup,
     executable: facts.executable,
@@ -84,11 +86,11 @@ export function isAlive({ pid, startTime }: Subject): boolean {
  * SO_PEERPIDFD then names the process that connected, which is in our namespace, and the groups of the connection are the child's.
  */
 function isAsConnected(facts: CallerFacts, { uid, gid, groups }: SpeakingIds): boolean {
-  return (
-    facts.uids.every((id) => id === uid) &&
-    facts.gids.every((id) => id === gid) &&
-    isSameSet(new Set(facts.groups), new Set(groups))
-  );
+  return hasIds(facts, { uid, gid }) && isSameSet(new Set(facts.groups), new Set(groups));
+}
+
+function hasIds({ uids, gids }: CallerFacts, { uid, gid }: Pick<SpeakingIds, 'uid' | 'gid'>): boolean {
+  return uids.every((id) => id === uid) && gids.every((id) => id === gid);
 }
 
 function isSameSet(some: ReadonlySet<number>, others: ReadonlySet<number>): boolean {

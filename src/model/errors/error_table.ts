@@ -31,7 +31,8 @@ const table = {
     },
     target: {
       cause: 'Policy: no rule that names the caller covers this target.',
-      remedy: 'Choose a target that runs as the caller. Ask the administrator for a rule in /etc/perfbroker/policy.d.',
+      remedy:
+        'Choose a target that a rule covers, or ask the administrator for a rule in /etc/perfbroker/policy.d that covers this one.',
     },
     class: {
       cause: 'Policy: a rule matches, but it does not allow a class that the events need.',
@@ -49,33 +50,40 @@ const table = {
         'Ask for a lower frequency, a longer period, a smaller ring, less stack, a shorter lease, or fewer events, threads or cpus; the reason names the limit, which the administrator can raise.',
     },
     access: {
-      cause: "The target is not the caller's own, as ptrace(2) defines read access with real credentials.",
-      remedy: 'Run the collector as the same user as the target, or ask for a rule for other users.',
+      cause:
+        "No process counts as the caller's own: the caller itself is not dumpable, or its ids are not those of its connection.",
+      remedy:
+        'Run the collector from an executable that its user can read, and connect to the broker again after every change of ids.',
     },
     uid: {
       cause:
         "The target is not the caller's own, as ptrace(2) defines read access with real credentials: a real, effective or saved uid of the target differs.",
-      remedy: "Run the collector as the target's user, or ask for a rule for other users.",
+      remedy:
+        "Run the collector as the target's user, or ask the administrator for a rule that covers other users' processes.",
     },
     gid: {
       cause:
         "The target is not the caller's own, as ptrace(2) defines read access with real credentials: a real, effective or saved gid of the target differs.",
-      remedy: "Run the collector with the target's primary group (newgrp(1)), or ask for a rule for other users.",
+      remedy:
+        "Run the collector with the target's primary group (newgrp(1)), or ask the administrator for a rule that covers other users' processes.",
     },
     'not-dumpable': {
       cause:
         "The target is not the caller's own, as ptrace(2) defines read access with real credentials: the target is not dumpable (it changed its ids, holds secrets, or its executable is unreadable).",
-      remedy: 'Have the target call prctl(PR_SET_DUMPABLE, 1), or ask for a rule for other users.',
+      remedy:
+        "Start the target from an executable that its user can read, have it call prctl(PR_SET_DUMPABLE, 1), or ask the administrator for a rule that covers other users' processes.",
     },
     capabilities: {
       cause:
-        "The target is not the caller's own, as ptrace(2) defines read access with real credentials: the target's permitted capabilities are no subset of the caller's.",
-      remedy: 'Start the target without the capabilities it does not need, or ask for a rule for other users.',
+        "The target is not the caller's own, as ptrace(2) defines read access with real credentials: the target has permitted capabilities that the caller does not have.",
+      remedy:
+        "Start the target without these capabilities, or ask the administrator for a rule that covers other users' processes.",
     },
     'user-namespace': {
       cause:
         "The target is not the caller's own, as ptrace(2) defines read access with real credentials: caller and target are not both in the broker's user namespace.",
-      remedy: 'Run the collector outside of the container, or ask for a rule for other users.',
+      remedy:
+        "Run target and collector outside of containers with user namespaces, or ask the administrator for a rule that covers other users' processes.",
     },
     'authorization-needed': {
       cause:
@@ -140,7 +148,8 @@ const table = {
     },
     'other-users': {
       cause: "The ceiling of this daemon excludes targets that are not the caller's own.",
-      remedy: 'Choose a target that runs as the caller, or start perfbrokerd with `other-users` in --ceiling.',
+      remedy:
+        "Choose one of the caller's own processes, as the message explains, or ask the administrator to add other-users to --ceiling of perfbrokerd.",
     },
     'system-wide': {
       cause: 'The ceiling of this daemon excludes system-wide and cgroup targets.',

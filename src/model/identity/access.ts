@@ -1,13 +1,21 @@
 import type { ProcessIdentity } from './target.js';
 import type { Subject } from './subject.js';
 
-/** Why the kernel's own ptrace read check with real credentials would refuse. Mirrors Mismatch in native/monitor/protocol.h. */
+/** Obstacle that the kernel's ptrace read check with real credentials would find. Mirrors Mismatch in native/monitor/protocol.h. */
 export type AccessObstacle = 'uid' | 'gid' | 'not-dumpable' | 'capabilities' | 'user-namespace';
+
+/** The obstacle that is hardest to remove comes first. In another user namespace a capability means nothing here. */
+const BY_WEIGHT: readonly AccessObstacle[] = ['user-namespace', 'uid', 'gid', 'not-dumpable', 'capabilities'];
+
+/** @returns the obstacle that a denial names with its code; undefined when there is none */
+export function mainObstacle(obstacles: readonly AccessObstacle[]): AccessObstacle | undefined {
+  return BY_WEIGHT.find((obstacle) => obstacles.includes(obstacle));
+}
 
 /**
  * Same-user access as ptrace(2) defines PTRACE_MODE_READ_REALCREDS: all of the target's real, effective and saved ids
  * equal the client's real ones, the target is dumpable, its permitted capabilities are a subset of the client's, and
- * it lives in the client's user namespace. Which namespace a process is in can not be read without CAP_SYS_PTRACE, so
+ * it lives in the client's user namespace. The namespace of a process cannot be read without CAP_SYS_PTRACE, so
  * anything but "both in the broker's own" counts as an obstacle.
  * @returns every obstacle; empty means access.
  */

@@ -19,6 +19,10 @@ export interface Subject {
    * setuid or setgid program, after a change of ids, and for a process that connected with borrowed credentials.
    */
   readonly asConnected: boolean;
+  /** Each uid and gid of the process is that of the connection. Unlike {@link asConnected}, this says nothing about its groups. */
+  readonly ownIds: boolean;
+  /** Without it the permitted capabilities count as none: a setuid program may have taken over the connection. */
+  readonly dumpable: boolean;
   /** systemd unit from the cgroup path (`foo.service`, `session-1.scope`), when there is one. */
   readonly unit?: string;
   readonly cgroup: string;

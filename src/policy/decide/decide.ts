@@ -1,6 +1,7 @@
 import type { EventClass } from '../../model/event.js';
 import type { Subject } from '../../model/identity/subject.js';
 import type { Target } from '../../model/identity/target.js';
+import { closedClasses } from './closed_classes.js';
 import { exceededLimits } from './limit_check.js';
 import { nearMisses } from './near_misses.js';
 import { classesOfEvent, classesOfTarget, modeOf, neededClasses } from './needs.js';
@@ -25,7 +26,7 @@ export function decide(request: PolicyRequest, policy: Policy): Verdict {
   const invalid = emptiness(request);
   if (invalid !== undefined) return { kind: 'deny', reasons: [invalid], classes };
   const closed = classes.filter((name) => !request.ceiling.includes(name));
-  if (closed.length > 0) return { kind: 'deny', reasons: closed.map(closedClass), classes };
+  if (closed.length > 0) return { kind: 'deny', reasons: closedClasses(closed, request), classes };
 
   for (const [index, rule] of policy.rules.entries()) {
     if (!appliesTo(rule, request.subject)) continue;
@@ -49,14 +50,6 @@ function emptiness({ targets, events }: PolicyRequest): Reason | undefined {
   if (targets.length === 0) return { code: 'target', text: 'the request names no target' };
   if (events.length === 0) return { code: 'class', text: 'the request names no event' };
   return undefined;
-}
-
-function closedClass(name: EventClass): Reason {
-  return {
-    code: 'ceiling',
-    class: name,
-    text: `the ceiling of this daemon leaves out class ${name} (perfbrokerd --ceiling)`,
-  };
 }
 
 /** Does a rule that allows or asks cover all of the request? The subject was checked before. */

@@ -1,4 +1,5 @@
 import type { ProcessIdentity, Target } from '../../model/identity/target.js';
+import { missedTarget } from './near_misses.js';
 import { describeDoubt, describeSubject, describeTarget } from './reason_texts.js';
 import { appliesTo } from './subjects.js';
 import { covers, touches } from './targets.js';
@@ -21,7 +22,7 @@ export function decideDowngrade({ subject, processes }: DowngradeRequest, policy
     const { name, where, verdict, limits } = rule;
     if (!appliesTo(rule, subject)) continue;
     if (!rule.downgrade) {
-      if (verdict !== 'deny') reasons.push({ code: 'mode', rule: name, text: `rule "${name}" leaves out downgrade` });
+      if (verdict !== 'deny') reasons.push(withoutDowngrade(name));
       continue;
     }
     if (verdict === 'deny') {
@@ -37,11 +38,20 @@ export function decideDowngrade({ subject, processes }: DowngradeRequest, policy
         ? { kind: 'allow', ...passed }
         : { kind: 'ask', ...passed, reasons: reasons.slice(0, MAX_REASONS) };
     }
-    reasons.push({ code: 'target', rule: name, text: `rule "${name}" leaves out ${describeTarget(missed)}` });
+    reasons.push(missedTarget(rule, missed, subject));
   }
   if (reasons.length === 0)
     reasons.push({ code: 'no-rule', text: `no rule allows anything to ${describeSubject(subject)}` });
   return { kind: 'deny', reasons: reasons.slice(0, MAX_REASONS), classes: [] };
+}
+
+function withoutDowngrade(rule: string): Reason {
+  return {
+    code: 'mode',
+    rule,
+    text: `rule "${rule}" does not allow downgrade`,
+    remedy: 'Ask the administrator for a rule with mode downgrade.',
+  };
 }
 
 function asTarget(process: ProcessIdentity): Target {

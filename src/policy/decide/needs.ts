@@ -1,5 +1,6 @@
 /** What a request needs of a rule. */
 import { sameUserObstacles } from '../../model/identity/access.js';
+import { callerObstacle } from './obstacles.js';
 import { eventClasses } from '../../model/events/classify.js';
 import { EVENT_CLASSES, type EventClass, type EventSpec } from '../../model/event.js';
 import type { Subject } from '../../model/identity/subject.js';
@@ -8,12 +9,17 @@ import type { PolicyRequest } from '../types.js';
 
 export type Mode = 'counting' | 'sampling';
 
-/** Every class that the request as a whole needs, in the order of EVENT_CLASSES. Every event is opened on every target. */
-export function neededClasses({ subject, targets, events }: PolicyRequest): readonly EventClass[] {
+/**
+ * Classes that the request as a whole needs, in the order of EVENT_CLASSES. Every event is opened on every target. Where the
+ * ceiling excludes `other-users`, the opener checks the caller itself, and no process is the own one of a caller that it cannot verify.
+ */
+export function neededClasses({ subject, targets, events, ceiling }: PolicyRequest): readonly EventClass[] {
   const needed = new Set([
     ...events.flatMap(classesOfEvent),
     ...targets.flatMap((target) => classesOfTarget(target, subject)),
   ]);
+  if (!ceiling.includes('other-users') && callerObstacle(subject) !== undefined && targets.some(isProcess))
+    needed.add('other-users');
   return EVENT_CLASSES.filter((name) => needed.has(name));
 }
 
@@ -27,6 +33,10 @@ export function classesOfEvent(event: EventSpec): readonly EventClass[] {
 export function classesOfTarget(target: Target, subject: Subject): readonly EventClass[] {
   if (target.kind !== 'process') return ['system-wide'];
   return sameUserObstacles(subject, target.process).length === 0 ? [] : ['other-users'];
+}
+
+function isProcess({ kind }: Target): boolean {
+  return kind === 'process';
 }
 
 /**

@@ -1,4 +1,3 @@
-import type { AccessObstacle } from '../../model/identity/access.js';
 import type { Subject } from '../../model/identity/subject.js';
 import type { Target } from '../../model/identity/target.js';
 import { quote } from '../../common/quote.js';
@@ -31,17 +30,4 @@ export function describeSubject({ uid, gid, groups }: Subject): string {
 export function describeDoubt(rule: RuleSubjects, subject: Subject): string {
   const doubt = isNamed(rule, subject) ? undefined : subjectDoubt(rule, subject);
   return doubt === undefined ? '' : `; the caller may be a subject that it names, for ${doubt}`;
-}
-
-const OBSTACLES: Readonly<Record<AccessObstacle, string>> = {
-  uid: 'one of its uids is not yours',
-  gid: 'one of its gids is not yours',
-  'not-dumpable': 'it is not dumpable',
-  capabilities: 'it has capabilities that you have not',
-  'user-namespace': 'it or you are in another user namespace than the broker',
-};
-
-/** `one of its uids is not yours, it is not dumpable` */
-export function describeObstacles(obstacles: readonly AccessObstacle[]): string {
-  return obstacles.map((obstacle) => OBSTACLES[obstacle]).join(', ');
 }

@@ -16,6 +16,8 @@ const SUBJECT = {
   sameUserNamespace: true,
   mayBeMany: false,
   asConnected: true,
+  ownIds: true,
+  dumpable: true,
   cgroup: '/',
   executable: '[evil\n{"verdict":"allow"}\u001b[2J\u009b\u2028]',
 };

@@ -17,6 +17,8 @@ const SUBJECT = {
   sameUserNamespace: true,
   mayBeMany: false,
   asConnected: true,
+  ownIds: true,
+  dumpable: true,
   cgroup: '/user.slice',
   executable: '/usr/bin/perf',
 };

@@ -20,6 +20,8 @@ const subject = (uid = 1000): Subject => ({
   sameUserNamespace: true,
   mayBeMany: false,
   asConnected: true,
+  ownIds: true,
+  dumpable: true,
   cgroup: '/',
   executable: '/bin/true',
 });

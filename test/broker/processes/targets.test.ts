@@ -33,6 +33,8 @@ function callerWith(work: Work): Pick<Caller, 'peer' | 'work'> {
     sameUserNamespace: true,
     mayBeMany: false,
     asConnected: true,
+    ownIds: true,
+    dumpable: true,
     cgroup: '/',
     executable: '[node]',
   };

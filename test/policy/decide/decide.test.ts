@@ -121,13 +121,13 @@ const rows: Row[] = [
     title: 'one target too many spoils the request',
     policy: OWN,
     asks: { subject: member, targets: [process(), foreign()] },
-    gives: 'deny access,class',
+    gives: 'deny uid,class',
   },
   {
     title: 'a process with a capability more than the client is none of its own',
     policy: OWN,
     asks: { subject: member, targets: [process({ permitted: 1n })] },
-    gives: 'deny access,class',
+    gives: 'deny capabilities,class',
   },
   {
     title: 'the whole system needs a rule for it',
@@ -139,7 +139,7 @@ const rows: Row[] = [
     title: 'two rules do not add up: one must cover the whole request',
     policy: OWN + COUNTING,
     asks: { subject: member, targets: [foreign()], events: [counter(), event()] },
-    gives: 'deny mode,access,class',
+    gives: 'deny mode,uid,class',
   },
   {
     title: 'a rule for counting allows counting',
@@ -236,7 +236,7 @@ const rows: Row[] = [
     title: 'the ceiling binds administrators',
     policy: ALL,
     asks: { subject: administrator, targets: [foreign()], ceiling: ['user'] },
-    gives: 'deny ceiling',
+    gives: 'deny ceiling,uid',
   },
   {
     title: 'an administrator needs class other-users for the processes of others',
@@ -352,12 +352,12 @@ test('reasons against a rule that speaks of the subject come before rules for ot
   t.deepEqual(
     verdict.reasons.map(({ code, text }) => `${code}: ${text}`),
     [
-      'access: rule "ask" leaves out process 600 ("/usr/bin/work", uid 1001): it is for your own processes, and one of its uids is not yours, one of its gids is not yours',
-      'class: rule "ask" leaves out class other-users',
-      'access: rule "count" leaves out process 600 ("/usr/bin/work", uid 1001): it is for your own processes, and one of its uids is not yours, one of its gids is not yours',
-      'class: rule "count" leaves out class kernel',
-      'mode: rule "count" leaves out sampling',
-      'subject: rule "own" is for others',
+      'uid: rule "ask" does not cover process 600 ("/usr/bin/work", uid 1001): it covers the caller\'s own processes, and its uid is 1001 and the caller\'s is 1000, its gid is 1001 and the caller\'s is 1000',
+      'class: rule "ask" does not allow class other-users, which process 600 ("/usr/bin/work", uid 1001) needs: its uid is 1001 and the caller\'s is 1000, its gid is 1001 and the caller\'s is 1000',
+      'uid: rule "count" does not cover process 600 ("/usr/bin/work", uid 1001): it covers the caller\'s own processes, and its uid is 1001 and the caller\'s is 1000, its gid is 1001 and the caller\'s is 1000',
+      'class: rule "count" does not allow class kernel',
+      'mode: rule "count" does not allow sampling',
+      'subject: rule "own" names other subjects',
     ],
   );
   return undefined;

@@ -39,12 +39,12 @@ test('a rule of another mode too still needs its classes', (t) => {
 });
 
 test('every process has to be covered by the rule', (t) => {
-  t.is(ask(rule('down', 'mode = ["downgrade"]'), [mine, theirs]), 'deny target');
+  t.is(ask(rule('down', 'mode = ["downgrade"]'), [mine, theirs]), 'deny uid');
 });
 
 test('a process with capabilities that the subject lacks is not of the same user', (t) => {
   const privileged = process({ permitted: 1n << 38n });
-  t.is(ask(rule('down', 'mode = ["downgrade"]'), [privileged]), 'deny target');
+  t.is(ask(rule('down', 'mode = ["downgrade"]'), [privileged]), 'deny capabilities');
   t.is(
     ask(rule('down', 'mode = ["downgrade"]').replace('same_user = true', 'users = [1000]'), [privileged]),
     'allow down',

@@ -53,6 +53,8 @@ const subjects: fc.Arbitrary<Subject> = fc
     sameUserNamespace: fc.boolean(),
     mayBeMany: fc.boolean(),
     asConnected: fc.boolean(),
+    ownIds: fc.boolean(),
+    dumpable: fc.boolean(),
     cgroup: fc.constantFrom('', '/', '/../a', '/system.slice/profiler.service'),
   })
   .map(subject);

@@ -10,9 +10,10 @@ type Denied = Verdict & { readonly kind: 'deny' };
 export function denial(verdict: Denied): BrokerError {
   const [first] = verdict.reasons;
   const details = { reasons: verdict.reasons.map(reasonJson) };
-  if (first?.code === 'ceiling') return brokerError('CeilingExceeded', first.class, first.text);
+  const remedy = first?.remedy === undefined ? {} : { remedy: first.remedy };
+  if (first?.code === 'ceiling') return brokerError('CeilingExceeded', first.class, first.text, remedy);
   const code: ErrorCode<'PolicyDenied'> = first?.code ?? 'no-rule';
-  return brokerError('PolicyDenied', code, first?.text ?? 'no rule allows it', { details });
+  return brokerError('PolicyDenied', code, first?.text ?? 'no rule allows it', { details, ...remedy });
 }
 
 /** For the audit log. */

@@ -16,6 +16,8 @@ const SUBJECT: Subject = {
   sameUserNamespace: true,
   mayBeMany: false,
   asConnected: true,
+  ownIds: true,
+  dumpable: true,
   cgroup: '/',
   executable: '[x]',
 };

@@ -1,0 +1,126 @@
+/** Reasons why a process does not count as the caller's own, with a remedy that this caller can follow. */
+import { mainObstacle, sameUserObstacles, type AccessObstacle } from '../../model/identity/access.js';
+import { capabilityNames } from '../../model/identity/capabilities.js';
+import type { Subject } from '../../model/identity/subject.js';
+import type { IdTriple, ProcessIdentity, Target } from '../../model/identity/target.js';
+
+export interface Obstacle {
+  /** Code of PolicyDenied. */
+  readonly code: AccessObstacle | 'access';
+  /** Clause that follows a colon: `its uid is 1001 and the caller's is 1000`. */
+  readonly text: string;
+  /** Steps that remove the obstacle, as sentences. */
+  readonly remedy: string;
+}
+
+/** Capabilities that a text names; a process of root has forty. */
+const MAX_CAPABILITIES = 3;
+
+/** @returns undefined for a process that counts as the caller's own, and for a target that is not a process */
+export function obstacleOf(subject: Subject, target: Target): Obstacle | undefined {
+  if (target.kind !== 'process') return undefined;
+  const obstacles = sameUserObstacles(subject, target.process);
+  const code = mainObstacle(obstacles);
+  if (code === undefined) return undefined;
+  return {
+    code,
+    text: obstacles.map((obstacle) => describe(obstacle, subject, target.process)).join(', '),
+    remedy: remedyOf(obstacles, subject, target.process),
+  };
+}
+
+/**
+ * Obstacle of a caller that the opener cannot verify. Without `other-users` in its ceiling the opener examines the process that
+ * connected, and takes it for no client at all in these cases (examine_client in native/monitor/client.h).
+ */
+export function callerObstacle({ dumpable, ownIds }: Subject): Obstacle | undefined {
+  if (!dumpable)
+    return {
+      code: 'access',
+      text: 'the caller itself is not dumpable, so the broker cannot verify its capabilities and ids',
+      remedy: MAKE_CALLER_DUMPABLE,
+    };
+  if (!ownIds)
+    return {
+      code: 'access',
+      text: 'the process of the caller has other uids or gids than its connection',
+      remedy: 'Connect to the broker again after every change of ids.',
+    };
+  return undefined;
+}
+
+const MAKE_CALLER_DUMPABLE =
+  'Run the collector from an executable that its user can read, without a change of ids, and without prctl(PR_SET_DUMPABLE, 0).';
+
+function describe(obstacle: AccessObstacle, subject: Subject, process: ProcessIdentity): string {
+  switch (obstacle) {
+    case 'uid':
+      return `${describeIds('uid', process.uids)} and the caller's is ${subject.uid}`;
+    case 'gid':
+      return `${describeIds('gid', process.gids)} and the caller's is ${subject.gid}`;
+    case 'not-dumpable':
+      return 'it is not dumpable';
+    case 'capabilities':
+      return describeCapabilities(subject, process);
+    case 'user-namespace':
+      return subject.sameUserNamespace
+        ? 'it is in another user namespace than the broker'
+        : 'the caller is in another user namespace than the broker';
+  }
+}
+
+function describeIds(what: 'uid' | 'gid', ids: IdTriple): string {
+  const [id, ...others] = new Set(ids);
+  return others.length === 0 ? `its ${what} is ${id}` : `its ${what}s are ${ids.join('/')} (real/effective/saved)`;
+}
+
+function describeCapabilities(subject: Subject, { permitted }: ProcessIdentity): string {
+  const names = capabilityNames(permitted & ~subject.permitted);
+  const more = names.length > MAX_CAPABILITIES ? ` and ${names.length - MAX_CAPABILITIES} more` : '';
+  const named = `${names.slice(0, MAX_CAPABILITIES).join(', ')}${more}`;
+  if (!subject.dumpable)
+    return `it has ${named}, and the caller's capabilities do not count: the caller is not dumpable`;
+  if (!subject.asConnected)
+    return `it has ${named}, and the caller's capabilities do not count: its ids are not those of its connection`;
+  return `it has ${named}, which the caller does not have`;
+}
+
+/** Another namespace or other ids stand before the rest: capabilities and dumpability of a process mean little without them. */
+function remedyOf(obstacles: readonly AccessObstacle[], subject: Subject, process: ProcessIdentity): string {
+  if (obstacles.includes('user-namespace'))
+    return subject.sameUserNamespace
+      ? 'Run the target outside of its container or user namespace.'
+      : 'Run the collector outside of its container or user namespace.';
+  const steps: string[] = [];
+  if (obstacles.includes('uid')) steps.push(runAsOwner(process));
+  else if (obstacles.includes('gid')) steps.push(shareGroup(subject, process));
+  else if (obstacles.includes('capabilities')) steps.push(levelCapabilities(subject));
+  if (obstacles.includes('not-dumpable'))
+    steps.push(
+      'Start the target from an executable that its user can read, or have it call prctl(PR_SET_DUMPABLE, 1) after it changed its ids.',
+    );
+  return steps.join(' ');
+}
+
+function runAsOwner({ uids, gids }: ProcessIdentity): string {
+  const [uid, otherUid] = new Set(uids);
+  const [gid, otherGid] = new Set(gids);
+  if (otherUid !== undefined || otherGid !== undefined)
+    return 'Start the target without a setuid or setgid program: a process with several ids is the own process of no user.';
+  return `Run the collector as uid ${uid} with gid ${gid}.`;
+}
+
+function shareGroup({ gid: own, groups }: Subject, { gids }: ProcessIdentity): string {
+  const [gid, other] = new Set(gids);
+  if (gid === undefined || other !== undefined)
+    return 'Start the target without a setgid program: a process with several gids is the own process of no user.';
+  return groups.includes(gid)
+    ? `Run the collector with gid ${gid} as its primary group (newgrp(1)).`
+    : `Start the target with gid ${own} as its primary group.`;
+}
+
+function levelCapabilities({ dumpable, asConnected }: Subject): string {
+  if (!dumpable) return MAKE_CALLER_DUMPABLE;
+  if (!asConnected) return 'Connect to the broker again after every change of ids.';
+  return 'Start the target without these capabilities (setpriv(1), or AmbientCapabilities= of its unit).';
+}
