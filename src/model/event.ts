@@ -4,6 +4,10 @@
  * Names follow perf_event_open(2).
  */
 
+import type { Exclusion, FlagField, SideRecord } from './event_flags.js';
+
+export { EXCLUSIONS, SIDE_RECORDS, type Exclusion, type SideRecord } from './event_flags.js';
+
 /** 64-bit quantities are decimal or 0x-prefixed strings in JSON (JSON numbers lose bits past 2^53); `number` is accepted up to 2^53-1. */
 export type U64 = bigint;
 
@@ -131,37 +135,8 @@ export const BRANCH_FILTERS = [
   'counters',
 ] as const; // PERF_SAMPLE_BRANCH_*, bit order
 export type BranchFilter = (typeof BRANCH_FILTERS)[number];
-export const SIDE_RECORDS = [
-  'mmap',
-  'mmap_data',
-  'mmap2',
-  'build_id',
-  'comm',
-  'comm_exec',
-  'task',
-  'context_switch',
-  'namespaces',
-  'ksymbol',
-  'bpf_event',
-  'cgroup',
-  'text_poke',
-] as const;
-export type SideRecord = (typeof SIDE_RECORDS)[number];
 export const CLOCKS = ['realtime', 'monotonic', 'monotonic_raw', 'boottime', 'tai'] as const;
 export type Clock = (typeof CLOCKS)[number]; // CLOCK_* 0, 1, 4, 7, 11
-
-/** `exclude_*` of perf_event_attr, by the name of what is left out. */
-export const EXCLUSIONS = [
-  'user',
-  'kernel',
-  'hv',
-  'idle',
-  'host',
-  'guest',
-  'callchain_kernel',
-  'callchain_user',
-] as const;
-export type Exclusion = (typeof EXCLUSIONS)[number];
 
 export type Sampling =
   /** One sample per `period` events. */
@@ -170,7 +145,7 @@ export type Sampling =
   | { readonly frequency: number };
 
 /** One event as asked for. Absent booleans are false, absent lists empty. All of it is frozen after parsing. */
-export interface EventSpec {
+export interface EventSpec extends Readonly<Record<FlagField, boolean>> {
   readonly source: EventSource;
   readonly exclude: readonly Exclusion[];
   /** Absent: counting. */
@@ -178,15 +153,6 @@ export interface EventSpec {
   readonly sampleType: readonly SampleField[];
   readonly readFormat: readonly ReadFormat[];
   readonly records: readonly SideRecord[];
-  readonly sampleIdAll: boolean;
-  readonly inherit: boolean;
-  readonly inheritStat: boolean;
-  readonly inheritThread: boolean;
-  readonly pinned: boolean;
-  readonly exclusive: boolean;
-  readonly enableOnExec: boolean;
-  readonly removeOnExec: boolean;
-  readonly writeBackward: boolean;
   /** 0..3, skid that is accepted (the `p` modifiers). */
   readonly preciseIp: number;
   /** Wake the reader every `events` samples or `bytes` bytes of ring. Absent: the kernel's default. */

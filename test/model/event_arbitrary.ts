@@ -14,6 +14,7 @@ import {
   type EventSource,
   type EventSpec,
 } from '#dist/model/event.js';
+import { FLAG_FIELDS, flagFields } from '#dist/model/event_flags.js';
 
 const u32 = fc.integer({ min: 1, max: 0xffff_ffff });
 const u64 = fc.bigInt({ min: 1n, max: (1n << 64n) - 1n });
@@ -67,17 +68,9 @@ export const namedSource: fc.Arbitrary<EventSource> = fc.oneof(
     .map(([pmu, words]): EventSource => ({ kind: 'pmu', pmu, ...words })),
 );
 
-const flags = fc.record({
-  sampleIdAll: fc.boolean(),
-  inherit: fc.boolean(),
-  inheritStat: fc.boolean(),
-  inheritThread: fc.boolean(),
-  pinned: fc.boolean(),
-  exclusive: fc.boolean(),
-  enableOnExec: fc.boolean(),
-  removeOnExec: fc.boolean(),
-  writeBackward: fc.boolean(),
-});
+const flags = fc
+  .array(fc.boolean(), { minLength: FLAG_FIELDS.length, maxLength: FLAG_FIELDS.length })
+  .map((values) => flagFields((field) => values[FLAG_FIELDS.indexOf(field)] === true));
 
 const lists = fc.record({
   exclude: subset(EXCLUSIONS),

@@ -6,6 +6,7 @@ import type { NameResolver } from '#dist/policy/load/names.js';
 import { parsePolicy } from '#dist/policy/load/parse.js';
 import type { Policy, PolicyRequest } from '#dist/policy/types.js';
 import { EVENT_CLASSES } from '#dist/model/event.js';
+import { flagFields } from '#dist/model/event_flags.js';
 
 export const names: NameResolver = {
   user: (name) =>
@@ -92,15 +93,7 @@ export function event(changes: Partial<EventSpec> = {}): EventSpec {
     sampleType: ['ip', 'tid'],
     readFormat: [],
     records: [],
-    sampleIdAll: false,
-    inherit: false,
-    inheritStat: false,
-    inheritThread: false,
-    pinned: false,
-    exclusive: false,
-    enableOnExec: false,
-    removeOnExec: false,
-    writeBackward: false,
+    ...flagFields(() => false),
     preciseIp: 0,
     branch: [],
     ...changes,

@@ -1,4 +1,5 @@
-import { EventFlag, PERF_TYPE, type EventFields } from '../../model/events/event_fields.js';
+import { EventFlag } from '../../model/event_flags.js';
+import { PERF_TYPE, type EventFields } from '../../model/events/event_fields.js';
 import type { Fd, LaneUser } from '../../native.js';
 import { LANES } from './lanes.js';
 

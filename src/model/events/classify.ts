@@ -1,5 +1,6 @@
 /** Which classes of the ceiling and of policy an event belongs to: the rules of Ceiling in native/monitor/protocol.h. */
 import { EVENT_CLASSES, type EventClass, type EventSource, type EventSpec } from '../event.js';
+import { KERNEL_RECORDS } from '../event_flags.js';
 
 /** First address that no user space of the smallest layout (x86-64, four levels) reaches. */
 const USER_SPACE_END = 1n << 47n;
@@ -35,10 +36,7 @@ function seesKernel({ exclude, sampleType, records, branch, source }: EventSpec)
     !exclude.includes('kernel') ||
     sampleType.includes('phys_addr') ||
     sampleType.includes('regs_intr') ||
-    records.includes('ksymbol') ||
-    records.includes('bpf_event') ||
-    records.includes('namespaces') ||
-    records.includes('text_poke') ||
+    records.some((record) => KERNEL_RECORDS.includes(record)) ||
     branch.includes('kernel') ||
     branch.includes('hv') ||
     (source.kind === 'breakpoint' && source.address + BigInt(source.length) > USER_SPACE_END)

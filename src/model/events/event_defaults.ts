@@ -11,6 +11,7 @@ import {
   type Sampling,
   type SideRecord,
 } from '../event.js';
+import { flagFields } from '../event_flags.js';
 
 /** Counts `source` on every level, with nothing else asked for. */
 export function bareEvent(source: EventSource): EventSpec {
@@ -20,15 +21,7 @@ export function bareEvent(source: EventSource): EventSpec {
     sampleType: [],
     readFormat: [],
     records: [],
-    sampleIdAll: false,
-    inherit: false,
-    inheritStat: false,
-    inheritThread: false,
-    pinned: false,
-    exclusive: false,
-    enableOnExec: false,
-    removeOnExec: false,
-    writeBackward: false,
+    ...flagFields(() => false),
     preciseIp: 0,
     branch: [],
   };

@@ -16,52 +16,8 @@ import {
   type Clock,
   type EventSource,
   type EventSpec,
-  type Exclusion,
-  type SideRecord,
 } from '../event.js';
-
-/** Bits of {@link EventFields.flags}, lowest first: EventFlag in native/monitor/protocol.h. */
-export const EVENT_FLAGS = [
-  'inherit',
-  'pinned',
-  'exclusive',
-  'excludeUser',
-  'excludeKernel',
-  'excludeHv',
-  'excludeIdle',
-  'excludeHost',
-  'excludeGuest',
-  'excludeCallchainKernel',
-  'excludeCallchainUser',
-  'mmap',
-  'mmapData',
-  'mmap2',
-  'buildId',
-  'comm',
-  'commExec',
-  'task',
-  'contextSwitch',
-  'namespaces',
-  'ksymbol',
-  'bpfEvent',
-  'cgroup',
-  'textPoke',
-  'freq',
-  'inheritStat',
-  'inheritThread',
-  'enableOnExec',
-  'removeOnExec',
-  'watermark',
-  'sampleIdAll',
-  'useClockid',
-  'writeBackward',
-] as const;
-export type EventFlagName = (typeof EVENT_FLAGS)[number];
-
-/** The mask of each flag. */
-export const EventFlag: Readonly<Record<EventFlagName, bigint>> = Object.fromEntries(
-  EVENT_FLAGS.map((name, bit) => [name, 1n << BigInt(bit)]),
-) as Record<EventFlagName, bigint>;
+import { EVENT_FLAGS, EventFlag } from '../event_flags.js';
 
 export interface EventFields {
   /** PERF_TYPE_* or a dynamic PMU's number. */
@@ -115,45 +71,6 @@ export const CLOCK_IDS: Readonly<Record<Clock, number>> = {
   tai: 11,
 };
 
-export const EXCLUSION_FLAGS: Readonly<Record<Exclusion, EventFlagName>> = {
-  user: 'excludeUser',
-  kernel: 'excludeKernel',
-  hv: 'excludeHv',
-  idle: 'excludeIdle',
-  host: 'excludeHost',
-  guest: 'excludeGuest',
-  callchain_kernel: 'excludeCallchainKernel',
-  callchain_user: 'excludeCallchainUser',
-};
-
-export const RECORD_FLAGS: Readonly<Record<SideRecord, EventFlagName>> = {
-  mmap: 'mmap',
-  mmap_data: 'mmapData',
-  mmap2: 'mmap2',
-  build_id: 'buildId',
-  comm: 'comm',
-  comm_exec: 'commExec',
-  task: 'task',
-  context_switch: 'contextSwitch',
-  namespaces: 'namespaces',
-  ksymbol: 'ksymbol',
-  bpf_event: 'bpfEvent',
-  cgroup: 'cgroup',
-  text_poke: 'textPoke',
-};
-
-export const BOOLEAN_FLAGS: readonly (EventFlagName & keyof EventSpec)[] = [
-  'sampleIdAll',
-  'inherit',
-  'inheritStat',
-  'inheritThread',
-  'pinned',
-  'exclusive',
-  'enableOnExec',
-  'removeOnExec',
-  'writeBackward',
-];
-
 /**
  * @throws BrokerError InvalidEvent `unknown-pmu` or `unknown-tracepoint` when a name is not resolved
  */
@@ -182,14 +99,21 @@ function samplePeriod(spec: EventSpec): bigint {
 }
 
 function flagBits(spec: EventSpec): bigint {
-  const names: EventFlagName[] = [];
-  for (const name of spec.exclude) names.push(EXCLUSION_FLAGS[name]);
-  for (const name of spec.records) names.push(RECORD_FLAGS[name]);
-  for (const name of BOOLEAN_FLAGS) if (spec[name]) names.push(name);
-  if (spec.sampling !== undefined && 'frequency' in spec.sampling) names.push('freq');
-  if (spec.wakeup !== undefined && 'bytes' in spec.wakeup) names.push('watermark');
-  if (spec.clock !== undefined) names.push('useClockid');
-  return names.reduce((flags, name) => flags | EventFlag[name], 0n);
+  return EVENT_FLAGS.reduce((flags, row) => (isSet(row, spec) ? flags | EventFlag[row.name] : flags), 0n);
+}
+
+function isSet(row: (typeof EVENT_FLAGS)[number], spec: EventSpec): boolean {
+  if ('field' in row) return spec[row.field];
+  if ('exclude' in row) return spec.exclude.includes(row.exclude);
+  if ('record' in row) return spec.records.includes(row.record);
+  switch (row.name) {
+    case 'freq':
+      return spec.sampling !== undefined && 'frequency' in spec.sampling;
+    case 'watermark':
+      return spec.wakeup !== undefined && 'bytes' in spec.wakeup;
+    case 'useClockid':
+      return spec.clock !== undefined;
+  }
 }
 
 type SourceFields = Pick<EventFields, 'type' | 'config' | 'config1' | 'config2' | 'config3' | 'bpType'>;

@@ -11,7 +11,7 @@ import {
   type EventSpec,
   type Sampling,
 } from '../event.js';
-import { BOOLEAN_FLAGS } from './event_fields.js';
+import { FLAG_FIELDS, flagFields } from '../event_flags.js';
 import {
   checkEvent,
   MAX_EVENTS,
@@ -112,15 +112,7 @@ function readTyped(fields: JsonFields, path: string): EventSpec {
     sampleType: fields.names('sampleType', SAMPLE_FIELDS),
     readFormat: fields.names('readFormat', READ_FORMATS),
     records: fields.names('records', SIDE_RECORDS),
-    sampleIdAll: fields.boolean('sampleIdAll'),
-    inherit: fields.boolean('inherit'),
-    inheritStat: fields.boolean('inheritStat'),
-    inheritThread: fields.boolean('inheritThread'),
-    pinned: fields.boolean('pinned'),
-    exclusive: fields.boolean('exclusive'),
-    enableOnExec: fields.boolean('enableOnExec'),
-    removeOnExec: fields.boolean('removeOnExec'),
-    writeBackward: fields.boolean('writeBackward'),
+    ...flagFields((field) => fields.boolean(field)),
     preciseIp: fields.integer('preciseIp', 0, MAX_PRECISE_IP) ?? 0,
     ...(wakeup !== undefined && { wakeup }),
     ...(clock !== undefined && { clock }),
@@ -163,7 +155,7 @@ export function eventToJson(spec: EventSpec): EventJson {
     ...list('sampleType', spec.sampleType),
     ...list('readFormat', spec.readFormat),
     ...list('records', spec.records),
-    ...Object.fromEntries(BOOLEAN_FLAGS.filter((name) => spec[name]).map((name) => [name, true])),
+    ...Object.fromEntries(FLAG_FIELDS.filter((field) => spec[field]).map((field) => [field, true])),
     ...(spec.preciseIp !== 0 && { preciseIp: spec.preciseIp }),
     ...(spec.wakeup !== undefined && { wakeup: spec.wakeup }),
     ...(spec.clock !== undefined && { clock: spec.clock }),

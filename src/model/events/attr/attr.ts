@@ -20,23 +20,14 @@ import { namesOf } from '../../../common/bits.js';
 import {
   BRANCH_FILTERS,
   CLOCKS,
-  EXCLUSIONS,
   READ_FORMATS,
   SAMPLE_FIELDS,
-  SIDE_RECORDS,
   type Clock,
   type EventSpec,
   type Sampling,
 } from '../../event.js';
-import {
-  CLOCK_IDS,
-  EventFlag,
-  eventFields,
-  EXCLUSION_FLAGS,
-  RECORD_FLAGS,
-  type EventFlagName,
-  type Resolved,
-} from '../event_fields.js';
+import { CLOCK_IDS, eventFields, type Resolved } from '../event_fields.js';
+import { EVENT_FLAGS, EventFlag, flagFields, type EventFlagName } from '../../event_flags.js';
 import { checkEvent, MAX_U32, refuse } from '../event_rules.js';
 import { deepFreeze } from '../../../common/freeze.js';
 
@@ -106,20 +97,12 @@ export function decodeAttr(bytes: Uint8Array): EventSpec {
   const maxStack = view.getUint16(OFFSET.sampleMaxStack, true);
   const spec: EventSpec = {
     source: sourceOfAttr(view),
-    exclude: EXCLUSIONS.filter((name) => flags.has(EXCLUSION_FLAGS[name])),
+    exclude: EVENT_FLAGS.flatMap((row) => ('exclude' in row && flags.has(row.name) ? [row.exclude] : [])),
     ...(sampling !== undefined && { sampling }),
     sampleType: maskNames('sample_type', view.getBigUint64(OFFSET.sampleType, true), SAMPLE_FIELDS),
     readFormat: maskNames('read_format', view.getBigUint64(OFFSET.readFormat, true), READ_FORMATS),
-    records: SIDE_RECORDS.filter((name) => flags.has(RECORD_FLAGS[name])),
-    sampleIdAll: flags.has('sampleIdAll'),
-    inherit: flags.has('inherit'),
-    inheritStat: flags.has('inheritStat'),
-    inheritThread: flags.has('inheritThread'),
-    pinned: flags.has('pinned'),
-    exclusive: flags.has('exclusive'),
-    enableOnExec: flags.has('enableOnExec'),
-    removeOnExec: flags.has('removeOnExec'),
-    writeBackward: flags.has('writeBackward'),
+    records: EVENT_FLAGS.flatMap((row) => ('record' in row && flags.has(row.name) ? [row.record] : [])),
+    ...flagFields((field) => flags.has(field)),
     preciseIp,
     ...(wakeup !== undefined && { wakeup }),
     ...(clock !== undefined && { clock }),

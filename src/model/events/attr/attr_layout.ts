@@ -1,5 +1,5 @@
 /** struct perf_event_attr, include/uapi/linux/perf_event.h: sizes, byte offsets, and the word of flag bits. */
-import type { EventFlagName } from '../event_fields.js';
+import { EVENT_FLAGS, type EventFlagName } from '../../event_flags.js';
 
 /** PERF_ATTR_SIZE_VER0 to VER9. Linux 6.3 added config3 (VER8), Linux 6.19 config4 (VER9). */
 export const ATTR_SIZES = [64, 72, 80, 96, 104, 112, 120, 128, 136, 144] as const;
@@ -38,49 +38,29 @@ export const OFFSET = {
 /** precise_ip takes two bits of the flag word. */
 export const PRECISE_IP_BIT = 15;
 
-/** Bit by bit: the flag of the model that it is, what it is otherwise, or (below) nothing that is known. */
-export const FLAG_BITS: readonly (EventFlagName | 'disabled' | 'precise_ip' | { readonly unsupported: string })[] = [
-  'disabled',
-  'inherit',
-  'pinned',
-  'exclusive',
-  'excludeUser',
-  'excludeKernel',
-  'excludeHv',
-  'excludeIdle',
-  'mmap',
-  'comm',
-  'freq',
-  'inheritStat',
-  'enableOnExec',
-  'task',
-  'watermark',
-  'precise_ip',
-  'precise_ip',
-  'mmapData',
-  'sampleIdAll',
-  'excludeHost',
-  'excludeGuest',
-  'excludeCallchainKernel',
-  'excludeCallchainUser',
-  'mmap2',
-  'commExec',
-  'useClockid',
-  'contextSwitch',
-  'writeBackward',
-  'namespaces',
-  'ksymbol',
-  'bpfEvent',
-  { unsupported: 'aux_output' },
-  'cgroup',
-  'textPoke',
-  'buildId',
-  'inheritThread',
-  'removeOnExec',
-  { unsupported: 'sigtrap' },
-  { unsupported: 'defer_callchain' }, // Linux 6.19
-  { unsupported: 'defer_output' }, // Linux 6.19
+type AttrFlag = EventFlagName | 'disabled' | 'precise_ip' | { readonly unsupported: string };
+
+/** Bits that are not flags of the model. */
+const OTHER_BITS: readonly (readonly [bit: number, meaning: AttrFlag])[] = [
+  [0, 'disabled'],
+  [PRECISE_IP_BIT, 'precise_ip'],
+  [PRECISE_IP_BIT + 1, 'precise_ip'],
+  [31, { unsupported: 'aux_output' }],
+  [37, { unsupported: 'sigtrap' }],
+  [38, { unsupported: 'defer_callchain' }], // Linux 6.19
+  [39, { unsupported: 'defer_output' }], // Linux 6.19
 ];
+
+/** Meaning of each bit of the flag word; undefined for a bit that is not known here. */
+export const FLAG_BITS: readonly (AttrFlag | undefined)[] = meanings();
+
+function meanings(): readonly (AttrFlag | undefined)[] {
+  const bits = new Map<number, AttrFlag>([
+    ...OTHER_BITS,
+    ...EVENT_FLAGS.map(({ name, attrBit }) => [attrBit, name] as const),
+  ]);
+  return Array.from({ length: Math.max(...bits.keys()) + 1 }, (_, bit) => bits.get(bit));
+}
 
 /** Fields that must be zero: AUX areas, signals and what no source of the model uses. */
 export const UNSUPPORTED_FIELDS: readonly { readonly name: string; readonly offset: number; readonly bytes: number }[] =

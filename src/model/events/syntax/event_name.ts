@@ -1,5 +1,6 @@
 /** The names of events as perf writes them (evsel__name in perf's evsel.c). */
-import type { EventSource, EventSpec, HARDWARE_EVENTS } from '../../event.js';
+import type { EventSource, EventSpec, Exclusion, HARDWARE_EVENTS } from '../../event.js';
+import { EXCLUSION_MODIFIERS, FIELD_MODIFIERS } from '../../event_flags.js';
 import { hex } from '../source_json.js';
 
 /** Where perf writes the alias. */
@@ -47,20 +48,24 @@ function configTerms(source: Extract<EventSource, { kind: 'raw' | 'pmu' }>): str
     .join(',');
 }
 
-function modifierLetters({ exclude, preciseIp, pinned, exclusive, sampleType }: EventSpec): string {
-  const counted = (name: 'user' | 'kernel' | 'hv' | 'host' | 'guest', letter: string): string =>
-    exclude.includes(name) ? '' : letter;
-  const levels = counted('user', 'u') + counted('kernel', 'k') + counted('hv', 'h');
-  const machines = counted('guest', 'G') + counted('host', 'H');
-  // `p` leaves guests out by itself.
+function modifierLetters(spec: EventSpec): string {
+  const { exclude, preciseIp, sampleType } = spec;
+  const counted = (...names: readonly Exclusion[]): string =>
+    names.map((name) => (exclude.includes(name) ? '' : letterOf(name))).join('');
+  const levels = counted('user', 'kernel', 'hv');
+  const machines = counted('guest', 'host');
+  // `p` excludes guests by itself.
   const usualMachines = preciseIp > 0 ? 'H' : 'GH';
   return (
     (levels === 'ukh' ? '' : levels) +
     'p'.repeat(preciseIp) +
     (machines === usualMachines ? '' : machines) +
-    (exclude.includes('idle') ? 'I' : '') +
+    (exclude.includes('idle') ? letterOf('idle') : '') +
     (sampleType.includes('read') ? 'S' : '') +
-    (pinned ? 'D' : '') +
-    (exclusive ? 'e' : '')
+    FIELD_MODIFIERS.map(([letter, field]) => (spec[field] ? letter : '')).join('')
   );
+}
+
+function letterOf(exclusion: Exclusion): string {
+  return EXCLUSION_MODIFIERS.find(([, name]) => name === exclusion)?.[0] ?? '';
 }

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import fc from 'fast-check';
 import { decodeAttr, encodeAttr } from '#dist/model/events/attr/attr.js';
+import { flagFields } from '#dist/model/event_flags.js';
 import { ATTR_SIZES, AUX_ACTIONS, FLAG_BITS, OFFSET, UNSUPPORTED_FIELDS } from '#dist/model/events/attr/attr_layout.js';
 import { BrokerError } from '#dist/model/errors/errors.js';
 import { BRANCH_FILTERS, READ_FORMATS, SAMPLE_FIELDS } from '#dist/model/event.js';
@@ -226,15 +227,9 @@ test('the layout is what the C compiler makes of linux/perf_event.h', (t) => {
     sampleType: ['ip', 'callchain', 'branch_stack', 'code_page_size'],
     readFormat: ['id', 'group'],
     records: ['mmap', 'mmap2', 'build_id', 'comm_exec', 'context_switch', 'cgroup'],
-    sampleIdAll: true,
-    inherit: true,
-    inheritStat: false,
-    inheritThread: true,
-    pinned: true,
-    exclusive: false,
-    enableOnExec: false,
-    removeOnExec: true,
-    writeBackward: true,
+    ...flagFields((field) =>
+      ['sampleIdAll', 'inherit', 'inheritThread', 'pinned', 'removeOnExec', 'writeBackward'].includes(field),
+    ),
     preciseIp: 2,
     wakeup: { bytes: 65536 },
     clock: 'tai',
