@@ -14,6 +14,17 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return best;
 }
 
+/** Clause for the end of a message, `; did you mean cpu-clock?`; empty without a guess. */
+export function didYouMean(guess: string | undefined): string {
+  return guess === undefined ? '' : `; did you mean ${guess}?`;
+}
+
+/** Sentence that goes before a list of what is allowed, `Did you mean "users"? `; empty when no known name is close. */
+export function suggestion(name: string, known: readonly string[]): string {
+  const guess = nearest(name, known);
+  return guess === undefined ? '' : `Did you mean "${guess}"? `;
+}
+
 function normalise(name: string): string {
   return name.slice(0, 64).toLowerCase().replaceAll('-', '_');
 }

@@ -1,9 +1,9 @@
 /**
  * Text that another process chose (a command name, a path), for a message that ends on a terminal or in a log: in double
- * quotes, with every control, format and line-separating character escaped, and never longer than 200 characters.
+ * quotes, with every control, format and line-separating character escaped, cut after `limit` characters.
  */
-export function quote(text: string): string {
-  const short = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+export function quote(text: string, limit = 200): string {
+  const short = text.length > limit ? `${text.slice(0, limit)}…` : text;
   const escaped = short.replace(/[\p{C}\p{Zl}\p{Zp}"\\]/gu, (character) =>
     character === '"' || character === '\\'
       ? `\\${character}`

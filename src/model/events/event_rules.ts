@@ -3,6 +3,7 @@
  * kernel/events/core.c); refused here they have a name instead of EINVAL. Rules that differ between kernel versions
  * (inherit with group or sample reads) or between PMUs are left to the kernel.
  */
+import { quote } from '../../common/quote.js';
 import { brokerError, type ErrorCode } from '../errors/error_table.js';
 import type { EventSource, EventSpec } from '../event.js';
 import { FIRST_DYNAMIC_TYPE } from './event_fields.js';
@@ -41,9 +42,9 @@ export function refuse(code: ErrorCode<'InvalidEvent'>, message: string): never 
   throw brokerError('InvalidEvent', code, message);
 }
 
-/** User-supplied text for a message: quoted, escaped, cut. */
+/** Text of a request, for a message. */
 export function quoted(text: string): string {
-  return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
+  return quote(text, 64);
 }
 
 /** @throws BrokerError InvalidEvent */

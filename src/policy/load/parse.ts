@@ -4,7 +4,7 @@ import { deepFreeze } from '../../common/freeze.js';
 import { PolicyError, type PolicyProblem } from '../error.js';
 import { BUILT_IN_LIMITS, LIMIT_KEYS } from './limits.js';
 import { systemNames, type NameResolver } from './names.js';
-import { suggestion } from './nearest.js';
+import { suggestion } from '../../common/nearest.js';
 import { Positions, type TomlPath } from './positions.js';
 import { readQuantities, type QuantityKey } from './quantities.js';
 import { describe, isTable, Refusal, TableReader, type ReadContext } from './reader.js';

@@ -1,6 +1,7 @@
 import { TomlDate } from 'smol-toml';
 import type { PolicyProblem } from '../error.js';
-import { suggestion } from './nearest.js';
+import { suggestion } from '../../common/nearest.js';
+import { quote } from '../../common/quote.js';
 import type { Positions, TomlPath } from './positions.js';
 
 export type TomlTable = Readonly<Record<string, unknown>>;
@@ -117,7 +118,7 @@ export function isTable(value: unknown): value is TomlTable {
 
 /** What a value is, in an administrator's words. */
 export function describe(value: unknown): string {
-  if (typeof value === 'string') return `the text ${JSON.stringify(value.slice(0, 64))}`;
+  if (typeof value === 'string') return `the text ${quote(value, 64)}`;
   if (typeof value === 'number' || typeof value === 'bigint') return `the number ${value}`;
   if (typeof value === 'boolean') return String(value);
   if (Array.isArray(value)) return 'a list';

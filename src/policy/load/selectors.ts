@@ -1,5 +1,6 @@
 /** Reading of a rule's `subjects` and `targets` tables. What they mean is in subjects.ts and targets.ts. */
-import { suggestion } from './nearest.js';
+import { suggestion } from '../../common/nearest.js';
+import { quote } from '../../common/quote.js';
 import type { NameResolver } from './names.js';
 import { describe, Refusal, type TableReader } from './reader.js';
 import type { RuleSubjects, RuleTargets } from '../types.js';
@@ -93,17 +94,14 @@ function readId(
   const remedy = /^\d+$/.test(value)
     ? 'Write a number without quotes.'
     : `Create it, or correct the name (getent ${kind === 'user' ? 'passwd' : 'group'} lists what there is).`;
-  return new Refusal(`no ${kind} is called ${JSON.stringify(value)}`, remedy);
+  return new Refusal(`no ${kind} is called ${quote(value)}`, remedy);
 }
 
 function readUnit(value: unknown): string | Refusal {
   const pattern = 'Write the name of a service or scope ("nginx.service"), or a beginning and a star ("worker@*").';
   if (typeof value !== 'string') return new Refusal(`${describe(value)} is no unit`, pattern);
   if (value.endsWith('.slice')) {
-    return new Refusal(
-      `${JSON.stringify(value)} is a slice, no unit of processes`,
-      'Name the cgroup of the slice in cgroups.',
-    );
+    return new Refusal(`${quote(value)} is a slice, no unit of processes`, 'Name the cgroup of the slice in cgroups.');
   }
   return /^[A-Za-z0-9:_.\\@-]+(?:\*|\.(?:service|scope|socket|mount|swap))$/.test(value)
     ? value
@@ -117,7 +115,7 @@ function readCgroup(value: unknown): string | Refusal {
   }
   if (value.startsWith('/sys/fs/cgroup')) {
     const path = value.replace(/^\/sys\/fs\/cgroup(?:\/unified|\/systemd)?/, '') || '/';
-    return new Refusal('is a path in the file system', `Without the mount point: ${JSON.stringify(path)}.`);
+    return new Refusal('is a path in the file system', `Without the mount point: ${quote(path)}.`);
   }
   return value;
 }

@@ -1,4 +1,6 @@
 /** One process's downgrade: what is asked for, the tracer's answer, and the words for both. */
+import { didYouMean } from '../../../common/nearest.js';
+import { quote } from '../../../common/quote.js';
 import { readFileSync } from 'node:fs';
 import { brokerError } from '../../../model/errors/error_table.js';
 import type { BrokerError } from '../../../model/errors/errors.js';
@@ -65,13 +67,8 @@ export function parseOrder(parameters: OrderParameters, subject: Subject): Downg
 }
 
 function unknownCapability(name: string): BrokerError {
-  const meant = nearestCapability(name);
-  const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
-  return brokerError(
-    'DowngradeRefused',
-    'unknown-capability',
-    `there is no capability ${JSON.stringify(name.slice(0, 64))}${hint}`,
-  );
+  const hint = didYouMean(nearestCapability(name));
+  return brokerError('DowngradeRefused', 'unknown-capability', `there is no capability ${quote(name, 64)}${hint}`);
 }
 
 /** For the audit log. */

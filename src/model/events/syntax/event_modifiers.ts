@@ -1,4 +1,5 @@
 /** The letters behind an event or group: `:u`, `:pp`, `:kD`. As get_event_modifier in perf's parse-events.c. */
+import { quote } from '../../../common/quote.js';
 import { EXCLUSIONS, type EventSpec, type Exclusion } from '../../event.js';
 import { EXCLUSION_MODIFIERS, FIELD_MODIFIERS, type FlagField } from '../../event_flags.js';
 
@@ -57,7 +58,7 @@ export function applyModifiers(
       if (!chosen.machines) excluded.add('guest');
     } else if (letter === 'P') changes.preciseIp = maxPrecise;
     else if (letter === 'S') isRead = true;
-    else fail(index, `modifier ${JSON.stringify(letter)}: ${UNSUPPORTED[letter] ?? `it is none of ${MODIFIERS}`}`);
+    else fail(index, `modifier ${quote(letter)}: ${UNSUPPORTED[letter] ?? `it is none of ${MODIFIERS}`}`);
   }
   return {
     ...spec,

@@ -9,7 +9,7 @@ import { applyModifiers } from './event_modifiers.js';
 import { symbolicSource, SYMBOLIC_NAMES } from './event_names.js';
 import { checkEvent, MAX_EVENTS, quoted, refuse } from '../event_rules.js';
 import { deepFreeze } from '../../../common/freeze.js';
-import { nearest } from '../../../common/nearest.js';
+import { didYouMean, nearest } from '../../../common/nearest.js';
 import { pmuSource, splitTerms, type PmuReader, type Term } from './pmu_format.js';
 
 export interface SyntaxOptions {
@@ -136,12 +136,8 @@ class EventParser {
     }
     const known = this.#pmus?.list('') ?? [];
     if (this.#pmus !== undefined && !known.includes(name)) {
-      const guess = nearest(name, known);
-      this.#fail(
-        start,
-        `there is no PMU ${quoted(name)} here${guess === undefined ? '' : `; did you mean ${guess}?`}`,
-        'unknown-pmu',
-      );
+      const hint = didYouMean(nearest(name, known));
+      this.#fail(start, `there is no PMU ${quoted(name)} here${hint}`, 'unknown-pmu');
     }
     return pmuSource(name, terms, this.#pmus, (at, problem) => this.#fail(at, problem));
   }
@@ -166,8 +162,7 @@ class EventParser {
     const guess = nearest(name, SYMBOLIC_NAMES);
     const looksLikeModifiers = second === undefined || (guess !== undefined && /^[ukhGHIpPSDWeb]*$/.test(second));
     if (looksLikeModifiers) {
-      const hint = guess === undefined ? '' : `; did you mean ${guess}?`;
-      this.#fail(start, `there is no event ${quoted(name)}${hint}`, 'unknown-name');
+      this.#fail(start, `there is no event ${quoted(name)}${didYouMean(guess)}`, 'unknown-name');
     }
     if (/[*?[\]]/.test(text)) this.#fail(start, 'patterns are not supported: name one event');
     if (third === '' || more.length > 0)

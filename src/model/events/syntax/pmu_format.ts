@@ -4,7 +4,8 @@
  */
 import type { EventSource, U64 } from '../../event.js';
 import { MAX_U64 } from '../event_rules.js';
-import { nearest } from '../../../common/nearest.js';
+import { quote } from '../../../common/quote.js';
+import { didYouMean, nearest } from '../../../common/nearest.js';
 
 /** /sys/bus/event_source/devices, injected so that this stays pure. */
 export interface PmuReader {
@@ -99,7 +100,7 @@ function applyTerm(
     return;
   }
   const raw = value === undefined ? RAW_TERM.exec(name)?.[1] : undefined;
-  if (!FILE_NAME.test(name)) fail(at, `${JSON.stringify(name.slice(0, 64))} is no term`);
+  if (!FILE_NAME.test(name)) fail(at, `${quote(name, 64)} is not a term`);
   const formatText = reader?.read(`${pmu}/format/${name}`);
   const format =
     formatText === undefined
@@ -129,8 +130,7 @@ function applyTerm(
     return;
   }
   const known = [...(reader?.list(`${pmu}/format`) ?? []), ...(reader?.list(`${pmu}/events`) ?? []), ...WORDS];
-  const guess = nearest(name, known);
-  fail(at, `PMU ${pmu} has no term ${name}${guess === undefined ? '' : `; did you mean ${guess}?`}`);
+  fail(at, `PMU ${pmu} has no term ${name}${didYouMean(nearest(name, known))}`);
 }
 
 function numberOf({ name, value, at }: Term, fail: Fail): bigint {

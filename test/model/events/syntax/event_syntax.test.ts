@@ -214,7 +214,7 @@ test(refuses, 'cpu/event=x/', 'syntax', at(5, 'event needs a number'));
 test(refuses, 'cpu/config/', 'syntax', at(5, 'config needs a number'));
 test(refuses, 'cpu/broken=1/', 'syntax', at(5, 'the format of broken is not understood'));
 test(refuses, 'cpu/needs-value/', 'syntax', at(5, 'needs-value needs a value for umask: give the terms themselves'));
-test(refuses, 'cpu/../x/', 'syntax', at(5, '".." is no term'));
+test(refuses, 'cpu/../x/', 'syntax', at(5, '".." is not a term'));
 test(refuses, 'cycles/umask=1/', 'syntax', at(8, 'cycles takes the terms period and freq only'));
 test(refuses, 'cycles/freq=99,period=1/', 'syntax', at(16, 'period and freq exclude each other'));
 test(refuses, 'cycles/freq=x/', 'syntax', at(8, 'freq needs a number'));
