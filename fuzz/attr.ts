@@ -9,7 +9,7 @@ import process from 'node:process';
 import { decodeAttr, encodeAttr } from '#dist/model/events/attr/attr.js';
 import { ATTR_SIZES, OFFSET } from '#dist/model/events/attr/attr_layout.js';
 import { BrokerError } from '#dist/model/errors/errors.js';
-import { eventsFromJson, eventToJson } from '#dist/model/events/event_json.js';
+import { eventsFromJson, eventToJson } from '#dist/interfaces/event_json.js';
 import { parseEvents, withSampling } from '#dist/model/events/syntax/event_syntax.js';
 
 const [amount = '5s', seedText = String(Date.now() % 2 ** 32)] = process.argv.slice(2);

@@ -19,7 +19,7 @@ const rooms = {
     model: ['common'],
     policy: ['common', 'model', 'native.ts'],
     varlink: ['common', 'model', 'native.ts'],
-    interfaces: ['varlink'],
+    interfaces: ['common', 'model', 'varlink'],
     'version.ts': [],
     broker: ['common', 'interfaces', 'model', 'policy', 'varlink', 'native.ts', 'version.ts'],
     client: ['common', 'interfaces', 'model', 'varlink', 'native.ts'],

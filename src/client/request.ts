@@ -1,7 +1,7 @@
 import { constants, openSync } from 'node:fs';
 import { brokerError } from '../model/errors/error_table.js';
 import type { EventSpec } from '../model/event.js';
-import { eventToJson } from '../model/events/event_json.js';
+import { eventToJson } from '../interfaces/event_json.js';
 import { native, type Fd, type NativeError } from '../native.js';
 import type { DowngradeOrder, DowngradeParameters, Event, OpenParameters, Target } from '../interfaces/broker_types.js';
 import { closeFds } from '../varlink/close_fds.js';

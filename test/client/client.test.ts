@@ -9,7 +9,7 @@ import {
   type OpenRequest,
 } from '#dist/client/index.js';
 import { native } from '#dist/native.js';
-import { eventFromJson } from '#dist/model/events/event_json.js';
+import { eventFromJson } from '#dist/interfaces/event_json.js';
 import type { MethodHandler } from '#dist/varlink/service.js';
 import { fdsBackTo, openFds, someFd, turns } from '../varlink/helpers.js';
 import { FakeBroker } from './fake_broker.js';

@@ -1,6 +1,6 @@
 import { withCounting, withSampling } from '../../model/events/event_defaults.js';
 import type { EventSpec, Sampling } from '../../model/event.js';
-import { eventToJson } from '../../model/events/event_json.js';
+import { eventToJson } from '../../interfaces/event_json.js';
 import { MAX_EVENTS, refuse } from '../../model/events/event_rules.js';
 import { parseEvents } from '../../model/events/syntax/event_syntax.js';
 import { CallError } from '../dbus_error.js';

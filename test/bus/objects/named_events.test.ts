@@ -1,6 +1,6 @@
 import test from 'ava';
 import { expandEvents } from '#dist/bus/objects/named_events.js';
-import { eventsFromJson } from '#dist/model/events/event_json.js';
+import { eventsFromJson } from '#dist/interfaces/event_json.js';
 import type { Json } from '#dist/bus/objects/variants.js';
 
 test('a name counts, a name with a frequency or a period samples', (t) => {

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { withCounting, withSampling } from '#dist/model/events/event_defaults.js';
-import { eventFromJson, eventToJson } from '#dist/model/events/event_json.js';
+import { eventFromJson, eventToJson } from '#dist/interfaces/event_json.js';
 import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
 
 const SAMPLING = { frequency: 99 };

@@ -5,7 +5,7 @@ import { EVENT_CLASSES, type EventSource } from '#dist/model/event.js';
 import { bareEvent } from '#dist/model/events/event_defaults.js';
 import { EventFlag } from '#dist/model/event_flags.js';
 import { eventFields } from '#dist/model/events/event_fields.js';
-import { eventFromJson } from '#dist/model/events/event_json.js';
+import { eventFromJson } from '#dist/interfaces/event_json.js';
 import { MAX_EVENTS } from '#dist/model/events/event_rules.js';
 
 const PROTOCOL = readFileSync('native/monitor/protocol.h', 'utf8');

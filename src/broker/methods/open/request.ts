@@ -3,7 +3,7 @@ import { brokerError } from '../../../model/errors/error_table.js';
 import type { EventClass, EventSpec } from '../../../model/event.js';
 import { forbiddenPmu } from '../../../model/events/event_rules.js';
 import { eventFields, type EventFields } from '../../../model/events/event_fields.js';
-import { eventsFromJson } from '../../../model/events/event_json.js';
+import { eventsFromJson } from '../../../interfaces/event_json.js';
 import { MAX_LEASE_SECONDS } from '../../../policy/load/limits.js';
 import type { PolicyRequest } from '../../../policy/types.js';
 import type { OpenParameters } from '../../../interfaces/broker_types.js';

@@ -1,7 +1,7 @@
 /** The names of events as perf writes them (evsel__name in perf's evsel.c). */
 import type { EventSource, EventSpec, Exclusion, HARDWARE_EVENTS } from '../../event.js';
 import { EXCLUSION_MODIFIERS, FIELD_MODIFIERS } from '../../event_flags.js';
-import { hex } from '../source_json.js';
+import { hex } from '../../../common/hex.js';
 
 /** Where perf writes the alias. */
 const HARDWARE_DISPLAY: Readonly<Partial<Record<(typeof HARDWARE_EVENTS)[number], string>>> = {

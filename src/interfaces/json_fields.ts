@@ -1,5 +1,5 @@
 /** Reads a JSON object field by field; what nobody asked for is refused by name. null is absent, as in Varlink. */
-import { MAX_U64, quoted, refuse } from './event_rules.js';
+import { MAX_U64, quoted, refuse } from '../model/events/event_rules.js';
 
 const U64_TEXT = /^(?:0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})$/;
 

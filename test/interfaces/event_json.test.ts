@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { encodeAttr } from '#dist/model/events/attr/attr.js';
 import { BrokerError } from '#dist/model/errors/errors.js';
 import { bareEvent } from '#dist/model/events/event_defaults.js';
-import { eventFromJson, eventsFromJson, eventToJson } from '#dist/model/events/event_json.js';
-import { eventSpec, namedSource, resolvedSource } from '../event_arbitrary.js';
+import { eventFromJson, eventsFromJson, eventToJson } from '#dist/interfaces/event_json.js';
+import { eventSpec, namedSource, resolvedSource } from '../model/event_arbitrary.js';
 
 const CPU_CLOCK = { kind: 'software', name: 'cpu-clock' } as const;
 

@@ -1,4 +1,4 @@
-/** The `Source` type of the interface definition. */
+/** Type `Source` of the interface to and from the model. */
 import {
   CACHE_OPERATIONS,
   CACHE_RESULTS,
@@ -7,28 +7,12 @@ import {
   SOFTWARE_EVENTS,
   type EventSource,
   type U64,
-} from '../event.js';
-import { MAX_BREAKPOINT_LENGTH, MAX_PMU_TYPE, MAX_U32, refuse } from './event_rules.js';
-import { FIRST_DYNAMIC_TYPE } from './event_fields.js';
+} from '../model/event.js';
+import { MAX_BREAKPOINT_LENGTH, MAX_PMU_TYPE, MAX_U32, refuse } from '../model/events/event_rules.js';
+import { FIRST_DYNAMIC_TYPE } from '../model/events/event_fields.js';
+import { hex } from '../common/hex.js';
+import type { Source } from './broker_types.js';
 import { JsonFields } from './json_fields.js';
-
-export interface SourceJson {
-  readonly kind: EventSource['kind'];
-  readonly name?: string;
-  readonly cache?: string;
-  readonly operation?: string;
-  readonly result?: string;
-  readonly pmu?: string;
-  readonly pmuType?: number;
-  readonly id?: number;
-  readonly config?: string;
-  readonly config1?: string;
-  readonly config2?: string;
-  readonly config3?: string;
-  readonly access?: string;
-  readonly address?: string;
-  readonly length?: number;
-}
 
 const KINDS = ['software', 'hardware', 'cache', 'raw', 'tracepoint', 'pmu', 'breakpoint'] as const;
 const ACCESSES = ['r', 'w', 'rw', 'x'] as const;
@@ -99,7 +83,7 @@ function readConfigs(fields: JsonFields): { config: U64; config1?: U64; config2?
   };
 }
 
-export function sourceToJson(source: EventSource): SourceJson {
+export function sourceToJson(source: EventSource): Source {
   switch (source.kind) {
     case 'software':
     case 'tracepoint':
@@ -124,7 +108,7 @@ export function sourceToJson(source: EventSource): SourceJson {
 
 function configsToJson(
   source: Extract<EventSource, { kind: 'raw' | 'pmu' }>,
-): Pick<SourceJson, 'config' | 'config1' | 'config2' | 'config3'> {
+): Pick<Source, 'config' | 'config1' | 'config2' | 'config3'> {
   const { config, config1, config2, config3 } = source;
   return {
     config: hex(config),
@@ -132,8 +116,4 @@ function configsToJson(
     ...(config2 !== undefined && { config2: hex(config2) }),
     ...(config3 !== undefined && { config3: hex(config3) }),
   };
-}
-
-export function hex(value: bigint): string {
-  return `0x${value.toString(16)}`;
 }

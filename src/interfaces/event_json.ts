@@ -1,6 +1,6 @@
-/** The `Event` type of the interface definition: typed fields, or the base64 bytes of a struct perf_event_attr. */
+/** Type `Event` of the interface to and from the model: typed fields, or the base64 bytes of a struct perf_event_attr. */
 import { Buffer } from 'node:buffer';
-import { decodeAttr, MAX_ATTR_SIZE } from './attr/attr.js';
+import { decodeAttr, MAX_ATTR_SIZE } from '../model/events/attr/attr.js';
 import {
   BRANCH_FILTERS,
   CLOCKS,
@@ -10,8 +10,8 @@ import {
   SIDE_RECORDS,
   type EventSpec,
   type Sampling,
-} from '../event.js';
-import { FLAG_FIELDS, flagFields } from '../event_flags.js';
+} from '../model/event.js';
+import { FLAG_FIELDS, flagFields } from '../model/event_flags.js';
 import {
   checkEvent,
   MAX_EVENTS,
@@ -20,38 +20,20 @@ import {
   MAX_STACK_USER,
   MAX_U32,
   refuse,
-} from './event_rules.js';
-import { deepFreeze } from '../../common/freeze.js';
+} from '../model/events/event_rules.js';
+import type { Event } from './broker_types.js';
+import { deepFreeze } from '../common/freeze.js';
 import { JsonFields } from './json_fields.js';
-import { hex, sourceFromJson, sourceToJson, type SourceJson } from './source_json.js';
+import { hex } from '../common/hex.js';
+import { sourceFromJson, sourceToJson } from './source_json.js';
 
-export interface EventJson {
-  readonly attr?: string;
-  readonly source?: SourceJson;
-  readonly exclude?: readonly string[];
+/**
+ * An `Event` of the interface as this side writes it. A period above 2^53-1 is a string here, which the interface does not take:
+ * an event with such a period travels as `attr`.
+ */
+export type EventJson = Omit<Event, 'sampling'> & {
   readonly sampling?: { readonly period: number | string } | { readonly frequency: number };
-  readonly sampleType?: readonly string[];
-  readonly readFormat?: readonly string[];
-  readonly records?: readonly string[];
-  readonly sampleIdAll?: boolean;
-  readonly inherit?: boolean;
-  readonly inheritStat?: boolean;
-  readonly inheritThread?: boolean;
-  readonly pinned?: boolean;
-  readonly exclusive?: boolean;
-  readonly enableOnExec?: boolean;
-  readonly removeOnExec?: boolean;
-  readonly writeBackward?: boolean;
-  readonly preciseIp?: number;
-  readonly wakeup?: { readonly events: number } | { readonly bytes: number };
-  readonly clock?: string;
-  readonly branch?: readonly string[];
-  readonly regsUser?: string;
-  readonly regsIntr?: string;
-  readonly stackUser?: number;
-  readonly maxStack?: number;
-  readonly leader?: number;
-}
+};
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const MAX_BASE64 = Math.ceil(MAX_ATTR_SIZE / 3) * 4;
