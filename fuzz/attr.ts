@@ -10,7 +10,8 @@ import { decodeAttr, encodeAttr } from '#dist/model/events/attr/attr.js';
 import { ATTR_SIZES, OFFSET } from '#dist/model/events/attr/attr_layout.js';
 import { BrokerError } from '#dist/model/errors/errors.js';
 import { eventsFromJson, eventToJson } from '#dist/interfaces/event_json.js';
-import { parseEvents, withSampling } from '#dist/model/events/syntax/event_syntax.js';
+import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
+import { withSampling } from '#dist/model/events/event_defaults.js';
 
 const [amount = '5s', seedText = String(Date.now() % 2 ** 32)] = process.argv.slice(2);
 const match = /^(\d+)(s?)$/.exec(amount);

@@ -14,7 +14,8 @@ import type { RecordingInfo } from '#dist/formats/perfdata_features.js';
 import { PerfDataReader } from '#dist/formats/perfdata_reader.js';
 import { PerfDataWriter } from '#dist/formats/perfdata_writer.js';
 import { encodeAttr } from '#dist/model/events/attr/attr.js';
-import { parseEvents, withSampling } from '#dist/model/events/syntax/event_syntax.js';
+import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
+import { withSampling } from '#dist/model/events/event_defaults.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'perfbroker-perfdata-'));
 test.after.always(() => {

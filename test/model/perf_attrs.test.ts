@@ -7,7 +7,8 @@ import process from 'node:process';
 import test, { type ExecutionContext } from 'ava';
 import { decodeAttr, encodeAttr } from '#dist/model/events/attr/attr.js';
 import { OFFSET } from '#dist/model/events/attr/attr_layout.js';
-import { parseEvents, withCounting, withSampling } from '#dist/model/events/syntax/event_syntax.js';
+import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
+import { withCounting, withSampling } from '#dist/model/events/event_defaults.js';
 import { compileTools } from '../tools/compile.js';
 
 const tools = compileTools('perf_attrs', 'open_attrs');

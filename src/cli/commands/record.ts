@@ -5,7 +5,7 @@ import { onlineCpus } from '../../common/cpus.js';
 import { recordingEvents } from '../../collector/event_defaults.js';
 import { writeFolded } from '../../collector/profile/folded_file.js';
 import { record } from '../../collector/record/recorder.js';
-import { eventName } from '../../model/events/syntax/event_syntax.js';
+import { eventName } from '../../model/events/syntax/event_name.js';
 import { addAsking, askingOpener, mayAsk, type AskingOptions } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
 import { ExitCode, UsageError } from '../failure.js';

@@ -10,7 +10,7 @@ import type { RecordingSummary } from '../../collector/record/recorder.js';
 import { record } from '../../collector/record/recorder.js';
 import type { UnobservableProgram } from '../../collector/profile/unobservable.js';
 import { unobservablePrograms } from '../../collector/profile/unobservable.js';
-import { eventName } from '../../model/events/syntax/event_syntax.js';
+import { eventName } from '../../model/events/syntax/event_name.js';
 import type { Fd } from '../../native.js';
 import { ExitCode, Failure, UsageError, describeFailure, printable } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';

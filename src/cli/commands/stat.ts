@@ -12,7 +12,8 @@ import { openOutputFile, type NewOutputFile } from '../../formats/output_file.js
 import { writeFully } from '../../formats/write_fully.js';
 import { BrokerError } from '../../model/errors/errors.js';
 import type { EventSpec } from '../../model/event.js';
-import { eventName, withCounting } from '../../model/events/syntax/event_syntax.js';
+import { eventName } from '../../model/events/syntax/event_name.js';
+import { withCounting } from '../../model/events/event_defaults.js';
 import { parseSeconds, parseWhole } from '../arguments.js';
 import { addAsking, askingOpener, mayAsk, type AskingOptions } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';

@@ -199,6 +199,3 @@ class EventParser {
     refuse(code, `event list, position ${at + 1}: ${problem}`);
   }
 }
-
-export { eventName } from './event_name.js';
-export { withCounting, withSampling } from '../event_defaults.js';

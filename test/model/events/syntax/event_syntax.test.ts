@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { BrokerError } from '#dist/model/errors/errors.js';
 import type { EventSource, EventSpec, Exclusion } from '#dist/model/event.js';
 import { bareEvent } from '#dist/model/events/event_defaults.js';
-import { eventName, parseEvents } from '#dist/model/events/syntax/event_syntax.js';
+import { eventName } from '#dist/model/events/syntax/event_name.js';
+import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
 import type { PmuReader } from '#dist/model/events/syntax/pmu_format.js';
 
 const FILES: Readonly<Record<string, string>> = {
