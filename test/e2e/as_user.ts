@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type * as ClientLibrary from '#dist/client/index.js';
 import type { native as Native } from '#dist/native.js';
+import type * as EventDefaults from '#dist/model/events/event_defaults.js';
 import type * as EventSyntax from '#dist/model/events/syntax/event_syntax.js';
 
 /** Users that exist nowhere: nothing on the machine belongs to them. */
@@ -42,7 +43,7 @@ export function readableTree(): string {
 export interface World {
   readonly client: typeof ClientLibrary;
   readonly native: typeof Native;
-  readonly syntax: typeof EventSyntax;
+  readonly syntax: typeof EventSyntax & typeof EventDefaults;
 }
 
 export interface UserOptions {

@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import { constants, runInThisContext } from 'node:vm';
 
 const { tree, body, args } = JSON.parse(readFileSync(0, 'utf8')) as { tree: string; body: string; args: unknown[] };
-const load = (path: string): Promise<unknown> => import(`${tree}/dist/${path}`);
+const load = (path: string): Promise<object> => import(`${tree}/dist/${path}`);
 const world = {
   client: await load('client/index.js'),
   native: ((await load('native.js')) as { native: unknown }).native,
-  syntax: await load('model/events/syntax/event_syntax.js'),
+  syntax: { ...(await load('model/events/syntax/event_syntax.js')), ...(await load('model/events/event_defaults.js')) },
 };
 // The text comes from the test that started this process.
 const run = runInThisContext(`(${body})`, { importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER }) as (
