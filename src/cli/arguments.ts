@@ -2,12 +2,12 @@ import { MAX_TIMER_MS } from '../common/timer.js';
 import { UsageError } from './failure.js';
 
 /** PID_MAX_LIMIT (include/linux/threads.h). */
-const MOST_PID = 4_194_304;
+const MAX_PID = 4_194_304;
 const PAGE_BYTES = 4096;
-const MOST_RING_BYTES = 1 << 30;
+const MAX_RING_BYTES = 1 << 30;
 
 /** A whole number in a range. @throws UsageError */
-export function parseWhole(text: string, what: string, least: number, most: number): number {
+export function parseInteger(text: string, what: string, least: number, most: number): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
   if (!(value >= least && value <= most))
     throw new UsageError(`${what}: '${text}' is no whole number from ${least} to ${most}`);
@@ -16,7 +16,7 @@ export function parseWhole(text: string, what: string, least: number, most: numb
 
 /** `1234` or `1234,5678`. @throws UsageError */
 export function parsePids(text: string): readonly number[] {
-  return [...new Set(text.split(',').map((part) => parseWhole(part.trim(), 'pid', 1, MOST_PID)))];
+  return [...new Set(text.split(',').map((part) => parseInteger(part.trim(), 'pid', 1, MAX_PID)))];
 }
 
 /** Seconds, with a fraction if need be, to milliseconds. @throws UsageError */
@@ -39,12 +39,12 @@ export function parseRingBytes(text: string): number {
   const [all, digits = '', unit = ''] = match;
   const number = Number(digits);
   if (all === digits) {
-    if (number < 1 || (number & (number - 1)) !== 0 || number * PAGE_BYTES > MOST_RING_BYTES)
-      throw new UsageError(`--mmap-pages: ${text} pages are no power of two up to ${MOST_RING_BYTES / PAGE_BYTES}`);
+    if (number < 1 || (number & (number - 1)) !== 0 || number * PAGE_BYTES > MAX_RING_BYTES)
+      throw new UsageError(`--mmap-pages: ${text} pages are no power of two up to ${MAX_RING_BYTES / PAGE_BYTES}`);
     return number * PAGE_BYTES;
   }
   const bytes = number * 1024 ** ' KMG'.indexOf(unit.toUpperCase() || ' ');
-  if (bytes < 1 || bytes > MOST_RING_BYTES) throw new UsageError(`--mmap-pages: ${text} is not within 1B and 1G`);
+  if (bytes < 1 || bytes > MAX_RING_BYTES) throw new UsageError(`--mmap-pages: ${text} is not within 1B and 1G`);
   return Math.max(PAGE_BYTES, 2 ** Math.ceil(Math.log2(bytes)));
 }
 

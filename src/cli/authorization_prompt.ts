@@ -6,24 +6,24 @@ import type { EventGrant, EventOpener, OpenEvents } from '../collector/event_ope
 import { ExitCode, Failure } from './failure.js';
 import { printError } from './output.js';
 
-export interface AskingOptions {
+export interface AuthorizationOptions {
   /** commander reads --no-ask as "ask is false". */
   readonly ask: boolean;
 }
 
-export function addAsking(command: Command): Command {
+export function addAuthorizationOption(command: Command): Command {
   return command.option('--no-ask', 'never have a human asked (polkit); without a terminal nobody is, either');
 }
 
-export function mayAsk({ ask }: AskingOptions): boolean {
+export function mayPrompt({ ask }: AuthorizationOptions): boolean {
   return ask && isatty(2);
 }
 
 const SILENT_MS = 1000;
 
 /** Says so when the answer takes long and a human may be the reason. */
-export async function whileAsking<T>(asks: boolean, answer: Promise<T>): Promise<T> {
-  const timer = asks
+export async function whileAuthorizing<T>(interactive: boolean, answer: Promise<T>): Promise<T> {
+  const timer = interactive
     ? setTimeout(() => {
         printError('Waiting for authorization (polkit) ...\n');
       }, SILENT_MS)
@@ -39,13 +39,13 @@ export async function whileAsking<T>(asks: boolean, answer: Promise<T>): Promise
  * Opens events, with questions when there may be any. An interrupt gives up the connection, which takes the question back.
  * @param interrupt absent: a signal simply ends the process
  */
-export function askingOpener(client: Client, asks: boolean, interrupt?: AbortSignal): EventOpener {
+export function promptingOpener(client: Client, interactive: boolean, interrupt?: AbortSignal): EventOpener {
   return {
     open: async (request: OpenEvents): Promise<EventGrant> => {
       const onAbort = (): void => void client.close();
       interrupt?.addEventListener('abort', onAbort, { once: true });
       try {
-        return await whileAsking(asks, client.open({ ...request, allowInteractive: asks }));
+        return await whileAuthorizing(interactive, client.open({ ...request, allowInteractive: interactive }));
       } catch (error) {
         if (interrupt?.aborted === true)
           throw new Failure('interrupted before the events were open', '', '', ExitCode.interrupted);

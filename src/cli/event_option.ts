@@ -2,7 +2,7 @@ import { sysfsPmus } from '../collector/host/pmu_sysfs.js';
 import { BrokerError } from '../model/errors/errors.js';
 import type { EventSpec, Sampling } from '../model/event.js';
 import { parseEvents } from '../model/events/syntax/event_syntax.js';
-import { parseWhole } from './arguments.js';
+import { parseInteger } from './arguments.js';
 import { UsageError } from './failure.js';
 
 /** Several -e options are one list. */
@@ -24,8 +24,8 @@ export function eventsFrom(text: string): readonly EventSpec[] {
 export function samplingFrom(options: { readonly freq?: string; readonly count?: string }): Sampling | undefined {
   if (options.freq !== undefined && options.count !== undefined)
     throw new UsageError('--freq and --count exclude each other');
-  if (options.freq !== undefined) return { frequency: parseWhole(options.freq, '--freq', 1, 1_000_000) };
+  if (options.freq !== undefined) return { frequency: parseInteger(options.freq, '--freq', 1, 1_000_000) };
   if (options.count !== undefined)
-    return { period: BigInt(parseWhole(options.count, '--count', 1, Number.MAX_SAFE_INTEGER)) };
+    return { period: BigInt(parseInteger(options.count, '--count', 1, Number.MAX_SAFE_INTEGER)) };
   return undefined;
 }

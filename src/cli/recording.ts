@@ -34,7 +34,7 @@ export function addRecordingOptions(command: Command): Command {
     .option('-o, --output <FILE>', 'perf.data file, or folded stacks by the name .folded', 'perf.data');
 }
 
-export interface Wanted {
+export interface RecordingRequest {
   /** As named, without sampling. */
   readonly bare: readonly EventSpec[];
   readonly sampling?: Sampling;
@@ -45,7 +45,7 @@ export interface Wanted {
 }
 
 /** @throws UsageError */
-export function wantedOf(options: RecordingOptions, cpus: readonly number[]): Wanted {
+export function parseRecordingOptions(options: RecordingOptions, cpus: readonly number[]): RecordingRequest {
   const bare = eventsFrom(options.event ?? 'cpu-clock:u');
   const sampling = samplingFrom(options);
   const folded = options.output.endsWith('.folded');
@@ -68,7 +68,7 @@ export function originOfFile(): { readonly version: string; readonly commandLine
 }
 
 /** Why something came to its end, in words. */
-export const ENDS: Readonly<Record<RecordingEnd, string>> = {
+export const END_TEXTS: Readonly<Record<RecordingEnd, string>> = {
   duration: 'time is over',
   command: 'the command ended',
   targets: 'the observed processes ended',
@@ -98,7 +98,7 @@ export function summaryText(path: string, summary: RecordingSummary): string {
   if (summary.unstable)
     notes.push('  threads were being born faster than they could be attached to: some may be missing\n');
   if (summary.end === 'removed') notes.push(REMOVED);
-  return `${path}: ${figures.join(', ')} (${ENDS[summary.end]})\n${notes.join('')}`;
+  return `${path}: ${figures.join(', ')} (${END_TEXTS[summary.end]})\n${notes.join('')}`;
 }
 
 export function writeFailure(

@@ -6,11 +6,11 @@ import { whenProcessesEnd } from './host/processes_end.js';
 export type GrantEnd = 'lease' | 'revoked';
 
 /** Nobody tells a holder of a revoke, and a user may watch grants only a few times at once: so the broker is asked. */
-const LOOK_MS = 2000;
+const POLL_INTERVAL_MS = 2000;
 /** Nobody who stops waits longer for a broker that does not answer. */
-const PATIENCE_MS = 1000;
+const ANSWER_TIMEOUT_MS = 1000;
 /** Between what the broker sees of a process's end and what is seen of it here. */
-const LAG_MS = 300;
+const EXIT_LAG_MS = 300;
 
 /** Looks whether the broker has ended a grant. A grant that ends with its last target process has not been ended by it. */
 export class GrantWatch {
@@ -28,7 +28,7 @@ export class GrantWatch {
       this.#disposed.signal.addEventListener('abort', watch.dispose, { once: true });
       void watch.ended.then(() => (this.#targetsEnded = true));
     }
-    this.ended = this.#look();
+    this.ended = this.#poll();
     this.ended.catch(() => undefined);
   }
 
@@ -36,12 +36,12 @@ export class GrantWatch {
   async wasRevoked(): Promise<boolean> {
     if (this.#targetsEnded) return false;
     const timer = new AbortController();
-    const late = delay(PATIENCE_MS, true, { signal: timer.signal });
+    const late = delay(ANSWER_TIMEOUT_MS, true, { signal: timer.signal });
     late.catch(() => undefined);
     const live = await Promise.race([this.#grant.isLive(), late]);
     timer.abort();
     if (live) return false;
-    await delay(LAG_MS);
+    await delay(EXIT_LAG_MS);
     return !this.#targetsEnded;
   }
 
@@ -50,14 +50,14 @@ export class GrantWatch {
     this.#disposed.abort();
   }
 
-  async #look(): Promise<GrantEnd> {
+  async #poll(): Promise<GrantEnd> {
     const { leaseSeconds } = this.#grant;
     const began = performance.now();
     for (;;) {
       const left = leaseSeconds === 0 ? Infinity : leaseSeconds * 1000 - (performance.now() - began);
       if (left <= 0) return 'lease';
-      await delay(Math.min(left, LOOK_MS), undefined, { signal: this.#disposed.signal });
-      if (left > LOOK_MS && (await this.wasRevoked())) return 'revoked';
+      await delay(Math.min(left, POLL_INTERVAL_MS), undefined, { signal: this.#disposed.signal });
+      if (left > POLL_INTERVAL_MS && (await this.wasRevoked())) return 'revoked';
     }
   }
 }

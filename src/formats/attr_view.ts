@@ -4,7 +4,7 @@ import { SampleBit } from './perf_abi.js';
 /** Bytes of the first published struct perf_event_attr (PERF_ATTR_SIZE_VER0). */
 const VER0_BYTES = 64;
 /** More than any published size; a file that claims more is not one. */
-const MOST_BYTES = 4096;
+const MAX_BYTES = 4096;
 const FLAG_SAMPLE_ID_ALL = 1n << 18n;
 
 /** The fields of a stored `struct perf_event_attr` that say how its records are laid out. */
@@ -24,7 +24,7 @@ export interface AttrView {
  * the file may come from a newer perf. (src/model/events/attr/attr.ts is the strict reader, for requests.)
  */
 export function viewAttr(bytes: Uint8Array): AttrView {
-  if (bytes.length < VER0_BYTES || bytes.length > MOST_BYTES)
+  if (bytes.length < VER0_BYTES || bytes.length > MAX_BYTES)
     throw new FormatError(`perf_event_attr of ${bytes.length} bytes`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const u64At = (offset: number): bigint => (offset + 8 <= bytes.length ? view.getBigUint64(offset, true) : 0n);

@@ -21,9 +21,9 @@ import type { PerfRecord, RawRecord } from './perf_record.js';
 import { decodeRecord, identifierOf } from './perf_record.js';
 
 /** Bounds on what a header may announce; real files stay far below them. */
-const MOST_ATTR_BYTES = 16 << 20;
-const MOST_ID_BYTES = 64 << 20;
-const MOST_FEATURE_BYTES = 16 << 20;
+const MAX_ATTR_BYTES = 16 << 20;
+const MAX_ID_BYTES = 64 << 20;
+const MAX_FEATURE_BYTES = 16 << 20;
 /** Bytes of records read at once. */
 const WINDOW_BYTES = 1 << 20;
 /** Feature bits that a header can hold. */
@@ -153,7 +153,7 @@ export class PerfDataReader {
   }
 
   #readEvents(entryBytes: number, attrs: { offset: number; size: number }, fileBytes: number): StoredEvent[] {
-    if (attrs.size > MOST_ATTR_BYTES) throw new FormatError(`attrs of ${attrs.size} bytes`);
+    if (attrs.size > MAX_ATTR_BYTES) throw new FormatError(`attrs of ${attrs.size} bytes`);
     if (entryBytes <= SECTION_BYTES || attrs.size === 0 || attrs.size % entryBytes !== 0)
       throw new FormatError(`attrs of ${attrs.size} bytes in entries of ${entryBytes}`);
     const table = new ByteReader(this.#section(attrs.offset, attrs.size, fileBytes, 'attrs'), 'attrs');
@@ -163,7 +163,7 @@ export class PerfDataReader {
       const attr = viewAttr(table.slice(entryBytes - SECTION_BYTES));
       const [offset, size] = [table.size(), table.size()];
       idBytes += size;
-      if (size % 8 !== 0 || idBytes > MOST_ID_BYTES) throw new FormatError(`ids of ${size} bytes`);
+      if (size % 8 !== 0 || idBytes > MAX_ID_BYTES) throw new FormatError(`ids of ${size} bytes`);
       const ids = new ByteReader(this.#section(offset, size, fileBytes, 'ids'), 'ids');
       return {
         name: names[index] ?? nameOf(attr, index),
@@ -186,7 +186,7 @@ export class PerfDataReader {
     for (const bit of bits) {
       const [offset, size] = [table.size(), table.size()];
       if (!known.includes(bit) || bit === Feature.TRACING_DATA) continue;
-      if (size > MOST_FEATURE_BYTES) throw new FormatError(`feature section ${bit} of ${size} bytes`);
+      if (size > MAX_FEATURE_BYTES) throw new FormatError(`feature section ${bit} of ${size} bytes`);
       sections.push([bit, this.#section(offset, size, fileBytes, `feature section ${bit}`)]);
     }
     return sections;

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { defaultRingBytes, parsePids, parseRingBytes, parseSeconds, parseWhole } from '#dist/cli/arguments.js';
+import { defaultRingBytes, parsePids, parseRingBytes, parseSeconds, parseInteger } from '#dist/cli/arguments.js';
 import { UsageError } from '#dist/cli/failure.js';
 
 test('ring sizes are pages or bytes, as with perf', (t) => {
@@ -22,9 +22,9 @@ test('the default ring is a power of two whatever the number of cpus, and all to
 });
 
 test('numbers are whole, in range and nothing else', (t) => {
-  t.is(parseWhole('10', 'x', 1, 10), 10);
+  t.is(parseInteger('10', 'x', 1, 10), 10);
   for (const text of ['0', '11', '1e1', '0x5', ' 5', '5 ', '', '-5', '5.0'])
-    t.throws(() => parseWhole(text, 'x', 1, 10), { instanceOf: UsageError }, text);
+    t.throws(() => parseInteger(text, 'x', 1, 10), { instanceOf: UsageError }, text);
   t.deepEqual(parsePids('5,6,5'), [5, 6]);
   for (const text of ['0', '5,', 'self', '4194305']) t.throws(() => parsePids(text), { instanceOf: UsageError }, text);
 });

@@ -1,13 +1,18 @@
 import type { Command } from 'commander';
 import { capabilityBits, PROFILING_CAPABILITIES } from '../../model/identity/capabilities.js';
-import { parsePids, parseWhole } from '../arguments.js';
-import { addAsking, mayAsk, whileAsking, type AskingOptions } from '../authorization_prompt.js';
+import { parsePids, parseInteger } from '../arguments.js';
+import {
+  addAuthorizationOption,
+  mayPrompt,
+  whileAuthorizing,
+  type AuthorizationOptions,
+} from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
 import { downgradedText } from '../downgraded_text.js';
 import { printable, UsageError } from '../failure.js';
 import { print } from '../output.js';
 
-interface DowngradeOptions extends AskingOptions {
+interface DowngradeOptions extends AuthorizationOptions {
   readonly socket?: string;
   readonly drop: string;
   readonly newPrivs: boolean;
@@ -31,7 +36,7 @@ Examples:
   sudo perfbroker downgrade 1234 --drop all`;
 
 export function define(command: Command): void {
-  addAsking(command)
+  addAuthorizationOption(command)
     .argument('<PID>', 'the process')
     .option('--drop <LIST>', 'capabilities by name, or "all"', PROFILING_CAPABILITIES.join(','))
     .option('--no-new-privs', 'and set no_new_privs, so that no execve gives them back')
@@ -61,11 +66,11 @@ async function run(pidText: string, options: DowngradeOptions): Promise<void> {
     noNewPrivs: !options.newPrivs,
     children: options.children === true,
     dryRun: options.dryRun === true,
-    allowInteractive: mayAsk(options),
-    ...(options.deadline === undefined ? {} : { deadlineMs: parseWhole(options.deadline, '--deadline', 1, 10_000) }),
+    allowInteractive: mayPrompt(options),
+    ...(options.deadline === undefined ? {} : { deadlineMs: parseInteger(options.deadline, '--deadline', 1, 10_000) }),
   };
   const processes = await withBroker(options.socket, (client) =>
-    whileAsking(request.allowInteractive, client.downgrade(request)),
+    whileAuthorizing(request.allowInteractive, client.downgrade(request)),
   );
   print(
     printable(

@@ -1,13 +1,18 @@
 import type { Command } from 'commander';
 import { watchGrants, type GrantChange, type GrantRecord } from '../../client/index.js';
-import { addAsking, mayAsk, whileAsking, type AskingOptions } from '../authorization_prompt.js';
+import {
+  addAuthorizationOption,
+  mayPrompt,
+  whileAuthorizing,
+  type AuthorizationOptions,
+} from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
 import { printable } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
 import { byteText, table } from '../text.js';
 import { print } from '../output.js';
 
-interface GrantsOptions extends AskingOptions {
+interface GrantsOptions extends AuthorizationOptions {
   readonly socket?: string;
   readonly all?: true;
   readonly follow?: true;
@@ -21,7 +26,7 @@ Examples:
   perfbroker grants --follow    a line for each that begins or ends, until Ctrl-C`;
 
 export function define(command: Command): void {
-  addAsking(command)
+  addAuthorizationOption(command)
     .option('--all', "everyone's, for administrators")
     .option('-f, --follow', 'print what begins and ends, until Ctrl-C')
     .option('-j, --json', 'print JSON; with --follow one object a line')
@@ -35,9 +40,9 @@ export function define(command: Command): void {
 async function list(options: GrantsOptions): Promise<void> {
   const all = options.all === true;
   // One's own are nobody else's business.
-  const asks = all && mayAsk(options);
+  const interactive = all && mayPrompt(options);
   const grants = await withBroker(options.socket, (client) =>
-    whileAsking(asks, client.listGrants({ all, allowInteractive: asks })),
+    whileAuthorizing(interactive, client.listGrants({ all, allowInteractive: interactive })),
   );
   print(options.json === true ? `${JSON.stringify(grants, null, 2)}\n` : printable(textOf(grants)));
 }

@@ -6,19 +6,24 @@ import { recordingEvents } from '../../collector/event_defaults.js';
 import { writeFolded } from '../../collector/profile/folded_file.js';
 import { record } from '../../collector/record/recorder.js';
 import { eventName } from '../../model/events/syntax/event_name.js';
-import { addAsking, askingOpener, mayAsk, type AskingOptions } from '../authorization_prompt.js';
+import {
+  addAuthorizationOption,
+  promptingOpener,
+  mayPrompt,
+  type AuthorizationOptions,
+} from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
 import { ExitCode, UsageError } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
 import { Progress } from '../progress.js';
 import type { RecordingOptions } from '../recording.js';
-import { addRecordingOptions, originOfFile, summaryText, wantedOf, writeFailure } from '../recording.js';
+import { addRecordingOptions, originOfFile, summaryText, parseRecordingOptions, writeFailure } from '../recording.js';
 import type { SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
 import { startWorkload } from '../start_workload.js';
 import { printError } from '../output.js';
 
-interface RecordOptions extends SelectorOptions, RecordingOptions, AskingOptions {
+interface RecordOptions extends SelectorOptions, RecordingOptions, AuthorizationOptions {
   readonly socket?: string;
 }
 
@@ -40,19 +45,19 @@ export function define(command: Command): void {
     '[CMD...]',
     'command to run and observe; with -p, -t, -a or --cgroup it only sets the time',
   );
-  addAsking(addRecordingOptions(observing))
+  addAuthorizationOption(addRecordingOptions(observing))
     .passThroughOptions()
     .addHelpText('after', HELP)
-    .action(async (words: string[]) => {
-      process.exitCode = await run(words, command.optsWithGlobals<RecordOptions>());
+    .action(async (cmd: string[]) => {
+      process.exitCode = await run(cmd, command.optsWithGlobals<RecordOptions>());
     });
 }
 
-async function run(words: readonly string[], options: RecordOptions): Promise<number> {
+async function run(command: readonly string[], options: RecordOptions): Promise<number> {
   const selection = selectionOf(options);
   const cpus = selection.cpus ?? onlineCpus();
-  const { bare, sampling, callGraph, folded, ringBytes, durationMs } = wantedOf(options, cpus);
-  if (words.length === 0 && selection.targets.length === 0)
+  const { bare, sampling, callGraph, folded, ringBytes, durationMs } = parseRecordingOptions(options, cpus);
+  if (command.length === 0 && selection.targets.length === 0)
     throw new UsageError('nothing to record: name a CMD, or processes with --pid');
   const data = folded ? besides(options.output) : options.output;
   const interrupts = watchInterrupts(() => {
@@ -74,11 +79,11 @@ async function run(words: readonly string[], options: RecordOptions): Promise<nu
   };
   try {
     return await withBroker(options.socket, async (client) => {
-      const workload = words.length > 0 ? await startWorkload(words) : undefined;
+      const workload = command.length > 0 ? await startWorkload(command) : undefined;
       const progress = new Progress();
       try {
         const observed = workload !== undefined && selection.targets.length === 0;
-        const opener = askingOpener(client, mayAsk(options), interrupts.signal);
+        const opener = promptingOpener(client, mayPrompt(options), interrupts.signal);
         const summary = await record(opener, {
           ...common,
           targets: observed ? [{ pid: workload.pid }] : selection.targets,

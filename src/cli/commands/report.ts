@@ -3,7 +3,7 @@ import { readProfile } from '../../collector/profile/profile.js';
 import { hottestFunctions } from '../../collector/profile/hot_functions.js';
 import { FormatError } from '../../formats/format_error.js';
 import { PerfDataReader } from '../../formats/perfdata_reader.js';
-import { parseWhole } from '../arguments.js';
+import { parseInteger } from '../arguments.js';
 import { ExitCode, Failure, printable } from '../failure.js';
 import { grouped, samplesText, table } from '../text.js';
 import { print } from '../output.js';
@@ -23,7 +23,7 @@ export function define(command: Command): void {
     .option('-n, --limit <N>', 'print so many functions of each event', '40')
     .addHelpText('after', HELP)
     .action((file: string) => {
-      const limit = parseWhole(command.opts<{ limit: string }>().limit, '--limit', 1, 1_000_000);
+      const limit = parseInteger(command.opts<{ limit: string }>().limit, '--limit', 1, 1_000_000);
       report(file, limit);
     });
 }

@@ -1,5 +1,10 @@
 import type { Command } from 'commander';
-import { addAsking, mayAsk, whileAsking, type AskingOptions } from '../authorization_prompt.js';
+import {
+  addAuthorizationOption,
+  mayPrompt,
+  whileAuthorizing,
+  type AuthorizationOptions,
+} from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
 import { printable } from '../failure.js';
 import { print } from '../output.js';
@@ -11,14 +16,14 @@ Example:
   perfbroker revoke ID       an id that perfbroker grants printed`;
 
 export function define(command: Command): void {
-  addAsking(command)
+  addAuthorizationOption(command)
     .argument('<ID>', 'the grant')
     .addHelpText('after', HELP)
     .action(async (id: string) => {
-      const { socket, ...asking } = command.optsWithGlobals<{ socket?: string } & AskingOptions>();
-      const asks = mayAsk(asking);
+      const { socket, ...asking } = command.optsWithGlobals<{ socket?: string } & AuthorizationOptions>();
+      const interactive = mayPrompt(asking);
       const { fds, disabled, kept } = await withBroker(socket, (client) =>
-        whileAsking(asks, client.revoke(id, { allowInteractive: asks })),
+        whileAuthorizing(interactive, client.revoke(id, { allowInteractive: interactive })),
       );
       print(printable(`${id}: ${disabled} of ${fds} events switched off\n${kept}\n`));
     });

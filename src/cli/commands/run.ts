@@ -14,8 +14,8 @@ import { eventName } from '../../model/events/syntax/event_name.js';
 import type { Fd } from '../../native.js';
 import { ExitCode, Failure, UsageError, describeFailure, printable } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
-import type { RecordingOptions, Wanted } from '../recording.js';
-import { addRecordingOptions, originOfFile, summaryText, wantedOf, writeFailure } from '../recording.js';
+import type { RecordingOptions, RecordingRequest } from '../recording.js';
+import { addRecordingOptions, originOfFile, summaryText, parseRecordingOptions, writeFailure } from '../recording.js';
 import { RunFiles } from '../run_files.js';
 
 interface RunOptions extends RecordingOptions {
@@ -25,7 +25,7 @@ interface RunOptions extends RecordingOptions {
 const TIMEOUT_MS = 30_000;
 /** A recording up to this size is looked through for programs that ran without their events. */
 const LOOKED_THROUGH_BYTES = 8 << 20;
-const MOST_NAMES = 5;
+const MAX_NAMES = 5;
 
 const HELP = `
 This process becomes CMD: its pid, its parent, and all that CMD inherits are what they would be without perfbroker. The
@@ -75,7 +75,7 @@ async function collect(options: RunOptions): Promise<void> {
   } catch (error) {
     if (error instanceof LauncherGone) return;
     const { text, exitCode } = describeFailure(error);
-    if (collector.begun) return launcher.tell(text);
+    if (collector.begun) return launcher.writeStderr(text);
     if (error instanceof UsageError) launcher.fail(ExitCode.usage, `${text}See perfbroker run --help.\n`);
     else launcher.fail(exitCode, text.replace(/^perfbroker: /, '').trimEnd());
   } finally {
@@ -96,12 +96,12 @@ class Collector {
 
   async run(): Promise<void> {
     const cpus = onlineCpus();
-    const wanted = wantedOf(this.#options, cpus);
+    const request = parseRecordingOptions(this.#options, cpus);
     const client = this.#client();
     const interrupts = watchInterrupts();
     let files: RunFiles | undefined;
     try {
-      files = await RunFiles.create(this.#launcher, this.#options.output, wanted.folded);
+      files = await RunFiles.create(this.#launcher, this.#options.output, request.folded);
       const notExecuted = new AbortController();
       const created = files;
       const placed = this.#launcher.executed.then((error) => {
@@ -110,10 +110,10 @@ class Collector {
       });
       placed.catch(() => undefined);
       const interrupt = AbortSignal.any([interrupts.signal, notExecuted.signal]);
-      const summary = await this.#record(this.#opener(client), wanted, cpus, files.data, interrupt);
+      const summary = await this.#record(this.#opener(client), request, cpus, files.data, interrupt);
       if ((await this.#launcher.executed) !== 0) return;
       await placed;
-      this.#report(summary, files, wanted.folded);
+      this.#report(summary, files, request.folded);
     } finally {
       files?.close();
       await client?.close();
@@ -123,7 +123,7 @@ class Collector {
 
   #record(
     opener: EventOpener,
-    { bare, sampling, callGraph, ringBytes, durationMs }: Wanted,
+    { bare, sampling, callGraph, ringBytes, durationMs }: RecordingRequest,
     cpus: readonly number[],
     outputFd: Fd,
     interrupt: AbortSignal,
@@ -143,7 +143,7 @@ class Collector {
       interrupt,
       onBegin: () => {
         this.begun = true;
-        if (this.#options.quiet === true) this.#launcher.fallSilent();
+        if (this.#options.quiet === true) this.#launcher.releaseStderr();
       },
     });
   }
@@ -168,13 +168,13 @@ class Collector {
     const telling = summary.bytes <= LOOKED_THROUGH_BYTES && summary.lost === 0n;
     const hidden = telling ? files.readData(unobservablePrograms) : [];
     if (folded) files.fold();
-    this.#launcher.tell(summaryText(output, summary) + hiddenText(hidden));
+    this.#launcher.writeStderr(summaryText(output, summary) + hiddenText(hidden));
   }
 }
 
 function hiddenText(programs: readonly UnobservableProgram[]): string {
   if (programs.length === 0) return '';
-  const names = programs.slice(0, MOST_NAMES).map(({ comm, pid }) => `${printable(comm)} (${pid})`);
-  const more = programs.length > MOST_NAMES ? ` and ${programs.length - MOST_NAMES} more` : '';
+  const names = programs.slice(0, MAX_NAMES).map(({ comm, pid }) => `${printable(comm)} (${pid})`);
+  const more = programs.length > MAX_NAMES ? ` and ${programs.length - MAX_NAMES} more` : '';
   return `  not observed, as the kernel removes the events of setuid and unreadable programs: ${names.join(', ')}${more}\n`;
 }

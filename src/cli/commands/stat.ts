@@ -14,13 +14,18 @@ import { BrokerError } from '../../model/errors/errors.js';
 import type { EventSpec } from '../../model/event.js';
 import { eventName } from '../../model/events/syntax/event_name.js';
 import { withCounting } from '../../model/events/event_defaults.js';
-import { parseSeconds, parseWhole } from '../arguments.js';
-import { addAsking, askingOpener, mayAsk, type AskingOptions } from '../authorization_prompt.js';
+import { parseSeconds, parseInteger } from '../arguments.js';
+import {
+  addAuthorizationOption,
+  promptingOpener,
+  mayPrompt,
+  type AuthorizationOptions,
+} from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
 import { collectEvents, eventsFrom } from '../event_option.js';
 import { ExitCode, UsageError } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
-import { ENDS } from '../recording.js';
+import { END_TEXTS } from '../recording.js';
 import type { Selection, SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
 import { startWorkload } from '../start_workload.js';
@@ -29,7 +34,7 @@ import type { CountedEvent } from '../stat_table.js';
 import { intervalLines, jsonLines, statTable } from '../stat_table.js';
 import { printError } from '../output.js';
 
-interface StatOptions extends SelectorOptions, AskingOptions {
+interface StatOptions extends SelectorOptions, AuthorizationOptions {
   readonly socket?: string;
   readonly event?: string;
   readonly intervalPrint?: string;
@@ -51,7 +56,7 @@ Examples:
   perfbroker stat --json -- ./program                one JSON object a line, keys as perf stat -j`;
 
 export function define(command: Command): void {
-  addAsking(addSelectors(command))
+  addAuthorizationOption(addSelectors(command))
     .argument('[CMD...]', 'command to run and count; with -p, -t, -a or --cgroup it only sets the time')
     .option('-e, --event <EVENTS>', 'events', collectEvents)
     .option('-I, --interval-print <MS>', 'print what was counted every so many milliseconds (10 to 86400000)')
@@ -60,31 +65,31 @@ export function define(command: Command): void {
     .option('-o, --output <FILE>', 'print to a file')
     .passThroughOptions()
     .addHelpText('after', HELP)
-    .action(async (words: string[]) => {
-      process.exitCode = await run(words, command.optsWithGlobals<StatOptions>());
+    .action(async (cmd: string[]) => {
+      process.exitCode = await run(cmd, command.optsWithGlobals<StatOptions>());
     });
 }
 
-async function run(words: readonly string[], options: StatOptions): Promise<number> {
+async function run(command: readonly string[], options: StatOptions): Promise<number> {
   const selection = selectionOf(options);
   const asked = options.event === undefined ? undefined : eventsFrom(options.event);
   const intervalMs =
     options.intervalPrint === undefined
       ? undefined
-      : parseWhole(options.intervalPrint, '--interval-print', 10, 86_400_000);
+      : parseInteger(options.intervalPrint, '--interval-print', 10, 86_400_000);
   const durationMs = options.duration === undefined ? undefined : parseSeconds(options.duration, '--duration');
-  if (words.length === 0 && selection.targets.length === 0)
+  if (command.length === 0 && selection.targets.length === 0)
     throw new UsageError('nothing to count: name a CMD, or processes with --pid');
   const interrupts = watchInterrupts();
   try {
     return await withBroker(options.socket, async (client) => {
-      const workload = words.length > 0 ? await startWorkload(words) : undefined;
+      const workload = command.length > 0 ? await startWorkload(command) : undefined;
       try {
         const { counters, events } = await openCounters(client, {
           selection,
           workload,
           asked,
-          asks: mayAsk(options),
+          interactive: mayPrompt(options),
           interrupt: interrupts.signal,
         });
         try {
@@ -92,7 +97,7 @@ async function run(words: readonly string[], options: StatOptions): Promise<numb
           const file = options.output === undefined ? undefined : openOutputFile(options.output);
           try {
             const time = { selection, workload, intervalMs, durationMs, interrupt: interrupts.signal };
-            const form = { json: options.json === true, title: titleOf(words, options), print: printerTo(file) };
+            const form = { json: options.json === true, title: titleOf(command, options), print: printerTo(file) };
             const placed = file === undefined ? undefined : placeWhenExecuted(file, workload);
             await count(counters, events, time, form);
             await placed;
@@ -123,41 +128,41 @@ function printerTo(file: NewOutputFile | undefined): (text: string) => boolean {
   };
 }
 
-interface Wish {
+interface CountRequest {
   readonly selection: Selection;
   readonly workload: Workload | undefined;
   /** Absent: the default events. */
   readonly asked: readonly EventSpec[] | undefined;
   /** Whether a human may be asked. */
-  readonly asks: boolean;
+  readonly interactive: boolean;
   readonly interrupt: AbortSignal;
 }
 
 /** The default events include the kernel's side where policy allows it, as perf's do; where it does not, the user's alone. */
 async function openCounters(
   client: Client,
-  { selection, workload, asked, asks, interrupt }: Wish,
+  { selection, workload, asked, interactive, interrupt }: CountRequest,
 ): Promise<{ counters: Counters; events: readonly EventSpec[] }> {
   const observed = workload !== undefined && selection.targets.length === 0;
   const open = async (
     bare: readonly EventSpec[],
-    mayAskNow: boolean,
+    mayPromptNow: boolean,
   ): Promise<{ counters: Counters; events: readonly EventSpec[] }> => {
-    const counters = await Counters.open(askingOpener(client, mayAskNow, interrupt), {
+    const counters = await Counters.open(promptingOpener(client, mayPromptNow, interrupt), {
       targets: observed ? [{ pid: workload.pid }] : selection.targets,
       events: withCounting(bare, { inherit: selection.inherit, enableOnExec: observed }),
       ...(selection.cpus === undefined ? {} : { cpus: selection.cpus }),
     });
     return { counters, events: bare };
   };
-  if (asked !== undefined) return open(asked, asks);
+  if (asked !== undefined) return open(asked, interactive);
   const events = await defaultEvents(client);
   try {
     // Nobody is asked for the kernel's side that was not asked for.
     return await open(events, false);
   } catch (error) {
     if (!(error instanceof BrokerError) || !['PolicyDenied', 'CeilingExceeded'].includes(error.error)) throw error;
-    return open(userSideOf(events), asks);
+    return open(userSideOf(events), interactive);
   }
 }
 
@@ -222,7 +227,8 @@ async function count(
   if (end === 'command' && (await workload?.executed) !== 0) return false;
   if (intervalMs !== undefined) interval();
   else print(json ? jsonLines(named(counters.read()), seconds) : statTable(named(counters.read()), title, seconds));
-  if (end === 'lease' || end === 'revoked') printError(`perfbroker: ${ENDS[end]}: nothing was counted after that\n`);
+  if (end === 'lease' || end === 'revoked')
+    printError(`perfbroker: ${END_TEXTS[end]}: nothing was counted after that\n`);
   if (json) return true;
   if (counters.unstable)
     print(' Threads were being born faster than they could be attached to: some may be missing.\n\n');
@@ -261,10 +267,10 @@ async function ended(
   return Promise.race(ends);
 }
 
-function titleOf(words: readonly string[], options: StatOptions): string {
+function titleOf(command: readonly string[], options: StatOptions): string {
   if (options.pid !== undefined) return `process id '${options.pid}'`;
   if (options.tid !== undefined) return `thread id '${options.tid}'`;
   if (options.cgroup !== undefined) return `cgroup '${options.cgroup}'`;
   if (options.allCpus === true) return `'system wide'`;
-  return options.cpu === undefined ? `'${words.join(' ')}'` : `'CPU(s) ${options.cpu}'`;
+  return options.cpu === undefined ? `'${command.join(' ')}'` : `'CPU(s) ${options.cpu}'`;
 }

@@ -9,10 +9,10 @@ import type { ObservedCommand } from './workload.js';
 const CONTROL: Fd = 3;
 const PIDFD: Fd = 4;
 /** CMD's standard error. This process's own is a file that the launcher reads when this process ends too early. */
-const TELL: Fd = 5;
+const CMD_STDERR: Fd = 5;
 const BROKER: Fd = 6;
 /** Bounds the wait for a reader of a standard error that is non-blocking and full. */
-const MOST_WAITS = 100;
+const MAX_WAITS = 100;
 const WAIT_MS = 10;
 
 /** The launcher ended, killed as a rule, before CMD ran: nobody is left to be told. */
@@ -105,11 +105,11 @@ export class Launcher implements ObservedCommand {
   }
 
   /** Writes to CMD's standard error, which is CMD's still: it is left as it is, also when it is non-blocking. */
-  tell(text: string): void {
+  writeStderr(text: string): void {
     let rest = Buffer.from(text);
-    for (let waits = 0; rest.length > 0 && waits < MOST_WAITS;) {
+    for (let waits = 0; rest.length > 0 && waits < MAX_WAITS;) {
       try {
-        rest = rest.subarray(writeSync(TELL, rest));
+        rest = rest.subarray(writeSync(CMD_STDERR, rest));
       } catch (error) {
         // A reader that went away is no failure of ours.
         if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
@@ -120,8 +120,8 @@ export class Launcher implements ObservedCommand {
   }
 
   /** Lets go of CMD's standard error: whoever reads it to its end, a pipe's other side, does not wait for this process. */
-  fallSilent(): void {
-    closeSync(TELL);
+  releaseStderr(): void {
+    closeSync(CMD_STDERR);
     openSync('/dev/null', 'w'); // gets the lowest free number, which is that one
   }
 

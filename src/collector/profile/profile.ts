@@ -22,7 +22,7 @@ export interface Profile {
 }
 
 /** Addresses of one process at one time have one name; this many are remembered before it starts anew. */
-const MOST_REMEMBERED = 1 << 18;
+const MAX_REMEMBERED = 1 << 18;
 
 /**
  * Aggregates a recording by stack. The file is read twice: first for what was mapped where and when, then for the
@@ -82,7 +82,7 @@ class FrameCache {
     const known = this.#byAddress.get(key);
     if (known !== undefined) return known;
     const frame = this.#intern(kernel ? this.#symbolizer.kernel(address) : this.#symbolizer.user(pid, address, range));
-    if (this.#byAddress.size >= MOST_REMEMBERED) this.#byAddress.clear();
+    if (this.#byAddress.size >= MAX_REMEMBERED) this.#byAddress.clear();
     this.#byAddress.set(key, frame);
     return frame;
   }

@@ -15,9 +15,9 @@ const PROT_EXEC = 4;
 const MAP_SHARED = 1;
 const MAP_PRIVATE = 2;
 /** TASK_COMM_LEN, and room for the longer names that kernel threads may have. */
-const MOST_COMM_BYTES = 64;
+const MAX_COMM_BYTES = 64;
 /** A path is at most PATH_MAX, and a record's size is a u16. */
-const MOST_PATH_BYTES = 4096;
+const MAX_PATH_BYTES = 4096;
 
 /**
  * Makes the records that the kernel would have written had the recording been on when the process started: COMM for every
@@ -60,7 +60,7 @@ export class Synthesizer {
           .u64(mapping.offset);
         writer.u32(mapping.major).u32(mapping.minor).u64(mapping.inode).u64(0);
         writer.u32(mapping.protection).u32(mapping.shared ? MAP_SHARED : MAP_PRIVATE);
-        writer.text(cut(mapping.path === '' ? '//anon' : mapping.path, MOST_PATH_BYTES), 8);
+        writer.text(cut(mapping.path === '' ? '//anon' : mapping.path, MAX_PATH_BYTES), 8);
       });
     }
     this.#sink(writer.bytes);
@@ -101,7 +101,7 @@ export class Synthesizer {
       writer
         .u32(pid)
         .u32(tid)
-        .text(cut(comm.toString('utf8').replace(/\n$/, ''), MOST_COMM_BYTES), 8);
+        .text(cut(comm.toString('utf8').replace(/\n$/, ''), MAX_COMM_BYTES), 8);
     });
   }
 

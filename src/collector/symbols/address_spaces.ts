@@ -1,7 +1,7 @@
 import type { CommRecord, MmapRecord, TaskRecord } from '../../formats/perf_record.js';
 
 /** How many parents are asked for a mapping; deeper fork chains without an exec are not met in practice. */
-const MOST_ANCESTORS = 64;
+const MAX_ANCESTORS = 64;
 
 /** A piece of a process's memory, from one record. */
 export interface MappedRange {
@@ -48,7 +48,7 @@ export class AddressSpaces {
   rangeAt(pid: number, address: bigint, time: bigint): MappedRange | undefined {
     this.#settle();
     let [process, asOf]: [number | undefined, bigint] = [pid, time];
-    for (let depth = 0; process !== undefined && depth < MOST_ANCESTORS; depth++) {
+    for (let depth = 0; process !== undefined && depth < MAX_ANCESTORS; depth++) {
       const image = this.#imageAt(process, asOf);
       if (image === undefined) return undefined;
       const found = lookUp(image, address, asOf);

@@ -4,13 +4,13 @@ import { FormatError } from '../../formats/format_error.js';
 import type { NamedRange } from './symbol_table.js';
 
 /** Bounds on what a header may announce: 5.6 million symbols, and more text than any browser's names take. */
-const MOST_SYMBOL_BYTES = 128 << 20;
-const MOST_STRING_BYTES = 512 << 20;
+const MAX_SYMBOL_BYTES = 128 << 20;
+const MAX_STRING_BYTES = 512 << 20;
 /** Names may overlap in the string table, so that it does not bound what they take once they are decoded. */
-const MOST_DECODED_BYTES = 512 << 20;
-const MOST_HEADER_BYTES = 16 << 20;
-const MOST_NOTE_BYTES = 64 << 10;
-const MOST_NAME_BYTES = 4096;
+const MAX_DECODED_BYTES = 512 << 20;
+const MAX_HEADER_BYTES = 16 << 20;
+const MAX_NOTE_BYTES = 64 << 10;
+const MAX_NAME_BYTES = 4096;
 
 const PT_LOAD = 1;
 const PT_NOTE = 4;
@@ -113,7 +113,7 @@ function programHeaders(
   const segments: ElfSegment[] = [];
   const notes: { offset: number; size: number }[] = [];
   if (count > 0 && entry < 56) throw new FormatError(`program headers of ${entry} bytes`);
-  const bytes = file.read(offset, entry * count, MOST_HEADER_BYTES, 'program headers');
+  const bytes = file.read(offset, entry * count, MAX_HEADER_BYTES, 'program headers');
   for (let index = 0; index < count; index++) {
     const reader = new ByteReader(bytes, 'program header', index * entry);
     const type = reader.u32();
@@ -124,7 +124,7 @@ function programHeaders(
     const fileBytes = reader.u64();
     if (type === PT_LOAD && (flags & PF_X) !== 0) segments.push({ offset: start, address, fileBytes });
     // A note beyond the file (in a debug file its contents are left out) is skipped by the reader below.
-    if (type === PT_NOTE && fileBytes <= BigInt(MOST_NOTE_BYTES) && start <= BigInt(Number.MAX_SAFE_INTEGER))
+    if (type === PT_NOTE && fileBytes <= BigInt(MAX_NOTE_BYTES) && start <= BigInt(Number.MAX_SAFE_INTEGER))
       notes.push({ offset: Number(start), size: Number(fileBytes) });
   }
   return { segments, notes };
@@ -136,7 +136,7 @@ function sectionHeaders(file: BoundedFile, offset: number, entry: number, count:
   // More than 65,279 sections: the first header's size holds the number.
   const first = new ByteReader(file.read(offset, 64, 64, 'section header'), 'section header', 32);
   const total = count === 0 ? first.size() : count;
-  const bytes = file.read(offset, entry * total, MOST_HEADER_BYTES, 'section headers');
+  const bytes = file.read(offset, entry * total, MAX_HEADER_BYTES, 'section headers');
   return Array.from({ length: total }, (_, index) => {
     const reader = new ByteReader(bytes, 'section header', index * entry + 4);
     const type = reader.u32();
@@ -147,8 +147,8 @@ function sectionHeaders(file: BoundedFile, offset: number, entry: number, count:
 
 function symbols(file: BoundedFile, table: SectionHeader, strings: SectionHeader | undefined): NamedRange[] {
   if (strings === undefined) throw new FormatError('the symbol table names no string table');
-  const entries = Buffer.from(file.read(table.offset, table.size, MOST_SYMBOL_BYTES, 'symbol table'));
-  const names = file.read(strings.offset, strings.size, MOST_STRING_BYTES, 'string table');
+  const entries = Buffer.from(file.read(table.offset, table.size, MAX_SYMBOL_BYTES, 'symbol table'));
+  const names = file.read(strings.offset, strings.size, MAX_STRING_BYTES, 'string table');
   const functions: NamedRange[] = [];
   let decoded = 0;
   for (let at = 0; at + SYMBOL_BYTES <= entries.length; at += SYMBOL_BYTES) {
@@ -158,9 +158,9 @@ function symbols(file: BoundedFile, table: SectionHeader, strings: SectionHeader
     if ((type !== STT_FUNC && type !== STT_GNU_IFUNC) || !defined || start === 0n) continue;
     const nameAt = entries.readUInt32LE(at);
     // Versions are no part of the name: `clock_gettime@@GLIBC_2.17`.
-    const name = textOf(names.subarray(nameAt, nameAt + MOST_NAME_BYTES)).replace(/(?<=.)@.*/, '');
+    const name = textOf(names.subarray(nameAt, nameAt + MAX_NAME_BYTES)).replace(/(?<=.)@.*/, '');
     decoded += name.length;
-    if (decoded > MOST_DECODED_BYTES) throw new FormatError('the symbol names overlap beyond reason');
+    if (decoded > MAX_DECODED_BYTES) throw new FormatError('the symbol names overlap beyond reason');
     if (name !== '') functions.push({ start, size: entries.readBigUInt64LE(at + 16), name });
   }
   return functions;
@@ -169,7 +169,7 @@ function symbols(file: BoundedFile, table: SectionHeader, strings: SectionHeader
 function buildIdOf(file: BoundedFile, notes: readonly { offset: number; size: number }[]): string | undefined {
   for (const { offset, size } of notes) {
     try {
-      const reader = new ByteReader(file.read(offset, size, MOST_NOTE_BYTES, 'note'), 'note');
+      const reader = new ByteReader(file.read(offset, size, MAX_NOTE_BYTES, 'note'), 'note');
       while (reader.remaining >= 12) {
         const [nameBytes, contentBytes, type] = [reader.u32(), reader.u32(), reader.u32()];
         const name = reader.text(Math.min(padded(nameBytes), reader.remaining));

@@ -3,7 +3,7 @@ import { SymbolTable } from './symbol_table.js';
 import type { NamedRange } from './symbol_table.js';
 
 /** V8 and the JVM write some tens of MiB after hours. */
-const MOST_BYTES = 256 << 20;
+const MAX_BYTES = 256 << 20;
 
 /**
  * The names that a just-in-time compiler wrote for perf: /tmp/perf-PID.map, lines of `START SIZE name` in hexadecimal
@@ -20,7 +20,7 @@ export function readPerfMap(path: string, owner: number | undefined = process.ge
   }
   try {
     const stat = fstatSync(fd);
-    if (!stat.isFile() || stat.size > MOST_BYTES || (stat.uid !== owner && stat.uid !== 0)) return undefined;
+    if (!stat.isFile() || stat.size > MAX_BYTES || (stat.uid !== owner && stat.uid !== 0)) return undefined;
     return parsePerfMap(readFileSync(fd, 'utf8'));
   } catch {
     return undefined;

@@ -42,7 +42,7 @@ function real(title: string, body: (t: ExecutionContext) => Promise<void>): void
   }
 }
 
-interface Wish {
+interface RecordRequest {
   readonly events?: string;
   readonly frequency?: number;
   readonly period?: bigint;
@@ -54,13 +54,18 @@ interface Wish {
   readonly ringBytes?: number;
 }
 
-function recordWish({ events = 'cpu-clock:u', frequency = 999, period, ...wish }: Wish): Promise<RecordingSummary> {
+function recordTo({
+  events = 'cpu-clock:u',
+  frequency = 999,
+  period,
+  ...request
+}: RecordRequest): Promise<RecordingSummary> {
   const bare = parseEvents(events);
-  const { workload, targets } = wish;
+  const { workload, targets } = request;
   return record(directOpener, {
     ringBytes: 1 << 17,
     interrupt: new AbortController().signal,
-    ...wish,
+    ...request,
     targets: targets ?? (workload === undefined ? [] : [{ pid: workload.pid }]),
     events: recordingEvents(bare, {
       sampling: period === undefined ? { frequency } : { period },
@@ -89,7 +94,7 @@ real(
     const output = join(directory, 'attached.data');
     const child = await startReady(program, ['1.2', '2', 'fork']);
     try {
-      const summary = await recordWish({
+      const summary = await recordTo({
         events: 'cpu-clock:u,page-faults:u,task-clock:u',
         output,
         targets: [{ pid: child.pid }],
@@ -153,7 +158,7 @@ real('a command is recorded from its exec to its end, and its exit code comes ba
   const output = join(directory, 'command.data');
   // A second of two threads, so that also a machine with much else to do gives them a tenth.
   const workload = await Workload.start([program, '1', '1']);
-  const summary = await recordWish({ output, workload });
+  const summary = await recordTo({ output, workload });
   t.is(summary.end, 'command');
   t.is(await workload.exited, 7);
   t.true(summary.samples > 100n, `${summary.samples} samples`);
@@ -166,7 +171,7 @@ real('a command is recorded from its exec to its end, and its exit code comes ba
 real('folded stacks go from the thread name to the leaf and count every sample', async (t) => {
   const [data, folded] = [join(directory, 'folded.data'), join(directory, 'out.folded')];
   const workload = await Workload.start([program, '0.3', '1']);
-  const summary = await recordWish({ output: data, workload });
+  const summary = await recordTo({ output: data, workload });
   writeFolded(data, folded);
   const lines = readFileSync(folded, 'utf8').trimEnd().split('\n');
   t.true(
@@ -187,7 +192,7 @@ real('folded stacks go from the thread name to the leaf and count every sample',
 
 real('a recording ends by itself when the observed process does', async (t) => {
   const child = await startReady(program, ['0.3', '2']);
-  const summary = await recordWish({ output: join(directory, 'end.data'), targets: [{ pid: child.pid }] });
+  const summary = await recordTo({ output: join(directory, 'end.data'), targets: [{ pid: child.pid }] });
   t.is(summary.end, 'targets');
   t.true(summary.seconds < 5);
 });
@@ -197,7 +202,7 @@ real('an interrupt leaves a complete file', async (t) => {
   const child = await startReady(program, ['5']);
   try {
     const interrupt = AbortSignal.timeout(200);
-    const summary = await recordWish({ output, targets: [{ pid: child.pid }], interrupt });
+    const summary = await recordTo({ output, targets: [{ pid: child.pid }], interrupt });
     t.is(summary.end, 'interrupt');
     const reader = new PerfDataReader(output);
     t.true(reader.finished);
@@ -212,7 +217,7 @@ real('what was lost in a ring too small is told by the summary and by the file',
   const output = join(directory, 'lost.data');
   const child = await startReady(program, ['5', '0', 'fault']);
   try {
-    const summary = await recordWish({
+    const summary = await recordTo({
       events: 'page-faults:u',
       period: 1n,
       output,
@@ -243,7 +248,7 @@ real('a full disk ends the recording with what was written, complete to the last
   const child = await startReady(program, ['5', '2']);
   try {
     const output = join(mount, 'perf.data');
-    const summary = await recordWish({ output, targets: [{ pid: child.pid }], frequency: 20_000, durationMs: 4000 });
+    const summary = await recordTo({ output, targets: [{ pid: child.pid }], frequency: 20_000, durationMs: 4000 });
     t.is(summary.end, 'write-error');
     t.is(summary.error?.code, 'ENOSPC');
     const reader = new PerfDataReader(output);
@@ -263,12 +268,12 @@ real('an older file is kept, a symbolic link is refused and nothing is left behi
   try {
     const output = join(directory, 'kept.data');
     writeFileSync(output, 'older');
-    await recordWish({ output, targets: [{ pid: child.pid }], durationMs: 50 });
+    await recordTo({ output, targets: [{ pid: child.pid }], durationMs: 50 });
     t.is(readFileSync(`${output}.old`, 'utf8'), 'older');
     const link = join(directory, 'link.data');
     symlinkSync('/etc/passwd', link);
-    const wish = { output: link, targets: [{ pid: child.pid }], durationMs: 50 };
-    await t.throwsAsync(recordWish(wish), { instanceOf: OutputFileError, message: /symbolic link/ });
+    const request = { output: link, targets: [{ pid: child.pid }], durationMs: 50 };
+    await t.throwsAsync(recordTo(request), { instanceOf: OutputFileError, message: /symbolic link/ });
   } finally {
     child.kill();
   }
