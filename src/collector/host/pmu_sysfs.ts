@@ -20,3 +20,8 @@ export const sysfsPmus: PmuReader = {
     }
   },
 };
+
+/** Number of a PMU. @throws the system's error when there is no such PMU */
+export function pmuType(name: string): number {
+  return Number(readFileSync(`${ROOT}/${name}/type`, 'utf8'));
+}

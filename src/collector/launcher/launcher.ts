@@ -3,7 +3,7 @@ import type { Fd, Poller } from '../../native.js';
 import { DISCONNECT, READABLE, native } from '../../native.js';
 import type { LauncherReply, LauncherRequest } from './launcher_protocol.js';
 import { MISPLACED, REPLY_BYTES, decodeLauncherReply, encodeLauncherRequest } from './launcher_protocol.js';
-import type { ObservedCommand } from './workload.js';
+import type { ObservedCommand } from '../observed_command.js';
 
 /** The fds that native/launcher/collector.cc starts this process with. */
 const CONTROL: Fd = 3;

@@ -10,7 +10,7 @@ import type { EventGrant, EventOpener, OpenEvents } from '../event_opener.js';
 import type { Launcher } from './launcher.js';
 import { MAX_EVENTS, MAX_SLOTS } from './launcher_protocol.js';
 import { paranoidLevel } from '../../common/paranoid.js';
-import { pmuType } from '../record/stored_events.js';
+import { pmuType } from '../host/pmu_sysfs.js';
 
 const PAGE_BYTES = 4096;
 const ENOENT = 2;

@@ -2,23 +2,13 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import type { ObservedCommand } from '../observed_command.js';
 import { DISCONNECT, READABLE, native, type Fd, type Poller } from '../../native.js';
 
 /** The launcher, where a built tree has it. */
 const LAUNCHER: string = fileURLToPath(new URL('../../bin/perfbroker', import.meta.url));
 /** The soft limit of open files before node raised it, in the launcher's words. */
 const NOFILE_VARIABLE = 'PERFBROKER_LAUNCHER_NOFILE';
-
-/** A command that does not run yet: its process exists, so that events can be opened on it. */
-export interface ObservedCommand {
-  readonly pid: number;
-  /** Its exit code, as far as it is known here. */
-  readonly exited: Promise<number>;
-  /** 0 when it was executed, else the errno of the failure; known when it is executed, and at the latest when it has exited. */
-  readonly executed: Promise<number>;
-  /** Lets the command run. */
-  release(): void;
-}
 
 /**
  * A command that waits at a gate: the process exists, so that events can be opened on it, and becomes the command when

@@ -8,12 +8,12 @@ import type { Drain, DrainStats, Fd, NativeError } from '../../native.js';
 import { native } from '../../native.js';
 import { onlineCpus, possibleCpuCount } from '../../common/cpus.js';
 import type { CollectorTarget, EventGrant, EventOpener, GrantedEvent } from '../event_opener.js';
-import { GrantWatch } from '../grant_watch.js';
+import { GrantWatch } from '../session/grant_watch.js';
 import { kernelTextAddress } from '../symbols/kallsyms.js';
-import { placeWhenExecuted } from './place_output.js';
+import { placeWhenExecuted } from '../session/place_output.js';
 import { describeEvents, machineName } from './stored_events.js';
 import { Synthesizer } from './synthesize.js';
-import type { ObservedCommand } from '../launcher/workload.js';
+import type { ObservedCommand } from '../observed_command.js';
 
 /** What to record, and until when. */
 export interface RecordingPlan {

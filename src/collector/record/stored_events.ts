@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import type { PerfDataEvent } from '../../formats/perfdata_features.js';
 import type { Resolved } from '../../model/events/event_fields.js';
 import { encodeAttr } from '../../model/events/attr/attr.js';
 import type { EventSpec } from '../../model/event.js';
 import type { EventGrant } from '../event_opener.js';
+import { pmuType } from '../host/pmu_sysfs.js';
 import type { TracepointFormat } from './tracing_data.js';
 import { encodeTracingData, tracepointFormat } from './tracing_data.js';
 
@@ -41,11 +41,6 @@ function resolve(spec: EventSpec, index: number, tracepoints: TracepointFormat[]
   const format = tracepointFormat(name, 'id' in source ? source.id : index + 1);
   tracepoints.push(format);
   return { tracepointId: format.id };
-}
-
-/** Number of a PMU of /sys/bus/event_source/devices. */
-export function pmuType(name: string): number {
-  return Number(readFileSync(`/sys/bus/event_source/devices/${name}/type`, 'utf8'));
 }
 
 /** `x86_64` and so on: what `uname -m` prints. Node's names differ. */

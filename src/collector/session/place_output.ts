@@ -1,5 +1,5 @@
 import type { NewOutputFile } from '../../formats/output_file.js';
-import type { ObservedCommand } from '../launcher/workload.js';
+import type { ObservedCommand } from '../observed_command.js';
 
 /**
  * Gives an output its name when the command has been executed, or at once when there is none. A command that cannot be

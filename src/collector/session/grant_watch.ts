@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { CollectorTarget, EventGrant } from './event_opener.js';
-import { whenProcessesEnd } from './host/processes_end.js';
+import type { CollectorTarget, EventGrant } from '../event_opener.js';
+import { whenProcessesEnd } from '../host/processes_end.js';
 
 /** How a grant ends before its events do: the broker switches them off, and nothing of that shows in their fds. */
 export type GrantEnd = 'lease' | 'revoked';
