@@ -56,6 +56,8 @@ export function describeFailure(error: unknown): { readonly text: string; readon
       exitCode: unreachable ? ExitCode.unreachable : ExitCode.failed,
     };
   }
+  // The failure that ended a `using` block, not the one of its clean-up.
+  if (error instanceof Error && 'suppressed' in error) return describeFailure(error.suppressed);
   const remedy = remedyOf(error);
   if (remedy !== null) return { text: lines((error as Error).message, '', remedy), exitCode: ExitCode.failed };
   // Anything else is a bug here; where it happened helps whoever mends it.

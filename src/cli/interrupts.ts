@@ -4,7 +4,7 @@ import { ExitCode } from './failure.js';
  * The first SIGINT, SIGTERM or SIGHUP ends what runs in order, the second quits at once.
  * @param onQuit is called before that, to remove what must not stay; it must not wait.
  */
-export function watchInterrupts(onQuit: () => void = () => undefined): { signal: AbortSignal; dispose: () => void } {
+export function watchInterrupts(onQuit: () => void = () => undefined): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();
   const onSignal = (): void => {
     if (controller.signal.aborted) {
@@ -17,7 +17,7 @@ export function watchInterrupts(onQuit: () => void = () => undefined): { signal:
   for (const signal of signals) process.on(signal, onSignal);
   return {
     signal: controller.signal,
-    dispose: () => {
+    [Symbol.dispose]: () => {
       for (const signal of signals) process.off(signal, onSignal);
     },
   };

@@ -1,5 +1,6 @@
 import '../common/no_debugger.js';
+import '../common/disposable.js';
 
-// Only now: what the rest needs to load is time in which the signal would still be node's.
+// Imported only now: while the rest loads, SIGUSR1 would otherwise still open Node.js's debugger port.
 const { main } = await import('./program.js');
 await main(process.argv.slice(2));

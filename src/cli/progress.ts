@@ -6,7 +6,7 @@ import { printError } from './output.js';
 const EVERY_MS = 500;
 
 /** A line on the terminal that tells how far a recording is; nothing where stderr is no terminal. */
-export class Progress {
+export class Progress implements Disposable {
   #timer: NodeJS.Timeout | undefined;
 
   begin(stats: () => DrainStats): void {
@@ -26,5 +26,9 @@ export class Progress {
     clearInterval(this.#timer);
     this.#timer = undefined;
     printError('\r\x1b[K');
+  }
+
+  [Symbol.dispose](): void {
+    this.end();
   }
 }

@@ -1,7 +1,7 @@
 /** What `record` and `run` have in common: options, the plan that they mean, and the summary. */
 import type { Command } from 'commander';
 import { DEFAULT_FREQUENCY } from '../collector/event_defaults.js';
-import type { RecordingEnd, RecordingSummary } from '../collector/record/recorder.js';
+import type { RecordingEnd, RecordingSummary } from '../collector/record/recording_plan.js';
 import type { EventSpec, Sampling } from '../model/event.js';
 import { VERSION } from '../version.js';
 import { defaultRingBytes, parseRingBytes, parseSeconds } from './arguments.js';

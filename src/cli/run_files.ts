@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import { writeFolded } from '../collector/profile/folded_file.js';
 import type { Launcher } from '../collector/launcher/launcher.js';
-import { openOutputFile, type NewOutputFile } from '../formats/output_file.js';
+import { OutputFile } from '../formats/output_file.js';
 import { PerfDataReader } from '../formats/perfdata_reader.js';
 import type { Fd } from '../native.js';
 import { native } from '../native.js';
@@ -13,7 +13,7 @@ import { Failure } from './failure.js';
  * the profile is for: here, when this process runs as that user; by the launcher, when that is root itself. A recording has
  * a temporary name until CMD is executed.
  */
-export class RunFiles {
+export class RunFiles implements Disposable {
   /** The recording; whoever writes it closes it. */
   readonly data: Fd;
   /** Absent: `output` is to be created. */
@@ -21,7 +21,7 @@ export class RunFiles {
   readonly #output: string;
   readonly #launcher: Launcher;
   /** Created here, and to be placed. */
-  readonly #ours: NewOutputFile | undefined;
+  readonly #ours: OutputFile | undefined;
   readonly #copy: Fd;
 
   /** @throws Failure when a file can not be created, LauncherGone */
@@ -31,16 +31,16 @@ export class RunFiles {
       return new RunFiles(launcher, output, data, folded ? await ask(launcher, 'output', output) : undefined);
     }
     try {
-      const file = openOutputFile(output);
+      const file = OutputFile.create(output);
       // Stacks are made from a recording that lies, without a name, beside them.
       if (folded) file.discard();
-      return new RunFiles(launcher, output, file.fd, undefined, file);
+      return new RunFiles(launcher, output, file.takeFd(), undefined, file);
     } catch (error) {
       throw notCreated(output, (error as Error).message);
     }
   }
 
-  private constructor(launcher: Launcher, output: string, data: Fd, folded: Fd | undefined, ours?: NewOutputFile) {
+  private constructor(launcher: Launcher, output: string, data: Fd, folded: Fd | undefined, ours?: OutputFile) {
     this.#launcher = launcher;
     this.#output = output;
     this.data = data;
@@ -51,12 +51,8 @@ export class RunFiles {
 
   /** Reads the finished recording. */
   readData<T>(read: (reader: PerfDataReader) => T): T {
-    const reader = new PerfDataReader(native.duplicate(this.#copy));
-    try {
-      return read(reader);
-    } finally {
-      reader.close();
-    }
+    using reader = new PerfDataReader(native.duplicate(this.#copy));
+    return read(reader);
   }
 
   /** Makes stacks of the finished recording. */
@@ -79,7 +75,7 @@ export class RunFiles {
   }
 
   /** Leaves no file that was not placed. What the launcher created, it removes. */
-  close(): void {
+  [Symbol.dispose](): void {
     this.#ours?.discard();
     closeSync(this.#copy);
   }

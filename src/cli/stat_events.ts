@@ -13,6 +13,6 @@ export async function defaultEvents(client: Client): Promise<readonly EventSpec[
 }
 
 /** The same of the user's side alone: what is counted where policy does not allow the kernel's. */
-export function userSideOf(events: readonly EventSpec[]): readonly EventSpec[] {
+export function userModeOf(events: readonly EventSpec[]): readonly EventSpec[] {
   return events.map((event) => ({ ...event, exclude: ['kernel', 'hv'] }));
 }

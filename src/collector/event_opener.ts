@@ -1,14 +1,14 @@
 import type { EventSpec } from '../model/event.js';
 
 /**
- * What the collector needs of the one who opens events for it. The client library's `Client` fits; tests that may call
- * perf_event_open(2) themselves put a direct one in its place.
+ * Opens events for the collector. The client library's `Client` is one; tests that may call perf_event_open(2) themselves
+ * use a direct one.
  */
 export interface EventOpener {
   open(request: OpenEvents): Promise<EventGrant>;
 }
 
-/** What is observed. Numbers are read in this process's pid namespace. */
+/** Something to observe. Numbers belong to this process's pid namespace. */
 export type CollectorTarget =
   | { readonly pid: number; readonly threads?: 'all' | 'leader' }
   | { readonly pid: number; readonly tid: number }
@@ -31,7 +31,7 @@ export interface GrantedEvent {
   /** Indexes into the request's lists. */
   readonly event: number;
   readonly target: number;
-  /** In the broker's pid namespace; -1 for system and cgroup targets. */
+  /** Thread in the broker's pid namespace; -1 for system and cgroup targets. */
   readonly tid: number;
   readonly cpu: number;
   enable(): void;
@@ -41,16 +41,16 @@ export interface GrantedEvent {
   read(): BigUint64Array;
 }
 
-export interface EventGrant {
+export interface EventGrant extends AsyncDisposable {
   readonly id: string;
   readonly events: readonly GrantedEvent[];
-  /** Threads were still being born when the attach gave up: some may be missing. */
+  /** New threads kept appearing until the attach gave up: some may be missing. */
   readonly unstable: boolean;
   /** Seconds until the broker ends the grant; 0: no end. */
   readonly leaseSeconds: number;
-  /** The rings are mapped: the broker lets go of its own mappings. */
+  /** Reports that the rings are mapped, so that the broker releases its own mappings. */
   mapped(): Promise<void>;
-  /** Whether whoever granted it has not ended it meanwhile; true also where nobody is left to say so. */
+  /** False when the broker has ended the grant; true also when no broker is left to ask. */
   isLive(): Promise<boolean>;
   /** Idempotent; closes every fd. */
   close(): Promise<void> | void;

@@ -2,71 +2,85 @@ import { closeSync, constants, linkSync, lstatSync, openSync, renameSync, rmSync
 import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 
-/** The output path names something that must not be replaced by a profile. */
+/** The output path names something that a profile must not replace. */
 export class OutputFileError extends Error {
   override readonly name = 'OutputFileError';
 }
 
-export interface NewOutputFile {
-  /** Open for reading and writing, close-on-exec; the caller's. */
+/**
+ * A new file for a profile. Until it is placed it has a temporary name in the directory of its path, so that a failure
+ * before that costs neither an older profile nor the one kept as `NAME.old`, as perf keeps it. A file that was not
+ * placed is removed at the end of `using`.
+ */
+export class OutputFile implements Disposable {
+  /** Open for reading and writing, close-on-exec. */
   readonly fd: number;
+  readonly #path: string;
+  readonly #temporary: string;
+  #name: 'temporary' | 'final' | 'removed';
+  #fdTaken = false;
+
+  /**
+   * Creates a file of mode 0600: no other user has a right to see what a process does. Nothing is followed or
+   * overwritten: a symbolic link, a directory or a device at `path` is refused.
+   * @throws OutputFileError, or the system's error
+   */
+  static create(path: string): OutputFile {
+    requireReplaceable(path);
+    const temporary = join(dirname(path), `.perfbroker-${randomBytes(8).toString('hex')}`);
+    return new OutputFile(createExclusively(temporary, path), path, temporary, 'temporary');
+  }
+
+  /** A file that is already open and has its name from the process that opened it. Placing it does nothing. */
+  static adopt(fd: number): OutputFile {
+    return new OutputFile(fd, '', '', 'final');
+  }
+
+  private constructor(fd: number, path: string, temporary: string, name: 'temporary' | 'final') {
+    this.fd = fd;
+    this.#path = path;
+    this.#temporary = temporary;
+    this.#name = name;
+  }
+
+  /** Transfers the ownership of {@link fd} to the caller. */
+  takeFd(): number {
+    this.#fdTaken = true;
+    return this.fd;
+  }
+
   /**
    * Gives the file its name, and an older file of that name the name `NAME.old`. Idempotent.
-   * @throws OutputFileError, or the system's error: then the file does not have its name. An older file may be `NAME.old` by then.
+   * @throws OutputFileError, or the system's error: the file then does not have its name; an older file may already be
+   * `NAME.old`
    */
-  readonly place: () => void;
-  /** Removes the file unless it was placed. What had the name keeps it. Idempotent. */
-  readonly discard: () => void;
+  place(): void {
+    if (this.#name !== 'temporary') return;
+    takePlace(this.#temporary, this.#path);
+    this.#name = 'final';
+  }
+
+  /** Removes the file unless it was placed; a file that had the name before keeps it. Idempotent. */
+  discard(): void {
+    if (this.#name !== 'temporary') return;
+    this.#name = 'removed';
+    rmSync(this.#temporary, { force: true });
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#fdTaken) closeSync(this.takeFd());
+    this.discard();
+  }
 }
 
-/**
- * Creates a new file of mode 0600 for a profile: no other user has a right to see what a process does. The file has a
- * temporary name in the directory of `path` until it is placed, so that a failure before that costs neither an older
- * profile nor the one that is kept as `NAME.old`, as perf does. Nothing is followed or overwritten: a symbolic link, a
- * directory or a device at `path` is refused.
- * @throws OutputFileError, or the system's error.
- */
-export function openOutputFile(path: string): NewOutputFile {
-  requireReplaceable(path);
-  const temporary = join(dirname(path), `.perfbroker-${randomBytes(8).toString('hex')}`);
-  const fd = create(temporary, path);
-  let state: 'temporary' | 'placed' | 'discarded' = 'temporary';
-  return {
-    fd,
-    place: () => {
-      if (state !== 'temporary') return;
-      takePlace(temporary, path);
-      state = 'placed';
-    },
-    discard: () => {
-      if (state !== 'temporary') return;
-      state = 'discarded';
-      rmSync(temporary, { force: true });
-    },
-  };
-}
-
-/** @throws the system's error, in words about `path`: its reader does not know of the temporary name */
-function create(temporary: string, path: string): number {
+/** @throws the system's error, about `path`: a user does not know the temporary name */
+function createExclusively(temporary: string, path: string): number {
   try {
     return openSync(temporary, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
   } catch (error) {
     const { message } = error as Error;
     throw Object.assign(error as Error, { message: message.replace(temporary, path), path });
   }
-}
-
-/** {@link openOutputFile} for a file that stays, whatever comes. @returns its fd */
-export function createOutputFile(path: string): number {
-  const file = openOutputFile(path);
-  try {
-    file.place();
-  } catch (error) {
-    file.discard();
-    closeSync(file.fd);
-    throw error;
-  }
-  return file.fd;
 }
 
 /** @returns whether there is a file that an output at `path` replaces */

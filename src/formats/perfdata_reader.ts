@@ -46,7 +46,7 @@ export interface StoredRecord {
  * Reads perf.data files in file mode: ours, and perf's own unless they are compressed. Nothing in the file is trusted:
  * every offset, size and count is held against the file's length before it is used.
  */
-export class PerfDataReader {
+export class PerfDataReader implements Disposable {
   readonly events: readonly StoredEvent[];
   readonly info: StoredInfo;
   /** False when the writer never came to finish the file; its records are read up to the last whole one. */
@@ -97,6 +97,10 @@ export class PerfDataReader {
     if (this.#closed) return;
     this.#closed = true;
     closeSync(this.#fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   /**

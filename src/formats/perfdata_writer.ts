@@ -14,7 +14,7 @@ const SCAN_BYTES = 1 << 20;
  * attrs, then records, then the feature sections. The header is written first and says that there is no data yet; {@link finish}
  * makes it true. Records may be written by others through {@link fd}, which stands at the end of the file.
  */
-export class PerfDataWriter {
+export class PerfDataWriter implements Disposable {
   /** Owned by the writer. */
   readonly fd: number;
   readonly #events: readonly PerfDataEvent[];
@@ -90,6 +90,10 @@ export class PerfDataWriter {
     if (this.#closed) return;
     this.#closed = true;
     closeSync(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   #header(dataBytes: number, features: readonly FeatureSection[]): Uint8Array {

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { describeFailure } from '#dist/cli/failure.js';
-import { createOutputFile } from '#dist/formats/output_file.js';
+import { describeFailure, UsageError } from '#dist/cli/failure.js';
+import { OutputFile } from '#dist/formats/output_file.js';
 
 /** What a user reads when this fails. */
 function said(action: () => unknown): string {
@@ -21,13 +21,26 @@ test('a file that can not be had is said with what to do, and without a stack tr
   const link = join(directory, 'link');
   symlinkSync('nowhere', link);
   for (const action of [
-    () => createOutputFile(link),
-    () => createOutputFile('/dev/null'),
-    () => createOutputFile(join(directory, 'no', 'file')),
+    () => OutputFile.create(link),
+    () => OutputFile.create('/dev/null'),
+    () => OutputFile.create(join(directory, 'no', 'file')),
     () => readFileSync(join(directory, 'none')),
     () => readFileSync(directory),
   ])
     t.regex(said(action), /^perfbroker: [^\n]+\n {2}what to do: [A-Z][^\n]+\.\n$/);
+});
+
+test('a failure is not hidden by a second one while files and grants are closed', (t) => {
+  const text = said(() => {
+    using grant = {
+      [Symbol.dispose]: () => {
+        throw new Error('closing failed');
+      },
+    };
+    t.truthy(grant);
+    throw new UsageError('the option is wrong');
+  });
+  t.is(text, 'perfbroker: the option is wrong\n');
 });
 
 test('a fault of the program says where it is', (t) => {

@@ -1,16 +1,10 @@
 import test from 'ava';
-import { difference, scaled } from '#dist/collector/count/counting.js';
+import { difference } from '#dist/collector/count/counting.js';
 import { intervalLines, jsonLines, statTable } from '#dist/cli/stat_table.js';
 
 function counted(name: string, value: bigint, enabled = 100n, running = enabled) {
   return { name, count: { value, enabled, running } };
 }
-
-test('a count is scaled by the share of time on the counter', (t) => {
-  t.is(scaled({ value: 50n, enabled: 100n, running: 25n }), 200);
-  t.is(scaled({ value: 50n, enabled: 100n, running: 100n }), 50);
-  t.is(scaled({ value: 0n, enabled: 100n, running: 0n }), NaN);
-});
 
 test('the table reads as perf stat prints it', (t) => {
   const table = statTable(

@@ -38,6 +38,11 @@ export const directOpener: EventOpener = {
           }
     }
     let closed = false;
+    const close = (): Promise<void> => {
+      if (!closed) for (const { fd } of opened) native.close(fd);
+      closed = true;
+      return Promise.resolve();
+    };
     return Promise.resolve({
       id: 'direct',
       events: opened,
@@ -45,10 +50,8 @@ export const directOpener: EventOpener = {
       leaseSeconds: 0,
       mapped: () => Promise.resolve(),
       isLive: () => Promise.resolve(true),
-      close: () => {
-        if (!closed) for (const { fd } of opened) native.close(fd);
-        closed = true;
-      },
+      close,
+      [Symbol.asyncDispose]: close,
     });
   },
 };

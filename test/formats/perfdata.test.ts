@@ -9,7 +9,7 @@ import { encodeTracingData, tracepointFormat } from '#dist/collector/record/trac
 import { sampleIdBytes, viewAttr } from '#dist/formats/attr_view.js';
 import { ByteWriter } from '#dist/formats/byte_writer.js';
 import { FormatError } from '#dist/formats/format_error.js';
-import { createOutputFile } from '#dist/formats/output_file.js';
+import { OutputFile } from '#dist/formats/output_file.js';
 import type { RecordingInfo } from '#dist/formats/perfdata_features.js';
 import { PerfDataReader } from '#dist/formats/perfdata_reader.js';
 import { PerfDataWriter } from '#dist/formats/perfdata_writer.js';
@@ -22,6 +22,12 @@ test.after.always(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 const perf = spawnSync('perf', ['--version']).status === 0;
+
+function createFile(path: string): number {
+  const file = OutputFile.create(path);
+  file.place();
+  return file.takeFd();
+}
 
 const INFO: RecordingInfo = {
   hostname: 'host.example',
@@ -50,7 +56,7 @@ function sampleRecord(id: bigint, ip: bigint, chain: readonly bigint[]): Uint8Ar
 function writeFile(name: string, finish = true): string {
   const path = join(directory, name);
   const [first = new Uint8Array(128), second = new Uint8Array(128)] = attrsOf('cpu-clock:u,page-faults:u');
-  const writer = new PerfDataWriter(createOutputFile(path), [
+  const writer = new PerfDataWriter(createFile(path), [
     { name: 'cpu-clock:u', attr: first, ids: [11n, 12n] },
     { name: 'page-faults:u', attr: second, ids: [21n, 22n] },
   ]);
@@ -121,7 +127,7 @@ test('a tracepoint whose format can not be read is still one that perf shows', (
   const format = tracepointFormat('sched:sched_switch', 300, []);
   const path = join(directory, 'tracepoint.data');
   const [attr = new Uint8Array(128)] = attrsOf('sched:sched_switch');
-  const writer = new PerfDataWriter(createOutputFile(path), [{ name: 'sched:sched_switch', attr, ids: [5n] }]);
+  const writer = new PerfDataWriter(createFile(path), [{ name: 'sched:sched_switch', attr, ids: [5n] }]);
   const record = new ByteWriter().u32(9).u16(1).u16(0);
   record.u64(5n).u64(0x1000n).u32(100).u32(101).u64(5000).u32(1).u32(0).u64(1).u64(0);
   record.u32(12).u16(300).u16(0).u32(100).u32(0);

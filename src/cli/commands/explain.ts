@@ -12,7 +12,7 @@ import { collectEvents, eventsFrom, samplingFrom } from '../event_option.js';
 import { ExitCode, printable } from '../failure.js';
 import type { SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf, type Selection } from '../selectors.js';
-import { defaultEvents, userSideOf } from '../stat_events.js';
+import { defaultEvents, userModeOf } from '../stat_events.js';
 import { table } from '../text.js';
 import { print } from '../output.js';
 
@@ -107,7 +107,7 @@ async function askToCount(
   const both = await defaultEvents(client);
   const decision = await explain(both);
   if (decision.verdict === 'allow') return { decision, about: both };
-  const user = userSideOf(both);
+  const user = userModeOf(both);
   return { decision: await explain(user), about: user };
 }
 

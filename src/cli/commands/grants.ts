@@ -48,14 +48,11 @@ async function list(options: GrantsOptions): Promise<void> {
 }
 
 async function follow({ socket, all, json }: GrantsOptions): Promise<void> {
-  const { signal, dispose } = watchInterrupts();
-  try {
-    const changes = watchGrants({ ...(socket === undefined ? {} : { socket }), all: all === true, signal });
-    for await (const change of changes)
-      if (!print(json === true ? `${JSON.stringify(change)}\n` : printable(changeText(change)))) break;
-  } finally {
-    dispose();
-  }
+  using interrupts = watchInterrupts();
+  const { signal } = interrupts;
+  const changes = watchGrants({ ...(socket === undefined ? {} : { socket }), all: all === true, signal });
+  for await (const change of changes)
+    if (!print(json === true ? `${JSON.stringify(change)}\n` : printable(changeText(change)))) break;
 }
 
 function changeText({ change, grant, reason }: GrantChange): string {

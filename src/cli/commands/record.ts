@@ -59,62 +59,60 @@ async function run(command: readonly string[], options: RecordOptions): Promise<
   const { bare, sampling, callGraph, folded, ringBytes, durationMs } = parseRecordingOptions(options, cpus);
   if (command.length === 0 && selection.targets.length === 0)
     throw new UsageError('nothing to record: name a CMD, or processes with --pid');
-  const data = folded ? besides(options.output) : options.output;
-  const interrupts = watchInterrupts(() => {
-    if (folded) rmSync(data, { force: true });
-  });
-  const style = {
-    ...(sampling === undefined ? {} : { sampling }),
-    callGraph,
-    inherit: selection.inherit,
-  };
-  const common = {
-    names: bare.map(eventName),
-    cpus,
-    ringBytes,
-    output: data,
-    ...originOfFile(),
-    ...(durationMs === undefined ? {} : { durationMs }),
-    interrupt: interrupts.signal,
-  };
-  try {
-    return await withBroker(options.socket, async (client) => {
-      const workload = command.length > 0 ? await startWorkload(command) : undefined;
-      const progress = new Progress();
-      try {
-        const observed = workload !== undefined && selection.targets.length === 0;
-        const opener = promptingOpener(client, mayPrompt(options), interrupts.signal);
-        const summary = await record(opener, {
-          ...common,
-          targets: observed ? [{ pid: workload.pid }] : selection.targets,
-          events: recordingEvents(bare, { ...style, enableOnExec: observed }),
-          ...(workload === undefined ? {} : { workload }),
-          onBegin: (stats) => {
-            progress.begin(stats);
-          },
-        });
-        progress.end();
-        // What the kernel hides goes on unobserved.
-        if (summary.end !== 'removed') workload?.terminate();
-        if (summary.error !== undefined) throw writeFailure(options.output, folded, summary, summary.error);
-        // Without a command there is no file, and the launcher has said why.
-        if (summary.end !== 'not-executed') {
-          if (folded) writeFolded(data, options.output);
-          printError(summaryText(options.output, summary));
-        }
-        return workload === undefined ? ExitCode.ok : await workload.exited;
-      } finally {
-        progress.end();
-        workload?.terminate();
-      }
+  using interrupts = watchInterrupts(() => data.remove());
+  using data = new DataFile(options.output, folded);
+  return await withBroker(options.socket, async (client) => {
+    using workload = command.length > 0 ? await startWorkload(command) : undefined;
+    using progress = new Progress();
+    const observed = workload !== undefined && selection.targets.length === 0;
+    const summary = await record(promptingOpener(client, mayPrompt(options), interrupts.signal), {
+      targets: observed ? [{ pid: workload.pid }] : selection.targets,
+      events: recordingEvents(bare, {
+        ...(sampling === undefined ? {} : { sampling }),
+        callGraph,
+        inherit: selection.inherit,
+        enableOnExec: observed,
+      }),
+      names: bare.map(eventName),
+      cpus,
+      ringBytes,
+      output: data.path,
+      ...originOfFile(),
+      ...(durationMs === undefined ? {} : { durationMs }),
+      interrupt: interrupts.signal,
+      ...(workload === undefined ? {} : { workload }),
+      onBegin: (stats) => {
+        progress.begin(stats);
+      },
     });
-  } finally {
-    if (folded) rmSync(data, { force: true });
-    interrupts.dispose();
-  }
+    progress.end();
+    // A command whose events the kernel removed goes on unobserved.
+    if (summary.end !== 'removed') workload?.terminate();
+    if (summary.error !== undefined) throw writeFailure(options.output, folded, summary, summary.error);
+    // Without a command there is no file, and the launcher has reported why.
+    if (summary.end !== 'not-executed') {
+      if (folded) writeFolded(data.path, options.output);
+      printError(summaryText(options.output, summary));
+    }
+    return workload === undefined ? ExitCode.ok : await workload.exited;
+  });
 }
 
-/** Folded stacks are made from a recording that lies beside them while it grows. */
-function besides(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}.data`);
+/** The file to record to: the output, or for folded stacks a hidden file beside it, which is removed in the end. */
+class DataFile implements Disposable {
+  readonly path: string;
+  readonly #hidden: boolean;
+
+  constructor(output: string, folded: boolean) {
+    this.path = folded ? join(dirname(output), `.${basename(output)}.${process.pid}.data`) : output;
+    this.#hidden = folded;
+  }
+
+  remove(): void {
+    if (this.#hidden) rmSync(this.path, { force: true });
+  }
+
+  [Symbol.dispose](): void {
+    this.remove();
+  }
 }

@@ -36,21 +36,17 @@ export function define(command: Command): void {
 
 async function run(ticket: string, options: RedeemOptions): Promise<void> {
   const durationMs = options.duration === undefined ? undefined : parseSeconds(options.duration, '--duration');
-  const interrupts = watchInterrupts();
-  try {
-    await withBroker(options.socket, async (client) => {
-      const grant = await redeemOpen(client, ticket);
-      print(
-        printable(
-          grant === null
-            ? downgradedText(await client.redeemDowngrade(ticket), false)
-            : await counted(grant, durationMs, interrupts.signal),
-        ),
-      );
-    });
-  } finally {
-    interrupts.dispose();
-  }
+  using interrupts = watchInterrupts();
+  await withBroker(options.socket, async (client) => {
+    const grant = await redeemOpen(client, ticket);
+    print(
+      printable(
+        grant === null
+          ? downgradedText(await client.redeemDowngrade(ticket), false)
+          : await counted(grant, durationMs, interrupts.signal),
+      ),
+    );
+  });
 }
 
 /** @returns null when it is no ticket of Open: it may be one of Downgrade, for which being asked costs nothing */

@@ -30,18 +30,12 @@ export function define(command: Command): void {
 
 function report(file: string, limit: number): void {
   try {
-    const reader = new PerfDataReader(file);
-    try {
-      const profile = readProfile(reader);
-      const texts = reader.events.map((event, index) =>
-        eventTable(event.name, hottestFunctions(profile, index), limit),
-      );
-      const lost = profile.lost > 0n ? `${grouped(profile.lost)} records were lost.\n` : '';
-      const cut = reader.finished ? '' : 'The recording was cut off: what follows is what was written until then.\n';
-      print(printable(`${cut}${lost}${texts.join('\n')}`));
-    } finally {
-      reader.close();
-    }
+    using reader = new PerfDataReader(file);
+    const profile = readProfile(reader);
+    const texts = reader.events.map((event, index) => eventTable(event.name, hottestFunctions(profile, index), limit));
+    const lost = profile.lost > 0n ? `${grouped(profile.lost)} records were lost.\n` : '';
+    const cut = reader.finished ? '' : 'The recording was cut off: what follows is what was written until then.\n';
+    print(printable(`${cut}${lost}${texts.join('\n')}`));
   } catch (error) {
     if (error instanceof FormatError)
       throw new Failure(

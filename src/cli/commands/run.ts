@@ -6,7 +6,7 @@ import { recordingEvents } from '../../collector/event_defaults.js';
 import type { EventOpener } from '../../collector/event_opener.js';
 import { Launcher, LauncherGone } from '../../collector/launcher/launcher.js';
 import { LauncherOpener } from '../../collector/launcher/launcher_opener.js';
-import type { RecordingSummary } from '../../collector/record/recorder.js';
+import type { RecordingSummary } from '../../collector/record/recording_plan.js';
 import { record } from '../../collector/record/recorder.js';
 import type { UnobservableProgram } from '../../collector/profile/unobservable.js';
 import { unobservablePrograms } from '../../collector/profile/unobservable.js';
@@ -97,28 +97,20 @@ class Collector {
   async run(): Promise<void> {
     const cpus = onlineCpus();
     const request = parseRecordingOptions(this.#options, cpus);
-    const client = this.#client();
-    const interrupts = watchInterrupts();
-    let files: RunFiles | undefined;
-    try {
-      files = await RunFiles.create(this.#launcher, this.#options.output, request.folded);
-      const notExecuted = new AbortController();
-      const created = files;
-      const placed = this.#launcher.executed.then((error) => {
-        if (error === 0) created.place();
-        else notExecuted.abort();
-      });
-      placed.catch(() => undefined);
-      const interrupt = AbortSignal.any([interrupts.signal, notExecuted.signal]);
-      const summary = await this.#record(this.#opener(client), request, cpus, files.data, interrupt);
-      if ((await this.#launcher.executed) !== 0) return;
-      await placed;
-      this.#report(summary, files, request.folded);
-    } finally {
-      files?.close();
-      await client?.close();
-      interrupts.dispose();
-    }
+    using interrupts = watchInterrupts();
+    await using client = this.#client();
+    using files = await RunFiles.create(this.#launcher, this.#options.output, request.folded);
+    const notExecuted = new AbortController();
+    const placed = this.#launcher.executed.then((error) => {
+      if (error === 0) files.place();
+      else notExecuted.abort();
+    });
+    placed.catch(() => undefined);
+    const interrupt = AbortSignal.any([interrupts.signal, notExecuted.signal]);
+    const summary = await this.#record(this.#opener(client), request, cpus, files.data, interrupt);
+    if ((await this.#launcher.executed) !== 0) return;
+    await placed;
+    this.#report(summary, files, request.folded);
   }
 
   #record(

@@ -1,21 +1,21 @@
 import type { EventSpec } from '../../model/event.js';
 import type { CollectorTarget, EventGrant, EventOpener } from '../event_opener.js';
 
-/** One event's count over all its fds. */
+/** Count of one event, summed over its fds. */
 export interface Count {
   readonly value: bigint;
-  /** Nanoseconds that the event was wanted, and that it was on the counter, summed over its fds. */
+  /** Nanoseconds that the event was enabled, and that it was on the counter (perf_event_open(2)), summed over its fds. */
   readonly enabled: bigint;
   readonly running: bigint;
 }
 
-/** What the event would have counted had it been on the counter all the time. NaN when it never was. */
+/** Estimates the count as if the event had been on the counter all the time. NaN when it never was. */
 export function scaled({ value, enabled, running }: Count): number {
   if (running === 0n) return NaN;
   return running === enabled ? Number(value) : Number(value) * (Number(enabled) / Number(running));
 }
 
-export interface CountingPlan {
+export interface CounterRequest {
   readonly targets: readonly CollectorTarget[];
   /** As {@link withCounting} makes them: read_format is total_time_enabled and total_time_running. */
   readonly events: readonly EventSpec[];
@@ -24,7 +24,7 @@ export interface CountingPlan {
 }
 
 /** Opened counters, disabled at first. */
-export class Counters {
+export class Counters implements AsyncDisposable {
   readonly #grant: EventGrant;
   readonly #events: number;
 
@@ -34,11 +34,10 @@ export class Counters {
   }
 
   /** @throws what the opener throws. */
-  static async open(opener: EventOpener, plan: CountingPlan): Promise<Counters> {
-    return new Counters(await opener.open({ ...plan, ringSlots: 'none' }), plan.events.length);
+  static async open(opener: EventOpener, request: CounterRequest): Promise<Counters> {
+    return new Counters(await opener.open({ ...request, ringSlots: 'none' }), request.events.length);
   }
 
-  /** Where they come from. */
   get grant(): EventGrant {
     return this.#grant;
   }
@@ -55,7 +54,7 @@ export class Counters {
     for (const event of this.#grant.events) event.disable();
   }
 
-  /** In the order of the plan's events. */
+  /** Returns a count for each event, in the order of the request. */
   read(): readonly Count[] {
     const sums = Array.from({ length: this.#events }, () => ({ value: 0n, enabled: 0n, running: 0n }));
     for (const event of this.#grant.events) {
@@ -70,12 +69,12 @@ export class Counters {
   }
 
   /** Idempotent. */
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.#grant.close();
   }
 }
 
-/** What was counted between two readings. */
+/** Counts between two readings. */
 export function difference(now: readonly Count[], before: readonly Count[]): readonly Count[] {
   return now.map((count, index) => ({
     value: count.value - (before[index]?.value ?? 0n),

@@ -32,8 +32,9 @@ export class LauncherOpener implements EventOpener {
     for (const spec of specs) events.push(eventFields(spec, await this.#resolve(spec)));
     const leaders = specs.map((spec) => spec.leader);
     const opened: OpenedEvent[] = [];
-    const close = (): void => {
+    const close = (): Promise<void> => {
       for (const event of opened) event.close();
+      return Promise.resolve();
     };
     try {
       const cpusPerCall = Math.floor(MAX_SLOTS / events.length);
@@ -54,7 +55,7 @@ export class LauncherOpener implements EventOpener {
         if (reply.error !== 0) throw refusal(reply.error, refused);
       }
     } catch (error) {
-      close();
+      await close();
       throw error;
     }
     return {
@@ -65,6 +66,7 @@ export class LauncherOpener implements EventOpener {
       mapped: () => Promise.resolve(),
       isLive: () => Promise.resolve(true),
       close,
+      [Symbol.asyncDispose]: close,
     };
   }
 

@@ -14,7 +14,7 @@ const NOFILE_VARIABLE = 'PERFBROKER_LAUNCHER_NOFILE';
  * A command that waits at a gate: the process exists, so that events can be opened on it, and becomes the command when
  * {@link release} is called. If this process dies before that, the command never runs.
  */
-export class Workload implements ObservedCommand {
+export class Workload implements ObservedCommand, Disposable {
   readonly pid: number;
   /** The command's exit code, 128 + N when signal N killed it. */
   readonly exited: Promise<number>;
@@ -91,6 +91,10 @@ export class Workload implements ObservedCommand {
   terminate(): void {
     if (this.#state === 'waits') this.#closeGate();
     if (this.#state !== 'ended') this.#child.kill('SIGTERM');
+  }
+
+  [Symbol.dispose](): void {
+    this.terminate();
   }
 
   /** The launcher's end of the gate is closed by the exec; the errno of one that failed comes before that. */

@@ -1,6 +1,5 @@
-import { closeSync } from 'node:fs';
 import { foldedLines } from '../../formats/folded.js';
-import { openOutputFile } from '../../formats/output_file.js';
+import { OutputFile } from '../../formats/output_file.js';
 import { PerfDataReader } from '../../formats/perfdata_reader.js';
 import { writeFully } from '../../formats/write_fully.js';
 import type { FoldedStack } from '../../formats/folded.js';
@@ -16,31 +15,20 @@ const CHUNK_CHARACTERS = 1 << 16;
  * @throws FormatError, OutputFileError, or the system's error.
  */
 export function writeFolded(data: string | number, output: string | number): void {
-  const reader = new PerfDataReader(data);
-  try {
-    const profile = readProfile(reader);
-    const names = reader.events.map((event) => event.name);
-    const file = typeof output === 'number' ? { fd: output, place: nothing, discard: nothing } : openOutputFile(output);
-    try {
-      let chunk = '';
-      for (const line of foldedLines(foldedStacks(profile, names))) {
-        chunk += line;
-        if (chunk.length < CHUNK_CHARACTERS) continue;
-        writeFully(file.fd, Buffer.from(chunk));
-        chunk = '';
-      }
-      writeFully(file.fd, Buffer.from(chunk));
-      file.place();
-    } finally {
-      closeSync(file.fd);
-      file.discard();
-    }
-  } finally {
-    reader.close();
+  using reader = new PerfDataReader(data);
+  const profile = readProfile(reader);
+  const names = reader.events.map((event) => event.name);
+  using file = typeof output === 'number' ? OutputFile.adopt(output) : OutputFile.create(output);
+  let chunk = '';
+  for (const line of foldedLines(foldedStacks(profile, names))) {
+    chunk += line;
+    if (chunk.length < CHUNK_CHARACTERS) continue;
+    writeFully(file.fd, Buffer.from(chunk));
+    chunk = '';
   }
+  writeFully(file.fd, Buffer.from(chunk));
+  file.place();
 }
-
-function nothing(): void {}
 
 function* foldedStacks(profile: Profile, names: readonly string[]): Generator<FoldedStack, void, undefined> {
   for (const { event, comm, frames, samples } of profile.stacks) {

@@ -2,19 +2,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { CollectorTarget, EventGrant } from '../event_opener.js';
 import { whenProcessesEnd } from '../host/processes_end.js';
 
-/** How a grant ends before its events do: the broker switches them off, and nothing of that shows in their fds. */
+/** Why the broker ended a grant. It switches the events off, which does not show in their fds. */
 export type GrantEnd = 'lease' | 'revoked';
 
-/** Nobody tells a holder of a revoke, and a user may watch grants only a few times at once: so the broker is asked. */
+/** The broker does not notify a holder of a revoke, and limits how many watches of grants a user may have: so it is polled. */
 const POLL_INTERVAL_MS = 2000;
-/** Nobody who stops waits longer for a broker that does not answer. */
+/** Limit on the wait for a broker that does not answer, at the end of a session. */
 const ANSWER_TIMEOUT_MS = 1000;
-/** Between what the broker sees of a process's end and what is seen of it here. */
+/** Time between the broker's notice of a process's end and ours. */
 const EXIT_LAG_MS = 300;
 
-/** Looks whether the broker has ended a grant. A grant that ends with its last target process has not been ended by it. */
-export class GrantWatch {
-  /** Never resolves when the grant is not ended before {@link dispose}. */
+/** Polls whether the broker has ended a grant. A grant that ends with its last target was not ended by the broker. */
+export class GrantWatch implements Disposable {
+  /** Never resolves when the grant is not ended before the watch is disposed. */
   readonly ended: Promise<GrantEnd>;
   readonly #grant: Pick<EventGrant, 'isLive' | 'leaseSeconds'>;
   readonly #disposed = new AbortController();
@@ -32,13 +32,13 @@ export class GrantWatch {
     this.ended.catch(() => undefined);
   }
 
-  /** Asks the broker once more; for one who stops for another reason. */
+  /** Asks the broker once more, for a session that ends for another reason. */
   async wasRevoked(): Promise<boolean> {
     if (this.#targetsEnded) return false;
     const timer = new AbortController();
-    const late = delay(ANSWER_TIMEOUT_MS, true, { signal: timer.signal });
-    late.catch(() => undefined);
-    const live = await Promise.race([this.#grant.isLive(), late]);
+    const timeout = delay(ANSWER_TIMEOUT_MS, true, { signal: timer.signal });
+    timeout.catch(() => undefined);
+    const live = await Promise.race([this.#grant.isLive(), timeout]);
     timer.abort();
     if (live) return false;
     await delay(EXIT_LAG_MS);
@@ -46,7 +46,7 @@ export class GrantWatch {
   }
 
   /** Idempotent. */
-  dispose(): void {
+  [Symbol.dispose](): void {
     this.#disposed.abort();
   }
 

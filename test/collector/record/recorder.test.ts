@@ -8,7 +8,7 @@ import { onlineCpus } from '#dist/common/cpus.js';
 import { recordingEvents } from '#dist/collector/event_defaults.js';
 import { writeFolded } from '#dist/collector/profile/folded_file.js';
 import { readProfile } from '#dist/collector/profile/profile.js';
-import type { RecordingPlan, RecordingSummary } from '#dist/collector/record/recorder.js';
+import type { RecordingPlan, RecordingSummary } from '#dist/collector/record/recording_plan.js';
 import { record } from '#dist/collector/record/recorder.js';
 import { hottestFunctions } from '#dist/collector/profile/hot_functions.js';
 import { Workload } from '#dist/collector/launcher/workload.js';
