@@ -6,31 +6,33 @@ const MAX_PID = 4_194_304;
 const PAGE_BYTES = 4096;
 const MAX_RING_BYTES = 1 << 30;
 
-/** A whole number in a range. @throws UsageError */
-export function parseInteger(text: string, what: string, least: number, most: number): number {
+/** Parses a whole number in a range. @param option names it in the error @throws UsageError */
+export function parseInteger(text: string, option: string, min: number, max: number): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
-  if (!(value >= least && value <= most))
-    throw new UsageError(`${what}: '${text}' is no whole number from ${least} to ${most}`);
+  if (!(value >= min && value <= max))
+    throw new UsageError(`${option}: '${text}' is not a whole number from ${min} to ${max}`);
   return value;
 }
 
-/** `1234` or `1234,5678`. @throws UsageError */
+/** Parses `1234` or `1234,5678`. @throws UsageError */
 export function parsePids(text: string): readonly number[] {
   return [...new Set(text.split(',').map((part) => parseInteger(part.trim(), 'pid', 1, MAX_PID)))];
 }
 
-/** Seconds, with a fraction if need be, to milliseconds. @throws UsageError */
-export function parseSeconds(text: string, what: string): number {
+/** Parses seconds, with or without a fraction. @returns milliseconds @throws UsageError */
+export function parseSeconds(text: string, option: string): number {
   const seconds = /^(\d+(\.\d*)?|\.\d+)$/.test(text) ? Number(text) : NaN;
-  if (!(seconds > 0)) throw new UsageError(`${what}: '${text}' is no number of seconds above 0, as 10 or 0.5`);
+  if (!(seconds > 0))
+    throw new UsageError(`${option}: '${text}' is not a number of seconds above 0, such as 10 or 0.5`);
   const ms = Math.max(1, Math.round(seconds * 1000));
   if (ms > MAX_TIMER_MS)
-    throw new UsageError(`${what}: ${text} seconds are too many; ${Math.floor(MAX_TIMER_MS / 1000)} are possible`);
+    throw new UsageError(`${option}: ${text} seconds exceed the maximum of ${Math.floor(MAX_TIMER_MS / 1000)}`);
   return ms;
 }
 
 /**
- * Bytes of one ring's data, as perf's -m: `64` pages, or `512K`, `4M`. Pages must be a power of two; sizes are rounded up to one.
+ * Parses the size of one ring, as perf's -m: `64` pages, or `512K`, `4M`. Pages must be a power of two; other sizes are
+ * rounded up to one. @returns bytes
  * @throws UsageError
  */
 export function parseRingBytes(text: string): number {
@@ -40,15 +42,15 @@ export function parseRingBytes(text: string): number {
   const number = Number(digits);
   if (all === digits) {
     if (number < 1 || (number & (number - 1)) !== 0 || number * PAGE_BYTES > MAX_RING_BYTES)
-      throw new UsageError(`--mmap-pages: ${text} pages are no power of two up to ${MAX_RING_BYTES / PAGE_BYTES}`);
+      throw new UsageError(`--mmap-pages: ${text} pages are not a power of two up to ${MAX_RING_BYTES / PAGE_BYTES}`);
     return number * PAGE_BYTES;
   }
   const bytes = number * 1024 ** ' KMG'.indexOf(unit.toUpperCase() || ' ');
-  if (bytes < 1 || bytes > MAX_RING_BYTES) throw new UsageError(`--mmap-pages: ${text} is not within 1B and 1G`);
+  if (bytes < 1 || bytes > MAX_RING_BYTES) throw new UsageError(`--mmap-pages: ${text} is not between 1B and 1G`);
   return Math.max(PAGE_BYTES, 2 ** Math.ceil(Math.log2(bytes)));
 }
 
-/** perf's 512 KiB a cpu, and less where there are so many cpus that a user's usual share of rings would be used up. */
+/** Default size of one ring: perf's 512 KiB, and less from 33 cpus on, so that all rings stay within 16 MiB. @returns bytes */
 export function defaultRingBytes(cpus: number): number {
   const share = 2 ** Math.floor(Math.log2((16 << 20) / Math.max(1, cpus)));
   return Math.min(512 << 10, Math.max(32 << 10, share));

@@ -1,4 +1,4 @@
-/** Whether polkit may ask a human for a command, and what is shown while it does. */
+/** The prompt for authorization: when polkit may show one for a command, and the line printed while it does. */
 import { isatty } from 'node:tty';
 import type { Command } from 'commander';
 import type { Client } from '../client/index.js';
@@ -7,26 +7,30 @@ import { ExitCode, Failure } from './failure.js';
 import { printError } from './output.js';
 
 export interface AuthorizationOptions {
-  /** commander reads --no-ask as "ask is false". */
+  /** False with --no-ask: commander strips the `no`. */
   readonly ask: boolean;
 }
 
 export function addAuthorizationOption(command: Command): Command {
-  return command.option('--no-ask', 'never have a human asked (polkit); without a terminal nobody is, either');
+  return command.option(
+    '--no-ask',
+    'never prompt for authorization (polkit); implied when standard error is not a terminal',
+  );
 }
 
 export function mayPrompt({ ask }: AuthorizationOptions): boolean {
   return ask && isatty(2);
 }
 
-const SILENT_MS = 1000;
+/** An answer without a prompt comes sooner. */
+const NOTICE_MS = 1000;
 
-/** Says so when the answer takes long and a human may be the reason. */
+/** Waits for an answer, with a notice when it takes long because a user may have been prompted. */
 export async function whileAuthorizing<T>(interactive: boolean, answer: Promise<T>): Promise<T> {
   const timer = interactive
     ? setTimeout(() => {
         printError('Waiting for authorization (polkit) ...\n');
-      }, SILENT_MS)
+      }, NOTICE_MS)
     : undefined;
   try {
     return await answer;
@@ -36,7 +40,8 @@ export async function whileAuthorizing<T>(interactive: boolean, answer: Promise<
 }
 
 /**
- * Opens events, with questions when there may be any. An interrupt gives up the connection, which takes the question back.
+ * Opens events, with a prompt for authorization where one is allowed. An interrupt closes the connection, which withdraws
+ * the prompt.
  * @param interrupt absent: a signal simply ends the process
  */
 export function promptingOpener(client: Client, interactive: boolean, interrupt?: AbortSignal): EventOpener {
@@ -48,7 +53,7 @@ export function promptingOpener(client: Client, interactive: boolean, interrupt?
         return await whileAuthorizing(interactive, client.open({ ...request, allowInteractive: interactive }));
       } catch (error) {
         if (interrupt?.aborted === true)
-          throw new Failure('interrupted before the events were open', '', '', ExitCode.interrupted);
+          throw new Failure('interrupted before the events were opened', '', '', ExitCode.interrupted);
         throw error;
       } finally {
         interrupt?.removeEventListener('abort', onAbort);

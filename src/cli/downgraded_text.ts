@@ -2,7 +2,7 @@ import type { CapabilitySets, DowngradedProcess, DowngradedThread } from '../cli
 import { capabilityNames } from '../model/identity/capabilities.js';
 import { table } from './text.js';
 
-/** What `downgrade` prints: what each process lost, threads that are alike in one line. */
+/** Text of `downgrade`: the capabilities that each process lost, with one line for all threads that lost the same. */
 export function downgradedText(processes: readonly DowngradedProcess[], dryRun: boolean): string {
   return processes.map((each) => processText(each, dryRun)).join('');
 }
@@ -19,7 +19,7 @@ function processText({ pid, executable, threads, stoppedMicroseconds }: Downgrad
   return head + table(rows);
 }
 
-/** Threads that are alike make one line. */
+/** Groups threads that are alike. */
 function groups(threads: readonly DowngradedThread[]): { tids: string; taken: string; left: string }[] {
   const alike = new Map<string, DowngradedThread[]>();
   for (const thread of threads) {
@@ -43,7 +43,7 @@ function listed(bits: bigint): string {
   return names.length > 4 ? `${names.length} capabilities` : names.join(',');
 }
 
-/** The sets that give something by themselves; the bounding set does not. */
+/** Capabilities in any set that gives privilege by itself; the bounding set does not. */
 function held({ permitted, effective, inheritable, ambient }: CapabilitySets): bigint {
   return [permitted, effective, inheritable, ambient].reduce((bits, set) => bits | BigInt(`0x${set}`), 0n);
 }

@@ -5,12 +5,12 @@ import { parseEvents } from '../model/events/syntax/event_syntax.js';
 import { parseInteger } from './arguments.js';
 import { UsageError } from './failure.js';
 
-/** Several -e options are one list. */
+/** Joins several -e options to one list. */
 export function collectEvents(text: string, before: string | undefined): string {
   return before === undefined ? text : `${before},${text}`;
 }
 
-/** @throws UsageError with the position of what can not be read. */
+/** Parses events. @throws UsageError with the position of the error */
 export function eventsFrom(text: string): readonly EventSpec[] {
   try {
     return parseEvents(text, { pmus: sysfsPmus });
@@ -20,7 +20,7 @@ export function eventsFrom(text: string): readonly EventSpec[] {
   }
 }
 
-/** -F or -c, and not both. @throws UsageError */
+/** Sampling by -F or -c. @throws UsageError when both are given */
 export function samplingFrom(options: { readonly freq?: string; readonly count?: string }): Sampling | undefined {
   if (options.freq !== undefined && options.count !== undefined)
     throw new UsageError('--freq and --count exclude each other');

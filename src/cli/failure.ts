@@ -2,26 +2,25 @@ import { FormatError } from '../formats/format_error.js';
 import { OutputFileError } from '../formats/output_file.js';
 import { BrokerError } from '../model/errors/errors.js';
 
-/** What the program exits with; `record` and `stat` pass on their CMD's own. */
+/** Exit codes; `record` and `stat` pass on that of CMD. */
 export const ExitCode = {
   ok: 0,
-  /** Denied, or failed. */
   failed: 1,
   usage: 2,
-  /** The broker does not answer. */
+  /** The broker cannot be reached, or does not answer. */
   unreachable: 3,
-  /** CMD could not be started; 126 and 127 as a shell has them. */
+  /** CMD could not be started; 126 and 127 as in a shell. */
   cannotStart: 125,
   /** 128 + SIGINT, as a shell reports it. */
   interrupted: 130,
 } as const;
 
-/** The command line makes no sense. */
+/** The command line is invalid. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** Something failed, and what to do is known. */
+/** A failure with a known cause and remedy. */
 export class Failure extends Error {
   override readonly name = 'Failure';
   readonly reason: string;
@@ -38,7 +37,7 @@ export class Failure extends Error {
 
 const UNREACHABLE: readonly string[] = ['not-running', 'no-access', 'connection-lost', 'timed-out'];
 
-/** A failure in the form in which it is printed, and its exit code. */
+/** Text and exit code of a failure. */
 export function describeFailure(error: unknown): { readonly text: string; readonly exitCode: number } {
   if (error instanceof UsageError) return { text: lines(error.message), exitCode: ExitCode.usage };
   if (error instanceof Failure)
@@ -52,7 +51,6 @@ export function describeFailure(error: unknown): { readonly text: string; readon
         error.remedy,
         reasonsOf(error),
       ),
-      // What parses the command line here and what the broker refuses are one table of errors.
       exitCode: unreachable ? ExitCode.unreachable : ExitCode.failed,
     };
   }
@@ -60,32 +58,32 @@ export function describeFailure(error: unknown): { readonly text: string; readon
   if (error instanceof Error && 'suppressed' in error) return describeFailure(error.suppressed);
   const remedy = remedyOf(error);
   if (remedy !== null) return { text: lines((error as Error).message, '', remedy), exitCode: ExitCode.failed };
-  // Anything else is a bug here; where it happened helps whoever mends it.
+  // Anything else is a bug of ours; the stack trace helps to find it.
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { text: lines(text), exitCode: ExitCode.failed };
 }
 
-/** For files that can not be had. Empty where nothing more than the message is known; null for what is no such error. */
+/** Remedy for an error of a file. Empty when there is none besides the message; null when it is not an error of a file. */
 function remedyOf(error: unknown): string | null {
-  if (error instanceof OutputFileError) return 'Name a file that is not there yet, or an old profile.';
+  if (error instanceof OutputFileError) return 'Choose a path that does not exist yet, or that of an old profile.';
   if (error instanceof FormatError) return '';
   if (error instanceof Error && 'code' in error) return REMEDIES[String(error.code)] ?? '';
   return null;
 }
 
 const REMEDIES: Readonly<Record<string, string>> = {
-  EACCES: 'Name a file that you may use, in a folder where you may, or ask whom it belongs to.',
-  EEXIST: 'Somebody made that file in this moment: name another, or try again.',
-  EISDIR: 'Name a file in that folder.',
-  ENOENT: 'Look at the name; the folder of a file that is written must be there.',
-  ENOSPC: 'Make room on the disk, or write elsewhere.',
-  EROFS: 'Write to a folder that is not read-only.',
+  EACCES: 'Choose a path that you have permission to use.',
+  EEXIST: 'Another process has just created the file: try again, or choose another path.',
+  EISDIR: 'Choose a file in that directory.',
+  ENOENT: 'Check the path; the directory of an output file must exist.',
+  ENOSPC: 'Free space, or choose a path on another file system.',
+  EROFS: 'Choose a path on a file system that is not read-only.',
 };
 
 function lines(message: string, cause = '', remedy = '', reasons: readonly string[] = []): string {
   const list = [`perfbroker: ${message}`];
   if (cause !== '') list.push(`  cause: ${cause}`);
-  // The first reason is what the message and the cause speak of.
+  // Message and cause already include the first reason.
   for (const reason of reasons)
     if (!message.includes(reason) && !cause.includes(reason)) list.push(`  also: ${reason}`);
   if (remedy !== '') list.push(`  what to do: ${remedy}`);
@@ -102,7 +100,7 @@ function reasonsOf(error: BrokerError): readonly string[] {
   );
 }
 
-/** Texts may hold names that others chose: no escape sequence of theirs reaches the terminal. */
+/** Replaces control characters: names chosen by other users must not send escape sequences to the terminal. */
 export function printable(text: string): string {
   return text.replace(/[^\P{C}\n\t]/gu, '?');
 }

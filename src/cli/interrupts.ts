@@ -1,8 +1,8 @@
 import { ExitCode } from './failure.js';
 
 /**
- * The first SIGINT, SIGTERM or SIGHUP ends what runs in order, the second quits at once.
- * @param onQuit is called before that, to remove what must not stay; it must not wait.
+ * Watches SIGINT, SIGTERM and SIGHUP. The first aborts the returned signal, the second exits at once.
+ * @param onQuit called before the exit, to remove files; it must not wait
  */
 export function watchInterrupts(onQuit: () => void = () => undefined): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();

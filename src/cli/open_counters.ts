@@ -3,7 +3,7 @@ import { Counters } from '../collector/count/counting.js';
 import type { CollectorTarget } from '../collector/event_opener.js';
 import { BrokerError } from '../model/errors/errors.js';
 import type { EventSpec } from '../model/event.js';
-import { withCounting } from '../model/events/syntax/event_syntax.js';
+import { withCounting } from '../model/events/event_defaults.js';
 import { promptingOpener } from './authorization_prompt.js';
 import { defaultEvents, userModeOf } from './stat_events.js';
 

@@ -3,43 +3,49 @@ import { ExitCode, UsageError, describeFailure } from './failure.js';
 import { VERSION } from '../version.js';
 import { print, printError } from './output.js';
 
-/** A command's module; it is imported only when the command is used. */
+/** Module of a command, imported only when the command is used. */
 interface CommandModule {
   /** Adds options, arguments and the action, which sets process.exitCode. */
   define(command: Command): void;
 }
 
 const COMMANDS: Readonly<Record<string, { summary: string; alias?: string; load: () => Promise<CommandModule> }>> = {
-  record: { summary: 'sample processes into a perf.data or folded file', load: () => import('./commands/record.js') },
+  record: {
+    summary: 'sample processes into a perf.data file or folded stacks',
+    load: () => import('./commands/record.js'),
+  },
   run: {
-    summary: 'become a command that is profiled, without the privilege for it',
+    summary: 'become a profiled command without profiling privileges',
     load: () => import('./commands/run.js'),
   },
   stat: { summary: 'count events of processes', load: () => import('./commands/stat.js') },
   report: {
-    summary: 'print the hottest functions of a recorded file',
+    summary: 'print the hottest functions of a recording',
     alias: 'top',
     load: () => import('./commands/report.js'),
   },
-  explain: { summary: 'ask what the policy says to a request, and why', load: () => import('./commands/explain.js') },
-  describe: { summary: 'what the broker offers on this machine', load: () => import('./commands/describe.js') },
+  explain: {
+    summary: 'print the policy decision on a request, and its reasons',
+    load: () => import('./commands/explain.js'),
+  },
+  describe: { summary: 'print what the broker offers on this machine', load: () => import('./commands/describe.js') },
   grants: { summary: 'list grants', load: () => import('./commands/grants.js') },
   revoke: { summary: 'end a grant', load: () => import('./commands/revoke.js') },
   downgrade: {
-    summary: 'take capabilities from a running process',
+    summary: 'remove capabilities from a running process',
     load: () => import('./commands/downgrade.js'),
   },
   redeem: {
-    summary: 'carry out what a ticket of the D-Bus interface stands for',
+    summary: 'redeem a ticket of the D-Bus interface',
     load: () => import('./commands/redeem.js'),
   },
   policy: { summary: 'check a policy file', load: () => import('./commands/policy.js') },
 };
 
 const EPILOGUE = `
-Exit codes: 0 done; 1 denied or failed; 2 usage; 3 the broker can not be reached; 125 CMD could not be started,
-126 not executed, 127 not found; 130 interrupted before there were events, or twice; else CMD's own, 128 + N when
-signal N ended it.
+Exit codes: 0 done; 1 denied or failed; 2 usage error; 3 the broker cannot be reached; 125 CMD could not be started;
+126 CMD could not be executed; 127 CMD was not found; 130 interrupted before events were opened, or interrupted twice.
+Otherwise that of CMD: its own, or 128 + N when signal N ended it.
 
 Examples:
   perfbroker record -g -p 1234 --duration 10
@@ -56,7 +62,7 @@ export async function main(args: readonly string[]): Promise<void> {
     await (await programFor(args)).parseAsync(helpAsOption(args), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
-      // Its message was printed; help and version are no errors.
+      // commander has printed the message. It also throws for --help and --version, with exit code 0.
       process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
       return;
     }
@@ -67,7 +73,7 @@ export async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-/** `help policy check` is `policy check --help`: commander looks at one word after `help`. */
+/** Turns `help policy check` into `policy check --help`: commander accepts only one word after `help`. */
 function helpAsOption(args: readonly string[]): readonly string[] {
   return args[0] === 'help' && args.length > 2 ? [...args.slice(1), '--help'] : args;
 }
@@ -80,11 +86,15 @@ function parseSocket(path: string): string {
 
 async function programFor(args: readonly string[]): Promise<Command> {
   const program = new Command('perfbroker')
-    .description('perf events for processes that may not open them, through a broker that a policy rules')
+    .description('Profile with Linux perf events without privilege, through a broker that applies a policy.')
     .version(VERSION, '-V, --version', 'print the version')
-    .option('--socket <PATH>', 'socket of the broker ($PERFBROKER_SOCKET, /run/perfbroker/broker.sock)', parseSocket)
+    .option(
+      '--socket <PATH>',
+      'socket of the broker (default: $PERFBROKER_SOCKET, else /run/perfbroker/broker.sock)',
+      parseSocket,
+    )
     .helpOption('-h, --help', 'print help')
-    .helpCommand('help [COMMAND]', 'print help on a command')
+    .helpCommand('help [COMMAND]', 'print the help of a command')
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
@@ -100,7 +110,7 @@ async function programFor(args: readonly string[]): Promise<Command> {
   for (const [name, { summary, alias, load }] of Object.entries(COMMANDS)) {
     const command = program.command(name).description(summary);
     if (alias !== undefined) command.alias(alias);
-    // It is taken on either side of the command's name; help shows it once.
+    // Accepted before and after the command's name; help shows it once.
     command.addOption(new Option('--socket <PATH>').argParser(parseSocket).hideHelp());
     if (chosen === name || (alias !== undefined && chosen === alias)) (await load()).define(command);
     for (const each of [command, ...command.commands])
@@ -109,7 +119,7 @@ async function programFor(args: readonly string[]): Promise<Command> {
   return program;
 }
 
-/** The command that is named, before commander has parsed: only its module gets loaded. */
+/** Finds the command's name before commander parses the arguments, so that only its module is loaded. */
 function commandOf(args: readonly string[]): string | undefined {
   for (let index = 0; index < args.length; index++) {
     const arg = args[index] ?? '';

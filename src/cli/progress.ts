@@ -5,7 +5,7 @@ import { printError } from './output.js';
 
 const EVERY_MS = 500;
 
-/** A line on the terminal that tells how far a recording is; nothing where stderr is no terminal. */
+/** Progress of a recording, on one line of the terminal; nothing when standard error is not a terminal. */
 export class Progress implements Disposable {
   #timer: NodeJS.Timeout | undefined;
 

@@ -1,4 +1,4 @@
-/** What `record` and `run` have in common: options, the plan that they mean, and the summary. */
+/** Options and summary that `record` and `run` share. */
 import type { Command } from 'commander';
 import { DEFAULT_FREQUENCY } from '../collector/event_defaults.js';
 import type { RecordingEnd, RecordingSummary } from '../collector/record/recording_plan.js';
@@ -19,23 +19,27 @@ export interface RecordingOptions {
   readonly output: string;
 }
 
-/** `run` has them in native/launcher/run_options.cc too. */
+/** native/launcher/run_options.cc also lists these options, for `run`. */
 export function addRecordingOptions(command: Command): Command {
   return command
     .option('-e, --event <EVENTS>', 'events (default: cpu-clock:u)', collectEvents)
-    .option('-F, --freq <HZ>', `samples a second (default: ${DEFAULT_FREQUENCY}; each one of tracepoints)`)
-    .option('-c, --count <PERIOD>', 'one sample for so many events')
+    .option('-F, --freq <HZ>', `sampling frequency in Hz (default: ${DEFAULT_FREQUENCY}; tracepoints record every hit)`)
+    .option('-c, --count <PERIOD>', 'sample every PERIOD events')
     .option('-g, --call-graph', 'record call graphs (frame pointers)')
     .option(
       '-m, --mmap-pages <SIZE>',
-      'ring of each cpu: pages (a power of two) or a size like 4M (default: 512K, less beyond 32 cpus)',
+      "size of each cpu's ring: pages (a power of two), or a size such as 4M (default: 512K; less above 32 cpus)",
     )
-    .option('--duration <S>', 'end after so many seconds')
-    .option('-o, --output <FILE>', 'perf.data file, or folded stacks by the name .folded', 'perf.data');
+    .option('--duration <S>', 'end after S seconds')
+    .option(
+      '-o, --output <FILE>',
+      'perf.data file to write; a name ending in .folded writes folded stacks',
+      'perf.data',
+    );
 }
 
 export interface RecordingRequest {
-  /** As named, without sampling. */
+  /** Events as named, without sampling. */
   readonly bare: readonly EventSpec[];
   readonly sampling?: Sampling;
   readonly callGraph: boolean;
@@ -51,7 +55,8 @@ export function parseRecordingOptions(options: RecordingOptions, cpus: readonly 
   const folded = options.output.endsWith('.folded');
   const ringBytes = options.mmapPages === undefined ? defaultRingBytes(cpus.length) : parseRingBytes(options.mmapPages);
   const durationMs = options.duration === undefined ? undefined : parseSeconds(options.duration, '--duration');
-  if (options.output === '-') throw new UsageError('--output: a recording goes to a file, not to standard output');
+  if (options.output === '-')
+    throw new UsageError('--output: a recording cannot be written to standard output; give a file name');
   return {
     bare,
     ...(sampling === undefined ? {} : { sampling }),
@@ -62,25 +67,25 @@ export function parseRecordingOptions(options: RecordingOptions, cpus: readonly 
   };
 }
 
-/** What the file says of its making. */
+/** Program and command line, for the file. */
 export function originOfFile(): { readonly version: string; readonly commandLine: readonly string[] } {
   return { version: `perfbroker ${VERSION}`, commandLine: ['perfbroker', ...process.argv.slice(2)] };
 }
 
-/** Why something came to its end, in words. */
+/** Texts for the end of a recording or a count. */
 export const END_TEXTS: Readonly<Record<RecordingEnd, string>> = {
-  duration: 'time is over',
+  duration: 'the duration is over',
   command: 'the command ended',
   targets: 'the observed processes ended',
   interrupt: 'interrupted',
-  lease: "the grant's lease is over",
+  lease: "the grant's lease has expired",
   revoked: 'the grant was revoked',
   removed: 'the kernel removed the events',
   'not-executed': 'the command was not executed',
   'write-error': 'writing failed',
 };
 
-/** Why a command that goes on has no events any more. */
+/** Printed when the command goes on without its events. */
 const REMOVED =
   '  the command executed a program that may not be observed: setuid, setgid, with file capabilities, or not readable\n';
 
@@ -94,9 +99,9 @@ export function summaryText(path: string, summary: RecordingSummary): string {
   ];
   const notes: string[] = [];
   if (summary.lost > 0n) notes.push('  records were lost: use a larger ring (-m) or a lower frequency (-F)\n');
-  if (summary.throttled > 0n) notes.push('  the kernel held events back: use a lower frequency (-F)\n');
+  if (summary.throttled > 0n) notes.push('  the kernel throttled the events: use a lower frequency (-F)\n');
   if (summary.unstable)
-    notes.push('  threads were being born faster than they could be attached to: some may be missing\n');
+    notes.push('  new threads appeared faster than they could be attached to: some may be missing\n');
   if (summary.end === 'removed') notes.push(REMOVED);
   return `${path}: ${figures.join(', ')} (${END_TEXTS[summary.end]})\n${notes.join('')}`;
 }
@@ -111,8 +116,8 @@ export function writeFailure(
   return new Failure(
     `writing ${path} failed: ${full ? 'no space is left' : error.message} (${error.code ?? 'unknown'})`,
     folded
-      ? 'The recording that the stacks are made from found no room beside the file.'
-      : `${byteText(summary.bytes)} of records were written before; the file ends with the last complete one.`,
-    full ? 'Free space, or name a file on another file system with -o.' : 'Name another file with -o.',
+      ? 'The recording that the stacks are made from did not fit beside the file.'
+      : `${byteText(summary.bytes)} of records were written before. The file ends with the last complete record.`,
+    full ? 'Free space, or choose a file on another file system with -o.' : 'Choose another file with -o.',
   );
 }

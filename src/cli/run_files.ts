@@ -9,22 +9,22 @@ import { native } from '../native.js';
 import { Failure } from './failure.js';
 
 /**
- * The files of `perfbroker run`, all of them open before CMD begins. They are created with the rights of the user whom
- * the profile is for: here, when this process runs as that user; by the launcher, when that is root itself. A recording has
- * a temporary name until CMD is executed.
+ * Files of `perfbroker run`, all open before CMD starts. They are created with the rights of the user who gets the
+ * profile: by this process when it runs as that user, by the launcher when that user is root. A recording has a temporary
+ * name until CMD is executed.
  */
 export class RunFiles implements Disposable {
-  /** The recording; whoever writes it closes it. */
+  /** The recording; the writer closes it. */
   readonly data: Fd;
-  /** Absent: `output` is to be created. */
+  /** Absent: {@link fold} creates the output. */
   readonly #folded: Fd | undefined;
   readonly #output: string;
   readonly #launcher: Launcher;
-  /** Created here, and to be placed. */
+  /** Absent when the launcher created the files. */
   readonly #ours: OutputFile | undefined;
   readonly #copy: Fd;
 
-  /** @throws Failure when a file can not be created, LauncherGone */
+  /** @throws Failure when a file cannot be created, LauncherGone */
   static async create(launcher: Launcher, output: string, folded: boolean): Promise<RunFiles> {
     if (launcher.createsFiles) {
       const data = await ask(launcher, folded ? 'scratch' : 'output', output);
@@ -32,7 +32,7 @@ export class RunFiles implements Disposable {
     }
     try {
       const file = OutputFile.create(output);
-      // Stacks are made from a recording that lies, without a name, beside them.
+      // Folded stacks are made from a recording without a name.
       if (folded) file.discard();
       return new RunFiles(launcher, output, file.takeFd(), undefined, file);
     } catch (error) {
@@ -55,13 +55,13 @@ export class RunFiles implements Disposable {
     return read(reader);
   }
 
-  /** Makes stacks of the finished recording. */
+  /** Writes folded stacks from the finished recording. */
   fold(): void {
     writeFolded(native.duplicate(this.#copy), this.#folded ?? this.#output);
   }
 
   /**
-   * Gives the recording its name: CMD has been executed. What the launcher created has been given its name by now.
+   * Gives the recording its name, after CMD has been executed. The launcher has already named the files it created.
    * @throws Failure
    */
   place(): void {
@@ -74,7 +74,7 @@ export class RunFiles implements Disposable {
     }
   }
 
-  /** Leaves no file that was not placed. What the launcher created, it removes. */
+  /** Removes a file that was not placed; the launcher does so for its own. */
   [Symbol.dispose](): void {
     this.#ours?.discard();
     closeSync(this.#copy);
@@ -89,23 +89,23 @@ async function ask(launcher: Launcher, type: 'output' | 'scratch', output: strin
 }
 
 function notCreated(path: string, why: string, uid: number = process.getuid?.() ?? 0): Failure {
-  const links = 'a file that is a symbolic link, a directory or a device is not replaced';
+  const links = 'a symbolic link, a directory or a device is not replaced';
   // native/launcher/directory.h
   const ofOthers =
-    uid === 0 ? ', and a symbolic link in the path that another user could have made is not followed' : '';
+    uid === 0 ? ', and a symbolic link in the path that another user could have created is not followed' : '';
   return new Failure(
     `${path} cannot be created: ${why}`,
     `The file is created with the rights of uid ${uid}; ${links}${ofOthers}.`,
     uid === 0
-      ? 'Name another file with -o, in a directory whose path has no such link.'
-      : 'Name another file with -o, in a directory that this user may write to.',
+      ? 'Choose another file with -o, in a directory whose path has no such link.'
+      : 'Choose another file with -o, in a directory that this user may write to.',
   );
 }
 
 function notPlaced(path: string, why: string): Failure {
   return new Failure(
     `the recording cannot be given the name ${path}: ${why}`,
-    `Another process changed ${path} or ${path}.old after the command line was checked, so the recording is lost.`,
-    'Name a file with -o in a directory that no other user writes to.',
+    `Another process changed ${path} or ${path}.old after the command line was checked. The recording is lost.`,
+    'Choose a file with -o in a directory that no other user can write to.',
   );
 }

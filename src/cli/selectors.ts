@@ -6,7 +6,7 @@ import { onlineCpus, parseCpuList } from '../common/cpus.js';
 import { parsePids } from './arguments.js';
 import { UsageError } from './failure.js';
 
-/** Options that say what is observed. */
+/** Options that select the targets. */
 export interface SelectorOptions {
   readonly pid?: string;
   readonly tid?: string;
@@ -17,19 +17,19 @@ export interface SelectorOptions {
 
 export function addSelectors(command: Command): Command {
   return command
-    .option('-p, --pid <PID,...>', 'observe these processes, all their threads and what they start')
-    .option('-t, --tid <TID,...>', 'observe these threads alone')
-    .option('-a, --all-cpus', 'observe everything on every cpu (system-wide)')
-    .option('-C, --cpu <CPUS>', 'only on these cpus, e.g. 0-3,8')
-    .option('--cgroup <PATH>', 'observe a cgroup: its directory, or a path as in /proc/PID/cgroup');
+    .option('-p, --pid <PID,...>', 'observe these processes, with all their threads and later children')
+    .option('-t, --tid <TID,...>', 'observe only these threads')
+    .option('-a, --all-cpus', 'observe all processes on all cpus (system-wide)')
+    .option('-C, --cpu <CPUS>', 'observe only these cpus, such as 0-3,8')
+    .option('--cgroup <PATH>', 'observe a cgroup, given as a directory or as in /proc/PID/cgroup');
 }
 
 export interface Selection {
-  /** Empty when nothing was selected: the command's own process is what is meant then. */
+  /** Empty when no option selects any: the command itself is observed. */
   readonly targets: readonly CollectorTarget[];
-  /** Processes whose children are followed; not threads, cgroups and whole cpus. */
+  /** True for processes, whose later children are observed; false for threads, cgroups and cpus. */
   readonly inherit: boolean;
-  /** As -C says; absent without it. */
+  /** From -C. */
   readonly cpus?: readonly number[];
 }
 
@@ -49,7 +49,7 @@ export function selectionOf(options: SelectorOptions): Selection {
     };
   if (options.cgroup !== undefined)
     return { targets: [{ cgroup: cgroupPath(options.cgroup) }], inherit: false, ...withCpus };
-  // As with perf, -C alone means everything on these cpus.
+  // As in perf, -C alone selects all processes on these cpus.
   const system = options.allCpus === true || cpus !== undefined;
   return { targets: system ? [{ system: true }] : [], inherit: !system, ...withCpus };
 }
@@ -63,7 +63,7 @@ function cpusOf(text: string): readonly number[] {
   }
   const online = onlineCpus();
   const absent = cpus.filter((cpu) => !online.includes(cpu));
-  if (absent.length > 0) throw new UsageError(`--cpu: ${absent.join(',')} not online`);
+  if (absent.length > 0) throw new UsageError(`--cpu: not online: ${absent.join(', ')}`);
   return cpus;
 }
 
@@ -72,7 +72,7 @@ function processOf(tid: number): number {
     const status = readFileSync(`/proc/${tid}/status`, 'utf8');
     return Number(/^Tgid:\t(\d+)$/m.exec(status)?.[1] ?? tid);
   } catch {
-    // Gone, or hidden: the broker's answer says it better.
+    // The process is gone or hidden: the broker's error reports which.
     return tid;
   }
 }

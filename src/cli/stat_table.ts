@@ -1,13 +1,13 @@
 import type { Count } from '../collector/count/counting.js';
 import { scaled } from '../collector/count/counting.js';
 
-/** An event with what it counted, in the order of the request. */
+/** An event and its count. */
 export interface CountedEvent {
   readonly name: string;
   readonly count: Count;
 }
 
-/** Events that count nanoseconds. */
+/** True for events that count nanoseconds. */
 function isClock(name: string): boolean {
   return /^(task|cpu)-clock(:|$)/.test(name);
 }
@@ -24,7 +24,7 @@ interface Row {
   readonly running: number;
 }
 
-/** perf stat's table for people. @param seconds that passed */
+/** Table in the layout of `perf stat`. @param seconds elapsed */
 export function statTable(events: readonly CountedEvent[], title: string, seconds: number): string {
   const lines = events.map((event) => {
     const row = rowOf(event, events, seconds);
@@ -38,7 +38,7 @@ export function statTable(events: readonly CountedEvent[], title: string, second
   return `\n Performance counter stats for ${title}:\n\n${lines.join('\n')}\n\n${`${seconds.toFixed(9)} seconds time elapsed`.padStart(38)}\n\n`;
 }
 
-/** One interval of -I: the time since the beginning leads each line. */
+/** Lines of one interval (-I), each with the time since the beginning first. */
 export function intervalLines(events: readonly CountedEvent[], at: number, seconds: number): string {
   return events
     .map((event) => {
@@ -49,7 +49,7 @@ export function intervalLines(events: readonly CountedEvent[], at: number, secon
     .join('');
 }
 
-/** One JSON object a line, with the keys of `perf stat -j`. @param at seconds since the beginning, with -I */
+/** One JSON object a line, with the keys of `perf stat -j`. @param at seconds since the beginning; with -I only */
 export function jsonLines(events: readonly CountedEvent[], seconds: number, at?: number): string {
   return events
     .map((event) => {
@@ -76,7 +76,7 @@ function rowOf(event: CountedEvent, events: readonly CountedEvent[], seconds: nu
   const value = scaled(count);
   const running = count.enabled === 0n ? 0 : (100 * Number(count.running)) / Number(count.enabled);
   if (Number.isNaN(value)) {
-    // Enabled and never on the counter, or never enabled because the task did not run: nothing was measured.
+    // The event was never on a counter, or never enabled because the task did not run.
     return { value: '<not counted>', unit: '', running: count.enabled === 0n ? 100 : running };
   }
   const metric = metricOf(event, value, events, seconds);
@@ -88,7 +88,7 @@ function rowOf(event: CountedEvent, events: readonly CountedEvent[], seconds: nu
   };
 }
 
-/** The figure behind the `#`, as perf's stat-shadow.c. */
+/** Metric printed after the `#`, as in perf (tools/perf/util/stat-shadow.c). */
 function metricOf(event: CountedEvent, value: number, events: readonly CountedEvent[], seconds: number): Row['metric'] {
   const of = (wanted: string): number | undefined => {
     const found = events.find(({ name }) => bare(name) === wanted);

@@ -145,8 +145,8 @@ privileged('the end of the lease ends stat as it ends record, and both say so', 
     const directory = mkdtempSync(join(short.directory, 'lease-'));
     const env = { ...environment(), PERFBROKER_SOCKET: short.socket };
     for (const [command, words] of [
-      ['stat', /^perfbroker: the grant's lease is over: nothing was counted after that$/m],
-      ['record', /\(the grant's lease is over\)$/m],
+      ['stat', /^perfbroker: the grant's lease has expired: nothing was counted after that$/m],
+      ['record', /\(the grant's lease has expired\)$/m],
     ] as const) {
       t.regex((await perfbroker(directory, [command, '-p', String(process.pid)], env)).stderr, words);
       const { code, stderr } = await perfbroker(directory, [command, '--', 'sleep', '100'], env);

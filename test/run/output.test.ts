@@ -80,7 +80,7 @@ function link(target: string, path: string, owner: number): void {
   lchownSync(path, owner, owner);
 }
 
-real('root follows no symbolic link to a directory that another user could have made', async (t) => {
+real('root follows no symbolic link to a directory that another user could have created', async (t) => {
   const { alices, roots } = trap(t);
   const sticky = directoryOf(t, 0);
   chmodSync(sticky, 0o1777);
@@ -99,7 +99,7 @@ real('root follows no symbolic link to a directory that another user could have 
       const { code, stdout, stderr } = await run(rootIn(alices), '--require', '-o', output, 'echo', 'ran');
       t.is(code, 125, output);
       t.is(stdout, '');
-      t.regex(stderr, /cannot be created: ELOOP\n.*a symbolic link in the path that another user could have made/);
+      t.regex(stderr, /cannot be created: ELOOP\n.*a symbolic link in the path that another user could have created/);
     }
   }
   t.deepEqual(readdirSync(roots).sort(), ['to-alice', 'x.data']);

@@ -241,7 +241,7 @@ real(
     );
     t.is(code, 4);
     t.is(stdout, 'after\n');
-    t.regex(stderr, /time is over/);
+    t.regex(stderr, /the duration is over/);
   },
 );
 

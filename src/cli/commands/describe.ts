@@ -28,10 +28,10 @@ export function define(command: Command): void {
 
 function textOf(reply: DescribeReply): string {
   const { caller } = reply;
-  const listed = (words: readonly (string | number)[]): string => (words.length > 0 ? words.join(', ') : 'none');
+  const listed = (items: readonly (string | number)[]): string => (items.length > 0 ? items.join(', ') : 'none');
   return table([
     ['broker:', `perfbroker ${reply.version}`],
-    ['kernel:', `${reply.kernel}, perf_event_paranoid ${reply.paranoid}, demands ${reply.capability}`],
+    ['kernel:', `${reply.kernel}, perf_event_paranoid ${reply.paranoid}, requires ${reply.capability}`],
     ['ceiling:', listed(reply.ceiling)],
     ['cpus online:', listed(reply.onlineCpus)],
     ['highest sample rate:', `${reply.maxSampleRate} Hz`],

@@ -23,12 +23,12 @@ interface DowngradeOptions extends AuthorizationOptions {
 }
 
 const HELP = `
-Takes capabilities from a running process in all its threads. It can not be undone. Without --no-new-privs a process of
-root gets them back when it executes a program. Children that were forked before keep what they have, but for
---children. See docs/downgrade.md for what else is not covered.
+Removes capabilities from all threads of a running process. This cannot be undone. Without --no-new-privs, a process of
+root regains them when it executes a program. Children that already exist keep their capabilities, except with
+--children. See docs/downgrade.md for other limits.
 
-The daemon must have been started with --with-tracer, and the policy must allow it (by default
-administrators may, and others where polkit authorizes it).
+The daemon must run with --with-tracer, and the policy must allow the downgrade. By default it allows administrators,
+and other users with the authorization of polkit.
 
 Examples:
   sudo perfbroker downgrade 1234 --dry-run
@@ -37,14 +37,14 @@ Examples:
 
 export function define(command: Command): void {
   addAuthorizationOption(command)
-    .argument('<PID>', 'the process')
-    .option('--drop <LIST>', 'capabilities by name, or "all"', PROFILING_CAPABILITIES.join(','))
-    .option('--no-new-privs', 'and set no_new_privs, so that no execve gives them back')
-    .option('--children', 'its descendants of the same user, too')
-    .option('--dry-run', 'only tell what would be taken, and what stands against it')
+    .argument('<PID>', 'process to downgrade')
+    .option('--drop <LIST>', 'capabilities to remove, by name, or "all"', PROFILING_CAPABILITIES.join(','))
+    .option('--no-new-privs', 'also set no_new_privs, so that no program it executes regains them')
+    .option('--children', 'also downgrade its descendants of the same user')
+    .option('--dry-run', 'only print what would be removed, and what would prevent it')
     .option(
       '--deadline <MS>',
-      'how long it may stand still before anything is changed (default: 100; root: up to 10000)',
+      'maximum time that it may be stopped before anything is changed (default: 100; up to 10000 for root)',
     )
     .option('-j, --json', 'print JSON')
     .addHelpText('after', HELP)
@@ -55,14 +55,14 @@ export function define(command: Command): void {
 
 async function run(pidText: string, options: DowngradeOptions): Promise<void> {
   const [pid, ...others] = parsePids(pidText);
-  if (pid === undefined || others.length > 0) throw new UsageError('one PID at a time');
+  if (pid === undefined || others.length > 0) throw new UsageError(`'${pidText}' is not a single PID`);
   const drop = options.drop.split(',').map((name) => name.trim());
   for (const name of drop)
-    if (capabilityBits(name) === undefined) throw new UsageError(`--drop: no capability ${name}`);
+    if (capabilityBits(name) === undefined) throw new UsageError(`--drop: unknown capability ${name}`);
   const request = {
     target: { pid },
     drop,
-    // commander reads --no-X as "X is false".
+    // commander strips the `no` of --no-new-privs.
     noNewPrivs: !options.newPrivs,
     children: options.children === true,
     dryRun: options.dryRun === true,

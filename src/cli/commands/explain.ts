@@ -27,10 +27,10 @@ interface ExplainOptions extends SelectorOptions {
 }
 
 const HELP = `
-Asks for the decision that record (or, with --stat, stat) of the same options would get, and opens nothing. Without a
-selector: a command that you start, that is a process of your own. The exit code is 0 when the answer is allow, else 1.
-With --stat and without -e it asks about what stat counts then: its events with the kernel's side, and where that is not
-allowed without asking, of the user's side alone (:u).
+Prints the decision that record (with --stat: stat) with the same options would get, and opens nothing. Without a
+target it is about a command that you start, which is a process of your own. The exit code is 0 for allow, else 1.
+With --stat and without -e it is about the default events of stat: with kernel mode, and in user mode alone (:u) where
+kernel mode is not allowed without authorization.
 
 Examples:
   perfbroker explain
@@ -39,11 +39,11 @@ Examples:
 
 export function define(command: Command): void {
   addSelectors(command)
-    .option('-e, --event <EVENTS>', 'events (default: cpu-clock:u; with --stat those of stat)', collectEvents)
-    .option('-F, --freq <HZ>', 'samples a second')
-    .option('-c, --count <PERIOD>', 'one sample for so many events')
-    .option('-g, --call-graph', 'with call graphs')
-    .option('-m, --mmap-pages <SIZE>', 'ring of each cpu (default: 512K, less beyond 32 cpus)')
+    .option('-e, --event <EVENTS>', 'events (default: cpu-clock:u; with --stat: those of stat)', collectEvents)
+    .option('-F, --freq <HZ>', 'sampling frequency in Hz')
+    .option('-c, --count <PERIOD>', 'sample every PERIOD events')
+    .option('-g, --call-graph', 'record call graphs')
+    .option('-m, --mmap-pages <SIZE>', "size of each cpu's ring (default: 512K; less above 32 cpus)")
     .option('--stat', 'count instead of sampling')
     .addHelpText('after', HELP)
     .action(async () => {
@@ -51,7 +51,7 @@ export function define(command: Command): void {
     });
 }
 
-/** What was asked about is shown where the options do not say it. */
+/** The decision, and the events it is about where the options do not name them. */
 interface Answer {
   readonly decision: Decision;
   readonly about?: readonly EventSpec[];
@@ -63,7 +63,7 @@ async function run(options: ExplainOptions): Promise<number> {
   const request = recording(options, selection, events);
   const ask =
     options.stat === true
-      ? (client: Client) => askToCount(client, selection, events)
+      ? (client: Client) => explainCount(client, selection, events)
       : async (client: Client) => ({ decision: await client.explain(request) });
   const { decision, about } = await withBroker<Answer>(options.socket, ask);
   print(printable(decisionText(decision, about)));
@@ -78,7 +78,7 @@ function recording(
   const sampling = samplingFrom(options);
   const sampled = cpus ?? onlineCpus();
   return {
-    targets: orOneself(targets),
+    targets: orSelf(targets),
     events: recordingEvents(events, {
       inherit,
       enableOnExec: false,
@@ -91,15 +91,15 @@ function recording(
   };
 }
 
-/** As stat does: of its default events it takes the user's side where both are not allowed. */
-async function askToCount(
+/** Explains what stat would count: its default events in user mode alone, where kernel mode is not allowed. */
+async function explainCount(
   client: Client,
   { targets, inherit, cpus }: Selection,
   events: readonly EventSpec[] | undefined,
 ): Promise<Answer> {
   const explain = (about: readonly EventSpec[]): Promise<Decision> =>
     client.explain({
-      targets: orOneself(targets),
+      targets: orSelf(targets),
       events: withCounting(about, { inherit, enableOnExec: false }),
       ...(cpus === undefined ? {} : { cpus }),
     });
@@ -111,8 +111,8 @@ async function askToCount(
   return { decision: await explain(user), about: user };
 }
 
-/** Without a selector it is about a process of one's own. */
-function orOneself(targets: Selection['targets']): Selection['targets'] {
+/** Without a target the request is about a process of the caller. */
+function orSelf(targets: Selection['targets']): Selection['targets'] {
   return targets.length > 0 ? targets : [{ pid: process.pid }];
 }
 

@@ -21,15 +21,15 @@ interface GrantsOptions extends AuthorizationOptions {
 
 const HELP = `
 Examples:
-  perfbroker grants             your own
-  perfbroker grants --all       everyone's (administrators, and whom polkit takes for one)
-  perfbroker grants --follow    a line for each that begins or ends, until Ctrl-C`;
+  perfbroker grants             your own grants
+  perfbroker grants --all       those of all users
+  perfbroker grants --follow    a line for each grant that begins or ends, until Ctrl-C`;
 
 export function define(command: Command): void {
   addAuthorizationOption(command)
-    .option('--all', "everyone's, for administrators")
-    .option('-f, --follow', 'print what begins and ends, until Ctrl-C')
-    .option('-j, --json', 'print JSON; with --follow one object a line')
+    .option('--all', 'list the grants of all users (administrators, or with the authorization of polkit)')
+    .option('-f, --follow', 'print each grant that begins or ends, until Ctrl-C')
+    .option('-j, --json', 'print JSON; with --follow, one object a line')
     .addHelpText('after', HELP)
     .action(async () => {
       const options = command.optsWithGlobals<GrantsOptions>();
@@ -39,7 +39,7 @@ export function define(command: Command): void {
 
 async function list(options: GrantsOptions): Promise<void> {
   const all = options.all === true;
-  // One's own are nobody else's business.
+  // No authorization is needed for the caller's own grants.
   const interactive = all && mayPrompt(options);
   const grants = await withBroker(options.socket, (client) =>
     whileAuthorizing(interactive, client.listGrants({ all, allowInteractive: interactive })),

@@ -4,7 +4,7 @@ import { ExitCode, printable } from '../failure.js';
 import { print, printError } from '../output.js';
 
 const HELP = `
-Needs no broker, and no privilege. The exit code is 0 when the broker would take the file.
+Needs neither a broker nor privilege. The exit code is 0 when the broker would accept the file.
 
 Example:
   perfbroker policy check /etc/perfbroker/policy.toml`;
@@ -13,7 +13,7 @@ export function define(command: Command): void {
   command
     .command('check')
     .description('check a policy file and its drop-ins with the code that the broker runs')
-    .argument('<FILE>', 'the policy')
+    .argument('<FILE>', 'policy file')
     .addHelpText('after', HELP)
     .action((file: string) => {
       const { ok, sources, summary, errors, warnings } = checkPolicyFile(file);

@@ -28,13 +28,13 @@ interface RecordOptions extends SelectorOptions, RecordingOptions, Authorization
 }
 
 const HELP = `
-Events are written as perf writes them: cpu-clock, page-faults:u, sched:sched_switch, cycles:pp, r01c2, {a,b}:u.
-The recording ends with CMD, with the observed processes, after --duration, or with Ctrl-C; the file is complete then.
-A file that exists is kept as FILE.old. A name that ends in .folded gives folded stacks (flamegraph.pl, speedscope)
-and implies -g; with several events the event's name is the outermost frame.
+Events are written as in perf: cpu-clock, page-faults:u, sched:sched_switch, cycles:pp, r01c2, {a,b}:u.
+The recording ends when CMD or the observed processes end, after --duration, or with Ctrl-C. The file is then complete.
+An existing file is kept as FILE.old. A name ending in .folded writes folded stacks (flamegraph.pl, speedscope) and
+implies -g. With several events, the event's name is the outermost frame.
 
 Examples:
-  perfbroker record -- ./program argument            cpu time of a command, until it ends
+  perfbroker record -- ./program argument            CPU time of a command, until it ends
   perfbroker record -g -p 1234 --duration 10         ten seconds of a process, with call graphs
   perfbroker record -e page-faults:u -c 1 -p 1234    every page fault
   perfbroker record -o profile.folded -- make        stacks for a flame graph
@@ -43,7 +43,7 @@ Examples:
 export function define(command: Command): void {
   const observing = addSelectors(command).argument(
     '[CMD...]',
-    'command to run and observe; with -p, -t, -a or --cgroup it only sets the time',
+    'command to run and observe; with -p, -t, -a, -C or --cgroup it only sets the duration',
   );
   addAuthorizationOption(addRecordingOptions(observing))
     .passThroughOptions()
@@ -58,7 +58,7 @@ async function run(command: readonly string[], options: RecordOptions): Promise<
   const cpus = selection.cpus ?? onlineCpus();
   const { bare, sampling, callGraph, folded, ringBytes, durationMs } = parseRecordingOptions(options, cpus);
   if (command.length === 0 && selection.targets.length === 0)
-    throw new UsageError('nothing to record: name a CMD, or processes with --pid');
+    throw new UsageError('nothing to record: give a CMD, or processes with --pid');
   using interrupts = watchInterrupts(() => data.remove());
   using data = new DataFile(options.output, folded);
   return await withBroker(options.socket, async (client) => {

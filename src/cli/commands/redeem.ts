@@ -16,18 +16,17 @@ interface RedeemOptions {
 }
 
 const HELP = `
-A ticket comes from the D-Bus interface (org.perfbroker.Broker1, Open or Downgrade), is good once, for the user that it was
-made for, and for 30 seconds. One of Open: the events are switched on, and what they counted is printed, summed over
-threads and cpus (for events without \`group\` in their readFormat: the others are for programs to read).
-One of Downgrade: what was taken is printed.
+A ticket comes from Open or Downgrade of the D-Bus interface org.perfbroker.Broker1. It is valid once, for 30 seconds,
+and for the user it was issued to. A ticket of Open: enables the events and prints their counts, summed over threads and
+cpus, for events without \`group\` in their readFormat. A ticket of Downgrade: prints the removed capabilities.
 
 Example:
   perfbroker redeem TICKET --duration 5`;
 
 export function define(command: Command): void {
   command
-    .argument('<TICKET>', 'as Open or Downgrade on D-Bus answered it')
-    .option('--duration <S>', 'count for so many seconds (default: until Ctrl-C)')
+    .argument('<TICKET>', 'ticket in the reply to Open or Downgrade')
+    .option('--duration <S>', 'count for S seconds (default: until Ctrl-C)')
     .addHelpText('after', HELP)
     .action(async (ticket: string) => {
       await run(ticket, command.optsWithGlobals<RedeemOptions>());
@@ -49,7 +48,7 @@ async function run(ticket: string, options: RedeemOptions): Promise<void> {
   });
 }
 
-/** @returns null when it is no ticket of Open: it may be one of Downgrade, for which being asked costs nothing */
+/** @returns null when the ticket is not one of Open. A ticket of Downgrade stays valid. */
 async function redeemOpen(client: Client, ticket: string): Promise<Grant | null> {
   try {
     return await client.redeem(ticket);
@@ -64,7 +63,7 @@ async function counted(grant: Grant, durationMs: number | undefined, interrupt: 
   await delay(durationMs ?? MAX_TIMER_MS, undefined, { signal: interrupt }).catch(() => undefined);
   for (const event of grant.events) event.disable();
   const sums = new Map<number, bigint>();
-  // The value comes first, and whatever else the event's read_format has follows; with `group` in it a count of events does.
+  // The value comes first in every read_format without `group` (perf_event_open(2)).
   for (const event of grant.events) sums.set(event.event, (sums.get(event.event) ?? 0n) + (event.read()[0] ?? 0n));
   const rows = [...sums].map(([event, sum]) => [`event ${event}`, sum.toString()]);
   return table([['event', 'count'], ...rows], [1]);

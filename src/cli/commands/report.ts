@@ -9,9 +9,9 @@ import { grouped, samplesText, table } from '../text.js';
 import { print } from '../output.js';
 
 const HELP = `
-One table for each event: the share of samples in the function itself, the share with the function anywhere on the
+Prints a table for each event: the share of samples in the function itself, the share with the function anywhere on the
 stack (with call graphs), the samples, the object and the function. Names come from the files as they are now, from
-/usr/lib/debug by build-id, and from /tmp/perf-PID.map. perf report reads the same file, and knows much more.
+/usr/lib/debug by build-id, and from /tmp/perf-PID.map. perf report reads the same file and has many more options.
 
 Examples:
   perfbroker report
@@ -19,8 +19,8 @@ Examples:
 
 export function define(command: Command): void {
   command
-    .argument('[FILE]', 'a perf.data file', 'perf.data')
-    .option('-n, --limit <N>', 'print so many functions of each event', '40')
+    .argument('[FILE]', 'perf.data file', 'perf.data')
+    .option('-n, --limit <N>', 'print at most N functions of each event', '40')
     .addHelpText('after', HELP)
     .action((file: string) => {
       const limit = parseInteger(command.opts<{ limit: string }>().limit, '--limit', 1, 1_000_000);
@@ -34,14 +34,14 @@ function report(file: string, limit: number): void {
     const profile = readProfile(reader);
     const texts = reader.events.map((event, index) => eventTable(event.name, hottestFunctions(profile, index), limit));
     const lost = profile.lost > 0n ? `${grouped(profile.lost)} records were lost.\n` : '';
-    const cut = reader.finished ? '' : 'The recording was cut off: what follows is what was written until then.\n';
+    const cut = reader.finished ? '' : 'The recording was cut off: it ends with the last complete record.\n';
     print(printable(`${cut}${lost}${texts.join('\n')}`));
   } catch (error) {
     if (error instanceof FormatError)
       throw new Failure(
         `${file}: ${error.message}`,
-        'The file is no perf.data file that can be read here, or it was damaged.',
-        'Record again; files of perf itself are read unless they were compressed (-z) or written to a pipe.',
+        'The file is not a perf.data file of a supported form, or it is damaged.',
+        'Record again. Files that perf recorded are supported, except compressed ones (-z) and those written to a pipe.',
         ExitCode.failed,
       );
     throw error;

@@ -10,21 +10,21 @@ import { printable } from '../failure.js';
 import { print } from '../output.js';
 
 const HELP = `
-The broker switches the events off and closes what it holds; the answer says what the holder keeps.
+The broker disables the events and closes its own fds. The output states what the holder of the grant keeps.
 
 Example:
-  perfbroker revoke ID       an id that perfbroker grants printed`;
+  perfbroker revoke ID       an id that perfbroker grants prints`;
 
 export function define(command: Command): void {
   addAuthorizationOption(command)
-    .argument('<ID>', 'the grant')
+    .argument('<ID>', 'id of the grant')
     .addHelpText('after', HELP)
     .action(async (id: string) => {
-      const { socket, ...asking } = command.optsWithGlobals<{ socket?: string } & AuthorizationOptions>();
-      const interactive = mayPrompt(asking);
+      const { socket, ...authorization } = command.optsWithGlobals<{ socket?: string } & AuthorizationOptions>();
+      const interactive = mayPrompt(authorization);
       const { fds, disabled, kept } = await withBroker(socket, (client) =>
         whileAuthorizing(interactive, client.revoke(id, { allowInteractive: interactive })),
       );
-      print(printable(`${id}: ${disabled} of ${fds} events switched off\n${kept}\n`));
+      print(printable(`${id}: ${disabled} of ${fds} events disabled\n${kept}\n`));
     });
 }

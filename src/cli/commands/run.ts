@@ -23,37 +23,37 @@ interface RunOptions extends RecordingOptions {
 }
 
 const TIMEOUT_MS = 30_000;
-/** A recording up to this size is looked through for programs that ran without their events. */
-const LOOKED_THROUGH_BYTES = 8 << 20;
+/** A recording up to this size is searched for programs that ran without their events. */
+const SEARCHED_BYTES = 8 << 20;
 const MAX_NAMES = 5;
 
 const HELP = `
-This process becomes CMD: its pid, its parent, and all that CMD inherits are what they would be without perfbroker. The
-collector is another process, without privilege, which is no child of CMD and completes the file when CMD has ended.
-Events come from the broker; where there is none, CAP_PERFMON or CAP_SYS_ADMIN of this process opens them.
-When neither is there, CMD runs unprofiled, with a warning.
+This process becomes CMD. The pid, the parent and everything that CMD inherits are the same as without perfbroker. The
+collector is a separate process without privilege. It is not a child of CMD, and completes the file after CMD has ended.
+Events come from the broker. Without a broker, this process opens them if it has CAP_PERFMON or CAP_SYS_ADMIN. With
+neither, CMD runs unprofiled, with a warning.
 
-Exit codes: CMD's own; 2 usage; 125 CMD was not run (--require, --verify, a downgrade that failed); 126 not executed,
-127 not found.
+Exit codes: that of CMD; 2 usage error; 125 CMD was not run (--require, --verify, or a failed downgrade); 126 CMD could
+not be executed; 127 CMD was not found.
 
 Examples:
-  perfbroker run -- ./program argument                       profile it, and take CAP_PERFMON and CAP_SYS_ADMIN away
+  perfbroker run -- ./program argument                       profile it, without CAP_PERFMON and CAP_SYS_ADMIN
   perfbroker run --drop all --verify -- ./server             the program runs without any capability, or not at all
-  perfbroker run --keep all -g -o profile.folded -- make     stacks for a flame graph, no capability taken
-  gdb --args perfbroker run ./program                        breakpoints in the program work as ever`;
+  perfbroker run --keep all -g -o profile.folded -- make     stacks for a flame graph; removes no capability
+  gdb --args perfbroker run ./program                        breakpoints in the program work as usual`;
 
-/** The launcher takes the command line apart first (native/launcher/run_options.cc) and acts on what stands before -e. */
+/** Defines the options for --help; the launcher parses them first and acts on those above -e (native/launcher/run_options.cc). */
 export function define(command: Command): void {
   command
     .argument('<CMD...>', 'command to become')
-    .option('--drop <CAPS>', 'capabilities that CMD loses beside CAP_PERFMON and CAP_SYS_ADMIN: a list, or all')
-    .option('--keep <CAPS>', 'capabilities that CMD keeps nevertheless: a list, or all')
-    .option('--no-new-privs', 'no program that CMD executes gains privileges (sudo and su fail)')
-    .option('--lock', 'uid 0 means nothing to CMD any more (securebits); root needs CAP_SETPCAP for it')
-    .option('--verify', 'run CMD only when /proc shows that what it loses is gone and can not come back')
+    .option('--drop <CAPS>', 'capabilities that CMD loses besides CAP_PERFMON and CAP_SYS_ADMIN: a list, or all')
+    .option('--keep <CAPS>', 'capabilities that CMD keeps: a list, or all')
+    .option('--no-new-privs', 'set no_new_privs: programs that CMD executes gain no privileges (sudo and su fail)')
+    .option('--lock', 'uid 0 gives CMD no privilege (securebits); as root this requires CAP_SETPCAP')
+    .option('--verify', 'run CMD only when /proc confirms that it has lost the capabilities and cannot regain them')
     .option('--require', 'run CMD only when it can be profiled');
   addRecordingOptions(command)
-    .option('-q, --quiet', 'no summary; standard error is let go when CMD begins')
+    .option('-q, --quiet', 'print no summary; release standard error when CMD starts')
     .passThroughOptions()
     .addHelpText('after', HELP)
     .action(async () => {
@@ -65,9 +65,9 @@ async function collect(options: RunOptions): Promise<void> {
   const launcher = Launcher.fromEnvironment();
   if (launcher === undefined)
     throw new Failure(
-      'run is a command of the program perfbroker, and not of the script behind it',
+      'run is a command of the program perfbroker, not of the script behind it',
       'The process that becomes CMD must not be node.',
-      'Call bin/perfbroker run.',
+      'Start bin/perfbroker run.',
     );
   const collector = new Collector(launcher, options);
   try {
@@ -86,7 +86,7 @@ async function collect(options: RunOptions): Promise<void> {
 class Collector {
   readonly #launcher: Launcher;
   readonly #options: RunOptions;
-  /** CMD was let go: the launcher listens no more. */
+  /** True when CMD was released: the launcher receives no more messages. */
   begun = false;
 
   constructor(launcher: Launcher, options: RunOptions) {
@@ -147,18 +147,19 @@ class Collector {
 
   #opener(client: Client | undefined): EventOpener {
     if (this.#launcher.source === 'direct') return new LauncherOpener(this.#launcher);
-    // The launcher tells why in its own words.
-    if (client === undefined) throw new Failure('there is nobody to open events', '', '', ExitCode.unreachable);
+    // The launcher itself reports why there is no broker.
+    if (client === undefined)
+      throw new Failure('neither a broker nor a capability can open events', '', '', ExitCode.unreachable);
     const { pidfd } = this.#launcher;
-    // The connection is the launcher's, and so is the process that it asks for: a process has access to itself.
+    // The launcher made the connection, so that it asks for itself: a process always has access to itself.
     return { open: (request) => client.open({ ...request, targets: [{ pidfd }] }) };
   }
 
   #report(summary: RecordingSummary, files: RunFiles, folded: boolean): void {
     const { output } = this.#options;
     if (summary.error !== undefined) throw writeFailure(output, folded, summary, summary.error);
-    const telling = summary.bytes <= LOOKED_THROUGH_BYTES && summary.lost === 0n;
-    const hidden = telling ? files.readData(unobservablePrograms) : [];
+    const searchable = summary.bytes <= SEARCHED_BYTES && summary.lost === 0n;
+    const hidden = searchable ? files.readData(unobservablePrograms) : [];
     if (folded) files.fold();
     this.#launcher.writeStderr(summaryText(output, summary) + hiddenText(hidden));
   }
@@ -168,5 +169,5 @@ function hiddenText(programs: readonly UnobservableProgram[]): string {
   if (programs.length === 0) return '';
   const names = programs.slice(0, MAX_NAMES).map(({ comm, pid }) => `${printable(comm)} (${pid})`);
   const more = programs.length > MAX_NAMES ? ` and ${programs.length - MAX_NAMES} more` : '';
-  return `  not observed, as the kernel removes the events of setuid and unreadable programs: ${names.join(', ')}${more}\n`;
+  return `  not observed, because the kernel removes the events of setuid and unreadable programs: ${names.join(', ')}${more}\n`;
 }

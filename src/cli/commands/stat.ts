@@ -34,10 +34,10 @@ interface StatOptions extends SelectorOptions, AuthorizationOptions {
 }
 
 const HELP = `
-Without -e: ${SOFTWARE}, and where there is a
-cpu PMU ${HARDWARE}; of the user side alone (:u) when policy allows no more.
-Counts are scaled by the time that an event was on the counter. The table goes to standard error, as perf's does.
-With -o it goes to a file; one that exists is kept as FILE.old.
+Without -e: ${SOFTWARE}, and with a cpu PMU
+${HARDWARE}; in user mode alone (:u) where the policy does not allow kernel mode.
+Counts are scaled by the share of time that the event was on a counter. The table goes to standard error, as with perf,
+or with -o to a file. An existing file is kept as FILE.old.
 
 Examples:
   perfbroker stat -- make                            counts of a command and its children
@@ -47,10 +47,10 @@ Examples:
 
 export function define(command: Command): void {
   addAuthorizationOption(addSelectors(command))
-    .argument('[CMD...]', 'command to run and count; with -p, -t, -a or --cgroup it only sets the time')
-    .option('-e, --event <EVENTS>', 'events', collectEvents)
-    .option('-I, --interval-print <MS>', 'print what was counted every so many milliseconds (10 to 86400000)')
-    .option('--duration <S>', 'end after so many seconds')
+    .argument('[CMD...]', 'command to run and count; with -p, -t, -a, -C or --cgroup it only sets the duration')
+    .option('-e, --event <EVENTS>', 'events to count (default: see below)', collectEvents)
+    .option('-I, --interval-print <MS>', 'print the counts of each interval of MS milliseconds (10 to 86400000)')
+    .option('--duration <S>', 'end after S seconds')
     .option('-j, --json', 'print JSON')
     .option('-o, --output <FILE>', 'print to a file')
     .passThroughOptions()
@@ -98,7 +98,7 @@ function parseOptions(command: readonly string[], options: StatOptions): StatFor
     output,
   };
   if (command.length === 0 && form.selection.targets.length === 0)
-    throw new UsageError('nothing to count: name a CMD, or processes with --pid');
+    throw new UsageError('nothing to count: give a CMD, or processes with --pid');
   return form;
 }
 
