@@ -207,7 +207,7 @@ privileged('SIGUSR1 opens no debugger, neither in a command nor in the broker', 
   for (const program of ['cli', 'bus', 'broker'])
     t.regex(
       readFileSync(join(ROOT, 'dist', program, 'main.js'), 'utf8').replace(/^\/\*[^]*?\*\/\n/, ''),
-      /^(import '.\/undumpable.js';\n)?import '..\/common\/no_debugger.js';/,
+      /^(import '.\/lifecycle\/undumpable.js';\n)?import '..\/common\/no_debugger.js';/,
       program,
     );
 });
