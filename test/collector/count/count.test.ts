@@ -25,7 +25,13 @@ function command(executed: number): ObservedCommand & { readonly released: () =>
       resolve(0);
     };
   });
-  return { pid: process.pid, exited, executed: Promise.resolve(executed), release: () => release(), released: () => released };
+  return {
+    pid: process.pid,
+    exited,
+    executed: Promise.resolve(executed),
+    release: () => release(),
+    released: () => released,
+  };
 }
 
 test('a count goes from enabling to disabling, and leaves the counters open', async (t) => {

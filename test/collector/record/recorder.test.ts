@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
 import { onlineCpus } from '#dist/common/cpus.js';
@@ -20,7 +21,7 @@ import { native } from '#dist/native.js';
 import { directOpener } from '../direct_opener.js';
 import { buildWorkload, startReady } from '../workload_program.js';
 
-const directory = mkdtempSync(join(tmpdir(), 'perfbroker-session-'));
+const directory = mkdtempSync(join(tmpdir(), 'perfbroker-recorder-'));
 test.after.always(() => {
   rmSync(directory, { recursive: true, force: true });
 });
@@ -52,6 +53,7 @@ interface RecordRequest {
   readonly durationMs?: number;
   readonly interrupt?: AbortSignal;
   readonly ringBytes?: number;
+  readonly onBegin?: NonNullable<RecordingPlan['onBegin']>;
 }
 
 function recordTo({
@@ -88,80 +90,99 @@ function perfText(t: ExecutionContext, ...args: string[]): string {
   return execFileSync('perf', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
 }
 
+/** Number of samples in a recording that may still be growing, by event and thread. */
+function samplesByThread(path: string): ReadonlyMap<string, number> {
+  using reader = new PerfDataReader(path);
+  const counts = new Map<string, number>();
+  for (const { event, record: each } of reader.records()) {
+    const key = `${event} ${each.kind === 'sample' ? each.tid : ''}`;
+    if (each.kind === 'sample') counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** Calls `check` again and again until it is true. */
+async function until(check: () => boolean): Promise<void> {
+  while (!check()) await delay(50);
+}
+
+/** Both clock events, each in the main thread, two spinners and the child, with enough samples to have a hottest function. */
+function allThreadsSampled(path: string): boolean {
+  const counts = [...samplesByThread(path)].filter(([key, count]) => /^[02] /.test(key) && count >= 20);
+  return counts.length === 2 * 4;
+}
+
 real(
   'an attached process with threads and a child born later is named throughout, by perf and by our reader',
   async (t) => {
     const output = join(directory, 'attached.data');
-    const child = await startReady(program, ['1.2', '2', 'fork']);
+    const child = await startReady(program, ['600', '2', 'fork-on-line']);
+    const enough = new AbortController();
     try {
       const summary = await recordTo({
         events: 'cpu-clock:u,page-faults:u,task-clock:u',
         output,
         targets: [{ pid: child.pid }],
-        durationMs: 500,
+        interrupt: enough.signal,
+        onBegin: () => {
+          child.stdin.write('\n');
+          void until(() => allThreadsSampled(output)).then(() => enough.abort());
+        },
       });
-      t.is(summary.end, 'duration');
+      t.is(summary.end, 'interrupt');
       t.is(summary.lost, 0n);
-      t.true(summary.samples > 100n, `${summary.samples} samples`);
       t.is(statSync(output).mode & 0o777, 0o600);
-      const reader = new PerfDataReader(output);
-      const profile = readProfile(reader);
-      t.deepEqual(
-        reader.events.map((event) => event.name),
-        ['cpu-clock:u', 'page-faults:u', 'task-clock:u'],
-      );
-      t.is(BigInt(profile.samples), summary.samples);
-      t.deepEqual(reader.info.commandLine, ['test', 'with argument']);
-      for (const event of [0, 2]) {
-        const [first] = hottestFunctions(profile, event);
-        t.is(first?.name, 'hot_leaf');
-        t.is(first?.object, 'spin');
-      }
-      const comms = new Set(profile.stacks.map((stack) => stack.comm));
-      t.deepEqual([...comms].sort(), ['spin', 'spinner']);
-      const named = profile.stacks.filter((stack) => stack.frames.some((frame) => frame.name === 'hot_leaf'));
-      t.true(
-        named.every((stack) => stack.frames.some((frame) => frame.name === 'outer')),
-        'call chains reach the caller',
-      );
-      reader.close();
-      if (!perf) return;
-      t.is(perfText(t, 'evlist', '-i', output).trim(), 'cpu-clock:u\npage-faults:u\ntask-clock:u');
-      const report = perfText(
-        t,
-        'report',
-        '--stdio',
-        '-g',
-        'none',
-        '--no-children',
-        '--sort',
-        'comm,dso,sym',
-        '-i',
-        output,
-      );
-      t.regex(report, /\d\d\.\d\d%\s+spinner\s+spin\s+\[\.\] hot_leaf/);
-      t.regex(report, /spin\s+spin\s+\[\.\] hot_leaf/);
-      const script = perfText(t, 'script', '-F', 'comm,pid,event,ip,sym', '-i', output);
-      t.regex(script, /hot_leaf\n\s+[0-9a-f]+ (inner|outer)/);
-      t.is(
-        new Set([...script.matchAll(/^\S+\s+(\d+)\s+\S+:u/gm)].map((match) => match[1])).size,
-        2,
-        'parent and child',
-      );
+      readsWell(t, output, summary);
+      if (perf) perfReadsWell(t, output);
     } finally {
+      enough.abort();
       child.kill();
     }
   },
 );
 
+function readsWell(t: ExecutionContext, output: string, summary: RecordingSummary): void {
+  using reader = new PerfDataReader(output);
+  const profile = readProfile(reader);
+  t.deepEqual(
+    reader.events.map((event) => event.name),
+    ['cpu-clock:u', 'page-faults:u', 'task-clock:u'],
+  );
+  t.is(BigInt(profile.samples), summary.samples);
+  t.deepEqual(reader.info.commandLine, ['test', 'with argument']);
+  for (const event of [0, 2]) {
+    const [first] = hottestFunctions(profile, event);
+    t.is(first?.name, 'hot_leaf');
+    t.is(first?.object, 'spin');
+  }
+  const comms = new Set(profile.stacks.map((stack) => stack.comm));
+  t.deepEqual([...comms].sort(), ['spin', 'spinner']);
+  const named = profile.stacks.filter((stack) => stack.frames.some((frame) => frame.name === 'hot_leaf'));
+  t.true(
+    named.every((stack) => stack.frames.some((frame) => frame.name === 'outer')),
+    'call chains reach the caller',
+  );
+}
+
+function perfReadsWell(t: ExecutionContext, output: string): void {
+  t.is(perfText(t, 'evlist', '-i', output).trim(), 'cpu-clock:u\npage-faults:u\ntask-clock:u');
+  const columns = ['--stdio', '-g', 'none', '--no-children', '--sort', 'comm,dso,sym'];
+  const report = perfText(t, 'report', ...columns, '-i', output);
+  t.regex(report, /\d\d\.\d\d%\s+spinner\s+spin\s+\[\.\] hot_leaf/);
+  t.regex(report, /spin\s+spin\s+\[\.\] hot_leaf/);
+  const script = perfText(t, 'script', '-F', 'comm,pid,event,ip,sym', '-i', output);
+  t.regex(script, /hot_leaf\n\s+[0-9a-f]+ (inner|outer)/);
+  const pids = new Set([...script.matchAll(/^\S+\s+(\d+)\s+\S+:u/gm)].map((match) => match[1]));
+  t.is(pids.size, 2, 'parent and child');
+}
+
 real('a command is recorded from its exec to its end, and its exit code comes back', async (t) => {
   const output = join(directory, 'command.data');
-  // A second of two threads, so that also a machine with much else to do gives them a tenth.
   const workload = await Workload.start([program, '1', '1']);
   const summary = await recordTo({ output, workload });
   t.is(summary.end, 'command');
   t.is(await workload.exited, 7);
-  t.true(summary.samples > 100n, `${summary.samples} samples`);
+  t.true(summary.samples > 0n);
   if (!perf) return;
   const report = perfText(t, 'report', '--stdio', '-g', 'none', '--no-children', '-i', output);
   t.regex(report, /hot_leaf/);
@@ -194,12 +215,11 @@ real('a recording ends by itself when the observed process does', async (t) => {
   const child = await startReady(program, ['0.3', '2']);
   const summary = await recordTo({ output: join(directory, 'end.data'), targets: [{ pid: child.pid }] });
   t.is(summary.end, 'targets');
-  t.true(summary.seconds < 5);
 });
 
 real('an interrupt leaves a complete file', async (t) => {
   const output = join(directory, 'interrupted.data');
-  const child = await startReady(program, ['5']);
+  const child = await startReady(program, ['600']);
   try {
     const interrupt = AbortSignal.timeout(200);
     const summary = await recordTo({ output, targets: [{ pid: child.pid }], interrupt });
@@ -215,15 +235,19 @@ real('an interrupt leaves a complete file', async (t) => {
 
 real('what was lost in a ring too small is told by the summary and by the file', async (t) => {
   const output = join(directory, 'lost.data');
-  const child = await startReady(program, ['5', '0', 'fault']);
+  const child = await startReady(program, ['600', '0', 'fault']);
+  const enough = new AbortController();
   try {
     const summary = await recordTo({
       events: 'page-faults:u',
       period: 1n,
       output,
       targets: [{ pid: child.pid }],
-      durationMs: 400,
       ringBytes: 4096,
+      interrupt: enough.signal,
+      onBegin: (stats) => {
+        void until(() => stats().lost > 0n).then(() => enough.abort());
+      },
     });
     t.true(summary.lost > 0n);
     const reader = new PerfDataReader(output);
@@ -234,6 +258,7 @@ real('what was lost in a ring too small is told by the summary and by the file',
     t.is(lost, summary.lost);
     reader.close();
   } finally {
+    enough.abort();
     child.kill();
   }
 });
@@ -245,10 +270,10 @@ real('a full disk ends the recording with what was written, complete to the last
     t.true(native.clockNanoseconds(1) > 0n);
     return;
   }
-  const child = await startReady(program, ['5', '2']);
+  const child = await startReady(program, ['600', '2']);
   try {
     const output = join(mount, 'perf.data');
-    const summary = await recordTo({ output, targets: [{ pid: child.pid }], frequency: 20_000, durationMs: 4000 });
+    const summary = await recordTo({ output, targets: [{ pid: child.pid }], frequency: 20_000 });
     t.is(summary.end, 'write-error');
     t.is(summary.error?.code, 'ENOSPC');
     const reader = new PerfDataReader(output);
@@ -264,7 +289,7 @@ real('a full disk ends the recording with what was written, complete to the last
 });
 
 real('an older file is kept, a symbolic link is refused and nothing is left behind', async (t) => {
-  const child = await startReady(program, ['5']);
+  const child = await startReady(program, ['600']);
   try {
     const output = join(directory, 'kept.data');
     writeFileSync(output, 'older');
