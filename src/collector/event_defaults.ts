@@ -2,18 +2,18 @@ import { release } from 'node:os';
 import type { EventSpec, Sampling } from '../model/event.js';
 import { withSampling } from '../model/events/event_defaults.js';
 
-/** What `record` adds to events as they were named on the command line. */
+/** Settings that `record` adds to the events named on the command line. */
 export interface RecordingStyle {
-  /** As asked for. Absent: {@link DEFAULT_FREQUENCY}, and each single occurrence of tracepoints and breakpoints, as perf does. */
+  /** Absent: {@link DEFAULT_FREQUENCY}, and every hit of tracepoints and breakpoints, as in perf. */
   readonly sampling?: Sampling;
   readonly callGraph: boolean;
-  /** Children and threads born later are observed too. Of no meaning for system and cgroup targets. */
+  /** True when later threads and children are also observed. Has no effect on system and cgroup targets. */
   readonly inherit: boolean;
-  /** Begin when the observed process executes its program. */
+  /** True when recording starts with the exec of the observed process. */
   readonly enableOnExec: boolean;
 }
 
-/** Hz. Not a round number, so that samples do not run in step with timers of the observed program. */
+/** Default frequency in Hz. Not a round number, so that samples do not run in step with timers of the observed program. */
 export const DEFAULT_FREQUENCY = 999;
 
 export function recordingEvents(bare: readonly EventSpec[], style: RecordingStyle): readonly EventSpec[] {

@@ -3,11 +3,11 @@ import { SampleBit } from './perf_abi.js';
 
 /** Bytes of the first published struct perf_event_attr (PERF_ATTR_SIZE_VER0). */
 const VER0_BYTES = 64;
-/** More than any published size; a file that claims more is not one. */
+/** More than any published size. */
 const MAX_BYTES = 4096;
 const FLAG_SAMPLE_ID_ALL = 1n << 18n;
 
-/** The fields of a stored `struct perf_event_attr` that say how its records are laid out. */
+/** The fields of a stored `struct perf_event_attr` that define the layout of its records. */
 export interface AttrView {
   readonly bytes: Uint8Array;
   readonly type: number;
@@ -20,8 +20,8 @@ export interface AttrView {
 }
 
 /**
- * Reads the layout fields of attr bytes as they stand in a file: any published size, unknown bits and all, because
- * the file may come from a newer perf. (src/model/events/attr/attr.ts is the strict reader, for requests.)
+ * Reads the layout fields of an attr in a file. Accepts any published size and unknown bits, because the file may come from
+ * a newer perf. (src/model/events/attr/attr.ts is the strict reader, for requests.)
  */
 export function viewAttr(bytes: Uint8Array): AttrView {
   if (bytes.length < VER0_BYTES || bytes.length > MAX_BYTES)
@@ -40,7 +40,7 @@ export function viewAttr(bytes: Uint8Array): AttrView {
   };
 }
 
-/** The same attr in a struct of another size: shorter fields are zero, and the size field says the new size. */
+/** Copies an attr into a struct of another size, with zeros after the end and the new size in its size field. */
 export function resizeAttr(bytes: Uint8Array, size: number): Uint8Array {
   const resized = new Uint8Array(size);
   resized.set(bytes.subarray(0, size));
@@ -48,7 +48,7 @@ export function resizeAttr(bytes: Uint8Array, size: number): Uint8Array {
   return resized;
 }
 
-/** Bytes of the sample_id trailer that sample_id_all appends to every record that is no sample. */
+/** Size of the sample_id trailer that sample_id_all appends to every record other than samples. */
 export function sampleIdBytes(sampleType: bigint): number {
   const parts = [SampleBit.TID, SampleBit.TIME, SampleBit.ID, SampleBit.STREAM_ID, SampleBit.CPU, SampleBit.IDENTIFIER];
   return 8 * parts.filter((part) => (sampleType & part) !== 0n).length;

@@ -1,8 +1,8 @@
 import { FormatError } from './format_error.js';
 
 /**
- * A cursor over little-endian bytes that somebody else wrote. Every read is checked against the end;
- * what does not fit is a {@link FormatError} that names `what`, never a RangeError from deep inside.
+ * A cursor over untrusted little-endian bytes. Every read is checked against the end; one that does not fit throws a
+ * {@link FormatError} that names `what`, never a RangeError.
  */
 export class ByteReader {
   readonly bytes: Uint8Array;
@@ -49,20 +49,20 @@ export class ByteReader {
     return this.#view.getBigUint64(this.#take(8), true);
   }
 
-  /** A u64 that is an offset, a size or a count: more than 2^53 - 1 of anything is not in a file. */
+  /** Reads a u64 that is an offset, a size or a count; no file has more than 2^53 - 1. */
   size(): number {
     const value = this.u64();
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new FormatError(`${this.#what}: ${value} is no size`);
+    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new FormatError(`${this.#what}: ${value} is not a valid size`);
     return Number(value);
   }
 
-  /** A view, not a copy. */
+  /** Returns a view, not a copy. */
   slice(length: number): Uint8Array {
     const start = this.#take(length);
     return this.bytes.subarray(start, start + length);
   }
 
-  /** Bytes up to the first NUL (or the end) of a field of `length` bytes, as UTF-8. */
+  /** Reads a field of `length` bytes as UTF-8, up to the first NUL. */
   text(length: number): string {
     return textOf(this.slice(length));
   }
@@ -76,7 +76,7 @@ export class ByteReader {
   }
 }
 
-/** UTF-8 up to the first NUL; bytes that are not UTF-8 become U+FFFD. */
+/** Decodes UTF-8 up to the first NUL; invalid bytes become U+FFFD. */
 export function textOf(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
   return Buffer.from(bytes.buffer, bytes.byteOffset, end < 0 ? bytes.length : end).toString('utf8');

@@ -1,4 +1,4 @@
-/** Little-endian bytes that grow as they are written. */
+/** A growing buffer of little-endian values. */
 export class ByteWriter {
   #bytes: Buffer;
   #length = 0;
@@ -35,7 +35,7 @@ export class ByteWriter {
     return this;
   }
 
-  /** Text, a NUL, and NULs up to a multiple of `alignment` counted from the text's start. */
+  /** Writes text, a NUL, and NULs up to a multiple of `alignment` counted from the text's start. */
   text(value: string, alignment: number): this {
     const bytes = Buffer.from(value, 'utf8');
     this.raw(bytes);
@@ -48,12 +48,12 @@ export class ByteWriter {
     return this;
   }
 
-  /** Overwrites a u16 that was written before, as record sizes are known last. */
+  /** Overwrites a u16 written before: the size of a record is known last. */
   patchU16(offset: number, value: number): void {
     this.#bytes.writeUInt16LE(value, offset);
   }
 
-  /** What was written so far: a view that is valid until the next write. */
+  /** View of the bytes so far, valid until the next write. */
   get bytes(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -62,7 +62,7 @@ export class ByteWriter {
     this.#length = 0;
   }
 
-  /** May replace the buffer: take its result before `this.#bytes` is looked at. */
+  /** May replace the buffer: call this before accessing `this.#bytes`. */
   #grow(count: number): number {
     const start = this.#length;
     const need = start + count;

@@ -1,15 +1,15 @@
 /**
- * Folded stacks, one a line: frames from the outermost to the innermost, separated by semicolons, a space, and how
- * often the stack was seen. What flamegraph.pl and speedscope read.
+ * Folded stacks, as flamegraph.pl and speedscope read them. Each line has the frames of a stack from the outermost to the
+ * innermost, separated by semicolons, then a space and a count.
  */
 
-/** Frames outermost first. */
+/** A stack and its count; frames outermost first. */
 export interface FoldedStack {
   readonly frames: readonly string[];
   readonly count: number;
 }
 
-/** Lines in the order of their text, so that the same profile always gives the same file. */
+/** Lines sorted by their text, so that the same profile always gives the same file. */
 export function* foldedLines(stacks: Iterable<FoldedStack>): Generator<string, void, undefined> {
   const counts = new Map<string, number>();
   for (const { frames, count } of stacks) {
@@ -19,7 +19,7 @@ export function* foldedLines(stacks: Iterable<FoldedStack>): Generator<string, v
   for (const key of [...counts.keys()].sort()) yield `${key} ${counts.get(key) ?? 0}\n`;
 }
 
-/** A name that can not be taken for the format's own marks: symbol names come from files that anyone may have made. */
+/** Replaces the format's delimiters and control characters in a name: symbol names come from untrusted files. */
 function frameText(frame: string): string {
   return frame.replaceAll(';', ':').replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?') || '?';
 }

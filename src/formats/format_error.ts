@@ -1,4 +1,4 @@
-/** A file does not hold what its format promises: cut short, counts that can not be, fields out of range. */
+/** A file violates its format: it is cut short, or a count or field is out of range. */
 export class FormatError extends Error {
   override readonly name = 'FormatError';
 }

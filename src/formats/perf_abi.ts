@@ -1,9 +1,9 @@
 /**
- * Numbers of include/uapi/linux/perf_event.h and of tools/perf/Documentation/perf.data-file-format.txt that
- * perf.data files are made of.
+ * Constants of perf.data files, from include/uapi/linux/perf_event.h and
+ * tools/perf/Documentation/perf.data-file-format.txt.
  */
 
-/** PERF_RECORD_*; from 64 on perf's own (tools/lib/perf/include/perf/event.h). */
+/** PERF_RECORD_*; those from 64 on are defined by perf (tools/lib/perf/include/perf/event.h). */
 export const RecordType = {
   MMAP: 1,
   LOST: 2,
@@ -61,14 +61,14 @@ export const ReadBit = {
 /** PERF_SAMPLE_BRANCH_HW_INDEX: the branch stack starts with one more word. */
 export const BRANCH_HW_INDEX = 0x20000n;
 
-/** Entries of a call chain from here on are PERF_CONTEXT_* marks (PERF_CONTEXT_MAX is -4095), not addresses. */
+/** PERF_CONTEXT_MAX, -4095: entries of a call chain from here on are PERF_CONTEXT_* marks, not addresses. */
 export const CONTEXT_MAX = 0xffff_ffff_ffff_f001n;
-/** PERF_CONTEXT_KERNEL, -128: the addresses that follow are the kernel's. */
+/** PERF_CONTEXT_KERNEL, -128: kernel addresses follow. */
 export const CONTEXT_KERNEL = 0xffff_ffff_ffff_ff80n;
 /** PERF_CONTEXT_USER, -512. */
 export const CONTEXT_USER = 0xffff_ffff_ffff_fe00n;
 
-/** HEADER_*: bits of the feature map, and so the order of the feature sections. */
+/** HEADER_*: bits of the feature map, which also define the order of the feature sections. */
 export const Feature = {
   TRACING_DATA: 1,
   HOSTNAME: 3,
@@ -90,5 +90,5 @@ export const FILE_HEADER_BYTES = 104;
 export const SECTION_BYTES = 16;
 /** Strings of feature sections are padded to this (NAME_ALIGN). */
 export const NAME_ALIGN = 64;
-/** Bytes of struct perf_event_header; also the smallest record. */
+/** Bytes of struct perf_event_header, the smallest record. */
 export const RECORD_HEADER_BYTES = 8;

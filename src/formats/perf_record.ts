@@ -4,14 +4,14 @@ import { ByteReader } from './byte_reader.js';
 import { FormatError } from './format_error.js';
 import { BRANCH_HW_INDEX, ReadBit, RecordMisc, RecordType, SampleBit } from './perf_abi.js';
 
-/** A record as it lies in the ring and in the file: `body` is what follows the 8-byte header. */
+/** An undecoded record. `body` follows the 8-byte header. */
 export interface RawRecord {
   readonly type: number;
   readonly misc: number;
   readonly body: Uint8Array;
 }
 
-/** What sample_id_all adds to records that are no samples. Absent fields were not recorded. */
+/** Fields that sample_id_all adds to records other than samples. Absent ones were not recorded. */
 export interface SampleId {
   readonly pid?: number;
   readonly tid?: number;
@@ -23,7 +23,7 @@ export interface SampleId {
 
 export interface SampleRecord extends SampleId {
   readonly kind: 'sample';
-  /** The mode the cpu was in, PERF_RECORD_MISC_*. */
+  /** Mode of the cpu, PERF_RECORD_MISC_*. */
   readonly cpuMode: number;
   readonly ip?: bigint;
   readonly address?: bigint;
@@ -31,7 +31,7 @@ export interface SampleRecord extends SampleId {
   /** Innermost first, with PERF_CONTEXT_* marks in between. */
   readonly callchain?: readonly bigint[];
   readonly raw?: Uint8Array;
-  /** Words in the order of the mask's bits; absent when the sample hit no user context. */
+  /** Words in the order of the mask's bits; absent when the sample has no user registers. */
   readonly regsUser?: readonly bigint[];
   readonly stackUser?: Uint8Array;
 }
@@ -44,7 +44,7 @@ export interface MmapRecord extends SampleId {
   readonly start: bigint;
   readonly length: bigint;
   readonly pageOffset: bigint;
-  /** From MMAP2 without a build-id: 0 for memory without a file. */
+  /** From MMAP2 without a build-id; 0 for memory without a file. */
   readonly inode?: bigint;
   /** From MMAP2: PROT_*. */
   readonly protection?: number;
@@ -57,11 +57,11 @@ export interface CommRecord extends SampleId {
   readonly pid: number;
   readonly tid: number;
   readonly comm: string;
-  /** The name comes from an exec. */
+  /** True when the name comes from an exec. */
   readonly exec: boolean;
 }
 
-/** FORK: a task was born. EXIT: one ended. */
+/** Start (FORK) or end (EXIT) of a task. */
 export interface TaskRecord extends SampleId {
   readonly kind: 'fork' | 'exit';
   readonly pid: number;
@@ -90,7 +90,7 @@ export interface OtherRecord {
 export type PerfRecord =
   SampleRecord | MmapRecord | CommRecord | TaskRecord | LostRecord | ThrottleRecord | OtherRecord;
 
-/** @throws FormatError when the body is shorter than its own counts say. */
+/** @throws FormatError when the body is shorter than its counts declare */
 export function decodeRecord(record: RawRecord, attr: AttrView): PerfRecord {
   switch (record.type) {
     case RecordType.SAMPLE:
@@ -165,7 +165,7 @@ function decodeMmap(record: RawRecord, attr: AttrView): MmapRecord {
   return { ...id, ...more, kind: 'mmap', cpuMode, pid, tid, start, length, pageOffset, path };
 }
 
-/** The order of fields is that of perf_output_sample() in kernel/events/core.c. */
+/** Decodes a sample. The order of fields is that of perf_output_sample() (kernel/events/core.c). */
 function decodeSample(record: RawRecord, attr: AttrView): SampleRecord {
   const type = attr.sampleType;
   const has = (bit: bigint): boolean => (type & bit) !== 0n;
@@ -191,7 +191,7 @@ function decodeSample(record: RawRecord, attr: AttrView): SampleRecord {
   if (has(SampleBit.PERIOD)) sample.period = reader.u64();
   if (has(SampleBit.READ)) skipReadValues(reader, attr.readFormat);
   if (has(SampleBit.CALLCHAIN)) sample.callchain = words(reader, reader.size());
-  // The kernel pads within the announced size, so that size word and data together are a multiple of 8 bytes.
+  // The declared size includes the padding: size word and data together are a multiple of 8 bytes.
   if (has(SampleBit.RAW)) sample.raw = reader.slice(reader.u32());
   if (has(SampleBit.BRANCH_STACK)) {
     const count = reader.size();
@@ -210,8 +210,8 @@ function decodeSample(record: RawRecord, attr: AttrView): SampleRecord {
 }
 
 function words(reader: ByteReader, count: number): bigint[] {
-  // Checked before the array is made: a hostile count must not cost memory.
-  if (count * 8 > reader.remaining) throw new FormatError(`PERF_RECORD_SAMPLE: ${count} words announced`);
+  // Checked before the allocation: a hostile count must not cost memory.
+  if (count * 8 > reader.remaining) throw new FormatError(`PERF_RECORD_SAMPLE: ${count} words declared`);
   const list = new Array<bigint>(count);
   for (let index = 0; index < count; index++) list[index] = reader.u64();
   return list;
@@ -230,11 +230,11 @@ function populationCount(mask: bigint): number {
   return count;
 }
 
-/** Cuts the sample_id trailer off a record that is no sample (struct sample_id in perf_event.h). */
+/** Splits off the sample_id trailer of a record other than a sample (struct sample_id in perf_event.h). */
 function splitSampleId(body: Uint8Array, attr: AttrView): { head: Uint8Array; id: SampleId } {
   if (!attr.sampleIdAll) return { head: body, id: {} };
   const trailer = sampleIdBytes(attr.sampleType);
-  if (trailer > body.length) throw new FormatError(`record of ${body.length} bytes has no room for its sample_id`);
+  if (trailer > body.length) throw new FormatError(`record of ${body.length} bytes is too short for its sample_id`);
   const head = body.subarray(0, body.length - trailer);
   const reader = new ByteReader(body, 'sample_id', head.length);
   const has = (bit: bigint): boolean => (attr.sampleType & bit) !== 0n;
@@ -254,7 +254,7 @@ function splitSampleId(body: Uint8Array, attr: AttrView): { head: Uint8Array; id
   return { head, id };
 }
 
-/** The event id of an undecoded record, which says whose attr decodes it; undefined when it carries none. */
+/** Event id of an undecoded record, which selects the attr to decode it with; undefined when it has none. */
 export function identifierOf(record: RawRecord): bigint | undefined {
   const { body } = record;
   if (body.length < 8 || record.type >= 64) return undefined;

@@ -3,22 +3,22 @@ import { ByteWriter } from './byte_writer.js';
 import { FormatError } from './format_error.js';
 import { Feature, NAME_ALIGN } from './perf_abi.js';
 
-/** One event of a perf.data file. */
+/** An event of a perf.data file. */
 export interface PerfDataEvent {
   /** As `perf evlist` prints it. */
   readonly name: string;
   /** struct perf_event_attr. */
   readonly attr: Uint8Array;
-  /** PERF_EVENT_IOC_ID of every fd that was opened for the event. */
+  /** PERF_EVENT_IOC_ID of every fd of the event. */
   readonly ids: readonly bigint[];
 }
 
-/** Where and how a recording was made: the feature sections of a perf.data file that this project knows. */
+/** Origin of a recording: the feature sections of a perf.data file that this project supports. */
 export interface RecordingInfo {
   readonly hostname: string;
   /** `uname -r` */
   readonly osRelease: string;
-  /** Of the program that recorded. */
+  /** Version of the program that recorded. */
   readonly version: string;
   /** `uname -m` */
   readonly arch: string;
@@ -26,7 +26,7 @@ export interface RecordingInfo {
   readonly cpusAvailable: number;
   /** argv of the recording. */
   readonly commandLine: readonly string[];
-  /** The tracepoints' formats (struct of trace-event-info.c), when tracepoints were recorded. */
+  /** Formats of the tracepoints (tools/perf/util/trace-event-info.c), if any were recorded. */
   readonly tracingData?: Uint8Array;
 }
 
@@ -74,7 +74,7 @@ function eventDescriptions(events: readonly PerfDataEvent[]): Uint8Array {
   return writer.bytes;
 }
 
-/** What a reader makes of the feature sections; absent ones were not written. */
+/** Decoded feature sections; absent ones are not in the file. */
 export type StoredInfo = Partial<Omit<RecordingInfo, 'tracingData'>> & {
   /** In the order of the file's attrs. */
   readonly eventNames?: readonly string[];
@@ -115,10 +115,10 @@ function getString(reader: ByteReader): string {
   return reader.text(reader.u32());
 }
 
-/** A count of things that take at least `least` bytes each: more than fit are refused before anything is allocated. */
-function countOf(reader: ByteReader, least: number): number {
+/** Reads a count of entries of at least `entryBytes` each; rejects more than fit before any allocation. */
+function countOf(reader: ByteReader, entryBytes: number): number {
   const count = reader.u32();
-  if (count * least > reader.remaining) throw new FormatError(`feature section announces ${count} entries`);
+  if (count * entryBytes > reader.remaining) throw new FormatError(`feature section declares ${count} entries`);
   return count;
 }
 

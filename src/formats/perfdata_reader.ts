@@ -20,36 +20,36 @@ import { decodeFeatures } from './perfdata_features.js';
 import type { PerfRecord, RawRecord } from './perf_record.js';
 import { decodeRecord, identifierOf } from './perf_record.js';
 
-/** Bounds on what a header may announce; real files stay far below them. */
+/** Limits on sizes that a header may declare; those of real files are far smaller. */
 const MAX_ATTR_BYTES = 16 << 20;
 const MAX_ID_BYTES = 64 << 20;
 const MAX_FEATURE_BYTES = 16 << 20;
 /** Bytes of records read at once. */
 const WINDOW_BYTES = 1 << 20;
-/** Feature bits that a header can hold. */
+/** Number of feature bits in a header. */
 const FEATURE_BITS = 256;
 
-/** One event of a file that was read. */
+/** An event of a file. */
 export interface StoredEvent {
   readonly name: string;
   readonly attr: AttrView;
   readonly ids: readonly bigint[];
 }
 
-/** A decoded record, and the index of the event that it belongs to. */
+/** A decoded record, and the index of its event. */
 export interface StoredRecord {
   readonly event: number;
   readonly record: PerfRecord;
 }
 
 /**
- * Reads perf.data files in file mode: ours, and perf's own unless they are compressed. Nothing in the file is trusted:
- * every offset, size and count is held against the file's length before it is used.
+ * Reads perf.data files in file mode: ours, and those of perf unless they are compressed. The file is untrusted: every
+ * offset, size and count is checked against its length before use.
  */
 export class PerfDataReader implements Disposable {
   readonly events: readonly StoredEvent[];
   readonly info: StoredInfo;
-  /** False when the writer never came to finish the file; its records are read up to the last whole one. */
+  /** False when the writer did not finish the file; its records are then read up to the last complete one. */
   readonly finished: boolean;
   readonly #fd: number;
   readonly #data: { readonly offset: number; readonly end: number };
@@ -58,11 +58,11 @@ export class PerfDataReader implements Disposable {
   #closed = false;
 
   /**
-   * @param file path, or an fd that is open for reading and belongs to the reader from now on.
-   * @throws FormatError, or the system's error when the file can not be opened.
+   * @param file path, or an fd open for reading, which the reader owns from then on
+   * @throws FormatError, or the system's error when the file cannot be opened
    */
   constructor(file: string | number) {
-    // O_NONBLOCK: opening a FIFO of that name must not hang.
+    // O_NONBLOCK: opening a FIFO must not hang.
     this.#fd =
       typeof file === 'number' ? file : openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     try {
@@ -84,7 +84,7 @@ export class PerfDataReader implements Disposable {
       this.#identified = howIdentified(this.events);
       this.#eventOfId = new Map(this.events.flatMap((event, index) => event.ids.map((id) => [id, index] as const)));
       const end = this.finished ? data.offset + data.size : stat.size;
-      if (end > stat.size) throw new FormatError(`records are to end at ${end}, the file does at ${stat.size}`);
+      if (end > stat.size) throw new FormatError(`records end at ${end}, beyond the end of the file at ${stat.size}`);
       this.#data = { offset: data.offset, end };
     } catch (error) {
       this.close();
@@ -104,8 +104,8 @@ export class PerfDataReader implements Disposable {
   }
 
   /**
-   * Every record in file order, decoded; sorted by time it is not. The bytes that a record refers to (`raw`, `body`,
-   * `stackUser`) are valid until the next one is asked for.
+   * Decodes every record, in file order, which is not that of time. The bytes that a record refers to (`raw`, `body`,
+   * `stackUser`) are valid until the next record.
    */
   *records(): Generator<StoredRecord, void, undefined> {
     for (const raw of this.#rawRecords()) {
@@ -119,7 +119,7 @@ export class PerfDataReader implements Disposable {
   }
 
   #eventOf(id: bigint | undefined): number {
-    // Synthesised records carry no id: the first event's layout is theirs.
+    // Synthesized records have no id: they use the first event's layout.
     return (id === undefined ? undefined : this.#eventOfId.get(id)) ?? 0;
   }
 
@@ -138,11 +138,11 @@ export class PerfDataReader implements Disposable {
         if (size < RECORD_HEADER_BYTES) throw new FormatError(`record of ${size} bytes at ${position + offset}`);
         if (offset + size > length) break;
         if (type === RecordType.COMPRESSED || type === RecordType.COMPRESSED2)
-          throw new FormatError('compressed records are not read; record without -z');
+          throw new FormatError('compressed records are not supported; record without -z');
         const body = window.subarray(offset + RECORD_HEADER_BYTES, offset + size);
         offset += size;
         if (type === RecordType.AUXTRACE) {
-          // The trace itself lies behind the record; its length comes first in the body.
+          // The trace itself follows the record; its length is the first field of the body.
           beyond = new ByteReader(body, 'PERF_RECORD_AUXTRACE').size();
           break;
         }
@@ -150,7 +150,7 @@ export class PerfDataReader implements Disposable {
       }
       if (offset === 0) {
         if (!this.finished) return;
-        throw new FormatError(`the record at ${position} goes beyond the end of the records`);
+        throw new FormatError(`the record at ${position} extends beyond the end of the records`);
       }
       position += offset + beyond;
     }
@@ -209,25 +209,25 @@ export class PerfDataReader implements Disposable {
   }
 }
 
-/** What the attr says, where the file has no names: those of raw events and tracepoints are numbers then. */
+/** Name of an event by its attr, where the file has no names; raw events and tracepoints then have numbers. */
 function nameOf(attr: AttrView, index: number): string {
   try {
     return eventName(decodeAttr(attr.bytes));
   } catch (error) {
-    // Bits that this project does not know.
+    // The attr has bits that this project does not support.
     if (error instanceof BrokerError) return `event ${index}`;
     throw error;
   }
 }
 
 /**
- * How records of several events are told apart: PERF_SAMPLE_IDENTIFIER stands at a place that does not depend on the
- * event; PERF_SAMPLE_ID only helps when all events lay out their samples alike.
+ * Chooses how to assign records to events. PERF_SAMPLE_IDENTIFIER has the same position for every event; PERF_SAMPLE_ID
+ * only when all events have the same sample layout.
  */
 function howIdentified(events: readonly StoredEvent[]): 'alone' | 'by-identifier' | 'by-id' {
   const types = events.map((event) => event.attr.sampleType);
   if (types.every((type) => (type & SampleBit.IDENTIFIER) !== 0n)) return events.length > 1 ? 'by-identifier' : 'alone';
   if (types.length === 1) return 'alone';
   if (types.every((type) => type === types[0] && (type & SampleBit.ID) !== 0n)) return 'by-id';
-  throw new FormatError('several events without PERF_SAMPLE_IDENTIFIER: their records can not be told apart');
+  throw new FormatError('several events without PERF_SAMPLE_IDENTIFIER: their records cannot be distinguished');
 }

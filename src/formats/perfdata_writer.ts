@@ -6,13 +6,13 @@ import type { FeatureSection, PerfDataEvent, RecordingInfo } from './perfdata_fe
 import { encodeFeatures } from './perfdata_features.js';
 import { writeFully } from './write_fully.js';
 
-/** Bytes read at once when the last whole record is looked for. */
+/** Bytes read at once in the search for the last complete record. */
 const SCAN_BYTES = 1 << 20;
 
 /**
  * Writes a perf.data file in file mode (PERFILE2; tools/perf/Documentation/perf.data-file-format.txt): header, ids,
- * attrs, then records, then the feature sections. The header is written first and says that there is no data yet; {@link finish}
- * makes it true. Records may be written by others through {@link fd}, which stands at the end of the file.
+ * attrs, then records, then the feature sections. The header is written first and declares no data; {@link finish}
+ * corrects it. Other code may also write records through {@link fd}, whose offset is the end of the file.
  */
 export class PerfDataWriter implements Disposable {
   /** Owned by the writer. */
@@ -23,12 +23,12 @@ export class PerfDataWriter implements Disposable {
   #closed = false;
 
   /**
-   * @param fd a new, empty, seekable file, open for reading and writing; the writer closes it, also when this throws.
-   * @throws the system's error.
+   * @param fd a new, empty, seekable file, open for reading and writing; the writer closes it, even when this throws
+   * @throws the system's error
    */
   constructor(fd: number, events: readonly PerfDataEvent[]) {
     this.fd = fd;
-    // A reader takes the size of all entries from the header, so that all attrs have the size of the largest.
+    // The header has one size for all entries, so that all attrs get the size of the largest.
     const attrBytes = Math.max(...events.map((event) => event.attr.length));
     this.#events = events.map((event) => ({ ...event, attr: resizeAttr(event.attr, attrBytes) }));
     const ids = new ByteWriter();
@@ -56,16 +56,16 @@ export class PerfDataWriter implements Disposable {
     }
   }
 
-  /** Appends whole records, such as synthesised ones. */
+  /** Appends complete records, such as synthesized ones. */
   write(records: Uint8Array): void {
     writeFully(this.fd, records);
   }
 
   /**
-   * Completes the file. After a write error (`intact` false) the file may end within a record, or the disk be full:
-   * what follows the last whole record is cut off, and features that find no room are left out.
-   * @returns bytes of records in the file.
-   * @throws the system's error when even the header can not be rewritten.
+   * Completes the file. After a write error (`intact` false), the file may end within a record and the disk may be full:
+   * the incomplete record is cut off, and features that do not fit are left out.
+   * @returns bytes of records in the file
+   * @throws the system's error when even the header cannot be rewritten
    */
   finish(info: RecordingInfo, intact: boolean): number {
     const size = fstatSync(this.fd).size;
@@ -106,7 +106,7 @@ export class PerfDataWriter implements Disposable {
       .u64(this.#attrs.size)
       .u64(this.#dataOffset)
       .u64(dataBytes)
-      .zeros(SECTION_BYTES) // event_types: not used since Linux 3.5
+      .zeros(SECTION_BYTES) // event_types: unused since Linux 3.5
       .u64(bitmap)
       .zeros(24).bytes;
   }

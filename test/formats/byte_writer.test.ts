@@ -37,5 +37,5 @@ test('reading beyond the end is a FormatError, whatever the width', (t) => {
 
 test('a size of more than 2^53 - 1 is refused', (t) => {
   const bytes = new ByteWriter().u64(1n << 53n).bytes;
-  t.throws(() => new ByteReader(bytes, 'test').size(), { instanceOf: FormatError, message: /is no size/ });
+  t.throws(() => new ByteReader(bytes, 'test').size(), { instanceOf: FormatError, message: /is not a valid size/ });
 });

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * Where the cgroup file system is mounted that perf events follow: version 1's perf_event hierarchy where there is one,
- * else version 2 (cgroups(7)).
+ * Mount point of the cgroup hierarchy that perf events follow: perf_event of version 1 where there is one, else version 2
+ * (cgroups(7)).
  */
 export function cgroupRoot(mounts: string = readMounts()): string {
   const entries = mounts.split('\n').map((line) => line.split(' '));
@@ -10,7 +10,7 @@ export function cgroupRoot(mounts: string = readMounts()): string {
   return (first ?? entries.find(([, , type]) => type === 'cgroup2'))?.[1] ?? '/sys/fs/cgroup';
 }
 
-/** A path under the mount, or one as /proc/PID/cgroup writes it. */
+/** Directory of a cgroup. @param path a path under the mount point, or as in /proc/PID/cgroup */
 export function cgroupPath(path: string, root: string = cgroupRoot()): string {
   return path.startsWith('/sys/fs/cgroup/') || path.startsWith(`${root}/`)
     ? path

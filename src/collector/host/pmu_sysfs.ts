@@ -3,7 +3,7 @@ import type { PmuReader } from '../../model/events/syntax/pmu_format.js';
 
 const ROOT = '/sys/bus/event_source/devices';
 
-/** What the kernel publishes of its PMUs; everyone may read it. */
+/** Reads the kernel's PMU descriptions in sysfs, which every user may read. */
 export const sysfsPmus: PmuReader = {
   read: (path) => {
     try {

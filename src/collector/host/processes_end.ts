@@ -6,7 +6,7 @@ interface Watch {
   readonly pidfd: Fd;
 }
 
-/** Resolves when each of the processes has ended, or is gone already. `dispose` stops waiting. */
+/** Waits until every process has ended; one that is already gone counts. `dispose` stops waiting. */
 export function whenProcessesEnd(pids: readonly number[]): { readonly ended: Promise<void>; dispose: () => void } {
   const watches: Watch[] = [];
   return {

@@ -5,17 +5,17 @@ import type { LauncherReply, LauncherRequest } from './launcher_protocol.js';
 import { MISPLACED, REPLY_BYTES, decodeLauncherReply, encodeLauncherRequest } from './launcher_protocol.js';
 import type { ObservedCommand } from '../observed_command.js';
 
-/** The fds that native/launcher/collector.cc starts this process with. */
+/** Fds that native/launcher/collector.cc starts this process with. */
 const CONTROL: Fd = 3;
 const PIDFD: Fd = 4;
-/** CMD's standard error. This process's own is a file that the launcher reads when this process ends too early. */
+/** Standard error of CMD. That of this process is a file, which the launcher reads when this process ends too early. */
 const CMD_STDERR: Fd = 5;
 const BROKER: Fd = 6;
-/** Bounds the wait for a reader of a standard error that is non-blocking and full. */
+/** Limit on the wait while standard error is non-blocking and full. */
 const MAX_WAITS = 100;
 const WAIT_MS = 10;
 
-/** The launcher ended, killed as a rule, before CMD ran: nobody is left to be told. */
+/** The launcher ended, usually killed, before CMD ran. No process is left to report to. */
 export class LauncherGone extends Error {
   override readonly name = 'LauncherGone';
 }
@@ -27,24 +27,24 @@ export interface LauncherAnswer {
 }
 
 /**
- * The process that waits to become CMD, seen from its collector. It is not this process's child: its end is known, its
- * exit code is not.
+ * The process that waits to become CMD, as seen by its collector. It is not a child of this process: its end is known,
+ * its exit code is not.
  */
 export class Launcher implements ObservedCommand {
   readonly pid: number;
   /** Belongs to the launcher. */
   readonly pidfd: Fd = PIDFD;
-  /** Where events come from. */
+  /** Source of the events. */
   readonly source: 'broker' | 'direct' | 'none';
-  /** A connection to the broker, made by the launcher; owned by the caller. Absent unless `source` says broker. */
+  /** Connection to the broker, made by the launcher; owned by the caller. Absent unless `source` is `broker`. */
   readonly connection?: Fd;
-  /** The launcher runs as root and creates the output with root's rights, which this process does not have. */
+  /** True when the launcher runs as root and creates the output with root's rights, which this process does not have. */
   readonly createsFiles: boolean;
   /** Always 0. */
   readonly exited: Promise<number>;
-  /** What became of CMD after {@link release}: 0 when it is executed, else the errno of the failure. */
+  /** Resolves after {@link release}: 0 when CMD was executed, else the errno of the failure. */
   readonly executed: Promise<number>;
-  /** errno of the failure to give the file that the launcher created its name; known when CMD is executed. */
+  /** errno of a failure to name the file that the launcher created; 0: none. Known when CMD is executed. */
   misplaced = 0;
   #waiting: ((answer: LauncherAnswer | null) => void) | undefined;
   #settleExecuted: (error: number) => void = () => undefined;
@@ -80,7 +80,7 @@ export class Launcher implements ObservedCommand {
   }
 
   /**
-   * Asks for something and waits for the answer. One call at a time.
+   * Sends a request and waits for the reply. One call at a time.
    * @throws LauncherGone
    */
   async call(request: LauncherRequest): Promise<LauncherAnswer> {
@@ -93,25 +93,25 @@ export class Launcher implements ObservedCommand {
     return answer;
   }
 
-  /** Lets CMD run; {@link executed} tells whether it does. */
+  /** Lets CMD run; see {@link executed}. */
   release(): void {
     this.#released = true;
     if (!this.#send({ type: 'ready' })) this.#settleExecuted(0);
   }
 
-  /** Nothing will be recorded. */
+  /** Reports that nothing will be recorded. */
   fail(exitCode: number, text: string): void {
     this.#send({ type: 'failed', exitCode, text });
   }
 
-  /** Writes to CMD's standard error, which is CMD's still: it is left as it is, also when it is non-blocking. */
+  /** Writes to the standard error of CMD, and leaves its mode as it is, even when it is non-blocking: CMD shares it. */
   writeStderr(text: string): void {
     let rest = Buffer.from(text);
     for (let waits = 0; rest.length > 0 && waits < MAX_WAITS;) {
       try {
         rest = rest.subarray(writeSync(CMD_STDERR, rest));
       } catch (error) {
-        // A reader that went away is no failure of ours.
+        // A reader that went away is not our failure.
         if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
         waits++;
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT_MS);
@@ -119,10 +119,10 @@ export class Launcher implements ObservedCommand {
     }
   }
 
-  /** Lets go of CMD's standard error: whoever reads it to its end, a pipe's other side, does not wait for this process. */
+  /** Releases CMD's standard error, so that the reader of a pipe does not wait for this process to end. */
   releaseStderr(): void {
     closeSync(CMD_STDERR);
-    openSync('/dev/null', 'w'); // gets the lowest free number, which is that one
+    openSync('/dev/null', 'w'); // gets the lowest free number: CMD_STDERR
   }
 
   /** Stops watching; idempotent. */
@@ -148,7 +148,7 @@ export class Launcher implements ObservedCommand {
   }
 }
 
-/** null: the launcher's end is closed. undefined: nothing there. */
+/** @returns null when the launcher's end is closed, undefined when there is no message */
 function receive(): LauncherAnswer | null | undefined {
   const bytes = new Uint8Array(REPLY_BYTES);
   try {

@@ -16,7 +16,7 @@ const PAGE_BYTES = 4096;
 const ENOENT = 2;
 const EACCES = 13;
 
-/** Has the launcher open events on itself, where there is no broker and it holds the capability. */
+/** Has the launcher open events on itself: without a broker, where it holds the capability. */
 export class LauncherOpener implements EventOpener {
   readonly #launcher: Pick<Launcher, 'pid' | 'call'>;
 
@@ -24,10 +24,14 @@ export class LauncherOpener implements EventOpener {
     this.#launcher = launcher;
   }
 
-  /** @throws BrokerError in the broker's own words: InvalidEvent, KernelRefused; LauncherGone */
+  /** @throws BrokerError as the broker would: InvalidEvent, KernelRefused; LauncherGone */
   async open({ events: specs, cpus = [-1], ringBytes = 0 }: OpenEvents): Promise<EventGrant> {
     if (specs.length > MAX_EVENTS)
-      throw brokerError('InvalidEvent', 'too-many-events', `${specs.length} events; ${MAX_EVENTS} are the most`);
+      throw brokerError(
+        'InvalidEvent',
+        'too-many-events',
+        `${specs.length} events exceed the maximum of ${MAX_EVENTS}`,
+      );
     const events: EventFields[] = [];
     for (const spec of specs) events.push(eventFields(spec, await this.#resolve(spec)));
     const leaders = specs.map((spec) => spec.leader);
@@ -73,7 +77,7 @@ export class LauncherOpener implements EventOpener {
   async #resolve({ source }: EventSpec): Promise<{ tracepointId?: number; pmuType?: number }> {
     if (source.kind === 'pmu' && typeof source.pmu === 'string') return { pmuType: pmuType(source.pmu) };
     if (source.kind !== 'tracepoint' || 'id' in source) return {};
-    // tracefs is closed to this process.
+    // This process may not read tracefs.
     const { reply } = await this.#launcher.call({ type: 'tracepoint', name: source.name });
     if (reply.error === 0) return { tracepointId: reply.value };
     const why = reply.error === ENOENT ? '' : ` (errno ${reply.error})`;
@@ -86,7 +90,7 @@ function refusal(errno: number, event: EventSpec | undefined): BrokerError {
   if (errno !== EACCES) return kernelRefused(errno, { what });
   return brokerError('KernelRefused', 'EACCES', `${what}: perf_event_open refused with EACCES`, {
     errno,
-    cause: `Paranoid level ${paranoidLevel()}: this kernel asks for more than the capability that this process holds.`,
-    remedy: 'Start it with CAP_SYS_ADMIN (Debian and Ubuntu ask for that at level 3), or start the broker.',
+    cause: `Paranoid level ${paranoidLevel()}: this kernel requires more than the capability that this process holds.`,
+    remedy: 'Start it with CAP_SYS_ADMIN (Debian and Ubuntu require that at level 3), or start the broker.',
   });
 }

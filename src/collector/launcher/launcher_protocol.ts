@@ -1,6 +1,6 @@
 /**
- * native/launcher/protocol.h in TypeScript: what the collector of `perfbroker run` asks of the process that waits to
- * become CMD. Fixed-size messages over a SEQPACKET socket, host byte order; the C++ side asserts the same offsets.
+ * native/launcher/protocol.h in TypeScript: requests of the collector of `perfbroker run` to the process that waits to
+ * become CMD. Fixed-size messages over a SEQPACKET socket, in host byte order; the C++ side asserts the same offsets.
  */
 import { EVENT_LAYOUT, writeEventFields } from '../../model/events/attr/event_bytes.js';
 import type { EventFields } from '../../model/events/event_fields.js';
@@ -12,7 +12,7 @@ export const MAX_EVENTS = 16;
 /** SCM_MAX_FD: fds in one message. */
 export const MAX_SLOTS = 253;
 const NO_LEADER = 0xffff;
-/** {@link LauncherReply.value} after `ready`: CMD runs, and its file could not be given its name. */
+/** {@link LauncherReply.value} after `ready`: CMD runs, but its file could not be named. */
 export const MISPLACED = 1;
 
 const TYPES = { openEvents: 1, tracepoint: 2, output: 3, scratch: 4, ready: 5, failed: 6 } as const;
@@ -34,14 +34,14 @@ export type LauncherRequest =
       readonly type: 'openEvents';
       /** 1 to 16. */
       readonly events: readonly EventFields[];
-      /** For each event the index of the earlier one that leads its group. */
+      /** For each event the index of the earlier event that leads its group. */
       readonly leaders: readonly (number | undefined)[];
-      /** -1: any. events x cpus is at most 253. */
+      /** -1: any cpu. events x cpus is at most 253. */
       readonly cpus: readonly number[];
-      /** Data pages of the ring that is going to be mapped on each cpu's first event. */
+      /** Data pages of the ring to be mapped on each cpu's first event. */
       readonly ringPages: number;
     }
-  /** `system:event` to its number. */
+  /** Looks up the number of `system:event`. */
   | { readonly type: 'tracepoint'; readonly name: string }
   | { readonly type: 'output' | 'scratch' | 'ready' }
   | { readonly type: 'failed'; readonly exitCode: number; readonly text: string };
@@ -50,7 +50,7 @@ export interface LauncherReply {
   /** errno; 0: done. */
   readonly error: number;
   readonly value: number;
-  /** Index of the event that was refused. */
+  /** Index of the refused event. */
   readonly failed: number;
   readonly fdCount: number;
 }
@@ -87,12 +87,12 @@ export function encodeLauncherRequest(request: LauncherRequest): Uint8Array {
   return bytes;
 }
 
-/** Cut to what fits; the last byte stays NUL. */
+/** Truncates text that does not fit; the last byte stays NUL. */
 function writeText(bytes: Uint8Array, text: string): void {
   new TextEncoder().encodeInto(text, bytes.subarray(OFFSETS.text, REQUEST_BYTES - 1));
 }
 
-/** @throws RangeError on anything that this launcher would not send */
+/** @throws RangeError on a reply that this launcher would not send */
 export function decodeLauncherReply(bytes: Uint8Array): LauncherReply {
   if (bytes.byteLength !== REPLY_BYTES) throw new RangeError(`reply of ${bytes.byteLength} bytes`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

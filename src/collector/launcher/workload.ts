@@ -5,18 +5,18 @@ import { fileURLToPath } from 'node:url';
 import type { ObservedCommand } from '../observed_command.js';
 import { DISCONNECT, READABLE, native, type Fd, type Poller } from '../../native.js';
 
-/** The launcher, where a built tree has it. */
+/** The launcher in a built tree. */
 const LAUNCHER: string = fileURLToPath(new URL('../../bin/perfbroker', import.meta.url));
-/** The soft limit of open files before node raised it, in the launcher's words. */
+/** Holds the soft limit of open files as it was before Node.js raised it; set by the launcher. */
 const NOFILE_VARIABLE = 'PERFBROKER_LAUNCHER_NOFILE';
 
 /**
- * A command that waits at a gate: the process exists, so that events can be opened on it, and becomes the command when
+ * A command that waits at a gate. Its process exists, so that events can be opened on it, and becomes the command when
  * {@link release} is called. If this process dies before that, the command never runs.
  */
 export class Workload implements ObservedCommand, Disposable {
   readonly pid: number;
-  /** The command's exit code, 128 + N when signal N killed it. */
+  /** Exit code of the command, 128 + N when signal N killed it. */
   readonly exited: Promise<number>;
   readonly executed: Promise<number>;
   readonly #child: ChildProcess;
@@ -36,12 +36,12 @@ export class Workload implements ObservedCommand, Disposable {
     void this.exited.then(() => this.#takeFailure());
   }
 
-  /** @throws when the launcher itself can not be executed. */
+  /** @throws when the launcher itself cannot be executed */
   static async start(command: readonly string[], launcher: string = LAUNCHER): Promise<Workload> {
     const { [NOFILE_VARIABLE]: nofile, ...env } = process.env;
     const limit = nofile === undefined ? [] : ['--nofile', nofile];
-    // A socketpair of our own: with each socket of node's that is closed node looks at process.stderr, and that makes the
-    // standard error that the command has inherited non-blocking.
+    // Not a socket of Node.js: closing one accesses process.stderr, which makes the standard error that the command has
+    // inherited non-blocking.
     const [gate, theirs] = native.socketPair('stream');
     try {
       return await Workload.#spawn(launcher, ['--exec-gate', '3', ...limit, '--', ...command], env, gate, theirs);
@@ -83,11 +83,11 @@ export class Workload implements ObservedCommand, Disposable {
     try {
       native.sendMessage(this.#gate, Buffer.from('\n'), []);
     } catch {
-      // The command has ended before it read: nothing to do about it, its exit tells.
+      // The command ended before it read; its exit code reports that.
     }
   }
 
-  /** Asks the command to end (SIGTERM), or keeps it from ever running when it still waits. */
+  /** Sends SIGTERM to the command, or prevents a waiting one from ever running. */
   terminate(): void {
     if (this.#state === 'waits') this.#closeGate();
     if (this.#state !== 'ended') this.#child.kill('SIGTERM');
@@ -97,13 +97,13 @@ export class Workload implements ObservedCommand, Disposable {
     this.terminate();
   }
 
-  /** The launcher's end of the gate is closed by the exec; the errno of one that failed comes before that. */
+  /** Reads the errno of a failed exec. A successful exec only closes the launcher's end of the gate. */
   #takeFailure(): void {
     const errno = new Uint8Array(1);
     try {
       if (this.#gate !== null) native.receiveMessage(this.#gate, errno);
     } catch {
-      // It was killed before it came to the exec.
+      // It was killed before the exec.
     }
     this.#closeGate();
     this.#settleExecuted(errno[0] ?? 0);

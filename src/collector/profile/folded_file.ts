@@ -9,10 +9,11 @@ import { readProfile } from './profile.js';
 const CHUNK_CHARACTERS = 1 << 16;
 
 /**
- * Converts a recording to folded stacks: thread name, then frames from the outermost; with several events the event's name first.
- * @param data the recording: a path, or an fd, which is closed
+ * Converts a recording to folded stacks: the thread name, then the frames from the outermost; with several events, the
+ * event's name first.
+ * @param data path of the recording, or an fd, which is closed
  * @param output path of the file to create, or an fd open for writing, which is closed
- * @throws FormatError, OutputFileError, or the system's error.
+ * @throws FormatError, OutputFileError, or the system's error
  */
 export function writeFolded(data: string | number, output: string | number): void {
   using reader = new PerfDataReader(data);

@@ -1,16 +1,16 @@
 import type { Profile } from './profile.js';
 
-/** One function of a profile. */
+/** A function of a profile. */
 export interface HotFunction {
   readonly name: string;
   readonly object: string;
-  /** Samples that hit the function itself. */
+  /** Samples in the function itself. */
   self: number;
   /** Samples with the function anywhere on the stack. */
   total: number;
 }
 
-/** Functions by samples of their own, most first; those of one event (index into the file's events). */
+/** Functions of one event, sorted by samples in the function itself. @param event index into the file's events */
 export function hottestFunctions(profile: Profile, event: number): readonly HotFunction[] {
   const functions = new Map<string, HotFunction>();
   for (const stack of profile.stacks) {

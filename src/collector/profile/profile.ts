@@ -4,7 +4,7 @@ import { stackOf } from './stacks.js';
 import type { Frame } from '../symbols/symbols.js';
 import { Symbolizer } from '../symbols/symbols.js';
 
-/** One stack of a recording with how often it was sampled. */
+/** A stack of a recording, and how often it was sampled. */
 export interface ProfiledStack {
   /** Index into the file's events. */
   readonly event: number;
@@ -21,12 +21,12 @@ export interface Profile {
   readonly lost: bigint;
 }
 
-/** Addresses of one process at one time have one name; this many are remembered before it starts anew. */
-const MAX_REMEMBERED = 1 << 18;
+/** Addresses whose names are cached; the cache is cleared when it is full. */
+const MAX_CACHED = 1 << 18;
 
 /**
- * Aggregates a recording by stack. The file is read twice: first for what was mapped where and when, then for the
- * samples, so that memory grows with distinct stacks and not with samples.
+ * Aggregates a recording by stack. The file is read twice, first for the mappings and then for the samples, so that memory
+ * grows with distinct stacks and not with samples.
  * @throws FormatError
  */
 export function readProfile(reader: PerfDataReader, symbolizer: Symbolizer = new Symbolizer()): Profile {
@@ -55,7 +55,7 @@ export function readProfile(reader: PerfDataReader, symbolizer: Symbolizer = new
 }
 
 interface KeyedFrame extends Frame {
-  /** Short and unique for the pair of name and object. */
+  /** Unique for each pair of name and object. */
   readonly key: number;
 }
 
@@ -72,7 +72,7 @@ class FrameCache {
 
   at(pid: number, address: bigint, kernel: boolean, time: bigint): KeyedFrame {
     const range = kernel ? undefined : this.#spaces.rangeAt(pid, address, time);
-    // What was mapped is part of the key: an address names something else after an exec or a remapping.
+    // The mapping is part of the key: an address has another name after an exec or a remapping.
     const where = kernel
       ? 'k'
       : range === undefined
@@ -82,7 +82,7 @@ class FrameCache {
     const known = this.#byAddress.get(key);
     if (known !== undefined) return known;
     const frame = this.#intern(kernel ? this.#symbolizer.kernel(address) : this.#symbolizer.user(pid, address, range));
-    if (this.#byAddress.size >= MAX_REMEMBERED) this.#byAddress.clear();
+    if (this.#byAddress.size >= MAX_CACHED) this.#byAddress.clear();
     this.#byAddress.set(key, frame);
     return frame;
   }

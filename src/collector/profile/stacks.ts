@@ -1,16 +1,16 @@
 import { CONTEXT_KERNEL, CONTEXT_MAX, CONTEXT_USER, RecordMisc } from '../../formats/perf_abi.js';
 import type { SampleRecord } from '../../formats/perf_record.js';
 
-/** One address of a stack. */
+/** An address of a stack. */
 export interface StackAddress {
   readonly address: bigint;
   readonly kernel: boolean;
 }
 
 /**
- * The addresses of a sample, innermost first: its call chain, or its instruction pointer alone. Return addresses (all but
- * the innermost of each side) are moved back by one, into the call: a call that never returns is otherwise taken for
- * the function behind it.
+ * Addresses of a sample, innermost first: its call chain, or its instruction pointer alone. Return addresses (all but the
+ * innermost in kernel and in user mode) are moved back by one byte, into the call: the address after a call that never
+ * returns may already belong to the next function.
  */
 export function stackOf(sample: SampleRecord): readonly StackAddress[] {
   const inKernel = sample.cpuMode === RecordMisc.KERNEL;

@@ -1,22 +1,22 @@
 import type { PerfDataReader } from '../../formats/perfdata_reader.js';
 
-/** A program that ran without its events. */
+/** A program that ran without events. */
 export interface UnobservableProgram {
   readonly pid: number;
   readonly comm: string;
 }
 
 /**
- * Programs whose events the kernel removed when they were executed: setuid, setgid, with file capabilities, or not
- * readable (begin_new_exec, fs/exec.c). The recording of such a one ends with the COMM record of its exec: the MMAP2
- * records of the new program, which no other exec is without, are missing.
+ * Programs whose events the kernel removed at their exec: setuid, setgid, with file capabilities, or not readable
+ * (begin_new_exec, fs/exec.c). Their records end with the COMM record of the exec; the MMAP2 records that follow every
+ * other exec are missing.
  * @param reader of a recording with comm, comm_exec, mmap or mmap2, and task records
  */
 export function unobservablePrograms(reader: PerfDataReader): readonly UnobservableProgram[] {
   const executed = new Map<number, { readonly comm: string; readonly time: bigint }>();
   const mapped = new Map<number, bigint>();
   for (const { record } of reader.records()) {
-    // Records of several cpus lie in the file one after the other: what counts is the time.
+    // The file is not sorted by time: each cpu's records follow each other.
     if (record.kind === 'comm' && record.exec) {
       const { time = 0n, comm } = record;
       if (time >= (executed.get(record.pid)?.time ?? 0n)) executed.set(record.pid, { comm, time });

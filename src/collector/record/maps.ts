@@ -1,4 +1,4 @@
-/** One line of /proc/PID/maps (proc_pid_maps(5)). */
+/** A line of /proc/PID/maps (proc_pid_maps(5)). */
 export interface Mapping {
   readonly start: bigint;
   readonly end: bigint;
@@ -9,14 +9,14 @@ export interface Mapping {
   readonly major: number;
   readonly minor: number;
   readonly inode: bigint;
-  /** Empty for memory without a file or name. ` (deleted)` is part of it, as the kernel writes it. */
+  /** Empty for memory without a file or name. Includes the kernel's ` (deleted)`. */
   readonly path: string;
 }
 
 const LINE =
   /^([0-9a-f]{1,16})-([0-9a-f]{1,16}) ([r-])([w-])([x-])([ps]) ([0-9a-f]{1,16}) ([0-9a-f]+):([0-9a-f]+) (\d{1,20}) *(.*)$/;
 
-/** Lines that are no mapping are left out. */
+/** Parses maps; skips lines that are not mappings. */
 export function parseMaps(text: string): readonly Mapping[] {
   const mappings: Mapping[] = [];
   for (const line of text.split('\n')) {

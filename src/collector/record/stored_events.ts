@@ -7,14 +7,14 @@ import { pmuType } from '../host/pmu_sysfs.js';
 import type { TracepointFormat } from './tracing_data.js';
 import { encodeTracingData, tracepointFormat } from './tracing_data.js';
 
-/** What a perf.data file says of its events. */
+/** Description of events in a perf.data file. */
 export interface StoredDescription {
   readonly events: readonly PerfDataEvent[];
   readonly tracingData?: Uint8Array;
 }
 
 /**
- * Describes opened events for the file: attrs as the kernel got them, and the ids that samples carry.
+ * Describes opened events for the file: the attrs given to the kernel, and the ids in the samples.
  * @param names display names, one for each spec
  */
 export function describeEvents(
@@ -43,7 +43,7 @@ function resolve(spec: EventSpec, index: number, tracepoints: TracepointFormat[]
   return { tracepointId: format.id };
 }
 
-/** `x86_64` and so on: what `uname -m` prints. Node's names differ. */
+/** Machine name as `uname -m` prints it, such as `x86_64`; Node.js uses other names. */
 export function machineName(): string {
   const names: Partial<Record<NodeJS.Architecture, string>> = { x64: 'x86_64', arm64: 'aarch64' };
   return names[process.arch] ?? process.arch;

@@ -3,26 +3,26 @@ import { ByteWriter } from '../../formats/byte_writer.js';
 import { RecordMisc, RecordType } from '../../formats/perf_abi.js';
 import { parseMaps } from './maps.js';
 
-/** A process that runs already when a recording begins. */
+/** A process that is already running when a recording begins. */
 export interface ExistingProcess {
-  /** In this process's pid namespace: where /proc is read. */
+  /** In this process's pid namespace, in which /proc is read. */
   readonly pid: number;
-  /** The same process, and its threads, as samples will call them: the broker's pid namespace. Absent: as here. */
+  /** The same process and its threads as numbered in samples: in the broker's pid namespace. Absent: the same numbers. */
   readonly recorded?: { readonly pid: number; readonly tids: readonly number[] };
 }
 
 const PROT_EXEC = 4;
 const MAP_SHARED = 1;
 const MAP_PRIVATE = 2;
-/** TASK_COMM_LEN, and room for the longer names that kernel threads may have. */
+/** TASK_COMM_LEN is 16; kernel threads may have longer names. */
 const MAX_COMM_BYTES = 64;
 /** A path is at most PATH_MAX, and a record's size is a u16. */
 const MAX_PATH_BYTES = 4096;
 
 /**
- * Makes the records that the kernel would have written had the recording been on when the process started: COMM for every
- * thread, MMAP2 for every executable mapping, at time 0. What may not be read (other users' maps) is left out: samples
- * there stay without names.
+ * Writes the records that the kernel would have written if the recording had started before the process: COMM for every
+ * thread and MMAP2 for every executable mapping, at time 0. Maps that may not be read (of other users) are left out, and
+ * samples there stay without names.
  */
 export class Synthesizer {
   readonly #trailer: number;
@@ -30,20 +30,20 @@ export class Synthesizer {
 
   /**
    * @param trailer bytes of the sample_id that ends each record
-   * @param sink takes whole records; the bytes are valid during the call only
+   * @param sink receives whole records; the bytes are valid during the call only
    */
   constructor(trailer: number, sink: (records: Uint8Array) => void) {
     this.#trailer = trailer;
     this.#sink = sink;
   }
 
-  /** @returns false when the process is gone or closed to us. */
+  /** @returns false when the process is gone, or its threads may not be read */
   process({ pid, recorded }: ExistingProcess): boolean {
     const writer = new ByteWriter(4096);
     const tids = numericEntries(`/proc/${pid}/task`);
     const recordedPid = recorded?.pid ?? pid;
     for (const [index, tid] of tids.entries()) {
-      // Threads are numbered in the order of their birth in every namespace, so that lists of one length correspond.
+      // Every pid namespace numbers threads in the order of their creation, so that lists of equal length correspond.
       const recordedTid =
         recorded === undefined ? tid : recorded.tids.length === tids.length ? recorded.tids[index] : undefined;
       const comm = readOptional(`/proc/${pid}/task/${tid}/comm`);
@@ -67,13 +67,13 @@ export class Synthesizer {
     return tids.length > 0;
   }
 
-  /** Every process whose /proc entry can be seen. @returns how many. */
+  /** Describes every process that is visible in /proc. @returns their number */
   allProcesses(): number {
     return numericEntries('/proc').filter((pid) => this.process({ pid })).length;
   }
 
   /**
-   * Where the kernel's text lies, for perf, which names kernel frames from kallsyms itself.
+   * Describes the location of the kernel's text, for perf, which itself names kernel frames from kallsyms.
    * @param text address of `_text`
    */
   kernel(text: bigint): void {
@@ -89,7 +89,7 @@ export class Synthesizer {
     this.#sink(writer.bytes);
   }
 
-  /** Records that were lost without a record saying so. */
+  /** Reports lost records that no LOST record of the kernel reports. */
   lost(count: bigint): void {
     const writer = new ByteWriter();
     this.#record(writer, RecordType.LOST, 0, () => writer.u64(0).u64(count));

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { ByteWriter } from '../../formats/byte_writer.js';
 
-/** A tracepoint as a perf.data file describes it. */
+/** Description of a tracepoint in a perf.data file. */
 export interface TracepointFormat {
   readonly system: string;
   readonly name: string;
@@ -12,7 +12,7 @@ export interface TracepointFormat {
 
 const TRACEFS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 const PAGE_BYTES = 4096;
-/** Layout of the kernel's own ring pages (tracefs events/header_page). perf does not use it, but wants it to be there. */
+/** Layout of the kernel's ring pages (tracefs events/header_page). perf does not use it, but requires it. */
 const HEADER_PAGE = `\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;
 \tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;
 \tfield: int overwrite;\toffset:8;\tsize:1;\tsigned:1;
@@ -20,12 +20,16 @@ const HEADER_PAGE = `\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;
 `;
 
 /**
- * The format of a tracepoint. tracefs is closed to users as a rule: then a format is made up that knows the common
- * fields alone, under the number `madeUpId`. perf refuses files with tracepoints that it finds no format for; with
- * this one it shows when and where they were hit, without their arguments.
+ * Format of a tracepoint. Users usually cannot read tracefs: a substitute format then has only the common fields, and the
+ * number `substituteId`. perf rejects files with tracepoints that have no format. With the substitute it shows when and
+ * where they were hit, without their arguments.
  * @param name `system:event`
  */
-export function tracepointFormat(name: string, madeUpId: number, roots: readonly string[] = TRACEFS): TracepointFormat {
+export function tracepointFormat(
+  name: string,
+  substituteId: number,
+  roots: readonly string[] = TRACEFS,
+): TracepointFormat {
   const [system = '', event = ''] = name.split(':');
   for (const root of roots) {
     if (system.includes('/') || event.includes('/')) break;
@@ -34,13 +38,13 @@ export function tracepointFormat(name: string, madeUpId: number, roots: readonly
       const id = Number(/^ID: (\d+)$/m.exec(format)?.[1]);
       if (Number.isSafeInteger(id)) return { system, name: event, id, format };
     } catch {
-      // Not there, or not for us.
+      // It does not exist there, or may not be read.
     }
   }
-  return { system, name: event, id: madeUpId, format: commonFormat(event, madeUpId) };
+  return { system, name: event, id: substituteId, format: commonFormat(event, substituteId) };
 }
 
-/** libtraceevent wants at least one field beside the common ones. */
+/** libtraceevent requires at least one field besides the common ones. */
 function commonFormat(name: string, id: number): string {
   const fields: readonly [string, number, number, number][] = [
     ['unsigned short common_type', 0, 2, 0],

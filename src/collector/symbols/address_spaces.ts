@@ -1,27 +1,27 @@
 import type { CommRecord, MmapRecord, TaskRecord } from '../../formats/perf_record.js';
 
-/** How many parents are asked for a mapping; deeper fork chains without an exec are not met in practice. */
+/** Limit on the parents searched for a mapping; real fork chains without an exec are shorter. */
 const MAX_ANCESTORS = 64;
 
-/** A piece of a process's memory, from one record. */
+/** A memory range of a process, from one record. */
 export interface MappedRange {
   readonly start: bigint;
   readonly end: bigint;
-  /** Of `start` in the file, bytes. */
+  /** Offset of `start` in the file, in bytes. */
   readonly pageOffset: bigint;
   readonly path: string;
-  /** 0 when it is not known, or when there is no file. */
+  /** 0 when it is unknown, or when there is no file. */
   readonly inode: bigint;
   readonly time: bigint;
 }
 
-/** One program in one process: from its fork or exec to the next. */
+/** A program in a process, from its fork or exec to the next. */
 interface Image {
   readonly since: bigint;
-  /** The process it was forked from, whose mappings it has as of then; undefined after an exec. */
+  /** Process that it was forked from and whose mappings it inherited; undefined after an exec. */
   readonly parent: number | undefined;
   readonly ranges: MappedRange[];
-  /** Sorted by start, with the highest end up to each; made when the first address is looked up. */
+  /** Ranges sorted by start, each with the highest end up to it; built at the first look-up. */
   index?: { readonly sorted: readonly MappedRange[]; readonly highest: readonly bigint[] };
 }
 
@@ -31,8 +31,8 @@ interface Task {
 }
 
 /**
- * Which file was mapped where in which process, and what its threads were called, at any time of a recording. Records
- * may be added in any order of cpus, but all of them before the first look-up: samples need no sorting then.
+ * Mappings of processes and names of threads at any time of a recording. Records may be added in any order of cpus, but
+ * all of them before the first look-up; samples then need no sorting.
  */
 export class AddressSpaces {
   readonly #images = new Map<number, Image[]>();
@@ -44,7 +44,7 @@ export class AddressSpaces {
     this.#events.push({ time, apply: () => this.#apply(record, time) });
   }
 
-  /** @returns undefined when nothing known covers the address. */
+  /** @returns undefined when no known mapping covers the address */
   rangeAt(pid: number, address: bigint, time: bigint): MappedRange | undefined {
     this.#settle();
     let [process, asOf]: [number | undefined, bigint] = [pid, time];
@@ -58,7 +58,7 @@ export class AddressSpaces {
     return undefined;
   }
 
-  /** Name of the thread at that time. */
+  /** Name of a thread at a time. */
   commAt(tid: number, time: bigint): string | undefined {
     this.#settle();
     return latest(this.#comms.get(tid) ?? [], time)?.comm;
@@ -118,7 +118,7 @@ export class AddressSpaces {
   }
 }
 
-/** The last entry that had begun at `time`; entries are in order of time. */
+/** Last entry that had begun at `time`. Entries are in order of time. */
 function latest<T extends { readonly since: bigint }>(entries: readonly T[], time: bigint): T | undefined {
   for (let index = entries.length - 1; index >= 0; index--) {
     const entry = entries[index];
@@ -137,7 +137,7 @@ function lookUp(image: Image, address: bigint, time: bigint): MappedRange | unde
     else high = middle;
   }
   let best: MappedRange | undefined;
-  // Ranges may overlap: memory is mapped anew. The youngest that was there at the time is what was there.
+  // Ranges overlap where memory was mapped again. The latest one at that time is valid.
   for (let at = low - 1; at >= 0 && (highest[at] ?? 0n) > address; at--) {
     const range = sorted[at];
     if (range === undefined || address >= range.end || range.time > time) continue;

@@ -3,10 +3,10 @@ import { ByteReader, textOf } from '../../formats/byte_reader.js';
 import { FormatError } from '../../formats/format_error.js';
 import type { NamedRange } from './symbol_table.js';
 
-/** Bounds on what a header may announce: 5.6 million symbols, and more text than any browser's names take. */
+/** Limits on sizes that a header may declare: 5.6 million symbols, and more text than the names of any browser. */
 const MAX_SYMBOL_BYTES = 128 << 20;
 const MAX_STRING_BYTES = 512 << 20;
-/** Names may overlap in the string table, so that it does not bound what they take once they are decoded. */
+/** Limit on the decoded names: they may overlap in the string table, so that its size is no limit on them. */
 const MAX_DECODED_BYTES = 512 << 20;
 const MAX_HEADER_BYTES = 16 << 20;
 const MAX_NOTE_BYTES = 64 << 10;
@@ -22,7 +22,7 @@ const STT_FUNC = 2;
 const STT_GNU_IFUNC = 10;
 const SYMBOL_BYTES = 24;
 
-/** A loaded, executable part of the file. */
+/** A loaded, executable segment of the file. */
 export interface ElfSegment {
   readonly offset: bigint;
   readonly address: bigint;
@@ -36,19 +36,19 @@ interface SectionHeader {
   readonly link: number;
 }
 
-/** What naming of addresses needs of a 64-bit little-endian ELF file (elf(5)). */
+/** The parts of a 64-bit little-endian ELF file (elf(5)) that name addresses. */
 export interface ElfImage {
-  /** Hexadecimal; absent when the file carries none. */
+  /** Hexadecimal; absent when the file has none. */
   readonly buildId?: string;
   readonly segments: readonly ElfSegment[];
   /** Functions by virtual address: .symtab when it is there, else .dynsym. */
   readonly functions: readonly NamedRange[];
-  /** False when only .dynsym was there: a debug file would tell more. */
+  /** False when the file has only .dynsym, so that a debug file has more names. */
   readonly complete: boolean;
 }
 
 /**
- * Reads an ELF file that anyone may have made: every offset and count is checked against the file's size.
+ * Reads an untrusted ELF file: every offset and count is checked against the file's size.
  * @param fd a regular file; stays open.
  * @param fileBytes its size.
  * @throws FormatError
@@ -75,7 +75,7 @@ export function readElf(fd: number, fileBytes: number): ElfImage {
   return { ...(buildId === undefined ? {} : { buildId }), segments, functions, complete: full !== undefined };
 }
 
-/** Virtual address of a file offset, by the segment that holds it. */
+/** Virtual address of a file offset, by the segment that contains it. */
 export function addressOfOffset(segments: readonly ElfSegment[], offset: bigint): bigint | undefined {
   const segment = segments.find((each) => offset >= each.offset && offset < each.offset + each.fileBytes);
   return segment === undefined ? undefined : offset - segment.offset + segment.address;
@@ -123,7 +123,7 @@ function programHeaders(
     reader.skip(8);
     const fileBytes = reader.u64();
     if (type === PT_LOAD && (flags & PF_X) !== 0) segments.push({ offset: start, address, fileBytes });
-    // A note beyond the file (in a debug file its contents are left out) is skipped by the reader below.
+    // buildIdOf skips a note beyond the end of the file: a debug file lacks the contents.
     if (type === PT_NOTE && fileBytes <= BigInt(MAX_NOTE_BYTES) && start <= BigInt(Number.MAX_SAFE_INTEGER))
       notes.push({ offset: Number(start), size: Number(fileBytes) });
   }
@@ -133,7 +133,7 @@ function programHeaders(
 function sectionHeaders(file: BoundedFile, offset: number, entry: number, count: number): SectionHeader[] {
   if (offset === 0) return [];
   if (entry < 64) throw new FormatError(`section headers of ${entry} bytes`);
-  // More than 65,279 sections: the first header's size holds the number.
+  // With more than 65,279 sections, the size field of the first header contains their number (elf(5), e_shnum).
   const first = new ByteReader(file.read(offset, 64, 64, 'section header'), 'section header', 32);
   const total = count === 0 ? first.size() : count;
   const bytes = file.read(offset, entry * total, MAX_HEADER_BYTES, 'section headers');
@@ -157,10 +157,10 @@ function symbols(file: BoundedFile, table: SectionHeader, strings: SectionHeader
     const defined = entries.readUInt16LE(at + 6) !== 0;
     if ((type !== STT_FUNC && type !== STT_GNU_IFUNC) || !defined || start === 0n) continue;
     const nameAt = entries.readUInt32LE(at);
-    // Versions are no part of the name: `clock_gettime@@GLIBC_2.17`.
+    // The version is not part of the name: `clock_gettime@@GLIBC_2.17`.
     const name = textOf(names.subarray(nameAt, nameAt + MAX_NAME_BYTES)).replace(/(?<=.)@.*/, '');
     decoded += name.length;
-    if (decoded > MAX_DECODED_BYTES) throw new FormatError('the symbol names overlap beyond reason');
+    if (decoded > MAX_DECODED_BYTES) throw new FormatError('the symbol names overlap too much');
     if (name !== '') functions.push({ start, size: entries.readBigUInt64LE(at + 16), name });
   }
   return functions;
@@ -180,7 +180,7 @@ function buildIdOf(file: BoundedFile, notes: readonly { offset: number; size: nu
       }
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      // A note that can not be read only costs the build-id.
+      // Without a readable note there is no build-id.
     }
   }
   return undefined;

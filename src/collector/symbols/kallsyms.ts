@@ -6,8 +6,8 @@ import { SymbolTable } from './symbol_table.js';
 const HEAD_BYTES = 1 << 16;
 
 /**
- * Where the kernel's text begins: the address of `_text` (or `_stext`). Undefined when /proc/kallsyms can not be read or
- * shows zeros. Only its head is read: making all of it takes the kernel a tenth of a second.
+ * Start of the kernel's text: the address of `_text` (or `_stext`). Undefined when /proc/kallsyms cannot be read or
+ * contains zeros. Only its head is read: the kernel needs a tenth of a second to produce all of it.
  */
 export function kernelTextAddress(path = '/proc/kallsyms'): bigint | undefined {
   try {
@@ -15,7 +15,7 @@ export function kernelTextAddress(path = '/proc/kallsyms'): bigint | undefined {
     try {
       const head = Buffer.alloc(HEAD_BYTES);
       let length = 0;
-      // A read of /proc gives a page or so at a time.
+      // A read of /proc returns about a page at a time.
       for (let count = -1; count !== 0 && length < head.length; length += count) {
         count = readSync(fd, head, length, head.length - length, null);
       }
@@ -33,7 +33,7 @@ export function textAddressIn(content: string): bigint | undefined {
   return address === undefined || /^0+$/.test(address) ? undefined : BigInt(`0x${address}`);
 }
 
-/** Functions of the kernel and its modules; undefined when /proc/kallsyms can not be read or shows zeros (kptr_restrict). */
+/** Functions of the kernel and its modules; undefined when /proc/kallsyms cannot be read or contains zeros (kptr_restrict). */
 export function readKernelSymbols(path = '/proc/kallsyms'): SymbolTable | undefined {
   try {
     return parseKernelSymbols(readFileSync(path, 'latin1'));
@@ -46,7 +46,7 @@ export function parseKernelSymbols(content: string): SymbolTable | undefined {
   const ranges: NamedRange[] = [];
   for (const match of content.matchAll(/^([0-9a-f]{1,16}) [tTwW] (\S+)/gm)) {
     const start = BigInt(`0x${match[1] ?? '0'}`);
-    // No sizes here: a function goes on to the next one.
+    // kallsyms has no sizes: a function ends at the next one.
     if (start !== 0n) ranges.push({ start, size: 0n, name: match[2] ?? '' });
   }
   return ranges.length === 0 ? undefined : new SymbolTable(ranges);

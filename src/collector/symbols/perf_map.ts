@@ -2,14 +2,14 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { SymbolTable } from './symbol_table.js';
 import type { NamedRange } from './symbol_table.js';
 
-/** V8 and the JVM write some tens of MiB after hours. */
+/** V8 and the JVM write some tens of MiB in hours. */
 const MAX_BYTES = 256 << 20;
 
 /**
- * The names that a just-in-time compiler wrote for perf: /tmp/perf-PID.map, lines of `START SIZE name` in hexadecimal
- * (tools/perf/Documentation/jit-interface.txt). /tmp is everyone's: the file counts only when it is a regular file that
- * the process's user or root owns.
- * @param owner uid of the process that is named, undefined when it is gone: then this process's own.
+ * Names that a just-in-time compiler wrote for perf: /tmp/perf-PID.map, lines of `START SIZE name` in hexadecimal
+ * (tools/perf/Documentation/jit-interface.txt). Every user can write to /tmp: the file is used only when it is a regular
+ * file owned by the process's user or root.
+ * @param owner uid of the named process; undefined when the process is gone, then that of this process
  */
 export function readPerfMap(path: string, owner: number | undefined = process.getuid?.()): SymbolTable | undefined {
   let fd: number;
@@ -29,7 +29,7 @@ export function readPerfMap(path: string, owner: number | undefined = process.ge
   }
 }
 
-/** A later line for the same address replaces an earlier one: code is compiled again. */
+/** Parses a perf map. A later line for an address replaces an earlier one: the code was compiled again. */
 export function parsePerfMap(content: string): SymbolTable {
   const ranges = new Map<bigint, NamedRange>();
   for (const match of content.matchAll(/^(?:0x)?([0-9a-f]{1,16}) (?:0x)?([0-9a-f]{1,16}) (.+)$/gim)) {

@@ -4,7 +4,7 @@ import type { ElfImage, ElfSegment } from './elf.js';
 import { addressOfOffset, readElf } from './elf.js';
 import { SymbolTable } from './symbol_table.js';
 
-/** Functions of one file, found by file offset. */
+/** Functions of a file, found by file offset. */
 export class SymbolFile {
   readonly #segments: readonly ElfSegment[];
   readonly #table: SymbolTable;
@@ -14,7 +14,7 @@ export class SymbolFile {
     this.#table = new SymbolTable(image.functions);
   }
 
-  /** Name of the function that holds the byte at `offset` of the file. */
+  /** Name of the function that contains the byte at `offset` of the file. */
   find(offset: bigint): string | undefined {
     const address = addressOfOffset(this.#segments, offset);
     return address === undefined ? undefined : this.#table.find(address);
@@ -22,10 +22,10 @@ export class SymbolFile {
 }
 
 /**
- * Opens the file that a process had mapped. Several paths may lead to it (/proc/PID/root while the process lives, the
- * plain path): the first with the right inode is taken, else the first that there is, since some file systems
- * (overlayfs, btrfs) show other inode numbers than the kernel's records.
- * @returns undefined when there is none, or none that can be read.
+ * Opens a file that a process had mapped. Several paths may lead to it: /proc/PID/root while the process lives, and the
+ * plain path. The first with the right inode is used, else the first that exists, since some file systems (overlayfs,
+ * btrfs) report other inode numbers than the kernel's records.
+ * @returns undefined when no path leads to a readable file
  */
 export function openSymbolFile(paths: readonly string[], inode: bigint): SymbolFile | undefined {
   const images = paths.map((path) => ({ path, file: openRegular(path) }));
@@ -43,7 +43,7 @@ export function openSymbolFile(paths: readonly string[], inode: bigint): SymbolF
   }
 }
 
-/** Debian's -dbgsym packages: found by build-id, and believed only when theirs is the same. */
+/** Functions of Debian's -dbgsym packages, found by build-id, and used only when their own build-id is the same. */
 function debugFunctions(image: ElfImage, directory = '/usr/lib/debug/.build-id'): ElfImage['functions'] | undefined {
   const { buildId } = image;
   if (buildId === undefined) return undefined;
@@ -63,7 +63,7 @@ function debugFunctions(image: ElfImage, directory = '/usr/lib/debug/.build-id')
 function openRegular(path: string): { fd: number; inode: bigint; bytes: number } | undefined {
   let fd: number;
   try {
-    // The path comes from a process: a FIFO of that name must not hang, a terminal not become ours.
+    // The path is untrusted: opening a FIFO must not hang, and a terminal must not become our controlling terminal.
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch {
     return undefined;

@@ -1,4 +1,4 @@
-/** A function: addresses from `start` on, `size` bytes; 0 means up to the next one. */
+/** A function: `size` bytes from `start` on; size 0 means up to the next function. */
 export interface NamedRange {
   readonly start: bigint;
   readonly size: bigint;
@@ -10,7 +10,7 @@ export class SymbolTable {
   readonly #starts: BigUint64Array;
   readonly #ranges: readonly NamedRange[];
 
-  /** Of several names for one address the one with a size wins, then a global-looking name over one with leading underscores. */
+  /** Of several names for an address, one with a size is preferred, then one without a leading underscore. */
   constructor(ranges: readonly NamedRange[]) {
     const sorted = [...ranges].sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : preference(b, a)));
     this.#ranges = sorted.filter((range, index) => range.start !== sorted[index - 1]?.start);
@@ -31,7 +31,7 @@ export class SymbolTable {
     }
     const range = this.#ranges[low - 1];
     if (range === undefined) return undefined;
-    // After the last function without a size there is nothing that would end it.
+    // The last function, if without a size, has no known end.
     const end = range.size > 0n ? range.start + range.size : this.#starts[low];
     return end !== undefined && address < end ? range.name : undefined;
   }

@@ -7,25 +7,25 @@ import type { SymbolFile } from './symbol_file.js';
 import { openSymbolFile } from './symbol_file.js';
 import type { SymbolTable } from './symbol_table.js';
 
-/** A named place in a program. */
+/** A named location in a program. */
 export interface Frame {
-  /** The function, or the object in square brackets when no symbol covers the address. */
+  /** Name of the function; the object in square brackets when no symbol covers the address. */
   readonly name: string;
   /** Base name of the mapped file, `[kernel]`, `[jit]`, `[unknown]`. */
   readonly object: string;
 }
 
-/** Names addresses from the files that were mapped there, JIT maps and kallsyms. Everything that was read is kept. */
+/** Names addresses by the mapped files, JIT maps and kallsyms. Files once read stay in memory. */
 export class Symbolizer {
   readonly #files = new Map<string, SymbolFile | undefined>();
   readonly #jits = new Map<number, SymbolTable | undefined>();
   #kernel: SymbolTable | undefined | null = null;
 
-  /** @param range what was mapped there; undefined when nobody knows. */
+  /** @param range the mapping at the address; undefined when it is unknown */
   user(pid: number, address: bigint, range: MappedRange | undefined): Frame {
     if (range === undefined) return this.#jitted(pid, address) ?? { name: '[unknown]', object: '[unknown]' };
     const { path } = range;
-    // Memory without a file, or a JIT's own (memfd, /dev/zero): only its perf map can tell.
+    // Only a perf map names memory without a file, or that of a JIT (memfd, /dev/zero).
     if (!path.startsWith('/') || /^\/(\/anon|memfd:|dev\/)/.test(path))
       return this.#jitted(pid, address) ?? { name: bracketed(path), object: bracketed(path) };
     const object = basename(path).replace(/ \(deleted\)$/, '');
@@ -65,7 +65,7 @@ function bracketed(path: string): string {
   return path === '' || path === '//anon' ? '[anon]' : `[${basename(path)}]`;
 }
 
-/** In a container a process knows itself, and names its map, by the innermost of its pids. */
+/** Owner of a process, and the innermost of its pids, by which a process in a container names its map. */
 function ownerAndInnerPid(pid: number): { owner?: number; innerPid: number } {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
