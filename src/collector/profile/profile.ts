@@ -21,6 +21,9 @@ export interface Profile {
   readonly lost: bigint;
 }
 
+/** Source of names. */
+type Names = Pick<Symbolizer, 'user' | 'kernel'>;
+
 /** Addresses whose names are cached; the cache is cleared when it is full. */
 const MAX_CACHED = 1 << 18;
 
@@ -29,7 +32,7 @@ const MAX_CACHED = 1 << 18;
  * grows with distinct stacks and not with samples.
  * @throws FormatError
  */
-export function readProfile(reader: PerfDataReader, symbolizer: Symbolizer = new Symbolizer()): Profile {
+export function readProfile(reader: Pick<PerfDataReader, 'records'>, symbolizer: Names = new Symbolizer()): Profile {
   const spaces = new AddressSpaces();
   let lost = 0n;
   for (const { record } of reader.records()) {
@@ -61,11 +64,11 @@ interface KeyedFrame extends Frame {
 
 class FrameCache {
   readonly #spaces: AddressSpaces;
-  readonly #symbolizer: Symbolizer;
+  readonly #symbolizer: Names;
   readonly #byAddress = new Map<string, KeyedFrame>();
   readonly #byName = new Map<string, KeyedFrame>();
 
-  constructor(spaces: AddressSpaces, symbolizer: Symbolizer) {
+  constructor(spaces: AddressSpaces, symbolizer: Names) {
     this.#spaces = spaces;
     this.#symbolizer = symbolizer;
   }

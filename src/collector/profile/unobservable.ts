@@ -12,7 +12,7 @@ export interface UnobservableProgram {
  * other exec are missing.
  * @param reader of a recording with comm, comm_exec, mmap or mmap2, and task records
  */
-export function unobservablePrograms(reader: PerfDataReader): readonly UnobservableProgram[] {
+export function unobservablePrograms(reader: Pick<PerfDataReader, 'records'>): readonly UnobservableProgram[] {
   const executed = new Map<number, { readonly comm: string; readonly time: bigint }>();
   const mapped = new Map<number, bigint>();
   for (const { record } of reader.records()) {
