@@ -9,13 +9,9 @@ import { encodeTracingData, tracepointFormat } from '#dist/collector/record/trac
 import { sampleIdBytes, viewAttr } from '#dist/formats/attr_view.js';
 import { ByteWriter } from '#dist/formats/byte_writer.js';
 import { FormatError } from '#dist/formats/format_error.js';
-import { OutputFile } from '#dist/formats/output_file.js';
-import type { RecordingInfo } from '#dist/formats/perfdata_features.js';
 import { PerfDataReader } from '#dist/formats/perfdata_reader.js';
 import { PerfDataWriter } from '#dist/formats/perfdata_writer.js';
-import { encodeAttr } from '#dist/model/events/attr/attr.js';
-import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
-import { withSampling } from '#dist/model/events/event_defaults.js';
+import { attrsOf, createFile, INFO, writeRecording } from './write_recording.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'perfbroker-perfdata-'));
 test.after.always(() => {
@@ -23,51 +19,18 @@ test.after.always(() => {
 });
 const perf = spawnSync('perf', ['--version']).status === 0;
 
-function createFile(path: string): number {
-  const file = OutputFile.create(path);
-  file.place();
-  return file.takeFd();
-}
-
-const INFO: RecordingInfo = {
-  hostname: 'host.example',
-  osRelease: '6.1.0',
-  version: 'test',
-  arch: 'x86_64',
-  cpusOnline: 2,
-  cpusAvailable: 4,
-  commandLine: ['perfbroker', 'record', 'a b'],
-};
-
-function attrsOf(events: string): readonly Uint8Array[] {
-  const specs = withSampling(parseEvents(events), { sampling: { frequency: 99 }, callchain: true });
-  return specs.map((spec) => encodeAttr(spec, { tracepointId: 300 }));
-}
-
-function sampleRecord(id: bigint, ip: bigint, chain: readonly bigint[]): Uint8Array {
-  const writer = new ByteWriter().u32(9).u16(2).u16(0);
-  writer.u64(id).u64(ip).u32(100).u32(101).u64(5000).u32(1).u32(0).u64(77).u64(chain.length);
-  for (const word of chain) writer.u64(word);
-  writer.patchU16(6, writer.length);
-  return Uint8Array.from(writer.bytes);
-}
-
-/** A file with two events, a synthesised process (this one) and two samples. */
+/** {@link writeRecording} with a synthesized process, which is this one. */
 function writeFile(name: string, finish = true): string {
-  const path = join(directory, name);
-  const [first = new Uint8Array(128), second = new Uint8Array(128)] = attrsOf('cpu-clock:u,page-faults:u');
-  const writer = new PerfDataWriter(createFile(path), [
-    { name: 'cpu-clock:u', attr: first, ids: [11n, 12n] },
-    { name: 'page-faults:u', attr: second, ids: [21n, 22n] },
-  ]);
-  new Synthesizer(sampleIdBytes(viewAttr(first).sampleType), (records) => {
-    writer.write(records);
-  }).process({ pid: process.pid, recorded: { pid: 100, tids: [] } });
-  writer.write(sampleRecord(12n, 0x1000n, [0xfffffffffffffe00n, 0x1000n, 0x2000n]));
-  writer.write(sampleRecord(21n, 0x3000n, [0xfffffffffffffe00n, 0x3000n]));
-  if (finish) writer.finish(INFO, true);
-  writer.close();
-  return path;
+  return writeRecording(join(directory, name), {
+    finish,
+    before: (writer, attr) => {
+      const trailer = sampleIdBytes(viewAttr(attr).sampleType);
+      new Synthesizer(trailer, (records) => writer.write(records)).process({
+        pid: process.pid,
+        recorded: { pid: 100, tids: [] },
+      });
+    },
+  });
 }
 
 test('what was written is read back: events, names, ids, features, records of each event', (t) => {

@@ -3,7 +3,8 @@ import test from 'ava';
 import { count, type CountedInterval } from '#dist/collector/count/count.js';
 import { Counters } from '#dist/collector/count/counting.js';
 import type { ObservedCommand } from '#dist/collector/observed_command.js';
-import { parseEvents, withCounting } from '#dist/model/events/syntax/event_syntax.js';
+import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
+import { withCounting } from '#dist/model/events/event_defaults.js';
 import { fakeGrant, fakeOpener, type FakeGrant } from './fake_counters.js';
 
 const events = withCounting(parseEvents('page-faults'), { inherit: false, enableOnExec: false });

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { Counters, difference, scaled } from '#dist/collector/count/counting.js';
-import { parseEvents, withCounting } from '#dist/model/events/syntax/event_syntax.js';
+import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
+import { withCounting } from '#dist/model/events/event_defaults.js';
 import { fakeGrant, fakeOpener } from './fake_counters.js';
 
 const events = withCounting(parseEvents('page-faults,task-clock'), { inherit: false, enableOnExec: false });
