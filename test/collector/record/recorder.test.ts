@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -302,24 +302,4 @@ real('an older file is kept, a symbolic link is refused and nothing is left behi
   } finally {
     child.kill();
   }
-});
-
-real('a command that is not found or not executable exits as in a shell', async (t) => {
-  const absent = await Workload.start([join(directory, 'absent')]);
-  absent.release();
-  t.is(await absent.exited, 127);
-  const plain = join(directory, 'plain');
-  writeFileSync(plain, '');
-  chmodSync(plain, 0o644);
-  const refused = await Workload.start([plain]);
-  refused.release();
-  t.is(await refused.exited, 126);
-});
-
-real('a command at its gate never runs when it is not released', async (t) => {
-  const marker = join(directory, 'marker');
-  const workload = await Workload.start(['touch', marker]);
-  workload.terminate();
-  t.not(await workload.exited, 0);
-  t.is(statSync(marker, { throwIfNoEntry: false }), undefined);
 });

@@ -1,0 +1,44 @@
+import test from 'ava';
+import { promptingOpener } from '#dist/cli/authorization_prompt.js';
+import { Failure } from '#dist/cli/failure.js';
+import type { Client } from '#dist/client/index.js';
+import type { OpenEvents } from '#dist/collector/event_opener.js';
+
+const REQUEST: OpenEvents = { targets: [{ system: true }], events: [] };
+
+test('a request carries whether a prompt is allowed', async (t) => {
+  for (const interactive of [true, false]) {
+    let seen: unknown;
+    const client = {
+      open: (request: unknown) => {
+        seen = request;
+        return Promise.resolve('grant');
+      },
+    } as unknown as Client;
+    t.is(await promptingOpener(client, interactive).open(REQUEST), 'grant');
+    t.like(seen, { allowInteractive: interactive });
+  }
+});
+
+test('an interrupt closes the connection, which withdraws the prompt, and is exit code 130', async (t) => {
+  const interrupt = new AbortController();
+  let close = (): void => undefined;
+  const client = {
+    open: () => new Promise((_resolve, reject) => (close = () => reject(new Error('closed')))),
+    close: () => {
+      close();
+      return Promise.resolve();
+    },
+  } as unknown as Client;
+  const opening = promptingOpener(client, true, interrupt.signal).open(REQUEST);
+  interrupt.abort();
+  const failure = await t.throwsAsync(opening, { instanceOf: Failure, message: /^interrupted/ });
+  t.is(failure.exitCode, 130);
+});
+
+test('a refusal is passed on as it is', async (t) => {
+  const client = { open: () => Promise.reject(new Error('denied')) } as unknown as Client;
+  await t.throwsAsync(promptingOpener(client, false, new AbortController().signal).open(REQUEST), {
+    message: 'denied',
+  });
+});

@@ -1,0 +1,56 @@
+import test from 'ava';
+import { UsageError } from '#dist/cli/failure.js';
+import { parseRecordingOptions, summaryText, writeFailure } from '#dist/cli/recording.js';
+import type { RecordingSummary } from '#dist/collector/record/recording_plan.js';
+
+const SUMMARY: RecordingSummary = {
+  end: 'command',
+  samples: 1234n,
+  lost: 0n,
+  throttled: 0n,
+  bytes: 2048,
+  seconds: 1.5,
+  fds: 2,
+  unstable: false,
+};
+
+test('options have the defaults that --help has', (t) => {
+  const request = parseRecordingOptions({ output: 'perf.data' }, [0, 1]);
+  t.like(request, { callGraph: false, folded: false, ringBytes: 512 << 10 });
+  t.is(request.bare.length, 1);
+  t.false('sampling' in request || 'durationMs' in request);
+});
+
+test('a name ending in .folded asks for call graphs', (t) => {
+  t.like(parseRecordingOptions({ output: 'out.folded' }, [0]), { callGraph: true, folded: true });
+});
+
+test('options are parsed to what they mean', (t) => {
+  const options = { output: 'x', event: 'page-faults:u', count: '5', mmapPages: '1M', duration: '0.5' };
+  t.like(parseRecordingOptions(options, [0]), { sampling: { period: 5n }, ringBytes: 1 << 20, durationMs: 500 });
+  t.throws(() => parseRecordingOptions({ output: '-' }, [0]), { instanceOf: UsageError, message: /standard output/ });
+});
+
+test('a summary has the figures and the reason for the end', (t) => {
+  t.is(
+    summaryText('perf.data', SUMMARY),
+    'perf.data: 1,234 samples, 0 lost, 0 throttled, 2.0 KiB of records, 1.50 s (the command ended)\n',
+  );
+});
+
+test('a summary gives advice where something is missing', (t) => {
+  const text = summaryText('x', { ...SUMMARY, lost: 1n, throttled: 1n, unstable: true, end: 'removed' });
+  for (const pattern of [/larger ring \(-m\)/, /throttled the events/, /some may be missing/, /may not be observed/])
+    t.regex(text, pattern);
+  t.is(text.split('\n').length, 6);
+});
+
+test('a full disk and another error of writing each have a remedy', (t) => {
+  const error = (code: string): RecordingSummary['error'] & Error =>
+    Object.assign(new Error('write failed'), { code, errno: 1, syscall: 'write' });
+  const full = writeFailure('x', false, SUMMARY, error('ENOSPC'));
+  t.is(full.message, 'writing x failed: no space is left (ENOSPC)');
+  t.regex(full.reason, /2\.0 KiB of records/);
+  t.regex(full.remedy, /^Free space/);
+  t.regex(writeFailure('x', true, SUMMARY, error('EIO')).remedy, /^Choose another file/);
+});
