@@ -1,0 +1,44 @@
+// The unit tests, `npm run test:unit`: every test file but those below. A new test file is one of them.
+//
+// They need no root, no program of this machine but node and sh, and nothing that is compiled from C++: test/no_addon.cjs
+// takes the addon from them, also where it was built. What needs more goes into a folder of its own kind, or on this list.
+
+/** Folders whose tests start programs of the tree, or call the addon. */
+const FOLDERS = ['downgrade', 'e2e', 'launcher', 'native', 'packaging', 'run', 'systemd'];
+
+/** Files elsewhere that do. */
+const FILES = [
+  'broker/audit/journal',
+  'broker/host/slowness',
+  'broker/ipc/{authorizer,helper_client,late_sessions,opener_protocol,tracer_protocol}',
+  'broker/lifecycle/{fd_limit,idle,notify}',
+  'broker/methods/downgrade/order',
+  'broker/methods/open/{attach,plan}',
+  'broker/processes/{peer,proc,targets}',
+  'bus/callers/callers',
+  'bus/{private_bus,real_broker,whole_chain,small_parts}',
+  'bus/objects/{grant_watch,service,introspection}',
+  'bus/polkit/{authorizer,polkit}',
+  'bus/hostile',
+  'cli/main',
+  'client/*',
+  'collector/host/processes_end',
+  'collector/launcher/launcher_opener',
+  'collector/record/recorder',
+  'docs/{limits,links,man,options,polkit,python_client,readme_program}',
+  'formats/perfdata',
+  'model/{opener_agreement,perf_attrs}',
+  'policy/load/names',
+  'varlink/{acceptor,channel,connection,fds_in_flight,hangup,python_peer,service,too_many_references}',
+];
+
+export default {
+  files: [
+    'build/test/**/*.test.js',
+    ...FOLDERS.map((folder) => `!build/test/${folder}/**`),
+    ...FILES.map((file) => `!build/test/${file}.test.js`),
+  ],
+  require: ['./test/no_addon.cjs'],
+  workerThreads: true, // they start faster than processes
+  timeout: '2m',
+};
