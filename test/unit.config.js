@@ -1,7 +1,8 @@
 // The unit tests, `npm run test:unit`: every test file but those below. A new test file is one of them.
 //
-// They need no root, no program of this machine but node and sh, and nothing that is compiled from C++: test/no_addon.cjs
-// takes the addon from them, also where it was built. What needs more goes into a folder of its own kind, or on this list.
+// They need no program of this machine but node and sh, and nothing that is compiled from C++: test/no_addon.cjs takes the
+// addon from them, also where it was built. They need no root; the few cases of policy/check that do are skipped without
+// it. A test that needs more goes into a folder of its own kind, or on this list.
 
 /** Folders whose tests start programs of the tree, or call the addon. */
 const FOLDERS = ['downgrade', 'e2e', 'launcher', 'native', 'packaging', 'run', 'systemd'];
@@ -28,7 +29,7 @@ const FILES = [
   'docs/{limits,links,man,options,polkit,python_client,readme_program}',
   'formats/perfdata',
   'model/{opener_agreement,perf_attrs}',
-  'policy/load/names',
+  'policy/load/{load,names}',
   'varlink/{acceptor,channel,connection,fds_in_flight,hangup,python_peer,service,too_many_references}',
 ];
 
