@@ -1,4 +1,6 @@
 /** Every kind of no, with its error, cause and remedy. */
+import { readlinkSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { ALICE, BOB, runAs, type World } from './as_user.js';
 import { noPrivilege, skip, startDaemon, type Daemon } from './daemon.js';
@@ -74,7 +76,8 @@ privileged('a process that is not dumpable is refused', async (t) => {
   const script = "import ctypes,time; ctypes.CDLL(None).prctl(4,0,0,0,0); print('x',flush=True); time.sleep(60)";
   const victim = await start(ALICE, ALICE, script, 'python3');
   t.teardown(() => victim.end());
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  // Its /proc entry then belongs to root.
+  while (statSync(`/proc/${victim.pid}/environ`).uid !== 0) await sleep(10);
   const error = await refused(t, ALICE, openPid, victim.pid, 'task-clock:u');
   t.true(['PolicyDenied', 'CeilingExceeded'].includes(error.error), JSON.stringify(error));
 });
@@ -82,7 +85,8 @@ privileged('a process that is not dumpable is refused', async (t) => {
 privileged('a process in another user namespace is refused', async (t) => {
   const victim = await start(ALICE, ALICE, 'exec unshare --user --map-root-user sleep 60');
   t.teardown(() => victim.end());
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  const ownNamespace = readlinkSync('/proc/self/ns/user');
+  while (readlinkSync(`/proc/${victim.pid}/ns/user`) === ownNamespace) await sleep(10);
   const error = await refused(t, ALICE, openPid, victim.pid, 'task-clock:u');
   t.true(['PolicyDenied', 'CeilingExceeded'].includes(error.error), JSON.stringify(error));
 });
