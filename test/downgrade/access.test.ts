@@ -7,7 +7,7 @@ import { childrenOf, noPrivilege, startDaemon, type Daemon } from '../e2e/daemon
 import { startBusy } from '../e2e/target.js';
 import { compileTools } from '../tools/compile.js';
 import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
-import { BrokerError } from '#dist/client/index.js';
+import { BrokerError, type Grant } from '#dist/client/index.js';
 import { ADMIN, ALL, ask, keepers, open, PERFMON, startTarget, startTracing, statusOf, tracerOf } from './support.js';
 
 const reason = noPrivilege();
@@ -135,6 +135,7 @@ privileged('children of the same user are taken along, and processes of others a
     drop: ['all'],
     children: true,
     noNewPrivs: true,
+    deadlineMs: 5000,
   });
   t.deepEqual(processes.map(({ pid }) => pid).slice(0, 1), [target.pid]);
   t.is(processes.length, 5); // sh, sleep 101, sleep 102, (sh), sleep 105
@@ -158,17 +159,26 @@ privileged('one refused child keeps all of them as they are', async (t) => {
 privileged('an Open that carries a downgrade hands its fds over when the target has lost what it names', async (t) => {
   const target = await startTarget(tools.path('churn'));
   t.teardown(() => target.kill());
-  const grant = await client.open({
+  const request = {
     targets: [{ pid: target.pid }],
     events: parseEvents('task-clock:u').map((event) => ({ ...event, inherit: true })),
     downgrade: { drop: ['CAP_PERFMON', 'CAP_SYS_ADMIN'], noNewPrivs: true },
-  });
+  };
+  let grant: Grant | undefined;
+  while (grant === undefined) {
+    grant = await client.open(request).catch((error: unknown) => {
+      // An Open gives its downgrade 100 ms, which a busy machine needs for other things.
+      if (error instanceof BrokerError && error.code === 'deadline') return undefined;
+      throw error;
+    });
+  }
   t.true(grant.events.length > 0);
   t.true(grant.downgraded!.threads.length > 0);
   t.deepEqual(keepers(target.pid, PERFMON | ADMIN, true), []);
   for (const event of grant.events) event.enable();
-  await sleep(50);
-  t.true(grant.events.some((event) => event.read()[0]! > 0n));
+  const counts = (): boolean => grant.events.some((event) => event.read()[0]! > 0n);
+  for (let tries = 0; tries < 1000 && !counts(); tries++) await sleep(10);
+  t.true(counts());
   await grant.close();
   t.is((await target.end()).code, 0);
 });
@@ -218,7 +228,7 @@ privileged('what was decided and what was done are recorded', async (t) => {
   t.teardown(() => victim.end());
   const connection = await open(own);
   t.teardown(() => connection.close());
-  await connection.downgrade({ target: { pid: victim.pid }, drop: ['CAP_PERFMON'] });
+  await connection.downgrade({ target: { pid: victim.pid }, drop: ['CAP_PERFMON'], deadlineMs: 5000 });
   await ask(connection, { target: { pid: 1 }, drop: ['CAP_PERFMON'] });
   const [decided, done, again, refused] = own.audit();
   t.like(decided, { action: 'downgrade', verdict: 'allow', drop: ['CAP_PERFMON'], rule: 'administrators' });

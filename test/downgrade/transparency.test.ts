@@ -26,7 +26,7 @@ privileged('sleep loses exactly what is asked, and tells what it had and has', a
   await once(child, 'spawn');
   const pid = child.pid!;
   const before = BigInt(`0x${statusOf(pid).get('CapPrm')}`);
-  const [process, ...others] = await client.downgrade({ target: { pid }, drop: PROFILING });
+  const [process, ...others] = await client.downgrade({ target: { pid }, drop: PROFILING, deadlineMs: 5000 });
   t.deepEqual(others, []);
   t.is(process!.pid, pid);
   const [thread, ...more] = process!.threads;
@@ -54,7 +54,7 @@ privileged('ambient and inheritable capabilities go with the permitted ones, and
   t.teardown(() => child.kill('SIGKILL'));
   while (!(statusOf(child.pid!).get('Name') === 'sleep')) await sleep(10);
   t.is(statusOf(child.pid!).get('CapAmb'), '0000004000800000');
-  await client.downgrade({ target: { pid: child.pid! }, drop: PROFILING, noNewPrivs: true });
+  await client.downgrade({ target: { pid: child.pid! }, drop: PROFILING, noNewPrivs: true, deadlineMs: 5000 });
   for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'])
     t.is(statusOf(child.pid!).get(set), '0000000000800000', set);
   t.is(statusOf(child.pid!).get('NoNewPrivs'), '1');
@@ -98,7 +98,7 @@ privileged('forty downgrades of a process that starts and ends threads without a
     ];
     const fresh = round % 8 === 0 ? await startTarget(tools.path('churn')) : null;
     const pid = fresh?.pid ?? target.pid;
-    const [process] = await client.downgrade({ target: { pid }, drop, noNewPrivs: round % 2 === 0, deadlineMs: 2000 });
+    const [process] = await client.downgrade({ target: { pid }, drop, noNewPrivs: round % 2 === 0, deadlineMs: 5000 });
     threads += process!.threads.length;
     const bits = {
       CHOWN: 0n,
@@ -142,7 +142,7 @@ print(results)
   const target = await startTarget('python3', '-c', program);
   t.teardown(() => target.kill());
   for (let round = 0; round < 5; round++)
-    await client.downgrade({ target: { pid: target.pid }, drop: ['all'], noNewPrivs: true, deadlineMs: 2000 });
+    await client.downgrade({ target: { pid: target.pid }, drop: ['all'], noNewPrivs: true, deadlineMs: 5000 });
   t.deepEqual(keepers(target.pid, ALL, true), []);
   t.deepEqual(await target.end(), { lines: ['[0, 0, 0, 0, 0, 0]'], code: 0, signal: null });
 });
@@ -175,15 +175,17 @@ process.stdin.on('data', () => process.exit(0));
       good++;
     }
   });
-  await sleep(200);
+  const answers = async (count: number): Promise<void> => {
+    for (const begin = good; good < begin + count;) await sleep(5);
+  };
+  await answers(10);
   const drops = [['CAP_PERFMON'], ['CAP_SYS_ADMIN'], ['CAP_SYS_PTRACE', 'CAP_NET_ADMIN'], ['all'], ['all']];
   for (const drop of drops) {
-    await client.downgrade({ target: { pid: target.pid }, drop, deadlineMs: 2000 });
-    await sleep(50);
+    await client.downgrade({ target: { pid: target.pid }, drop, deadlineMs: 5000 });
+    await answers(10);
   }
   stop = true;
   await Promise.all(load);
-  t.true(good > 50, `${good}`);
   t.deepEqual(keepers(target.pid, ALL), []);
 });
 
@@ -210,7 +212,7 @@ for i in range(3000):
     'all',
   ];
   for (const drop of drops) {
-    await client.downgrade({ target: { pid: target.pid }, drop: [drop], deadlineMs: 2000 });
+    await client.downgrade({ target: { pid: target.pid }, drop: [drop], deadlineMs: 5000 });
     await sleep(10);
   }
   t.is((await sent)[0], 0);
@@ -227,7 +229,7 @@ privileged('a stopped process stays stopped, and goes on when it is told to', as
   t.teardown(() => target.kill());
   target.child.kill('SIGSTOP');
   while (!(statusOf(target.pid).get('State') ?? '').startsWith('T')) await sleep(10);
-  await client.downgrade({ target: { pid: target.pid }, drop: ['all'], deadlineMs: 2000 });
+  await client.downgrade({ target: { pid: target.pid }, drop: ['all'], deadlineMs: 5000 });
   t.deepEqual(keepers(target.pid, ALL), []);
   await sleep(50);
   t.regex(statusOf(target.pid).get('State')!, /^T \(stopped\)/);
@@ -262,7 +264,7 @@ privileged('a zombie leader does not hide the threads that go on without it', as
   const target = await startTarget(tools.path('odd_targets'), 'zombie-leader');
   t.teardown(() => target.kill());
   t.regex(statusOf(target.pid).get('State')!, /^Z/);
-  const [process] = await client.downgrade({ target: { pid: target.pid }, drop: ['all'] });
+  const [process] = await client.downgrade({ target: { pid: target.pid }, drop: ['all'], deadlineMs: 5000 });
   t.is(process!.threads.length, 1);
   t.not(process!.threads[0]!.tid, target.pid);
   t.deepEqual(keepers(target.pid, ALL), []);
@@ -274,7 +276,7 @@ privileged('a process in a user namespace of its own loses what it has there', a
   t.teardown(() => child.kill('SIGKILL'));
   for (let tries = 0; tries < 100 && statusOf(child.pid!).get('Name') !== 'sleep'; tries++) await sleep(10);
   if (statusOf(child.pid!).get('Name') !== 'sleep') return skip(t, 'no user namespaces here');
-  await client.downgrade({ target: { pid: child.pid! }, drop: ['all'], noNewPrivs: true });
+  await client.downgrade({ target: { pid: child.pid! }, drop: ['all'], noNewPrivs: true, deadlineMs: 5000 });
   t.deepEqual(keepers(child.pid!, ALL, true), []);
 });
 
@@ -288,7 +290,7 @@ privileged('a restartable sequence that is left is begun anew, not finished', as
   };
   for (const drop of ['CAP_PERFMON', 'CAP_SYS_ADMIN', 'CAP_BPF']) {
     const before = await aborts();
-    await client.downgrade({ target: { pid: target.pid }, drop: [drop] });
+    await client.downgrade({ target: { pid: target.pid }, drop: [drop], deadlineMs: 5000 });
     // Were it forgotten, nothing would ever lead out of it again.
     target.child.kill('SIGSTOP');
     await sleep(10);
@@ -303,7 +305,7 @@ privileged('memory below a stack pointer is as it was, in use or not', async (t)
   if (target === null) return skip(t, 'only for x86-64');
   t.teardown(() => target.kill());
   for (const drop of ['CAP_PERFMON', 'CAP_SYS_ADMIN', 'all'])
-    await client.downgrade({ target: { pid: target.pid }, drop: [drop] });
+    await client.downgrade({ target: { pid: target.pid }, drop: [drop], deadlineMs: 5000 });
   t.deepEqual(keepers(target.pid, ALL), []);
   t.deepEqual(await target.end(), { lines: [], code: 0, signal: null });
 });
@@ -319,8 +321,8 @@ privileged('what has nothing to lose is only looked at, and a dry run does not e
     t.is(BigInt(`0x${has.effective}`) & PERFMON, 0n);
   }
   t.is(keepers(target.pid, PERFMON).length, dry!.threads.length);
-  await client.downgrade({ target: { pid: target.pid }, drop: PROFILING });
-  const [again] = await client.downgrade({ target: { pid: target.pid }, drop: PROFILING });
+  await client.downgrade({ target: { pid: target.pid }, drop: PROFILING, deadlineMs: 5000 });
+  const [again] = await client.downgrade({ target: { pid: target.pid }, drop: PROFILING, deadlineMs: 5000 });
   for (const { had, has } of again!.threads) t.deepEqual(has, had);
   t.is((await target.end()).code, 0);
 });
