@@ -220,7 +220,15 @@ test('properties come from the broker, can not be written, and are errors where 
     const error = await t.throwsAsync<dbus.DBusError>(call(caller, member, signature, body, PROPERTIES));
     t.is(error.type, `org.freedesktop.DBus.Error.${name}`);
   }
-  t.is(broker.calls.filter(({ method }) => method === 'Describe').length, 1); // kept for a moment
+  // What the broker answered is kept for a moment. On a busy machine the moment can be over before the second call.
+  const describes = (): number => broker.calls.filter(({ method }) => method === 'Describe').length;
+  let asked = 2;
+  for (let tries = 0; tries < 50 && asked > 1; tries++) {
+    const before = describes();
+    for (let calls = 0; calls < 2; calls++) await call(caller, 'GetAll', 's', [NAME], PROPERTIES);
+    asked = describes() - before;
+  }
+  t.true(asked <= 1, `${asked} calls for two`);
 });
 
 test("grants are seen by their user and by root; anybody else's is answered as one that is not there", async (t) => {
@@ -480,11 +488,11 @@ test('it does not start with a privilege, nor as root', async (t) => {
 
 test('it ends when idle, with the name given back, and not while a grant lives', async (t) => {
   if (reason !== null) return skip(t, reason);
-  const { broker, caller, frontEnd } = await setUp(t, ['--idle-exit', '3']);
+  const { broker, caller, frontEnd } = await setUp(t, ['--idle-exit', '6']);
   await call(caller, 'Explain', 'aa{sv}aa{sv}a{sv}', request(1));
   await until(() => broker.connections === 1);
   broker.announce('added', grantOf(0, 'aa'));
-  await new Promise((resolve) => setTimeout(resolve, 4500));
+  await new Promise((resolve) => setTimeout(resolve, 7500));
   t.is(frontEnd.child.exitCode, null);
   broker.announce('removed', grantOf(0, 'aa'), 'connection');
   t.deepEqual(await frontEnd.exit, { code: 0, signal: null });
