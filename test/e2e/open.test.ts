@@ -186,9 +186,9 @@ privileged("nobody sees or revokes another user's grant, an administrator does b
       targets: [{ pid: process.pid }],
       events: syntax.parseEvents('task-clock:u'),
     });
-    await new Promise((resolve) => setTimeout(resolve, 3000));
+    while ((await connection.listGrants()).some(({ id }) => id === grant.id))
+      await new Promise((resolve) => setTimeout(resolve, 50));
     await connection.close();
-    return grant.id;
   });
   const administrator = (): Promise<{ id: string; uid: number }[]> =>
     runAs({ uid: 0, socket: daemon.socket }, async ({ client }) => {
