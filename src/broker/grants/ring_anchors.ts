@@ -1,7 +1,7 @@
 import { EventFlag } from '../../model/event_flags.js';
 import { PERF_TYPE, type EventFields } from '../../model/events/event_fields.js';
 import type { Fd, LaneUser } from '../../native.js';
-import { LANES } from './lanes.js';
+import { LANES, type Lanes } from './lanes.js';
 
 /** PERF_COUNT_SW_DUMMY */
 const DUMMY = 9n;
@@ -21,8 +21,13 @@ const DROPPED =
  * this one has it (ring_buffer_attach and perf_mmap_close, kernel/events/core.c).
  */
 export class RingAnchors {
+  readonly #lanes: Pick<Lanes, 'keepRings'>;
   #needed = true;
   #probed = false;
+
+  constructor(lanes: Pick<Lanes, 'keepRings'> = LANES) {
+    this.#lanes = lanes;
+  }
 
   /** Whether this kernel lets a ring be mapped through another event, as far as is known. */
   get needed(): boolean {
@@ -39,7 +44,7 @@ export class RingAnchors {
     rings: readonly Fd[],
     pages: number,
   ): Promise<readonly boolean[]> {
-    const { mapsRedirected, kept } = await LANES.keepRings(lane, anchors, rings, this.#probed ? null : pages);
+    const { mapsRedirected, kept } = await this.#lanes.keepRings(lane, anchors, rings, this.#probed ? null : pages);
     if (mapsRedirected !== null) {
       this.#needed = mapsRedirected;
       this.#probed = true;

@@ -42,7 +42,7 @@ export class Tickets {
   }
 
   /** Owns `held` from now on, unless it throws. @throws BrokerError QuotaExceeded */
-  add<New extends Held>(uid: number, held: New): string {
+  add(uid: number, held: Held): string {
     const all = [...this.#entries.values()];
     const own = all.filter((entry) => entry.uid === uid);
     const fds = (entries: readonly Entry[]): number => entries.reduce((sum, entry) => sum + entry.held.fds, held.fds);

@@ -17,7 +17,7 @@ import { decisionJson } from '../request/denial.js';
 import { pinDescendants } from './descendants.js';
 import { downgradeProcess, orderFacts, type DowngradeOrder } from './order.js';
 import { allowDowngrade, approveDowngrade, vetDowngrade } from './decide.js';
-import { isDowngradeTicket, unknownTicket } from '../request/held_requests.js';
+import { isDowngradeTicket, unknownTicket, type HeldDowngrade } from '../request/held_requests.js';
 import { callerFacts, subjectOf, vetCaller, type Caller, type WorkCall } from '../request/identify_caller.js';
 import { processFacts, recheckTargets, releaseTargets, type ProcessTarget } from '../../processes/targets.js';
 import { TICKET_SECONDS } from '../../grants/tickets.js';
@@ -68,7 +68,8 @@ export async function prepareDowngrade(broker: Broker, call: WorkCall, reply: Re
       rule: verdict.rule,
     });
     decision = decisionJson(verdict, authorized);
-    ticket = broker.tickets.add(subject.uid, { kind: 'downgrade', wanted, authorized, fds: 1, release });
+    const held: HeldDowngrade = { kind: 'downgrade', wanted, authorized, fds: 1, release };
+    ticket = broker.tickets.add(subject.uid, held);
   } catch (error) {
     release();
     throw error;

@@ -12,7 +12,7 @@ import { grantEvents, requireRoom, sendSlots, type Granted } from './grant.js';
 import { approve, approveAgain, auditFacts, vetOpen, wantedBy } from './decide.js';
 import { callerFacts, subjectOf, vetCaller, type WorkCall } from '../request/identify_caller.js';
 import { recheckTargets, releaseTargets } from '../../processes/targets.js';
-import { isOpenTicket, unknownTicket } from '../request/held_requests.js';
+import { isOpenTicket, unknownTicket, type HeldOpen } from '../request/held_requests.js';
 import { TICKET_SECONDS } from '../../grants/tickets.js';
 
 export async function open(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
@@ -58,7 +58,8 @@ export async function prepareOpen(broker: Broker, call: WorkCall, reply: Replier
     });
     const fds = targets.filter(({ fd }) => fd !== null).length;
     decision = decisionJson(verdict, authorized);
-    ticket = broker.tickets.add(subject.uid, { kind: 'open', wanted, authorized, fds, release });
+    const held: HeldOpen = { kind: 'open', wanted, authorized, fds, release };
+    ticket = broker.tickets.add(subject.uid, held);
   } catch (error) {
     release();
     throw error;
