@@ -1,4 +1,4 @@
-/** What all connections share: the policy in force, grants, quotas, the opener and the audit log. */
+/** State that all connections share: the policy in force, grants, quotas, the helper processes and the audit log. */
 import { brokerError } from '../model/errors/error_table.js';
 import type { BrokerError } from '../model/errors/errors.js';
 import type { EventClass } from '../model/event.js';
@@ -24,9 +24,9 @@ import type { TracerClient } from './ipc/tracer.js';
 import { Turns } from './fairness/turns.js';
 import { Work, type Waiting } from './fairness/work.js';
 
-/** Of a message. So many of the worst (`{},{},{}`) take as long to parse and check as an `Explain` takes: 0.3 ms. */
+/** Bytes of a message for which one token is taken. The worst ones (`{},{},{}`) take as long to parse and check as an `Explain`: 0.3 ms. */
 const BYTES_PER_REQUEST = 1024;
-/** Fds of a message for which one token is taken: to receive and close them takes about as long as an `Explain`. */
+/** Fds of a message for which one token is taken. Receiving and closing them takes about as long as an `Explain`. */
 const FDS_PER_REQUEST = 32;
 
 type UserId = Pick<Subject, 'uid'>;
@@ -41,10 +41,10 @@ export interface BrokerDependencies {
   readonly tracer: TracerClient | null;
   readonly audit: AuditLog;
   readonly authorizer: Authorizer;
-  /** uid of the D-Bus front end, which may speak for others. */
+  /** uid of the D-Bus front end, which may name another caller. */
   readonly frontEnd: number;
   readonly subordinateUids: SubordinateUids;
-  /** measureSlowness */
+  /** See measureSlowness. */
   readonly slowness: number;
   readonly log: Logger;
   /** Null without --log-level debug. */
@@ -52,7 +52,8 @@ export interface BrokerDependencies {
 }
 
 /**
- * - draining, from SIGTERM on: requests are served, and no ticket is handed out, which the next broker would not know.
+ * Progress of the end.
+ * - draining, from SIGTERM on: requests are served, but no ticket is handed out, as the next broker would not know it.
  * - stopping: running requests are finished, new ones are refused.
  */
 export type Phase = 'serving' | 'draining' | 'stopping';
@@ -88,46 +89,49 @@ export class Broker {
     return this.#phase;
   }
 
-  /** There is no way back to an earlier phase. */
+  /** Phases only go forward. */
   enter(phase: Exclude<Phase, 'serving'>): void {
     if (this.#phase !== 'stopping') this.#phase = phase;
   }
 
-  /** Live grants go on under the terms they were given; new requests meet the new policy. */
+  /** Applies to new requests. Live grants keep their terms. */
   replacePolicy(policy: Policy): void {
     this.#policy = policy;
     this.rates.replaceLimits(policy.service);
   }
 
-  /** Every connection passes here, before anything else is done for it. It takes a token, as a request does. */
+  /** Takes a token for a new connection, before anything else is done for it. False refuses it. */
   admitConnection(user: UserId): boolean {
     return this.isFrontEnd(user) || this.rates.take(user.uid);
   }
 
   /**
-   * Every message passes here before it is parsed, which costs more the longer it is: it takes a token for each started
-   * {@link BYTES_PER_REQUEST}, and one for {@link FDS_PER_REQUEST} fds. Null lets it pass.
+   * Takes tokens for a message before it is parsed: one for each started {@link BYTES_PER_REQUEST}, and one for each {@link FDS_PER_REQUEST}
+   * fds. Returns the error that refuses it, or null.
    */
   admitMessage(user: UserId, bytes: number, fds: number): BrokerError | null {
     const tokens = Math.ceil(bytes / BYTES_PER_REQUEST) + Math.floor(fds / FDS_PER_REQUEST);
-    // What the front end asks for others is charged to them, or one of them could use up what all share.
+    // Requests of the front end are charged to the callers that it names. Otherwise one of them could use up the rate of all.
     if (this.isFrontEnd(user) || this.rates.take(user.uid, tokens)) return null;
-    return asksTooOften(user);
+    return rateLimited(user);
   }
 
-  /** Work that begins now; a token of this user has been taken for it. The front end's is charged to the users it names. */
+  /** Begins work for which a token of this user has been taken. Work of the front end is charged to the callers that it names. */
   beginWork(client: Waiting, user: UserId): Work {
     const work = new Work({ client, rates: this.rates, turns: this.#turns });
     if (!this.isFrontEnd(user)) work.payBy(user.uid, 1);
     return work;
   }
 
-  /** Every call passes here before it is looked at. Null lets it pass. @param last whether it may come while stopping */
+  /**
+   * Returns the error that refuses a call, or null.
+   * @param last true for a call that is served while stopping
+   */
   admitCall(last: boolean): BrokerError | null {
     return this.#phase === 'stopping' && !last ? shuttingDown() : null;
   }
 
-  /** Whether a line about this client may go to the log: it costs as much as a request, or clients could fill the log. */
+  /** True when a line about this client may be logged. It costs a token, or clients could fill the log. */
   mayLog({ uid }: UserId): boolean {
     return this.rates.take(uid);
   }
@@ -137,15 +141,15 @@ export class Broker {
   }
 
   /**
-   * A request costs as much as it has targets: each of them is looked up in /proc, and a request may have hundreds.
-   * @param cost beyond what `admitMessage` took
+   * Takes a token for each target of a request: each is looked up in /proc, and a request may have hundreds.
+   * @param cost tokens besides those that `admitMessage` took
    * @throws RateLimited
    */
   charge(user: UserId, cost: number): void {
-    if (cost > 0 && !this.rates.take(user.uid, cost)) throw asksTooOften(user);
+    if (cost > 0 && !this.rates.take(user.uid, cost)) throw rateLimited(user);
   }
 
-  /** @throws Unavailable: with this broker the ticket would end */
+  /** @throws Unavailable when this broker ends before the ticket can be redeemed */
   requireTickets(): void {
     if (this.#phase !== 'serving') throw shuttingDown();
   }
@@ -161,24 +165,24 @@ export class Broker {
     }
   }
 
-  /** Requests that have not been answered. */
+  /** Requests under way. */
   get running(): number {
     return this.#running;
   }
 
-  /** Resolves when no request is running; nobody starts new ones while `stopping`. */
+  /** Resolves when no request is running. No new one begins while `stopping`. */
   idle(): Promise<void> {
     return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => (this.#onIdle = resolve));
   }
 
-  /** @throws AuditFailed: nothing is handed over that could not be recorded */
+  /** @throws AuditFailed: the caller must not hand over anything that could not be recorded */
   record(subject: Subject, record: AuditRecord): void {
     // An end is no decision, and its subject is the holder of the grant.
     if (record.action !== 'end' && record.action !== 'downgraded') this.noteDecision(subject, record);
     try {
       this.dependencies.audit.write(subject, record);
     } catch (error) {
-      this.dependencies.log.error(`the audit log can not be written: ${(error as Error).message}`);
+      this.dependencies.log.error(`the audit log cannot be written: ${(error as Error).message}`);
       throw brokerError('AuditFailed', 'write', 'the decision could not be recorded');
     }
   }
@@ -188,16 +192,16 @@ export class Broker {
     this.dependencies.requestLog?.note(subject, decision);
   }
 
-  /** For what takes rights away, or has happened: it is not held up when it can not be recorded, which the log is told. */
+  /** Records an action that takes rights away, or has happened. It goes on when it cannot be recorded; record() logs the error. */
   recordIfPossible(subject: Subject, record: AuditRecord): void {
     try {
       this.record(subject, record);
     } catch {
-      // record() has told the log.
+      // record() has logged it.
     }
   }
 
-  /** For whom the tracer works. What it answers too late for the request is recorded all the same. */
+  /** The user of a downgrade. An answer that comes too late for the request is recorded for it also. */
   tracing(subject: Subject): DowngradeCaller {
     const { subordinateUids } = this.dependencies;
     return {
@@ -222,8 +226,8 @@ export class Broker {
   }
 }
 
-function asksTooOften({ uid }: UserId): BrokerError {
-  return brokerError('RateLimited', 'requests', `uid ${uid} asks too often`);
+function rateLimited({ uid }: UserId): BrokerError {
+  return brokerError('RateLimited', 'requests', `uid ${uid} sends more requests than its rate allows`);
 }
 
 function shuttingDown(): BrokerError {

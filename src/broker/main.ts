@@ -1,6 +1,6 @@
 /**
- * The broker: started by perfbrokerd, which has taken every privilege away before this runs. Decides by policy, has
- * the opener open, hands over.
+ * The broker. perfbrokerd takes every privilege away before it starts this. The broker decides by policy, has the opener open events, and
+ * hands them over.
  */
 import './lifecycle/undumpable.js';
 import '../common/no_debugger.js';
@@ -24,20 +24,20 @@ import { measureSlowness } from './host/slowness.js';
 import { Tracepoints } from './host/tracepoints.js';
 import { TracerClient } from './ipc/tracer.js';
 
-/** Exit codes, perfbrokerd's own. */
+/** Exit codes; perfbrokerd exits with the same. */
 const PRIVILEGED = 5;
 /** A helper process died. perfbrokerd waits for it, and reports the cause. */
 const HELPER_DIED = 6;
-/** Something that the start needs is not there, or is not right. */
+/** Something that the start needs is missing or invalid. */
 const NOT_STARTED = 7;
 const STDERR = 2;
 
-/** User of the D-Bus front end, and its uid where there is no such user. */
+/** User of the D-Bus front end, and its uid where that user does not exist. */
 const FRONT_END = 'perfbroker-bus';
 const FRONT_END_UID = 60913;
-/** systemd listens for it. */
+/** systemd listens in the name of the front end. */
 const ROOT = 0;
-/** Beside the broker's own socket. */
+/** In the folder of the broker's own socket. */
 const AUTHORIZER_SOCKET = 'authorizer.sock';
 
 type Helper = 'opener' | 'tracer';
@@ -48,7 +48,8 @@ async function main(): Promise<void> {
   const log = createLogger({ program: 'perfbroker', level: options.logLevel, journal });
   const excess = unprivilegedProof();
   if (excess.length > 0) {
-    for (const { tid, what } of excess) log.error(`not serving: thread ${tid} of the broker has too much: ${what}`);
+    for (const { tid, what } of excess)
+      log.error(`not serving: thread ${tid} of the broker is not unprivileged: ${what}`);
     process.exit(PRIVILEGED);
   }
   const subordinateUids = new SubordinateUids();
@@ -100,7 +101,7 @@ async function main(): Promise<void> {
   );
 }
 
-/** What the start needs. */
+/** Ends the process when `read` throws. */
 function orExit<Result>(log: Logger, read: () => Result): Result {
   try {
     return read();

@@ -3,11 +3,11 @@ import { EVENT_CLASSES, type EventClass } from '../model/event.js';
 import type { Fd } from '../native.js';
 import { LOG_LEVELS, type LogLevel } from '../common/logger.js';
 
-/** What perfbrokerd tells the broker on its command line; the contract is in native/monitor. */
+/** Options that perfbrokerd passes to the broker; native/monitor writes them. */
 export interface BrokerOptions {
   readonly socket: string;
   readonly ceiling: readonly EventClass[];
-  /** The capability that the kernel demanded: CAP_PERFMON or CAP_SYS_ADMIN. */
+  /** The capability that the kernel requires: CAP_PERFMON or CAP_SYS_ADMIN. */
   readonly capability: string;
   readonly policy: string | undefined;
   readonly logLevel: LogLevel;
@@ -17,7 +17,7 @@ export interface BrokerOptions {
   readonly audit: Fd | null;
   readonly tracepoints: Fd | null;
   readonly tracer: Fd | null;
-  /** Takes one zero byte when signals are heeded; perfbrokerd holds them back until then. */
+  /** Takes one zero byte when signals are handled; perfbrokerd holds them back until then. */
   readonly ready: Fd | null;
 }
 
@@ -61,6 +61,6 @@ export function parseOptions(argv: readonly string[]): BrokerOptions {
 
 function fdOption(text: string | undefined): Fd | null {
   if (text === undefined) return null;
-  if (!/^\d{1,4}$/.test(text)) throw new Error(`${text} is no fd`);
+  if (!/^\d{1,4}$/.test(text)) throw new Error(`${text} is not an fd`);
   return Number(text);
 }

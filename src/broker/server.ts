@@ -1,4 +1,4 @@
-/** Accepts connections, counts them per user, and answers them with the Varlink service. */
+/** Accepts connections, counts them for each user, and answers calls with the Varlink service. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerError } from '../model/errors/errors.js';
 import { brokerError } from '../model/errors/error_table.js';
@@ -17,19 +17,19 @@ import type { Waiting } from './fairness/work.js';
 import { VERSION } from '../version.js';
 
 /**
- * Fds that one user sent and whose closing hangs. A user with more gets no new connection, and is disconnected before anything more that it
- * sends is read: so it occupies this many fds of the broker, and those of one message. More than two full messages: what an
- * ordinary client sends is closed within microseconds.
+ * Fds that one user sent and whose closing hangs. A user with more gets no new connection, and is disconnected before its next message is
+ * read. So it occupies this many fds of the broker, and those of one message. The limit is more than two full messages; the fds of an
+ * ordinary client are closed within microseconds.
  */
 const MAX_UNCLOSED_FDS = 512;
-/** Fds of a message over the rate. More of them end the connection: to receive fds costs more than to connect again, which takes a token. */
+/** Fds of a message over the rate. More of them end the connection: receiving fds costs more than a new connection, which takes a token. */
 const MAX_REFUSED_FDS = 8;
-/** What one connection may cost before its user's quotas count. */
+/** Limits of one connection, before its user's quotas count. */
 const CONNECTION_LIMITS: ConnectionLimits = {
   messageBytes: 256 * 1024,
   maxFdsPerMessage: 253,
   depth: 16,
-  // The longest request that is no mistake has less than 14,000: 8,192 cpus (the kernel's largest NR_CPUS), 256 targets of up
+  // The longest meaningful request has less than 14,000: 8,192 cpus (the kernel's largest NR_CPUS), 256 targets of up
   // to 7 values, and 16 events of some 200, which is every field and every name in each list.
   values: 16 * 1024,
   queuedBytes: 4 * 1024 * 1024,
@@ -37,22 +37,22 @@ const CONNECTION_LIMITS: ConnectionLimits = {
   deliverBelowBytes: 64 * 1024,
   unclosedFds: MAX_UNCLOSED_FDS,
 };
-/** Of the D-Bus front end, which uses one for each question that is open (64 at most) and for each call under way. */
+/** Connections of the D-Bus front end: one for each pending authorization request (64 at most) and for each call under way. */
 const MAX_FRONT_END_CONNECTIONS = 256;
-/** Between two looks at whether what the end waits for has come. */
+/** Between two checks while the broker ends. */
 const POLL_INTERVAL_MS = 10;
 /** Grace period for new clients: this broker has accepted them, so the next one will never see them. */
 const NEWCOMER_MS = 2000;
-/** Since a newcomer's last call: programs make several. */
+/** Time since the last call of a new client after which it is taken to have made all its calls. */
 const QUIET_MS = 250;
-/** For clients that read what they are owed, and map the rings of what they were just given. */
+/** Time for clients to read their answers, and to map the rings of their last grant. */
 const HANDOVER_MS = 1000;
-/** Says that the rings are mapped. */
+/** A client reports that it has mapped its rings. */
 const MAPPED = `${BROKER_INTERFACE.name}.Mapped`;
 
 type Handler = MethodHandler<ClientConnection>;
 
-/** Whether somebody else holds the listener, too, and starts the broker again for whoever comes next. */
+/** True when systemd also holds the listener, and starts the broker again for the next client. */
 export const SOCKET_ACTIVATED: boolean = process.env['LISTEN_FDS'] !== undefined;
 
 export class Server {
@@ -80,19 +80,19 @@ export class Server {
     });
   }
 
-  /** When a connection last came or went; monotonic clock, milliseconds. */
+  /** Time of the last connect or disconnect; monotonic clock, milliseconds. */
   get lastActivityMs(): number {
     return this.#lastActivityMs;
   }
 
-  /** Whether anybody is connected, has a ticket to redeem, or has left fds in flight that count for his user. */
+  /** True while a client is connected, has a ticket to redeem, or has left fds in flight that count for its user. */
   get occupied(): boolean {
     return this.#broker.tickets.size > 0 || refused > 0 || this.#connectionQuota.inUse;
   }
 
-  /** Accepts nothing more. Whoever is in the backlog of a listener that somebody else holds, too, stays there. */
+  /** Accepts no new connection. Clients in the backlog stay there if systemd also holds the listener. */
   stopAccepting(): void {
-    this.#acceptor.close(); // whoever connects to one of our own is refused at once, not left waiting
+    this.#acceptor.close(); // a client of a listener of our own is refused at once, not left waiting
   }
 
   /**
@@ -104,25 +104,25 @@ export class Server {
   }
 
   /**
-   * Hears who has just come, then refuses what is new and lets running calls end; gives clients a moment to take what was
-   * answered, and closes every connection. Four seconds at most, and what running calls take.
+   * Serves new clients for a moment, then refuses new calls and lets running ones end. Gives clients a moment to read their answers, and
+   * closes every connection. Takes four seconds at most, and the time of running calls.
    */
   async stop(): Promise<void> {
     this.#broker.enter('draining');
-    // A backlog that nobody else would take; not for ever, as others may go on connecting.
+    // No other process would take this backlog. The number is limited, as clients may go on connecting.
     if (!SOCKET_ACTIVATED) this.#acceptor.take(MAX_CONNECTIONS);
     this.stopAccepting();
     const newcomers = [...this.#connections.keys()].filter(({ ageMs }) => ageMs < NEWCOMER_MS);
-    const heard = ({ closed, quietMs }: ClientConnection): boolean =>
+    const isServed = ({ closed, quietMs }: ClientConnection): boolean =>
       closed || (quietMs !== null && quietMs >= QUIET_MS);
-    await pollUntil(NEWCOMER_MS, () => refused === 0 && newcomers.every(heard));
+    await pollUntil(NEWCOMER_MS, () => refused === 0 && newcomers.every(isServed));
     this.#broker.enter('stopping');
-    this.#broker.dependencies.authorizer.close(); // a human may take minutes
+    this.#broker.dependencies.authorizer.close(); // a user may take minutes to answer
     await this.#broker.idle();
-    await new Promise((resolve) => setImmediate(resolve)); // a request that failed has been answered by then
+    await new Promise((resolve) => setImmediate(resolve)); // by then a request that failed has been answered
     const { grants } = this.#broker;
     await pollUntil(HANDOVER_MS, () => !this.#sending && !grants.awaitMapping);
-    // First, while those who watch are there to be told: the front end would look for what it has not heard the end of.
+    // Before the connections close, so that watching clients receive the ends. The front end would look for grants that have not ended.
     grants.endAll('shutdown');
     await pollUntil(HANDOVER_MS, () => !this.#sending);
     for (const connection of [...this.#connections.values()]) connection.close();
@@ -133,8 +133,8 @@ export class Server {
   }
 
   /**
-   * Until its first message is there, a connection costs the broker no more than this: the kernel's credentials, a token and a
-   * permit. Connections come faster than they can be vetted, and a client may go before it has sent anything.
+   * Takes the credentials from the kernel, a token and a permit. Nothing more is done before the first message: connections come faster than
+   * they can be vetted, and a client may disconnect before it sends anything.
    */
   #onConnection(socket: Fd): void {
     let ids: PeerIds;
@@ -144,26 +144,26 @@ export class Server {
       this.#broker.dependencies.log.error(`accept: ${(error as Error).message}`);
       return native.closeConnection(OWN_LANE, socket);
     }
-    // Closing takes time where the socket holds what the client has sent already.
+    // Closing takes time when the socket holds data that the client has sent already.
     this.#broker.beginWork(NOT_WAITING, ids).timed(() => this.#admit(socket, ids));
   }
 
   #admit(socket: Fd, ids: PeerIds): void {
     const lane = this.#laneOf(ids);
-    // Without an answer, which would cost more than the connection.
+    // No answer: it would cost more than the connection.
     if (!this.#broker.admitConnection(ids)) return native.closeConnection(lane, socket);
     this.#lastActivityMs = performance.now();
     let client: ClientConnection;
     try {
       client = this.#register(socket, ids, lane);
     } catch (error) {
-      // Whoever it is gets an answer to the call that it is about to make, and no more.
+      // The client gets one answer, to the call that it is about to make.
       return refuse(socket, ids.uid, lane, this.#errorReply(error, 'connect'));
     }
     this.#serve(client, lane);
   }
 
-  /** That a client is in a user namespace of its own shows when it is vetted: until then its uid stands for it. */
+  /** The lane of a client that was not vetted yet: vetting shows whether it is in another user namespace; until then its uid stands for it. */
   #laneOf({ uid }: PeerIds): LaneUser {
     return this.#broker.dependencies.subordinateUids.userOf({ uid, sameUserNamespace: true });
   }
@@ -228,7 +228,7 @@ export class Server {
     const limit = this.#broker.isFrontEnd(ids) ? MAX_FRONT_END_CONNECTIONS : this.#broker.policy.service.connections;
     const permit = this.#connectionQuota.acquire(ids.uid, limit);
     try {
-      // That a client is in a user namespace of its own shows when it is vetted.
+      // A client in another user namespace is found when it is vetted.
       if (this.#broker.dependencies.subordinateUids.has(ids.uid)) permit.countAsShared();
     } catch (error) {
       permit.release();
@@ -252,7 +252,9 @@ export class Server {
     this.#broker.dependencies.log.error(
       `${method}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
     );
-    return errorReply(brokerError('Unavailable', 'internal', 'a fault in the broker; its log has the details'));
+    return errorReply(
+      brokerError('Unavailable', 'internal', 'an internal error of the broker; its log has the details'),
+    );
   }
 }
 
@@ -281,12 +283,12 @@ async function pollUntil(ms: number, done: () => boolean): Promise<void> {
   while (!done() && performance.now() < end) await sleep(POLL_INTERVAL_MS);
 }
 
-/** Work that is done at once has no client that waits for a turn. */
+/** For work that is done at once: no client waits for a turn. */
 const NOT_WAITING: Waiting = { closed: false, watchHangup: () => undefined };
 
-/** Refused connections that are kept for a moment, so that the caller can send its call and read the answer. */
+/** Refused connections that are kept for a moment, so that the client can send its call and read the answer. */
 const MAX_REFUSED = 64;
-/** Those of one user: with the connections of one or a few users refused, there is room left for others. */
+/** Refused connections of one user. A few users cannot use up the limit of all. */
 const MAX_REFUSED_OF_USER = 16;
 const REFUSED_MS = 1000;
 let refused = 0;

@@ -6,14 +6,14 @@ import type { Journal } from './journal.js';
 import { escapeControls } from '../../common/escape_controls.js';
 
 /**
- * One JSON object a line, written with one synchronous write(2), or one entry of the journal: a grant
- * is handed over only after its record is out. JSON.stringify escapes C0 controls; DEL, C1 and the Unicode line
+ * Writes each record as a line of JSON with one synchronous write(2), or as an entry of the journal: a grant is handed over only after its
+ * record is out. JSON.stringify escapes C0 controls; DEL, C1 and the Unicode line
  * separators are escaped here.
  */
 export class AuditLog {
   readonly #output: number | Journal;
   readonly #now: () => Date;
-  /** The disk was full in the middle of a record: what comes next must not be taken for its rest. */
+  /** The disk was full in the middle of a record. The next record begins on a line of its own. */
   #torn = false;
 
   /** @param output a file's fd, or the journal */
@@ -22,7 +22,7 @@ export class AuditLog {
     this.#now = now;
   }
 
-  /** @throws the error of write(2) or sendto(2), e.g. ENOSPC, EAGAIN: the caller must not hand over what could not be recorded */
+  /** @throws the error of write(2) or sendto(2), e.g. ENOSPC, EAGAIN: the caller must not hand over anything that could not be recorded */
   write(subject: Subject, record: AuditRecord): void {
     const line = escapeControls(this.#json(subject, record));
     if (typeof this.#output === 'number') this.#writeLine(this.#output, line);

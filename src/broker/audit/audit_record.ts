@@ -1,4 +1,4 @@
-/** What one audit record says beside time and subject; see docs/privilege-separation.md for the fields. */
+/** An audit record without time and subject; docs/privilege-separation.md describes the fields. */
 export interface AuditRecord {
   readonly action: 'open' | 'ask' | 'prepare' | 'revoke' | 'end' | 'downgrade' | 'downgraded';
   readonly verdict: 'allow' | 'deny' | 'error';

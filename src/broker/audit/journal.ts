@@ -4,10 +4,10 @@ import { native, type Fd, type NativeError } from '../../native.js';
 
 export const JOURNAL_SOCKET = '/run/systemd/journal/socket';
 
-/** Names as journald takes them: capitals, digits and underscores, no underscore first, 64 at most. A name may repeat. */
+/** Names have capitals, digits and underscores, no underscore first, 64 characters at most, as journald demands. A name may repeat. */
 export type JournalField = readonly [name: string, value: string];
 
-/** Whether `fd` is the journal's stream that $JOURNAL_STREAM names as DEVICE:INODE, and not what somebody put in its place. */
+/** True when `fd` is the stream that $JOURNAL_STREAM names as DEVICE:INODE: standard error may have been redirected since. */
 export function isJournalStream(fd: Fd, env: NodeJS.ProcessEnv = process.env): boolean {
   const stream = env['JOURNAL_STREAM'];
   if (stream === undefined) return false;
@@ -19,7 +19,7 @@ export function isJournalStream(fd: Fd, env: NodeJS.ProcessEnv = process.env): b
   }
 }
 
-/** The journal, when our standard error goes there; else null. */
+/** The journal if standard error goes there, else null. */
 export function openJournal(env: NodeJS.ProcessEnv = process.env, path: string = JOURNAL_SOCKET): Journal | null {
   return isJournalStream(2, env) ? new Journal(path) : null;
 }
@@ -51,7 +51,7 @@ export class Journal {
   }
 }
 
-/** A value with newlines carries its length: nothing in it can be taken for another field. */
+/** A value with newlines carries its length, so that no text in it is taken for another field. */
 export function encodeEntry(fields: readonly JournalField[]): Uint8Array {
   const parts: Buffer[] = [];
   for (const [name, value] of fields) {

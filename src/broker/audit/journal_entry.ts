@@ -15,10 +15,10 @@ export const MESSAGE_IDS: Readonly<Record<AuditRecord['action'], string>> = {
   downgraded: '79a59b33f4a5411d958b1a23ae0e2180',
 };
 
-/** syslog(3): notice for what was allowed, warning for what was not. */
+/** syslog(3): notice for allowed actions, warning for others. */
 const PRIORITIES: Readonly<Record<AuditRecord['verdict'], string>> = { allow: '5', deny: '4', error: '4' };
 
-/** A sentence is to be read in a terminal; the record has all of it. */
+/** Characters of a sentence, which is read in a terminal. The record has all of it. */
 const MAX_SENTENCE = 400;
 
 /**
@@ -29,7 +29,7 @@ const MAX_VALUES = 256;
 
 const VERBS: Readonly<Record<AuditRecord['action'], string>> = {
   open: 'opens events',
-  ask: "asks for somebody's consent",
+  ask: 'needs authorization',
   prepare: 'gets a ticket',
   revoke: 'revokes',
   end: 'loses',
@@ -60,7 +60,7 @@ export function auditEntry(subject: Subject, record: AuditRecord, line: string):
   return fields;
 }
 
-/** Of the subject; in a record they are somebody else's. */
+/** Keys of the subject. In a record they describe the target. */
 const SUBJECT_KEYS = ['uid', 'gid', 'pid', 'executable', 'cgroup'];
 
 /** Lists give several values of one field, which is named in the singular: `targets` is PERFBROKER_TARGET. */
@@ -76,7 +76,7 @@ function textsOf(value: unknown): string[] {
   return typeof value === 'string' ? [value] : value === undefined || value === null ? [] : [JSON.stringify(value)];
 }
 
-/** Targets by what they are; everything else as JSON. */
+/** The name of a target; everything else as JSON. */
 function objectText(value: Record<string, unknown>): string {
   if (typeof value['name'] === 'string') return value['name'];
   if (typeof value['pid'] !== 'number') return JSON.stringify(value);

@@ -21,7 +21,7 @@ export interface RequestLine {
   readonly ms: number;
 }
 
-/** `Open of uid 1000 pid 77: deny by rule "own", PolicyDenied no-rule, 3.1 ms`. It has nothing of the request's parameters: they may be tickets. */
+/** `Open of uid 1000 pid 77: deny by rule "own", PolicyDenied no-rule, 3.1 ms`. It has no parameter of the request: one may be a ticket. */
 export function requestLine({ method, caller, decision, error, ms }: RequestLine): string {
   const by = typeof decision?.rule === 'string' ? ` by rule "${decision.rule}"` : '';
   const outcome = [

@@ -5,7 +5,7 @@ import type { ServiceLimits } from '../../policy/types.js';
 
 type RateLimits = Pick<ServiceLimits, 'requestsPerSecond' | 'burst'>;
 
-/** Share of the main thread that a user at its request rate can take: 0.1. */
+/** Main-thread time of a user at its request rate: a tenth. */
 const SHARE_MS_PER_SECOND = 100;
 /**
  * Time that a token pays for at least: an ordinary request takes about as much for each of its targets. A policy with more than
@@ -23,7 +23,7 @@ export class Rates {
   #tokenMs: number;
 
   /**
-   * @param slowness of the machine: an ordinary request costs its tokens on each
+   * @param slowness of the machine, so that an ordinary request costs the same tokens on each
    * @param now monotonic, milliseconds
    */
   constructor(
@@ -65,7 +65,7 @@ export class Rates {
     return this.#bucket.indebted;
   }
 
-  /** Subordinate uids share the rate of the user who may use them, who may have tens of thousands. */
+  /** Subordinate uids share the rate of the user that may use them: it may have tens of thousands. */
   userOf(uid: number): number {
     return this.#subordinateUids.userOf({ uid, sameUserNamespace: true });
   }

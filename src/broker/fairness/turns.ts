@@ -1,6 +1,6 @@
 /**
- * Long requests give the event loop back and wait here for their next turn. One request goes on in each pass of the loop, so
- * other clients wait for one turn and not for all requests under way. Users take turns.
+ * Long requests yield to the event loop and wait here for their next turn. One request goes on in each pass of the loop, so other clients
+ * wait for one turn and not for all requests under way. Users take turns.
  */
 export class Turns {
   /** In the order in which the users are served. */

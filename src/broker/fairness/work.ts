@@ -1,11 +1,11 @@
-/** Main-thread work of one request: its time is measured, charged to the user it is done for, and done in turns. */
+/** Main-thread work of one request: its time is measured and charged to the user, and long work is done in turns. */
 import { brokerError } from '../../model/errors/error_table.js';
 import { threadCpuMs } from './cpu_time.js';
 import type { Rates } from './rates.js';
 import type { Turns } from './turns.js';
 
 /**
- * Time after which a request gives the event loop back. Other clients wait for that, and for the one target that is being looked at.
+ * Time after which a request yields to the event loop. Other clients wait for that long, and for one target to be read.
  */
 const TURN_MS = 1;
 
@@ -26,8 +26,8 @@ export interface WorkOptions {
 export interface WorkClocks {
   readonly now: () => number;
   /**
-   * Processor time of this thread, which is what users pay for. Otherwise a user who keeps the processors busy would have others
-   * pay for the time in which their requests had none.
+   * Processor time of this thread: users pay for this. With the other clock, a user that keeps the processors busy would make others pay
+   * for the time in which their requests did not run.
    */
   readonly cpu: () => number;
 }
@@ -41,7 +41,7 @@ export class Work {
   readonly #clocks: WorkClocks;
   /** Null: not known yet, or the D-Bus front end, whose own work is not charged. */
   #payer: number | null = null;
-  /** Processor time that was used and not paid for; negative: paid in advance. */
+  /** Processor time that was used and is not paid for; negative: paid in advance. */
   #dueMs = 0;
   #turnMs = 0;
   #begun: { readonly nowMs: number; readonly cpuMs: number } | null = null;
@@ -82,7 +82,7 @@ export class Work {
   }
 
   /**
-   * Gives the event loop back. Anything may change until it resolves: processes, the policy, the broker may be ending.
+   * Yields to the event loop. Until it resolves anything may change: processes and the policy, and the broker may be ending.
    * @throws BrokerError client-gone when the client has disconnected
    */
   async nextTurn(): Promise<void> {

@@ -1,4 +1,4 @@
-/** Grants from hand-over to end: what the broker keeps of each, who may see it, and that everything is closed once. */
+/** Grants from hand-over to end: their resources, the users that may see them, and the closing of everything once. */
 import { randomBytes } from 'node:crypto';
 import type { Subject } from '../../model/identity/subject.js';
 import { MAX_TIMER_MS } from '../../common/timer.js';
@@ -8,25 +8,25 @@ import { RingWatch } from './ring_watch.js';
 import { releaseTargets, targetName, type PinnedTarget } from '../processes/targets.js';
 import { within } from '../ipc/within.js';
 
-/** What a grant holds until it ends. It owns the fds; the client has been sent duplicates. */
+/** Resources of a grant until it ends. It owns the fds; the client has received duplicates. */
 export interface GrantParts {
   readonly subject: Subject;
-  /** Of the subject's user. The same one for as long as the grant lives: its operations keep their order. */
+  /** Lane of the subject's user. It stays the same while the grant lives, so that its operations keep their order. */
   readonly lane: LaneUser;
-  /** Whose closing ends the grant. */
+  /** The connection; its end ends the grant. */
   readonly owner: object;
   readonly targets: readonly PinnedTarget[];
   readonly fds: readonly Fd[];
   readonly events: number;
   readonly ringBytes: number;
   readonly rule: string;
-  /** 0: no end. */
+  /** 0: no limit. */
   readonly leaseSeconds: number;
-  /** Of `fds` those whose ring was mapped in advance, or the events that keep these rings. */
+  /** The events whose ring was mapped in advance, or the anchors of these rings. */
   readonly ringFds: readonly Fd[];
-  /** Lets go of the rings that the opener mapped in advance; called at most once. Resolved when it has. */
+  /** Has the opener unmap the rings that it mapped in advance; called once at most. Resolves when they are unmapped. */
   readonly releaseRings: () => Promise<void>;
-  /** Return the user's shares; called once each, when what they stand for is closed. */
+  /** Return the reserved quota; each is called once, when the fds or rings are closed. */
   readonly releaseQuota: () => void;
   readonly releaseRingQuota: () => void;
 }
@@ -35,14 +35,14 @@ export type EndReason = 'connection' | 'lease' | 'target' | 'revoked' | 'shutdow
 
 export type GrantChange = 'added' | 'removed';
 
-/** @param reason why it was removed */
+/** @param reason null: it was added */
 export type GrantListener = (grant: Grant, change: GrantChange, reason: EndReason | null) => void;
 
 export interface EndedGrant {
   readonly fds: number;
   /** Events that were disabled through the broker's fds. */
   readonly disabled: number;
-  /** Events that the kernel has not disabled yet, because it waits for a lock that a client holds. It will when the lock is released. */
+  /** Events that the kernel disables when a client has released a lock that it needs. */
   readonly pending: number;
 }
 
@@ -50,16 +50,16 @@ export interface EndedGrant {
 interface Closing {
   /** Null: the holder of the events keeps them enabled. */
   readonly disabling: Disabling | null;
-  /** The user's share has been returned, except for rings that are still mapped. */
+  /** Resolves when the quota is returned, except for rings that are still mapped. */
   readonly closed: Promise<void>;
 }
 
-/** 96 random bits: nobody guesses another's. */
+/** 96 random bits: no client can guess the id of another grant. */
 export function newGrantId(): string {
   return randomBytes(12).toString('hex');
 }
 
-/** Whether there could ever be a grant of this id. */
+/** True when the text has the form of an id. */
 export function isGrantId(text: string): boolean {
   return /^[0-9a-f]{24}$/.test(text);
 }
@@ -115,7 +115,7 @@ export class Grant {
     return this.parts.targets.map(targetName);
   }
 
-  /** Whether its holder has yet to map the rings that the opener mapped in advance, which end with the opener. */
+  /** True until its holder has mapped the rings that the opener mapped in advance, which end with the opener. */
   get awaitsMapping(): boolean {
     return this.parts.ringFds.length > 0 && this.#ringsReleased === null;
   }
@@ -124,7 +124,7 @@ export class Grant {
     return (this.#ringsReleased ??= this.parts.releaseRings());
   }
 
-  /** Closes everything that is held, without waiting for it; called once, by {@link Grants.end}. */
+  /** Closes all resources, without waiting for it; called once, by {@link Grants.end}. */
   close(disable: boolean, lanes: Pick<Lanes, 'close' | 'disable'>, rings: RingWatch): Closing {
     this.#endedMs = performance.now();
     clearTimeout(this.#lease);
@@ -143,10 +143,10 @@ export class Grant {
   }
 }
 
-/** For an answer or a record of what has become of the events. Disabling and closing 10,000 of them takes less. */
+/** Longest wait for the events to be disabled and closed, before the end is answered and recorded. 10,000 of them take less. */
 const KNOWN_MS = 1000;
 
-/** Of one user at a time. */
+/** Watches of one user at a time. */
 export const MAX_WATCHES = 4;
 
 export class Grants {
@@ -155,13 +155,13 @@ export class Grants {
   readonly #rings: RingWatch;
   /** Each reports the end of a grant whose events are being disabled. */
   readonly #unreported = new Set<() => EndedGrant>();
-  /** Whose each is. */
+  /** The user of each. */
   readonly #listeners = new Map<GrantListener, number>();
   readonly #onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void;
-  /** Called after a grant was added or has ended; for what shows how many there are. */
+  /** Called after a grant was added or has ended. */
   onChange: () => void = () => undefined;
 
-  /** @param onEnd called once for each grant, when it is known what has become of its events, after a second at the latest */
+  /** @param onEnd called once for each grant, when its events are disabled, or a second after its end */
   constructor(onEnd: (grant: Grant, reason: EndReason, ended: EndedGrant) => void, lanes: Lanes = LANES) {
     this.#onEnd = onEnd;
     this.#lanes = lanes;
@@ -181,7 +181,7 @@ export class Grants {
     return this.#grants.has(id);
   }
 
-  /** Whether rings of grants that have ended still count for their users. */
+  /** True while rings of ended grants still count against their users' quotas. */
   get watchesRings(): boolean {
     return this.#rings.size > 0;
   }
@@ -193,7 +193,7 @@ export class Grants {
     return grant;
   }
 
-  /** The grant when it exists and `uid` owns it or `administrator` is set; nobody learns of other users' grants. */
+  /** The grant, if `uid` owns it or `administrator` is set. Null also for other users' grants, which must not show. */
   find(id: string, uid: number, administrator: boolean): Grant | null {
     const grant = this.#grants.get(id);
     return grant !== undefined && (administrator || grant.parts.subject.uid === uid) ? grant : null;
@@ -204,8 +204,8 @@ export class Grants {
   }
 
   /**
-   * Ends a grant at once; a second call finds nothing to do. Only a revoke and the end of a lease stop events that a holder still reads.
-   * @returns resolves when the events are disabled and the user's share is returned, or after a second to what is known by then
+   * Ends a grant at once; a second call does nothing. Only a revoke and the end of a lease disable events that a holder still reads.
+   * @returns the state when the events are disabled and the quota is returned, or after a second
    */
   async end(grant: Grant, reason: EndReason): Promise<EndedGrant> {
     if (!this.#grants.delete(grant.id)) return { fds: 0, disabled: 0, pending: 0 };
@@ -225,8 +225,8 @@ export class Grants {
   }
 
   /**
-   * @param uid who watches: each change waits in the queues of all watchers until it is read
-   * @returns ends it; null when this user watches MAX_WATCHES times already
+   * @param uid the watching user. Its watches are limited: each change waits in the queues of all watchers until it is read
+   * @returns a function that ends the watch; null when this user has {@link MAX_WATCHES} already
    */
   watch(uid: number, listener: GrantListener): (() => void) | null {
     if ([...this.#listeners.values()].filter((other) => other === uid).length >= MAX_WATCHES) return null;
@@ -245,7 +245,7 @@ export class Grants {
 
   endAll(reason: EndReason): void {
     for (const grant of [...this.#grants.values()]) void this.end(grant, reason);
-    // The process may end next.
+    // The process may end now.
     for (const report of [...this.#unreported]) report();
   }
 }

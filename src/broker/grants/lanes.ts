@@ -1,6 +1,6 @@
 /**
- * Operations of the broker on event fds. A client can make each of them hang, so they run in the lane of its user (see native.ts).
- * The fds of an operation stay open until it is done when they are closed in the same lane: a lane keeps the order.
+ * Operations of the broker on event fds. A client can make each of them hang, so they run in the lane of its user (see native.ts). A lane
+ * keeps the order: fds that are closed in the same lane stay open until earlier operations are done.
  */
 import { native, type Fd, type LaneUser } from '../../native.js';
 
@@ -15,7 +15,7 @@ export interface Disabling {
   readonly progress: () => DisableProgress;
 }
 
-/** Answer to a request to keep rings, and of the probe that came with it. */
+/** Answer to a request to anchor rings, and to the probe that came with it. */
 export interface KeptRings {
   /** The kernel maps a ring through another event that is redirected to it. Null: there was no probe. */
   readonly mapsRedirected: boolean | null;

@@ -1,12 +1,15 @@
 import { brokerError } from '../../model/errors/error_table.js';
 
 /**
- * Rings of one user that the opener may have mapped in advance: so that the control pages and page tables of rings of one page
- * each, which no quota of ring bytes counts, stay below some MiB.
+ * Rings of one user that the opener may have mapped in advance. No quota of ring bytes counts the control pages and page tables of rings of
+ * one page each; this limit keeps them below a few MiB.
  */
 export const MAX_PREMAPPED_PER_USER = 1024;
 
-/** From the reservation until the opener is told to let go: a client that never says `Mapped` takes no places from others. */
+/**
+ * Counts the premapped rings of each user, from the reservation until the opener is asked to unmap them. A client that never calls `Mapped`
+ * costs only its user.
+ */
 export class PremapLimit {
   readonly #taken = new Map<number, number>();
 
@@ -17,7 +20,7 @@ export class PremapLimit {
       throw brokerError(
         'QuotaExceeded',
         'rings',
-        `uid ${uid} has ${taken} rings that it has not said to have mapped; ${rings} more would exceed ${MAX_PREMAPPED_PER_USER}`,
+        `uid ${uid} has ${taken} rings that it has not mapped yet; ${rings} more would exceed ${MAX_PREMAPPED_PER_USER}`,
       );
     this.#taken.set(uid, taken + rings);
   }

@@ -3,27 +3,27 @@ import type { Quota, Reservation } from '../../policy/quota/quota.js';
 import type { Limits } from '../../policy/types.js';
 import type { PremapLimit } from './premap_limit.js';
 
-/** What a request opens, in fds and in rings that are mapped in advance. */
+/** Fds that a request opens, and rings that are mapped in advance for it. */
 export interface Usage {
   readonly fds: number;
   readonly rings: number;
 }
 
-/** Of all users. */
+/** Quotas of all users. */
 export interface Quotas {
   readonly quota: Quota;
   readonly premapLimit: PremapLimit;
 }
 
 /**
- * What one request takes of its user's quotas: before anything is opened as much as can be told then, and more for threads that
- * are born meanwhile. The rings' part comes back apart from the rest: when they are gone, which may be long after the grant.
+ * Quota reserved by one request. The first estimate is reserved before opening and grows when a scan finds new threads. Rings are returned
+ * apart from the rest, when they are gone: that may be long after the grant.
  */
 export class QuotaReservation {
   readonly #quotas: Quotas;
   readonly #uid: number;
   readonly #limits: Limits;
-  /** Of each ring. */
+  /** Size of each ring. */
   readonly #ringBytes: number;
   readonly #grant: Reservation[] = [];
   readonly #rings: Reservation[] = [];
@@ -39,18 +39,18 @@ export class QuotaReservation {
     this.#ringBytes = ringBytes;
   }
 
-  /** Bytes of all rings that are accounted for. */
+  /** Bytes of all reserved rings. */
   get ringBytes(): number {
     return this.#held.rings * this.#ringBytes;
   }
 
-  /** Takes a grant of so much. @throws QuotaExceeded; what was taken before it stays until {@link release} */
+  /** Reserves a grant and its first estimate. @throws QuotaExceeded: what was reserved before it stays until {@link release} */
   reserveGrant(usage: Usage): void {
     this.#grant.push(this.#reserve({ grants: 1, fds: 0, ringBytes: 0 }));
     this.growTo(usage);
   }
 
-  /** Takes what is missing to so much. @throws QuotaExceeded; what was held before stays */
+  /** Reserves the difference to what is held. @throws QuotaExceeded: what was held before stays */
   growTo({ fds, rings }: Usage): void {
     const more = { fds: Math.max(0, fds - this.#held.fds), rings: Math.max(0, rings - this.#held.rings) };
     if (more.rings > 0) {
@@ -65,7 +65,7 @@ export class QuotaReservation {
     }
   }
 
-  /** The opener is told to let go of its mappings. */
+  /** To be called when the opener has been asked to unmap its rings. */
   readonly releasePremapped = (): void => {
     this.#quotas.premapLimit.release(this.#uid, this.#premapped);
     this.#premapped = 0;
@@ -79,12 +79,12 @@ export class QuotaReservation {
     for (const reservation of this.#rings) reservation.release();
   };
 
-  /** The reservation of rings comes back when these are gone as well. */
+  /** Delays the return of rings until these are gone also. */
   awaitRings(gone: Promise<void>): void {
     this.#ringsGone = Promise.all([this.#ringsGone, gone]).then(() => undefined);
   }
 
-  /** Gives everything back that has not been yet. */
+  /** Returns everything that has not been returned yet. */
   release(): void {
     this.releasePremapped();
     this.releaseGrant();

@@ -5,7 +5,7 @@ import { LANES, type Lanes } from './lanes.js';
 
 /** PERF_COUNT_SW_DUMMY */
 const DUMMY = 9n;
-/** What an event that is never enabled does not need, and what would have it be more than one event. */
+/** Flags that an event which is never enabled does not need, and flags that would make more than one event of it. */
 const DROPPED =
   EventFlag.inherit |
   EventFlag.inheritStat |
@@ -15,10 +15,10 @@ const DROPPED =
   EventFlag.removeOnExec;
 
 /**
- * Until Linux 6.18 a ring can be mapped through any event whose output was redirected to it, charged to nobody, and lives on
- * through that when the event it was made for has no ring any more: asked about that event, it looks as if it were gone. So each ring
- * that is mapped in advance gets an event that only the broker has, redirected to it for good: while the ring is mapped anywhere,
- * this one has it (ring_buffer_attach and perf_mmap_close, kernel/events/core.c).
+ * Until Linux 6.18 a ring can be mapped through any event whose output was redirected to it, charged to no user. It then lives on when the
+ * event it was made for has lost it, and that event looks as if the ring were gone. So each ring that is mapped in advance gets an anchor:
+ * an event that only the broker has, redirected to the ring for good. While the ring is mapped anywhere, the anchor has it
+ * (ring_buffer_attach and perf_mmap_close, kernel/events/core.c).
  */
 export class RingAnchors {
   readonly #lanes: Pick<Lanes, 'keepRings'>;
@@ -29,14 +29,14 @@ export class RingAnchors {
     this.#lanes = lanes;
   }
 
-  /** Whether this kernel lets a ring be mapped through another event, as far as is known. */
+  /** False when a probe has shown that this kernel maps no ring through another event. */
   get needed(): boolean {
     return this.#needed;
   }
 
   /**
-   * @param anchors each an event of the same place as the ring of the same index, opened with {@link anchorFields}
-   * @returns true for each that has the ring now; the place of another may belong to another process by now
+   * @param anchors each an event of the same thread and cpu as the ring of the same index, opened with {@link anchorFields}
+   * @returns true for each that has its ring now; the thread of another may have ended
    */
   async attach(
     lane: LaneUser,
@@ -53,10 +53,13 @@ export class RingAnchors {
   }
 }
 
-/** Of the same kind and clock: an event with another context can not share the ring of one thread (before Linux 6.2). */
+/**
+ * Fields of an anchor. It has the kind and clock of the event: before Linux 6.2 an event with another context cannot share the ring of a
+ * thread.
+ */
 export function anchorFields(event: EventFields): EventFields {
   const flags = event.flags & ~DROPPED;
-  // Processors have four breakpoints.
+  // A processor has four breakpoints: the anchor must not take one.
   return event.type === PERF_TYPE.breakpoint
     ? { ...event, type: PERF_TYPE.software, config: DUMMY, config1: 0n, config2: 0n, bpType: 0, flags }
     : { ...event, flags };

@@ -7,16 +7,16 @@ export interface EndedRings {
   readonly lane: LaneUser;
   /** Events whose ring the client was to map; the watch closes them. */
   readonly fds: readonly Fd[];
-  /** Returns the user's share. */
+  /** Returns the reserved quota. */
   readonly release: () => void;
 }
 
 const POLL_MS = 1000;
 
 /**
- * Rings outlive their grant where a holder keeps them mapped, and as the opener had mapped them first the kernel charges them
- * to no user: opened, mapped and revoked again and again they would take all memory. So a user's share of ring bytes
- * comes back only when the rings are really gone, in every process that their mappings were passed to.
+ * Rings outlive their grant where a holder keeps them mapped. The kernel charges them to no user, as the opener had mapped them first: a
+ * client that opens, maps and loses grants again and again would take all memory. So the quota of ring bytes is returned only when the
+ * rings are gone, in every process that has their mappings.
  */
 export class RingWatch {
   readonly #lanes: Pick<Lanes, 'close' | 'ringsMapped'>;

@@ -1,4 +1,4 @@
-/** What the machine offers: read once from sysfs and proc, all of it world-readable. */
+/** Facts of the machine from sysfs and proc, all of them world-readable. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 
@@ -22,7 +22,7 @@ export function readMachine(): Machine {
   };
 }
 
-/** Of /proc/sys/kernel; our unit's /proc has no such folder, and passes the files as credentials (systemd.exec(5)). */
+/** A setting of /proc/sys/kernel. The /proc of our unit has no such folder; the unit passes the files as credentials (systemd.exec(5)). */
 export function readKernelSetting(
   name: string,
   folder = '/proc/sys/kernel',

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import type { Fd } from '../../native.js';
 
 /**
- * Names and ids of the tracepoints, from the table that perfbrokerd read as root (tracefs is closed to everybody else)
- * and handed over: lines of `subsystem:event id`. Parsed on first use: most daemons never need it.
+ * Names and ids of the tracepoints. perfbrokerd reads them as root (only root can read tracefs) and passes them as lines of
+ * `subsystem:event id`. They are parsed at the first use: most daemons never need them.
  */
 export class Tracepoints {
   readonly #fd: Fd | null;

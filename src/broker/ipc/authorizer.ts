@@ -13,38 +13,38 @@ export interface Question {
   /** Its unique name on the system bus; null for a client of the socket. */
   readonly busName: string | null;
   readonly action: AuthorizationAction;
-  /** What the dialog tells. */
+  /** Text for the dialog. */
   readonly details: Readonly<Record<string, string>>;
-  /** Whether there may be a dialog. */
+  /** True when polkit may show a dialog. */
   readonly interactive: boolean;
 }
 
 export interface Answer {
   /**
-   * refused: polkit said no; challenge: it would have to ask a human; dismissed: it did, and the dialog was closed;
-   * unavailable: it can not be asked; timed-out: it did not answer; withdrawn: nobody waits for the answer any more;
-   * too-many: it was not asked, as too many questions are open. Only `authorized` is a yes.
+   * refused: polkit refused; challenge: polkit would have to show a dialog; dismissed: the user closed the dialog; unavailable: polkit cannot be
+   * asked; timed-out: it did not answer; withdrawn: the caller has disconnected, or the broker ends; too-many: too many requests are pending.
+   * Only `authorized` permits.
    */
   readonly kind:
     'authorized' | 'refused' | 'challenge' | 'dismissed' | 'unavailable' | 'timed-out' | 'withdrawn' | 'too-many';
-  /** For the log and the error; empty when the kind says it all. */
+  /** Details for the log and the error; may be empty. */
   readonly detail: string;
 }
 
 export interface AuthorizerOptions {
-  /** Of its socket. */
+  /** Path of its socket. */
   readonly path: string;
-  /** Who may listen there: systemd (root) in the front end's name, or the front end. */
+  /** Uids that may listen there: root (systemd, in the front end's name) and the front end. */
   readonly listeners: readonly number[];
   readonly subordinateUids: SubordinateUids;
-  /** Milliseconds until the answer is no. */
+  /** Milliseconds until the question has timed out. */
   readonly interactiveMs?: number;
   readonly otherwiseMs?: number;
 }
 
-/** A human reads, and types a password. */
+/** Time for a user to read the dialog and type a password. */
 const INTERACTIVE_MS = 120_000;
-/** polkit looks into its rules. */
+/** Time for polkit to check its rules. */
 const OTHERWISE_MS = 10_000;
 const MAX_QUESTIONS_PER_USER = 4;
 const MAX_QUESTIONS = 64;
@@ -57,7 +57,7 @@ const LIMITS: ConnectionLimits = {
   queuedFds: 0,
 };
 
-/** Why there was no answer. */
+/** The reason why there was no answer. */
 class NoAnswer extends Error {
   readonly kind: 'unavailable' | 'timed-out';
 
@@ -86,21 +86,21 @@ export class Authorizer {
     return this.#open.size;
   }
 
-  /** Never throws: whatever goes wrong is an answer, and no yes. @param withdrawn takes the question back */
+  /** Never throws: every failure is an answer other than `authorized`. @param withdrawn withdraws the question */
   async ask(question: Question, withdrawn: AbortSignal): Promise<Answer> {
     if (this.#closed || withdrawn.aborted) return { kind: 'withdrawn', detail: '' };
     const { uid } = question.subject;
-    // The limit of each would be no limit; and polkit's sessions and users mean nothing there.
+    // A limit for each uid would be no limit, and polkit does not know the users of another namespace.
     if (this.#options.subordinateUids.mayBeMany(question.subject))
       return {
         kind: 'unavailable',
-        detail: `uid ${uid} is of /etc/subuid, or in a user namespace of its own, for which polkit is not asked`,
+        detail: `uid ${uid} is a uid of /etc/subuid, or in another user namespace; polkit is not asked for it`,
       };
     const own = [...this.#open].filter((other) => other.uid === uid).length;
     if (own >= MAX_QUESTIONS_PER_USER || this.#open.size >= MAX_QUESTIONS)
       return {
         kind: 'too-many',
-        detail: `uid ${uid} has ${own} of ${MAX_QUESTIONS_PER_USER} open questions, all users ${this.#open.size} of ${MAX_QUESTIONS}`,
+        detail: `uid ${uid} has ${own} of ${MAX_QUESTIONS_PER_USER} pending authorization requests, all users ${this.#open.size} of ${MAX_QUESTIONS}`,
       };
     let channel: Channel;
     try {
@@ -131,7 +131,7 @@ export class Authorizer {
     }
   }
 
-  /** Takes every question back, and asks none any more. */
+  /** Withdraws every question, and asks no more. */
   close(): void {
     this.#closed = true;
     for (const { withdraw } of this.#open) withdraw();
@@ -142,7 +142,7 @@ export class Authorizer {
     const { path, listeners } = this.#options;
     let socket: Fd;
     try {
-      // This is the event loop: a full backlog is a no.
+      // Nothing may block the event loop: a full backlog counts as unavailable.
       socket = native.connectUnix(path, 0);
     } catch (error) {
       throw new NoAnswer('unavailable', `${path}: ${(error as NativeError).code}`);
@@ -159,7 +159,7 @@ export class Authorizer {
           fromReply: (error, { message }) =>
             new NoAnswer('unavailable', `${error}${typeof message === 'string' ? `: ${message.slice(0, 200)}` : ''}`),
           closed: (detail) => new NoAnswer('unavailable', detail),
-          unexpected: (detail) => new NoAnswer('unavailable', `what it answered is no answer: ${detail}`),
+          unexpected: (detail) => new NoAnswer('unavailable', `its answer is invalid: ${detail}`),
           timedOut: (_, timeoutMs) => new NoAnswer('timed-out', `no answer within ${timeoutMs / 1000} s`),
         },
       });
@@ -170,7 +170,7 @@ export class Authorizer {
   }
 }
 
-/** Who called listen(2) on the other end: what SO_PEERCRED says of a socket that connected. */
+/** The uid that called listen(2) on the other end: SO_PEERCRED of a socket that has connected. */
 function listenerOf(socket: Fd): number {
   const { uid, pidfd } = native.peerCredentials(socket);
   if (typeof pidfd === 'number') native.close(pidfd);

@@ -1,7 +1,7 @@
 /**
- * The broker's end of the socketpair to a native helper process (opener, tracer). The helper's workers do what is asked, and the kernel
- * can keep a worker waiting for as long as a client's task likes. So users do not share workers: a user has one session under way. A
- * late one makes way for the next, and costs its user the targets that {@link LateSessions} names.
+ * Requests to a native helper process (opener, tracer). Its workers carry them out, and a client's task can make the kernel keep a worker
+ * waiting for any time. So users do not share workers: a user has one session under way. A late session makes way for the next, and costs
+ * its user the targets that {@link LateSessions} names.
  */
 import type { Fd } from '../../native.js';
 import { brokerError, type ErrorCode } from '../../model/errors/error_table.js';
@@ -24,18 +24,18 @@ export interface HelperOptions<Message> {
   readonly onMessage?: (message: HelperMessage) => void;
   /** Milliseconds that one request of a session may take. */
   readonly deadlineMs: number;
-  /** The helper has some more, for {@link NO_USER}. */
+  /** Workers of all users. The helper has some more, for {@link NO_USER}. */
   readonly mostWorkers: number;
-  /** Late sessions of one user after which everything is refused. */
+  /** Late sessions of one user after which all its requests are refused. */
   readonly mostLate: number;
 }
 
-/** The user of what no client asks for: its sessions find a worker when all others are taken. */
+/** The user of the broker's own requests. Its sessions find a worker when all others are taken. */
 export const NO_USER = -1;
 
-/** Sessions of one user that wait for their turn; with one call at a time for each connection this is a second fence, not the first. */
+/** Sessions of one user that wait for their turn. The first limit is one call at a time for each connection; this is the second. */
 const MAX_WAITING_PER_USER = 256;
-/** Those that hold rings, those that are ending, and late ones. */
+/** Workers of one user: those that hold rings, those that are ending, and late ones. */
 export const MAX_WORKERS_PER_USER = 32;
 /**
  * Sessions of all users, without late ones. The fds of their answers are in flight together: 64 times 253 stay below the opener's RLIMIT_NOFILE.
@@ -54,12 +54,12 @@ interface Waiting<Message> {
 
 interface User<Message> {
   readonly waiting: Waiting<Message>[];
-  /** Under way, and not late. */
+  /** The session under way, unless it is late. */
   current: HelperSession<Message> | null;
   readonly late: LateSessions<HelperSession<Message>>;
-  /** Done, and their workers have not ended. */
+  /** Sessions that are done and whose workers have not ended. */
   readonly done: Set<HelperSession<Message>>;
-  /** Runs while all workers that the user may have are ending. */
+  /** Refuses the waiting sessions when none of the user's workers has ended in time. */
   blocked: NodeJS.Timeout | null;
 }
 
@@ -68,9 +68,9 @@ export class HelperClient<Message> {
   readonly #options: HelperOptions<Message>;
   /** In the order of their turns. */
   readonly #users = new Map<number, User<Message>>();
-  /** Users of the sessions that have one. */
+  /** The user of each session that has one. */
   readonly #userOf = new Map<HelperSession<Message>, User<Message>>();
-  /** With the timers that end them. */
+  /** Idle workers, with the timers that end them. */
   readonly #idle = new Map<HelperSession<Message>, NodeJS.Timeout>();
   #running = 0;
   #workers = 0;
@@ -88,7 +88,7 @@ export class HelperClient<Message> {
   }
 
   /**
-   * A worker, which the caller has to release.
+   * Begins a session with a worker, which the caller has to release.
    * @param user whose turn it takes: SubordinateUids.userOf
    * @param scopes those of all requests that the session is going to have
    * @throws BrokerError Unavailable; NativeError when no channel is to be had
@@ -143,7 +143,7 @@ export class HelperClient<Message> {
     return this.#busy(`${waiting.length} requests of this user are waiting already`);
   }
 
-  /** Begins what may begin. A user who was served goes to the end of the map, which keeps the order of insertion. */
+  /** Begins the sessions that may begin. A served user goes to the end of the map, which keeps the order of insertion. */
   #next(): void {
     for (const [user, state] of [...this.#users]) {
       if (this.#dead || this.#running >= MAX_RUNNING) return;
@@ -171,11 +171,11 @@ export class HelperClient<Message> {
     if (resolve === undefined || reject === undefined) return;
     let session: HelperSession<Message>;
     try {
-      // The watchdog's request has to show that the helper still makes workers.
+      // The watchdog has to show that the helper still makes workers.
       session = (user === NO_USER ? null : this.#takeIdle()) ?? this.#newSession();
     } catch (error) {
       reject(error as Error);
-      // Nothing else would start them.
+      // No other event would start them.
       this.#refuseWaiting(state, error as Error);
       return;
     }
@@ -214,7 +214,7 @@ export class HelperClient<Message> {
     this.#next();
   }
 
-  /** Its worker has nothing left of its user. */
+  /** Its worker holds nothing of its user any more. */
   #onIdle(session: HelperSession<Message>): void {
     this.#forget(session);
     const endIdle = (): void => session.abandon(this.#gone());
@@ -232,7 +232,7 @@ export class HelperClient<Message> {
     return null;
   }
 
-  /** It makes way for the next session. Those that wait are refused as if they came now. */
+  /** The session makes way for the next. Waiting sessions are refused as if they came now. */
   #onLate(session: HelperSession<Message>, scope: LockScope): Error {
     const state = this.#userOf.get(session);
     if (state !== undefined) {
@@ -261,7 +261,7 @@ export class HelperClient<Message> {
     return brokerError('Unavailable', this.#options.codes.late, 'the worker ended without an answer');
   }
 
-  /** Removes it from the counts of its user. */
+  /** Removes the session from the counts of its user. */
   #forget(session: HelperSession<Message>): void {
     const state = this.#userOf.get(session);
     if (state === undefined) return;

@@ -4,7 +4,7 @@ import type { HelperMessage } from './helper_message.js';
 import { NO_LOCK, type LockScope } from './lock_scope.js';
 import { NoRoomForFds } from './no_room_for_fds.js';
 
-/** Particular to one kind of helper. */
+/** Protocol of one kind of helper. */
 export interface HelperProtocol<Message> {
   /** Bytes of one reply message. */
   readonly messageBytes: number;
@@ -12,20 +12,20 @@ export interface HelperProtocol<Message> {
   readonly decode: (bytes: Uint8Array) => Message & { readonly serial: number; readonly fdCount?: number };
   /** True for the message that ends the reply. */
   readonly isLast: (message: Message) => boolean;
-  /** A request that makes a worker close all fds of its last one. Without it a worker serves one session. */
+  /** Encodes a request that makes a worker close all fds of its last one. Without it a worker serves one session. */
   readonly encodeReset?: (serial: number) => Uint8Array;
 }
 
 export interface SessionListener {
-  /** No request comes any more. */
+  /** The session makes no more requests. */
   readonly onDone: () => void;
-  /** The deadline of a request about this has passed. @returns its error */
+  /** The deadline of a request has passed. @returns its error */
   readonly onLate: (scope: LockScope) => Error;
-  /** The worker has nothing left of the session: {@link HelperSession.begin} may begin the next one. */
+  /** The worker holds nothing of the session any more: {@link HelperSession.begin} may begin the next one. */
   readonly onIdle: () => void;
   /** The worker has ended. @returns the error of a request that it has not answered */
   readonly onEnd: () => Error;
-  /** The worker sent what it never sends. */
+  /** The worker broke the protocol. */
   readonly onBroken: (reason: string) => void;
   /** Called for each request that ends, or becomes late. */
   readonly onMessage: (message: Omit<HelperMessage, 'worker'>) => void;
@@ -37,18 +37,18 @@ export interface HelperRequest<Message> {
   /** @param serial to be carried by the message and its answer */
   readonly encode: (serial: number) => Uint8Array;
   readonly scope: LockScope;
-  /** That of an earlier request, whose rings this one releases. By default a new one. */
+  /** Serial of an earlier request whose rings this one releases. By default a new serial. */
   readonly serial?: number;
-  /** Stay the caller's, who may close them when the promise is settled. */
+  /** They stay the caller's, and may be closed when the promise is settled. */
   readonly fds: readonly Fd[];
-  /** Gets an answer that came after the deadline; its fds are closed already. */
+  /** Called with an answer that came after the deadline; its fds are closed already. */
   readonly onLate?: (messages: readonly Message[]) => void;
 }
 
-/** An answer; `fds` belong to the caller. Until its next request, or the release, closing one of them waits for no task. */
+/** An answer; `fds` belong to the caller. Until the next request, or the release, closing one of them waits for no task. */
 export interface HelperReply<Message> {
   readonly first: Message;
-  /** Where it takes several messages. */
+  /** The other messages of the answer. */
   readonly more: readonly Message[];
   readonly fds: readonly Fd[];
 }
@@ -93,7 +93,7 @@ export class HelperSession<Message> {
     this.#poller.start(READABLE);
   }
 
-  /** True when its caller has released it: the worker ends as soon as it has answered. */
+  /** True when its caller has released it: the worker ends when it has answered. */
   get released(): boolean {
     return this.#released;
   }
@@ -109,7 +109,7 @@ export class HelperSession<Message> {
     this.#ended = new Promise((resolve) => (this.#onEnded = resolve));
   }
 
-  /** One at a time. @throws BrokerError Unavailable; NoRoomForFds */
+  /** Sends a request; one at a time. @throws BrokerError Unavailable; NoRoomForFds */
   request(request: HelperRequest<Message>): Promise<HelperReply<Message>> {
     if (this.#over) return Promise.reject(this.#listener.onEnd());
     return new Promise((resolve, reject) => {
@@ -123,7 +123,7 @@ export class HelperSession<Message> {
     const serial = request.serial ?? (this.#serial += 1);
     this.#pending = { ...asked, serial, sentMs: performance.now(), messages: [], fds: [] };
     try {
-      // One message is on the way at a time, and there is room for it.
+      // Only one message is under way at a time, and the socket has room for it.
       if (native.sendMessage(this.#ours, request.encode(serial), request.fds) === null)
         throw new Error('the channel of a worker is full');
     } catch (error) {
@@ -131,14 +131,14 @@ export class HelperSession<Message> {
     }
   }
 
-  /** No request comes any more: the user's next session may begin. The worker keeps its rings. */
+  /** The session makes no more requests: the user's next one may begin. The worker keeps its rings. */
   done(): void {
     if (this.#done) return;
     this.#done = true;
     this.#listener.onDone();
   }
 
-  /** Lets the worker end, as soon as it has answered. Resolved when it has ended. */
+  /** Lets the worker end when it has answered. Resolves when it has ended. */
   endWorker(): Promise<void> {
     this.#released = true;
     if (!this.#over && this.#pending === null) native.endWriting(this.#ours);
@@ -147,8 +147,8 @@ export class HelperSession<Message> {
   }
 
   /**
-   * As {@link endWorker}, for a worker that has no rings: it is kept for another session where the protocol allows it. A worker whose copies
-   * of the fds cannot be closed yet counts for this session until they are.
+   * Releases a worker that has no rings: it is kept for another session if the protocol allows it, else it ends. A worker whose copies of the
+   * fds cannot be closed yet counts for this session until they are.
    */
   release(): Promise<void> {
     const { encodeReset } = this.#protocol;
@@ -164,7 +164,7 @@ export class HelperSession<Message> {
     return this.#ended;
   }
 
-  /** Gives up the worker, whatever it does. */
+  /** Abandons the worker, whatever it does. */
   abandon(error: Error): void {
     this.#drop(error);
     this.#end();
@@ -174,7 +174,7 @@ export class HelperSession<Message> {
     while (!this.#over && this.#receiveOne());
   }
 
-  /** @returns false when nothing is there */
+  /** @returns false when no message is there */
   #receiveOne(): boolean {
     const buffer = new Uint8Array(this.#protocol.messageBytes + 1);
     let received;
@@ -214,13 +214,13 @@ export class HelperSession<Message> {
     if (pending === null || first === undefined) return;
     this.#report(pending, this.#late ? 'answered late' : 'answered');
     if (!this.#late) return pending.resolve({ first, more, fds: pending.fds });
-    // Its caller has had an error. Closed while the worker has copies: not the last close, which could wait.
+    // Its caller has received an error. The worker still has copies: this is not the last close, which could wait.
     for (const fd of pending.fds) native.close(fd);
     pending.request.onLate?.(pending.messages);
     void this.endWorker();
   }
 
-  /** No answer to the request, if there is one, will be of use. */
+  /** Fails the request, if there is one. */
   #drop(error: Error): void {
     const pending = this.#take();
     if (pending === null) return;
@@ -229,7 +229,7 @@ export class HelperSession<Message> {
     pending.reject(error);
   }
 
-  /** The request whose answer has come, or never will. */
+  /** Removes the request that has ended. */
   #take(): Pending<Message> | null {
     const pending = this.#pending;
     this.#pending = null;
@@ -237,13 +237,13 @@ export class HelperSession<Message> {
     return pending;
   }
 
-  /** A message came, and its fds found no room: every one of them is closed. */
+  /** A message came, but its fds found no room in this process: all of them are closed. */
   #onLost(): void {
     this.#drop(new NoRoomForFds());
     void this.endWorker();
   }
 
-  /** Timers come before sockets when this process was held up itself: the answer may have been there for long. */
+  /** Timers come before sockets when this process was delayed: the answer may have been there in time. */
   #onDeadline(): void {
     const pending = this.#pending;
     this.#receive();

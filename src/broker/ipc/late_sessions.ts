@@ -1,6 +1,6 @@
 /**
- * The late sessions of one user, whose workers the kernel keeps waiting. The holder of the lock need not be that user, but it
- * controls the target. So a late session costs its user that target, and several of them cost it the targets of that target's owner.
+ * Late sessions of one user: the kernel keeps their workers waiting for a lock. The holder of the lock need not be that user, but it controls
+ * the target. So a late session costs its user that target, and several of them cost it all targets of that target's owner.
  */
 import { NO_OWNER, type LockScope } from './lock_scope.js';
 
@@ -11,7 +11,7 @@ export class LateSessions<Session> {
   readonly #most: number;
   readonly #scopes = new Map<Session, LockScope>();
 
-  /** @param most after so many late sessions everything is refused */
+  /** @param most number of late sessions after which all requests are refused */
   constructor(most: number) {
     this.#most = most;
   }
@@ -36,7 +36,7 @@ export class LateSessions<Session> {
 
   /**
    * The reason why requests have to be refused, or null.
-   * @param scopes all that the next session is going to be about
+   * @param scopes those of all requests of the next session
    */
   refusal(scopes: readonly LockScope[]): string | null {
     const late = [...this.#scopes.values()];

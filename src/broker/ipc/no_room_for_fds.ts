@@ -1,4 +1,4 @@
-/** The answer came, and its fds found no room in this process: the kernel has closed what did not fit, and this side the rest. */
+/** The answer came, but its fds did not fit into this process: the kernel has closed those that did not fit, and this side the rest. */
 export class NoRoomForFds extends Error {
   override readonly name = 'NoRoomForFds';
 

@@ -1,4 +1,4 @@
-/** The broker's end of the opener's socketpair. */
+/** Requests to the opener. */
 import { kernelRefused } from '../../model/errors/kernel_refused.js';
 import type { Fd, NativeError } from '../../native.js';
 import { NO_LOCK, type LockScope } from './lock_scope.js';
@@ -19,12 +19,12 @@ import {
 export interface OpenReply {
   readonly reply: OpenerReply;
   readonly fds: readonly Fd[];
-  /** Of the request, for a release of its rings. */
+  /** Serial of the request, for a release of its rings. */
   readonly serial: number;
 }
 
 const EMFILE = 24;
-/** Of 1,024 that the opener has (Workers::kMost in native/monitor/workers.h). */
+/** Workers of all users. The opener has 1,024 (Workers::kMost in native/monitor/workers.h). */
 const MOST_WORKERS = 960;
 /** Eight other users have to hold locks (MAX_LATE_PER_OWNER) before an observer of them is refused its own processes. */
 const MOST_LATE = 32;
@@ -44,7 +44,7 @@ export class OpenerClient {
         messageBytes: LAYOUT.reply.size,
         decode: decodeReply,
         isLast: () => true,
-        // For rings that it does not have. The worker closes the fds of its last request before it looks at the next one.
+        // Releases rings that do not exist: the worker closes the fds of its last request before it handles the next one.
         encodeReset: encodeRelease,
       },
       codes: { gone: 'opener-gone', busy: 'opener-busy', late: 'opener-late' },
@@ -62,15 +62,15 @@ export class OpenerClient {
   }
 
   /**
-   * For one grant's requests. The caller ends its turn with `done` and the worker, with all rings that it has mapped, with `release`.
+   * Begins the requests of one grant. The caller ends its turn with `done`, and the worker with all its mapped rings with `release`.
    * @param user whose turn it takes
-   * @param scopes all that its requests are going to be about
+   * @param scopes those of all its requests
    */
   async begin(user: number, scopes: readonly LockScope[]): Promise<OpenerSession> {
     return new OpenerSession(await orNoRoom(this.#helper.begin(user, scopes)));
   }
 
-  /** Resolves when a worker of the opener has answered: it is asked to unmap rings that it does not have. */
+  /** Resolves when a worker of the opener has answered. It is asked to unmap rings that do not exist. */
   async ping(): Promise<void> {
     const session = await this.begin(NO_USER, []);
     try {
@@ -122,17 +122,20 @@ export class OpenerSession {
     await this.#session.request({ kind: 'release', encode: encodeRelease, scope, serial: request, fds: [] });
   }
 
-  /** Nothing more is asked: the user's next session may begin. */
+  /** Ends the turn: the user's next session may begin. */
   done(): void {
     this.#session.done();
   }
 
-  /** Resolved when the worker has no fd and no ring of these requests any more. A second call does nothing: the worker may serve others by then. */
+  /**
+   * Releases the worker. Resolves when it has no fd and no ring of these requests any more. A second call does nothing: the worker may serve
+   * others by then.
+   */
   release(): Promise<void> {
     return (this.#released ??= this.#mayHaveRings ? this.#session.endWorker() : this.#session.release());
   }
 
-  /** Lets the worker end. Resolved when it has ended. */
+  /** Lets the worker end. Resolves when it has ended. */
   endWorker(): Promise<void> {
     return (this.#released ??= this.#session.endWorker());
   }

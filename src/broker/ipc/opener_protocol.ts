@@ -117,7 +117,7 @@ export function encodeOpen(request: OpenerRequest): Uint8Array {
   return bytes;
 }
 
-/** @param serial of the open request whose rings are let go of */
+/** @param serial of the open request whose rings are released */
 export function encodeRelease(serial: number): Uint8Array {
   const bytes = new Uint8Array(LAYOUT.request.size);
   writeHeader(new DataView(bytes.buffer), REQUEST_RELEASE, serial, TARGET_KINDS.system);
@@ -141,7 +141,7 @@ export function writeIdentity(view: DataView, at: number, identity: ProcessIdent
   view.setUint32(at + LAYOUT.identity.dumpable, identity.dumpable ? 1 : 0, true);
 }
 
-/** @throws RangeError on anything that this opener would not send */
+/** @throws RangeError for a message that the opener never sends */
 export function decodeReply(bytes: Uint8Array): OpenerReply {
   if (bytes.byteLength !== LAYOUT.reply.size) throw new RangeError(`reply of ${bytes.byteLength} bytes`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

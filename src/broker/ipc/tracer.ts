@@ -1,4 +1,4 @@
-/** The broker's end of the tracer's socketpair. */
+/** Requests to the tracer. */
 import type { Fd } from '../../native.js';
 import type { LockScope } from './lock_scope.js';
 import { HelperClient } from './helper_client.js';
@@ -13,15 +13,15 @@ import {
   type TracerRequest,
 } from './tracer_protocol.js';
 
-/** A whole answer: the first message's facts, and the threads of all of them. */
+/** A whole answer: the facts of its first message, and the threads of all its messages. */
 export interface DowngradeReply extends Pick<TracerReply, 'status' | 'detail' | 'tid' | 'stoppedMicroseconds'> {
   readonly threads: readonly ThreadResult[];
 }
 
-/** The longest deadline of a request, a second for its changes (kChangeTime in native/tracer/downgrade.cc), and a crowded machine. */
+/** The longest deadline of a request, a second for its changes (kChangeTime in native/tracer/downgrade.cc), and time for a crowded machine. */
 const DEADLINE_MS = MAX_DEADLINE + 5_000;
 
-/** Of 64 that the tracer has (kMostTracerWorkers in native/tracer/part.h). */
+/** Workers of all users. The tracer has 64 (kMostTracerWorkers in native/tracer/part.h). */
 const MOST_WORKERS = 60;
 /** Late sessions of one user. Only an administrator has targets of several users. */
 const MOST_LATE = 8;
@@ -55,10 +55,10 @@ export class TracerClient {
   }
 
   /**
-   * @param turn the user whose turn it takes, and what is known of the target
-   * @param connection the client's socket, which the tracer asks who the client is
+   * @param turn the user whose turn it takes, and the lock scope of the target
+   * @param connection the client's socket: the tracer reads the client's credentials from it
    * @param pidfd the target. Both stay the caller's.
-   * @param onLate gets an answer that came after the deadline, when the caller has had its error
+   * @param onLate called with an answer that came after the deadline, when the caller has received an error
    */
   async downgrade(
     { user, scope }: { readonly user: number; readonly scope: LockScope },

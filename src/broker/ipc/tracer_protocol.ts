@@ -30,7 +30,7 @@ export const TRACER_STATUSES = [
 ] as const;
 export type TracerStatus = (typeof TRACER_STATUSES)[number];
 
-/** By the number in a refused reply's `detail`. */
+/** Names of the number in a refused reply's `detail`. */
 export const REFUSALS = [
   'none',
   'init',
@@ -118,7 +118,7 @@ export function encodeDowngrade(serial: number, request: TracerRequest): Uint8Ar
   return bytes;
 }
 
-/** @throws RangeError on anything that this tracer would not send */
+/** @throws RangeError for a message that the tracer never sends */
 export function decodeTracerReply(bytes: Uint8Array): TracerReply {
   const layout = TRACER_LAYOUT.reply;
   if (bytes.byteLength !== layout.size) throw new RangeError(`reply of ${bytes.byteLength} bytes`);

@@ -2,13 +2,12 @@
 
 import { MAX_TIMER_MS } from '../../common/timer.js';
 
-/** What may keep the broker from ending. */
 export interface IdleTimerOptions {
-  /** Whether ending now would cost anybody anything. */
+  /** True while the broker has to stay. */
   readonly busy: () => boolean;
-  /** When something last came or went; `performance.now()`. */
+  /** Time of the last activity; `performance.now()`. */
   readonly lastActivityMs: () => number;
-  /** Ends the process; called once, and nothing else may run before it has stopped to accept. */
+  /** Ends the process. Called once; it has to stop accepting connections before it returns to the event loop. */
   readonly end: () => void;
 }
 
@@ -21,7 +20,7 @@ export class IdleTimer {
     this.#options = options;
   }
 
-  /** @param seconds 0: never ends. May be called again, after a reload */
+  /** May be called again, after a reload. @param seconds 0: never ends */
   start(seconds: number): void {
     this.#idleMs = seconds * 1000;
     this.#arm(this.#idleMs);
@@ -33,8 +32,8 @@ export class IdleTimer {
   }
 
   /**
-   * Looks at the clock, so that coming and going costs nothing. What ends without a connection, a ring that is unmapped
-   * at last, is found by the next look: it may take twice as long then.
+   * Reads the time of the last activity, so that activity costs nothing. A ring that is unmapped after its connection has closed is no
+   * activity: then the end may take twice as long.
    */
   #poll(): void {
     if (this.#options.busy()) return this.#arm(this.#idleMs);

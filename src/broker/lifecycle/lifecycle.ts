@@ -1,4 +1,4 @@
-/** The broker from ready to end: signals, reloads, what the service manager is told, the end of an idle one. */
+/** The broker from ready to end: signals, reloads, notifications for the service manager, the end of an idle broker. */
 import { closeSync, writeSync } from 'node:fs';
 import { native, type Fd } from '../../native.js';
 import type { SubordinateUids } from '../../model/identity/subordinate_uids.js';
@@ -13,7 +13,7 @@ import { Notifier } from './notify.js';
 import type { BrokerOptions } from '../options.js';
 import { SOCKET_ACTIVATED, type Server } from '../server.js';
 
-/** For a start and for a reload. @throws PolicyError */
+/** Loads the policy and /etc/subuid, at the start and at each reload, and logs their warnings. @throws PolicyError */
 export function loadWithWarnings(options: BrokerOptions, subordinateUids: SubordinateUids, log: Logger): Policy {
   const policy = loadPolicy(options.policy === undefined ? {} : { path: options.policy });
   for (const warning of policy.warnings) log.warn(warning);
@@ -33,8 +33,8 @@ export class Lifecycle {
   readonly #options: BrokerOptions;
   readonly #notifier: Notifier | null = Notifier.fromEnvironment();
   readonly #idle: IdleTimer | null;
-  /** What the last reload came to, when it failed. */
-  #trouble = '';
+  /** Problem of the last reload; empty when it succeeded. */
+  #problem = '';
 
   constructor(broker: Broker, server: Server, options: BrokerOptions) {
     this.#broker = broker;
@@ -49,13 +49,13 @@ export class Lifecycle {
       : null;
   }
 
-  /** The listener is served by now. */
+  /** Called when the listener is served. */
   begin(): void {
     process.on('SIGHUP', () => this.#reload());
-    // Not once: the second of either would be the kernel's, and end it in the middle.
+    // Not `once`: the kernel would handle a second signal, and end the process at once.
     process.on('SIGTERM', () => this.#stop());
     process.on('SIGINT', () => this.#stop());
-    tellStarter(this.#options.ready);
+    notifyStarter(this.#options.ready);
     this.#idle?.start(idleSeconds(this.#broker.policy));
     if (this.#notifier === null) return;
     this.#notifier.ready(this.#status());
@@ -70,12 +70,12 @@ export class Lifecycle {
       const policy = loadWithWarnings(this.#options, subordinateUids, log);
       this.#broker.replacePolicy(policy);
       this.#idle?.start(idleSeconds(policy));
-      this.#trouble = '';
+      this.#problem = '';
       log.info(`policy reloaded: ${policy.sources.join(', ')}`);
     } catch (error) {
       const problems = problemsOf(error);
-      this.#trouble = `; the reload failed, the policy is the old one: ${problems[0] ?? ''}`;
-      for (const problem of problems) log.error(`the policy stays as it was: ${problem}`);
+      this.#problem = `; the reload failed, and the old policy stays in force: ${problems[0] ?? ''}`;
+      for (const problem of problems) log.error(`the old policy stays in force: ${problem}`);
     }
     this.#notifier?.ready(this.#status());
   }
@@ -85,13 +85,13 @@ export class Lifecycle {
     const users = new Set(grants.map(({ parts }) => parts.subject.uid)).size;
     const fds = grants.reduce((sum, { parts }) => sum + parts.fds.length, 0);
     const counted = [count(grants.length, 'grant'), count(users, 'user'), count(fds, 'fd')] as const;
-    return `${counted[0]} of ${counted[1]}, ${counted[2]}; policy ${this.#broker.policy.sources.join(', ')}${this.#trouble}`;
+    return `${counted[0]} of ${counted[1]}, ${counted[2]}; policy ${this.#broker.policy.sources.join(', ')}${this.#problem}`;
   }
 
   /**
-   * Rings that outlive their grant count too: with the broker would end what their owner may not have more of. And an operation
-   * that hangs in a lane: its thread would keep the process from ending, and the next one from being started. And a user's debt,
-   * which the next broker would not know of.
+   * Rings that outlive their grant also keep the broker alive: exiting would forget that they count against the quota. So does an operation
+   * that hangs in a lane: its thread would keep the process from ending, and systemd from starting the next one. So does a user's debt of
+   * tokens, which the next broker would not know.
    */
   #busy(): boolean {
     const { running, grants, rates } = this.#broker;
@@ -106,7 +106,7 @@ export class Lifecycle {
   }
 
   #endIdle(): void {
-    // Nothing may come between the last look and this.
+    // No connection may be accepted after the last check.
     this.#server.stopAccepting();
     this.#broker.enter('stopping');
     this.#broker.dependencies.log.info('ending: idle');
@@ -131,14 +131,17 @@ export class Lifecycle {
   }
 }
 
-/** With the broker ends what it knows of each user's rate: nobody may get a new burst by that before the old one is back. */
+/**
+ * Time without activity after which the broker ends. It is not shorter than the time to refill a burst: the next broker gives each user a full
+ * one.
+ */
 export function idleSeconds({
   service: { idleExitSeconds, burst, requestsPerSecond },
 }: Pick<Policy, 'service'>): number {
   return idleExitSeconds === 0 ? 0 : Math.max(idleExitSeconds, burst / requestsPerSecond);
 }
 
-function tellStarter(ready: Fd | null): void {
+function notifyStarter(ready: Fd | null): void {
   if (ready === null) return;
   writeSync(ready, Buffer.of(0));
   closeSync(ready);

@@ -1,21 +1,21 @@
-/** What the service manager is told: sd_notify(3), over the datagram socket that $NOTIFY_SOCKET names. */
+/** Notifications for the service manager: sd_notify(3), over the datagram socket that $NOTIFY_SOCKET names. */
 import { native, type Fd } from '../../native.js';
 import { escapeControls } from '../../common/escape_controls.js';
 
-/** CLOCK_MONOTONIC, which MONOTONIC_USEC counts in. */
+/** CLOCK_MONOTONIC: the clock of MONOTONIC_USEC. */
 const CLOCK_MONOTONIC = 1;
-/** STATUS is for people: it changes no oftener than that. */
+/** STATUS is for people: it changes once in this time at most. */
 const STATUS_MS = 1000;
 
 /**
- * Type=notify with a watchdog. Without a service manager there is none of these, so nobody's idle daemon wakes up for
- * it. A message that can not be sent is lost: the manager acts on what does not come.
+ * Type=notify with a watchdog. Without a service manager there is no notifier, and no timer wakes an idle daemon. A message that cannot be
+ * sent is lost: the manager acts when it does not come.
  */
 export class Notifier {
   readonly #name: string;
   readonly #socket: Fd;
   #status = '';
-  #told = '';
+  #sent = '';
   #statusTimer: NodeJS.Timeout | null = null;
   #watchdog: NodeJS.Timeout | null = null;
 
@@ -25,32 +25,32 @@ export class Notifier {
     this.#socket = native.datagramSocket();
   }
 
-  /** Null when no service manager listens, or on an address that is no AF_UNIX one. */
+  /** Null when no service manager listens, or its address is not of AF_UNIX. */
   static fromEnvironment(env: NodeJS.ProcessEnv = process.env): Notifier | null {
     const name = env['NOTIFY_SOCKET'] ?? '';
     return /^[/@]./.test(name) ? new Notifier(name) : null;
   }
 
-  /** After the start and after a reload, whatever came of it. */
+  /** To be called after the start, and after a reload, also after one that failed. */
   ready(status: string): void {
-    this.#told = this.#status = status;
+    this.#sent = this.#status = status;
     this.#send('READY=1', statusLine(status));
   }
 
-  /** Until {@link ready}. */
+  /** A reload has begun. It lasts until {@link ready}. */
   reloading(): void {
     const microseconds = native.clockNanoseconds(CLOCK_MONOTONIC) / 1000n;
     this.#send('RELOADING=1', `MONOTONIC_USEC=${microseconds}`);
   }
 
-  /** At once when the last one is older than a second, else when it is. */
+  /** Sends the status at once when the last one is older than a second, else when it is. */
   status(status: string): void {
     this.#status = status;
-    if (this.#statusTimer !== null || status === this.#told) return;
-    this.#tellStatus();
+    if (this.#statusTimer !== null || status === this.#sent) return;
+    this.#sendStatus();
     this.#statusTimer = setTimeout(() => {
       this.#statusTimer = null;
-      if (this.#status !== this.#told) this.status(this.#status);
+      if (this.#status !== this.#sent) this.status(this.#status);
     }, STATUS_MS).unref();
   }
 
@@ -65,7 +65,7 @@ export class Notifier {
    * @param starter pid of the process that $WATCHDOG_PID names when the watchdog is this service's
    */
   feedWatchdog(works: () => Promise<void>, env: NodeJS.ProcessEnv = process.env, starter: number = process.ppid): void {
-    // It is the monitor's, which systemd started; inherited from some other service, it is not for us to feed.
+    // systemd started the monitor, and names it. A variable that was inherited from another service is not for us.
     if ((env['WATCHDOG_PID'] ?? String(starter)) !== String(starter)) return;
     const text = env['WATCHDOG_USEC'] ?? '';
     const halfMs = /^\d{1,15}$/.test(text) ? Math.floor(Number(text) / 2000) : 0;
@@ -78,12 +78,12 @@ export class Notifier {
         await works();
         this.#send('WATCHDOG=1');
       } catch {
-        // Whoever rejects has told the log.
+        // The cause has been logged already.
       } finally {
         asking = false;
       }
     };
-    // A timer of node's holds 2^31 ms.
+    // A timer of node holds 2^31 ms at most.
     this.#watchdog = setInterval(() => void feed(), Math.min(halfMs, 0x7fff_ffff)).unref();
     void feed();
   }
@@ -94,8 +94,8 @@ export class Notifier {
     if (this.#watchdog !== null) clearInterval(this.#watchdog);
   }
 
-  #tellStatus(): void {
-    this.#told = this.#status;
+  #sendStatus(): void {
+    this.#sent = this.#status;
     this.#send(statusLine(this.#status));
   }
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { privilegesIn, statusFields } from '../../common/proc_status.js';
 
-/** One thing that this process still has and should not. */
+/** A privilege that this process has and must not have. */
 export interface Excess {
   readonly tid: number;
   readonly what: string;
@@ -10,7 +10,7 @@ export interface Excess {
 /**
  * Reads the status of every thread of this process: no capability in any set, not uid 0, no_new_privs and a seccomp
  * filter in force, not dumpable. The bounding set counts only without no_new_privs, which seals it.
- * @returns what is too much, thread by thread; empty is the proof.
+ * @returns the excess of each thread; an empty list is the proof.
  */
 export function unprivilegedProof(taskDirectory = '/proc/self/task'): readonly Excess[] {
   const excess: Excess[] = [];

@@ -5,16 +5,16 @@ import type { Connection } from '../../varlink/connection.js';
 import type { Peer } from './peer.js';
 import type { ConnectionPermit } from '../fairness/connection_quota.js';
 
-/** One accepted connection and who is at its other end. */
+/** An accepted connection and its client. */
 export class ClientConnection {
   /** Valid until `closed`; owned by the Varlink connection. */
   readonly socket: Fd;
-  /** Known from the beginning; the number may be that of another process by now. */
+  /** Known from the start. The pid may belong to another process by now. */
   readonly ids: PeerIds;
   readonly permit: ConnectionPermit;
   readonly #cameMs: number = performance.now();
   #peer: Peer | null = null;
-  /** Of its last call; null before the first. */
+  /** Time of its last call; null before the first. */
   #calledMs: number | null = null;
   readonly #gone: AbortController = new AbortController();
   #connection: Connection | null = null;
@@ -25,7 +25,7 @@ export class ClientConnection {
     this.permit = permit;
   }
 
-  /** The first message has come, and its sender has been vetted. */
+  /** Called with the first message, when the client has been vetted. */
   identify(peer: Peer): void {
     this.#peer = peer;
   }
@@ -34,7 +34,7 @@ export class ClientConnection {
     return this.#peer !== null;
   }
 
-  /** For calls, which come after `identify`. */
+  /** The vetted client. Calls come after `identify`. */
   get peer(): Peer {
     if (this.#peer === null) throw new Error('a client that was not vetted');
     return this.#peer;
@@ -64,12 +64,12 @@ export class ClientConnection {
 
   /** @throws TargetGone client-gone */
   requireConnected(): void {
-    if (this.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has gone');
+    if (this.closed) throw brokerError('TargetGone', 'client-gone', 'the caller has disconnected');
   }
 
   /**
-   * Runs `use` with a duplicate of the socket, which a helper process is to look at. The request may wait behind others, and the client
-   * disconnect in the meantime: the number of the socket itself could then be that of another connection.
+   * Runs `use` with a duplicate of the socket, for a helper process. The request may wait behind others while the client disconnects: then the
+   * number of the socket itself could belong to another connection.
    * @param lane of the client's user
    * @throws TargetGone client-gone
    */
@@ -79,7 +79,7 @@ export class ClientConnection {
     try {
       return await use(socket);
     } finally {
-      // As long as the client is connected, this is not the last reference, and closing it waits for nothing.
+      // While the client is connected this is not the last reference, and closing it does not wait.
       if (this.closed) native.closeConnection(lane, socket);
       else native.close(socket);
     }
@@ -90,7 +90,7 @@ export class ClientConnection {
     this.#connection = connection;
   }
 
-  /** For a call that takes its time: aborted as soon as the client hangs up, which is looked for until the call has ended. */
+  /** For a call that takes long: the signal aborts when the client disconnects. The socket is watched until the call has ended. */
   watchHangup(): AbortSignal {
     this.#connection?.watchHangup();
     return this.#gone.signal;

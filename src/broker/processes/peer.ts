@@ -8,15 +8,14 @@ import { readCaller, readProcess, type CallerFacts } from './proc.js';
 /** A vetted client. */
 export interface Peer {
   readonly subject: Subject;
-  /** Pid numbers it sends mean what they mean to us. */
+  /** True when it is in the pid namespace of the broker: the pids that it sends are the broker's pids. */
   readonly samePidNamespace: boolean;
 }
 
 /**
- * Who is at the other end, by the kernel's word alone: credentials as of connect(2), and the process pinned by
- * SO_PEERPIDFD, however much later this is called. Where the kernel has none (before 6.5) a pidfd of the pid is opened and the
- * process must still have the uid it connected with. A recycled pid of the same uid stays possible there, for as long as
- * the client waits with its first message, and gives nothing that this uid does not have.
+ * The client as reported by the kernel: its credentials at connect(2), and the process pinned by SO_PEERPIDFD, however much later this is
+ * called. A kernel before 6.5 has no SO_PEERPIDFD: there a pidfd of the pid is opened, and the process must still have the uid it connected
+ * with. A recycled pid of the same uid stays possible there until the first message comes. It gains nothing that this uid does not have.
  */
 export function vetPeer(connection: Fd, subordinateUids: SubordinateUids): Peer {
   const credentials = native.peerCredentials(connection);
@@ -34,7 +33,7 @@ export function vetPeer(connection: Fd, subordinateUids: SubordinateUids): Peer 
   }
 }
 
-/** Ids under which a process speaks to us. */
+/** Ids under which a process connected. */
 export type SpeakingIds = Pick<PeerCredentials, 'uid' | 'gid' | 'groups'>;
 
 /**
@@ -51,7 +50,7 @@ export function describePeer(
   const facts = readCaller(pid);
   if (facts === null) throw gone(pid);
   const ids = idsOf(facts);
-  // Read first, asked whether it is alive afterwards: what was read was this process and no later one.
+  // Checked after reading: the facts are those of this process, not of a later one with its pid.
   if (!native.pidfdAlive(pidfd)) throw gone(pid);
   const asConnected = isAsConnected(facts, ids);
   const subject: Subject = {
@@ -75,7 +74,7 @@ export function describePeer(
   return { subject: Object.freeze(subject), samePidNamespace: facts.namespacePids.length === ownDepth() };
 }
 
-/** Whether the process that a subject was is still there, under the same number. */
+/** True while the subject's process exists. */
 export function isAlive({ pid, startTime }: Subject): boolean {
   return readProcess(pid)?.startTime === startTime;
 }

@@ -1,16 +1,15 @@
 /**
- * What an unprivileged process can read of others in /proc. Every function is synchronous: a few world-readable files
- * of the kernel's, no disk behind them. How long the kernel takes for them is up to the process that is read, so the time
- * is charged to the user who has it read (`Work`).
+ * Reads other processes in /proc without privileges. Every function is synchronous: it reads a few world-readable files without a disk behind
+ * them. The process that is read controls how long the kernel takes, so the time is charged to the user of the request (`Work`).
  */
 import { closeSync, fstatSync, openSync, readFileSync, readdirSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { brokerError } from '../../model/errors/error_table.js';
 import type { IdTriple, ProcessIdentity } from '../../model/identity/target.js';
 import { unitOfCgroup } from '../../policy/decide/cgroup.js';
 
-/** What is read of one process; more than policy sees. */
+/** Facts of one process; policy sees some of them. */
 export interface ProcessFacts extends ProcessIdentity {
-  /** Numbers of the thread in each pid namespace from the broker's down to its own. */
+  /** Pids of the thread in each pid namespace from the broker's down to its own. */
   readonly namespacePids: readonly number[];
   readonly threadGroup: number;
   /** Threads of its process. */
@@ -19,14 +18,14 @@ export interface ProcessFacts extends ProcessIdentity {
   readonly unit: string | undefined;
 }
 
-/** Facts of a process that makes a request: no rule asks for the groups of a target, which may be thousands. */
+/** Facts of a process that makes a request. The groups of a target, which may be thousands, are not read: no rule needs them. */
 export interface CallerFacts extends ProcessFacts {
   /** Supplementary groups. */
   readonly groups: readonly number[];
 }
 
 /**
- * @returns null when there is no such process (any more)
+ * @returns null when the process does not exist
  * @throws InvalidTarget too-many-groups
  */
 export function readProcess(pid: number): ProcessFacts | null {
@@ -34,7 +33,7 @@ export function readProcess(pid: number): ProcessFacts | null {
 }
 
 /**
- * @returns null when there is no such process (any more)
+ * @returns null when the process does not exist
  * @throws InvalidTarget too-many-groups
  */
 export function readCaller(pid: number): CallerFacts | null {
@@ -128,7 +127,7 @@ export function readThreads(pid: number): readonly number[] | null {
 
 /**
  * Looked up, not listed: a process may have tens of thousands of threads, and one request hundreds of targets.
- * @returns whether the process has (still) this thread
+ * @returns true while the process has this thread
  */
 export function hasThread(pid: number, tid: number): boolean {
   try {
@@ -160,9 +159,8 @@ export function startTime(stat: string): bigint {
 }
 
 /**
- * exe is readable for our own uid only; for everybody else there is but the command name, which the process chose, so
- * it stands in square brackets, where no rule about an executable matches it. Brackets in it become `?`: it may not end them
- * and go on with words of its own.
+ * exe is readable for processes of our own uid only. For others there is only the command name, which the process chose. It stands in square
+ * brackets, where no rule about an executable matches it. Brackets in it become `?`, so that it cannot close them and add text of its own.
  */
 function executableOf(directory: string, stat: string, uids: IdTriple): string {
   const name = `[${stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')).replace(/[[\]()]/g, '?')}]`;
@@ -175,7 +173,7 @@ function executableOf(directory: string, stat: string, uids: IdTriple): string {
   }
 }
 
-/** The value of a line of /proc/PID/status. The name, which comes first, can hold no newline: the kernel escapes it. */
+/** The value of a line of /proc/PID/status. The process name in the first line has no newline: the kernel escapes it. */
 function statusField(status: string, name: string, mayBeEmpty = false): string {
   const start = status.indexOf(`\n${name}:`) + name.length + 2;
   const value = start < name.length + 2 ? undefined : status.slice(start, status.indexOf('\n', start)).trim();

@@ -1,4 +1,4 @@
-/** From what a client names to what is pinned: each target ends up as a pidfd or a checked cgroup directory. */
+/** Pins the targets that a client names: each becomes a pidfd or a checked cgroup directory. */
 import { constants, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { brokerError } from '../../model/errors/error_table.js';
 import type { BrokerError } from '../../model/errors/errors.js';
@@ -12,13 +12,14 @@ import { hasThread, pidOfPidfd, readProcess, type ProcessFacts } from './proc.js
 import type { Caller } from './caller.js';
 import type { Work } from '../fairness/work.js';
 
-/** A target that is held fast. `fd` belongs to whoever holds the object; {@link releaseTargets} closes it. */
+/** A pinned target. `fd` belongs to the holder of the object; {@link releaseTargets} closes it. */
 export type PinnedTarget =
   | {
       readonly kind: 'process';
       readonly fd: Fd;
       readonly process: ProcessFacts;
-      /** one thread, or null for all of them */ readonly tid: number | null;
+      /** One thread; null: all of them. */
+      readonly tid: number | null;
     }
   | { readonly kind: 'system'; readonly fd: null }
   | { readonly kind: 'cgroup'; readonly fd: Fd; readonly path: string };
@@ -59,21 +60,21 @@ export function processFacts({ process, tid }: ProcessTarget): Record<string, un
   };
 }
 
-/** What opener and tracer found to differ from the identity that was decided upon. */
+/** The error for a target whose identity has changed since the decision, as opener or tracer found. */
 export function targetChanged(who: string, mismatch: readonly Mismatch[]): BrokerError {
   return brokerError(
     'TargetChanged',
     mismatch[0] ?? 'start-time',
-    `${who} is not what it was when the decision was made (${mismatch.join(', ')})`,
+    `${who} has changed since the decision (${mismatch.join(', ')})`,
   );
 }
 
 /**
- * After a while: every process is still what was decided about. The opener and the tracer look for themselves again.
+ * Checks that every process still has the identity of the decision. The opener and the tracer check again by themselves.
  * @throws BrokerError TargetGone, TargetChanged
  */
 export async function recheckTargets(targets: readonly PinnedTarget[], work: Work): Promise<void> {
-  // Targets of one request that have the same pid are the same process, see `lookUp`.
+  // Targets of one request with the same pid are the same process, see `lookUp`.
   const rechecked = new Set<number>();
   for (const target of targets) {
     if (target.kind !== 'process' || rechecked.has(target.process.pid)) continue;
@@ -93,7 +94,7 @@ function recheckTarget({ fd, process: before }: ProcessTarget): void {
     throw brokerError(
       'TargetChanged',
       'executable',
-      `process ${before.pid} runs another program or in another cgroup than when the decision was made`,
+      `process ${before.pid} has changed its program or its cgroup since the decision`,
     );
 }
 
@@ -109,16 +110,16 @@ function mismatches(before: ProcessFacts, now: ProcessFacts): readonly Mismatch[
   return (Object.keys(differ) as (keyof typeof differ)[]).filter((name) => differ[name]);
 }
 
-/** More targets than that in one request are refused before any is looked at. */
+/** Targets of one request. More are refused before any is read. */
 export const MAX_TARGETS = 256;
 
 type Vetted = Pick<Caller, 'peer' | 'work'>;
 
-/** Processes that the request has named so far, by pid. */
+/** Processes of the request that are pinned already, by pid. */
 type Known = Map<number, ProcessTarget>;
 
 /**
- * Pins every target or none, in turns with other requests: on an error whatever was pinned is closed again.
+ * Pins every target, in turns with other requests. On an error it closes those that it has pinned.
  * @throws BrokerError
  */
 export async function pinTargets(
@@ -190,8 +191,8 @@ function pinProcess(parameter: TargetParameter, fds: FdBag, peer: Peer, known: K
 }
 
 /**
- * Reads a process once in a request, however many of its threads the request names. While the process that was read before is
- * alive, the number is its number, and the pidfd that has this number now is its pidfd also.
+ * Reads a process once for each request, however many of its threads the request names. While the process that was read before is alive,
+ * the pid is its pid, and a pidfd of this pid is a pidfd of that process.
  */
 function lookUp(pid: number, known: Known): ProcessFacts | null {
   const before = known.get(pid);
@@ -201,12 +202,12 @@ function lookUp(pid: number, known: Known): ProcessFacts | null {
 function takePidfd(parameter: TargetParameter, fds: FdBag, peer: Peer): Fd {
   const { pid, pidfd } = parameter;
   if ((pid === undefined) === (pidfd === undefined))
-    throw brokerError('InvalidTarget', 'conflict', 'a process is named by pid or by pidfd, one of them');
+    throw brokerError('InvalidTarget', 'conflict', 'a process target needs either pid or pidfd');
   if (pidfd !== undefined) return fds.take(pidfd);
   if (!peer.samePidNamespace)
-    throw brokerError('InvalidTarget', 'pid-namespace', `pid ${pid} is a number of another pid namespace`);
+    throw brokerError('InvalidTarget', 'pid-namespace', `pid ${pid} is of another pid namespace`);
   if (pid === undefined || pid <= 0 || pid > 0x7fff_ffff)
-    throw brokerError('InvalidTarget', 'bad-value', `${pid} is no pid`);
+    throw brokerError('InvalidTarget', 'bad-value', `${pid} is not a pid`);
   try {
     return native.pidfdOpen(pid);
   } catch (error) {
@@ -223,7 +224,7 @@ function pickThread(parameter: TargetParameter, process: ProcessIdentity, peer: 
   if (parameter.threads !== undefined)
     throw brokerError('InvalidTarget', 'conflict', 'tid and threads exclude each other');
   if (!peer.samePidNamespace)
-    throw brokerError('InvalidTarget', 'pid-namespace', `tid ${parameter.tid} is a number of another pid namespace`);
+    throw brokerError('InvalidTarget', 'pid-namespace', `tid ${parameter.tid} is of another pid namespace`);
   if (!hasThread(process.pid, parameter.tid))
     throw brokerError('TargetGone', 'no-such-thread', `process ${process.pid} has no thread ${parameter.tid}`);
   return parameter.tid;
@@ -231,7 +232,7 @@ function pickThread(parameter: TargetParameter, process: ProcessIdentity, peer: 
 
 function pinCgroup(parameter: TargetParameter, fds: FdBag): PinnedTarget {
   if (parameter.directory === undefined)
-    throw brokerError('InvalidTarget', 'conflict', 'a cgroup is named by directory, the index of an fd');
+    throw brokerError('InvalidTarget', 'conflict', 'a cgroup target needs directory, the index of an fd');
   const sent = fds.take(parameter.directory);
   try {
     const cgroup = openCgroup(sent);
@@ -242,17 +243,17 @@ function pinCgroup(parameter: TargetParameter, fds: FdBag): PinnedTarget {
   throw brokerError(
     'InvalidTarget',
     'not-a-cgroup',
-    'the fd sent for a cgroup is no directory of a cgroup file system, or another one than its name says here',
+    'the fd sent for a cgroup is not a directory of a cgroup file system that the broker can see under the same name',
   );
 }
 
 /**
- * The directory that a client's fd holds, opened anew, and its path below the broker's own cgroup mount; null when it is not there.
+ * Opens the directory of a client's fd again, and returns it with its path below the broker's own cgroup mount; null when it is not there.
  * The opener checks the file system itself.
  *
- * The name of an fd is that of the mount namespace in which it was opened, where its owner can bind anything to any
- * name. So the name is only a hint: the broker looks it up itself, what it finds has to have the same inode number, and is what
- * is opened. The file system behind the client's fd is asked nothing, as it may be anybody's FUSE and never answer.
+ * The name of an fd is that of the mount namespace in which it was opened, where its owner can bind anything to any name. So the name is
+ * only a hint: the broker looks it up itself, requires the same inode number, and opens what it found. It never asks the file system
+ * behind the client's fd, which may be a FUSE file system that does not answer.
  */
 function openCgroup(sent: Fd): { readonly fd: Fd; readonly path: string } | null {
   const directory = readlinkSync(`/proc/self/fd/${sent}`);
@@ -279,9 +280,9 @@ function openCgroup(sent: Fd): { readonly fd: Fd; readonly path: string } | null
   return null;
 }
 
-/** By the kernel's memory of it (Linux 5.14). */
+/** The inode number as the kernel has cached it (fdinfo, Linux 5.14). */
 function inodeOf(fd: Fd): string {
   const inode = /^ino:\t(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
-  if (inode === undefined) throw new Error('this kernel tells no inodes in fdinfo');
+  if (inode === undefined) throw new Error('this kernel has no inode numbers in fdinfo');
   return inode;
 }

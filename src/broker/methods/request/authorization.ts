@@ -46,7 +46,7 @@ const WORDS: Readonly<Record<Answer['kind'], string>> = {
   unavailable: 'nobody can be asked',
   'timed-out': 'nobody answered',
   'too-many': 'it was not asked',
-  withdrawn: 'the caller has gone',
+  withdrawn: 'the caller has disconnected',
 };
 
 /**
