@@ -12,7 +12,6 @@ import { Grants, type EndedGrant, type Grant } from './grants/grants.js';
 import type { Logger } from '../common/logger.js';
 import type { Machine } from './host/machine.js';
 import type { OpenerClient } from './ipc/opener.js';
-import type { DowngradeCaller } from './processes/caller.js';
 import type { SubordinateUids } from '../model/identity/subordinate_uids.js';
 import { Rates } from './fairness/rates.js';
 import { RingAnchors } from './grants/ring_anchors.js';
@@ -199,16 +198,6 @@ export class Broker {
     } catch {
       // record() has logged it.
     }
-  }
-
-  /** The user of a downgrade. An answer that comes too late for the request is recorded for it also. */
-  tracing(subject: Subject): DowngradeCaller {
-    const { subordinateUids } = this.dependencies;
-    return {
-      user: subordinateUids.userOf(subject),
-      users: subordinateUids,
-      record: (record) => this.recordIfPossible(subject, record),
-    };
   }
 
   #recordEnd(grant: Grant, reason: string, { disabled, pending }: EndedGrant): void {

@@ -10,7 +10,7 @@ const MAX_FDS_PER_USER = 256;
 const MAX_FDS = 4096;
 
 /** The request behind a ticket. */
-export interface Held {
+export interface TicketPayload {
   /** The method that redeems it. */
   readonly kind: string;
   /** Fds that it keeps open. */
@@ -21,7 +21,7 @@ export interface Held {
 
 interface Entry {
   readonly uid: number;
-  readonly held: Held;
+  readonly held: TicketPayload;
   readonly timer: NodeJS.Timeout;
 }
 
@@ -42,7 +42,7 @@ export class Tickets {
   }
 
   /** Owns `held` from now on, unless it throws. @throws BrokerError QuotaExceeded */
-  add(uid: number, held: Held): string {
+  add(uid: number, held: TicketPayload): string {
     const all = [...this.#entries.values()];
     const own = all.filter((entry) => entry.uid === uid);
     const fds = (entries: readonly Entry[]): number => entries.reduce((sum, entry) => sum + entry.held.fds, held.fds);
@@ -67,7 +67,11 @@ export class Tickets {
    * Redeems a ticket.
    * @returns the request, which belongs to the caller from now on; null when this user has no such ticket that `accepts` takes
    */
-  redeem<Wanted extends Held>(ticket: string, uid: number, accepts: (held: Held) => held is Wanted): Wanted | null {
+  redeem<Wanted extends TicketPayload>(
+    ticket: string,
+    uid: number,
+    accepts: (held: TicketPayload) => held is Wanted,
+  ): Wanted | null {
     const entry = this.#entries.get(ticket);
     if (entry?.uid !== uid || !accepts(entry.held)) return null;
     this.#entries.delete(ticket);

@@ -1,43 +1,53 @@
-/** ListGrants, WatchGrants, Revoke and Mapped: what there is, and its end. */
+/** ListGrants, WatchGrants, Revoke and Mapped. */
 import { brokerError } from '../../model/errors/error_table.js';
 import { isAdministrator } from '../../model/identity/subject.js';
 import type * as Types from '../../interfaces/broker_types.js';
-import type { Call, Replier } from '../../varlink/service.js';
 import { ValidationError } from '../../varlink/validate.js';
 import { authorize } from './request/authorization.js';
-import type { Broker } from '../broker.js';
-import type { ClientConnection } from '../processes/client_connection.js';
-import { isGrantId, MAX_WATCHES, type Grant, type GrantChange } from '../grants/grants.js';
-import { callerFacts, subjectOf, vetCaller, type Caller, type WorkCall } from './request/identify_caller.js';
+import { isGrantId, MAX_WATCHES, type Grant, type GrantChange, type Grants } from '../grants/grants.js';
+import type { Client, Reply, RequestContext, WorkCall } from './request/context.js';
+import { callerFacts, identifyCaller, subjectOf, type Caller } from './request/identify_caller.js';
 
-export async function listGrants(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
+export interface GrantsContext extends RequestContext {
+  readonly grants: Pick<Grants, 'end' | 'find' | 'list' | 'watch'>;
+}
+
+export async function listGrants(context: GrantsContext, call: WorkCall, reply: Reply): Promise<void> {
   const parameters = call.parameters as unknown as Types.ListGrantsParameters;
   const { all = false, allowInteractive = false } = parameters;
-  const caller = vetCaller(broker, call, parameters.sender);
+  const caller = identifyCaller(context, call, parameters.sender);
   requireNoMoreFds(call);
   const subject = subjectOf(caller);
   if (all && !isAdministrator(subject)) {
-    if (!allowInteractive) throw notAdministrator("only an administrator lists everyone's grants");
-    await administer(broker, call.context, caller, "everyone's grants", 'list');
+    if (!allowInteractive) throw notAdministrator('only an administrator can list the grants of all users');
+    await administer(context, call.context, caller, "everyone's grants", 'list');
   }
-  reply.reply({ grants: broker.grants.list(all ? 'all' : subject.uid).map(grantJson) });
+  reply.reply({ grants: context.grants.list(all ? 'all' : subject.uid).map(grantJson) });
 }
 
-/** Goes on until the client hangs up; whoever reads too slowly is cut off by the connection's own limit. */
-export async function watchGrants(broker: Broker, call: Call<ClientConnection>, reply: Replier): Promise<void> {
+/** Runs until the client disconnects. A client that reads too slowly is disconnected by the limit of its connection. */
+export async function watchGrants(
+  context: Pick<GrantsContext, 'grants' | 'isFrontEnd'>,
+  call: WorkCall,
+  reply: Reply,
+): Promise<void> {
   const { subject } = call.context;
   const { all = false } = call.parameters as unknown as Types.WatchGrantsParameters;
-  if (!call.more) throw new ValidationError('more', 'is needed: the answers do not end');
-  if (all && !isAdministrator(subject) && !broker.isFrontEnd(subject))
-    throw notAdministrator("only an administrator watches everyone's grants");
+  if (!call.more) throw new ValidationError('more', 'is required: the replies do not end');
+  if (all && !isAdministrator(subject) && !context.isFrontEnd(subject))
+    throw notAdministrator('only an administrator can watch the grants of all users');
   const gone = call.context.watchHangup();
-  const unwatch = broker.grants.watch(subject.uid, (grant, change, reason) => {
+  const unwatch = context.grants.watch(subject.uid, (grant, change, reason) => {
     if (all || grant.parts.subject.uid === subject.uid) reply.continue(changeJson(grant, change, reason));
   });
   if (unwatch === null)
-    throw brokerError('QuotaExceeded', 'watches', `uid ${subject.uid} watches grants ${MAX_WATCHES} times already`);
+    throw brokerError(
+      'QuotaExceeded',
+      'watches',
+      `uid ${subject.uid} already watches grants ${MAX_WATCHES} times, which is the limit`,
+    );
   try {
-    const present = broker.grants.list(all ? 'all' : subject.uid);
+    const present = context.grants.list(all ? 'all' : subject.uid);
     for (const grant of present) reply.continue({ change: 'present', grant: grantJson(grant) });
     if (present.length === 0) reply.continue({ change: 'present' });
     if (!gone.aborted)
@@ -47,70 +57,79 @@ export async function watchGrants(broker: Broker, call: Call<ClientConnection>, 
   } finally {
     unwatch();
   }
-  // Nobody reads it; every call has a last answer.
+  // The client has disconnected, but every call has a last reply.
   reply.reply({ change: 'present' });
 }
 
-export async function revoke(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
+export async function revoke(context: GrantsContext, call: WorkCall, reply: Reply): Promise<void> {
   const parameters = call.parameters as unknown as Types.RevokeParameters;
   const { grant: id, allowInteractive = false } = parameters;
-  const caller = vetCaller(broker, call, parameters.sender);
+  const caller = identifyCaller(context, call, parameters.sender);
   requireNoMoreFds(call);
-  // It goes into a dialog, where a caller must not have words of his own.
+  // The dialog shows the id: a caller must not choose its text.
   if (!isGrantId(id)) throw noSuchGrant();
   const subject = subjectOf(caller);
   let administrator = isAdministrator(subject);
-  // Asked whether or not there is such a grant: whose it is, and that it is, stays untold.
-  if (!administrator && allowInteractive && broker.grants.find(id, subject.uid, false) === null) {
-    await administer(broker, call.context, caller, `grant ${id}`, 'revoke');
+  // polkit is asked whether or not the grant exists: the caller does not learn that it does, or whose it is.
+  if (!administrator && allowInteractive && context.grants.find(id, subject.uid, false) === null) {
+    await administer(context, call.context, caller, `grant ${id}`, 'revoke');
     administrator = true;
   }
-  const grant = broker.grants.find(id, subject.uid, administrator);
+  const grant = context.grants.find(id, subject.uid, administrator);
   if (grant === null) throw noSuchGrant();
   if (grant.parts.subject.uid !== subject.uid)
-    broker.recordIfPossible(subject, {
+    context.recordIfPossible(subject, {
       action: 'revoke',
       verdict: 'allow',
       grant: grant.id,
       of: grant.parts.subject.uid,
       ...callerFacts(caller),
     });
-  const { fds, disabled, pending } = await broker.grants.end(grant, 'revoked');
-  const held =
-    pending === 0
-      ? ''
-      : `${pending} events are not disabled yet, because a process holds a lock that the kernel needs for it; they will be when it is released. `;
-  reply.reply({
-    fds,
-    disabled,
-    kept: `${held}The holder keeps the ${fds} fds it was given: it can read what they counted and rings it has mapped, and enable them again. Only closing them, or the end of the target, ends them for good.`,
-  });
+  const { fds, disabled, pending } = await context.grants.end(grant, 'revoked');
+  reply.reply({ fds, disabled, kept: keptText(fds, pending) });
 }
 
-export function mapped(broker: Broker, call: Call<ClientConnection>, reply: Replier): void {
+/** Explains what a revoke does not undo. */
+function keptText(fds: number, pending: number): string {
+  const locked =
+    pending === 0
+      ? ''
+      : `${pending} events are not disabled yet, because a process holds a lock that the kernel needs for it. They will be disabled when the lock is released. `;
+  return `${locked}The holder keeps the ${fds} fds it was given. It can read their counts and the rings it has mapped, and enable the events again. They end only when the fds are closed or the target ends.`;
+}
+
+export function mapped(context: Pick<GrantsContext, 'grants'>, call: WorkCall, reply: Reply): void {
   const { subject } = call.context;
   const { grant: id } = call.parameters as unknown as Types.MappedParameters;
-  const grant = broker.grants.find(id, subject.uid, isAdministrator(subject));
+  const grant = context.grants.find(id, subject.uid, isAdministrator(subject));
   if (grant === null) throw noSuchGrant();
   void grant.releaseRings();
   reply.reply({});
 }
 
-/** @throws BrokerError when it is not authorized */
+/** @throws BrokerError when the caller is not authorized */
 async function administer(
-  broker: Broker,
-  client: ClientConnection,
+  context: RequestContext,
+  client: Client,
   caller: Caller,
   target: string,
   what: string,
 ): Promise<void> {
-  const matter = { caller, actions: ['administer'] as const, rule: null, target, what, interactive: true, reasons: [] };
-  await authorize(broker, client, { ...matter, facts: { what, of: target.slice(0, 64) } });
+  await authorize(context, client, {
+    caller,
+    actions: ['administer'],
+    rule: null,
+    target,
+    what,
+    facts: { what, of: target.slice(0, 64) },
+    interactive: true,
+    reasons: [],
+  });
 }
 
-function requireNoMoreFds({ method, fds }: Call<ClientConnection>): void {
+function requireNoMoreFds({ method, fds }: WorkCall): void {
   if (fds.remaining > 0)
-    throw brokerError('UnexpectedFds', 'method', `${method} takes no fds; ${fds.remaining} came along`);
+    throw brokerError('UnexpectedFds', 'method', `${method} takes no fds; the call has ${fds.remaining}`);
 }
 
 function notAdministrator(message: string): Error {

@@ -146,6 +146,14 @@ export async function pinTargets(
   return pinned;
 }
 
+/** The whole process that is the one target of a downgrade. @throws BrokerError target-kind */
+export function onlyProcess(targets: readonly PinnedTarget[]): ProcessTarget {
+  const [target] = targets;
+  if (target?.kind !== 'process' || target.tid !== null || targets.length !== 1)
+    throw brokerError('DowngradeRefused', 'target-kind', 'a downgrade takes one whole process, with all its threads');
+  return target;
+}
+
 export function releaseTargets(targets: readonly PinnedTarget[]): void {
   for (const target of targets) if (target.fd !== null) native.close(target.fd);
 }

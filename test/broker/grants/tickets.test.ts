@@ -1,7 +1,7 @@
 import test from 'ava';
-import { Tickets, type Held } from '#dist/broker/grants/tickets.js';
+import { Tickets, type TicketPayload } from '#dist/broker/grants/tickets.js';
 
-interface Thing extends Held {
+interface Thing extends TicketPayload {
   readonly kind: 'a' | 'b';
   released: number;
 }
@@ -11,7 +11,7 @@ function thing(kind: 'a' | 'b' = 'a', fds = 1): Thing {
   return made;
 }
 
-const anything = (held: Held): held is Thing => held.kind !== undefined;
+const anything = (held: TicketPayload): held is Thing => held.kind !== undefined;
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 test('a ticket is 128 random bits, and good once', (t) => {
@@ -31,7 +31,7 @@ test("another user's, another method's and an unknown ticket are the same nothin
   const ticket = tickets.add(1000, held);
   t.is(tickets.redeem(ticket, 1001, anything), null);
   t.is(
-    tickets.redeem(ticket, 1000, (each: Held): each is Thing => each.kind === 'b'),
+    tickets.redeem(ticket, 1000, (each: TicketPayload): each is Thing => each.kind === 'b'),
     null,
   );
   t.is(tickets.redeem('0'.repeat(32), 1000, anything), null);

@@ -1,37 +1,46 @@
-/** What a Downgrade asks for, and what the policy says to it now. */
+/** Vets a Downgrade, asks the policy, and has polkit authorize the request where a rule asks. */
 import { brokerError } from '../../../model/errors/error_table.js';
-import { decideDowngrade } from '../../../policy/decide/decide_downgrade.js';
 import type { AuthorizationAction } from '../../../policy/decide/authorization.js';
+import { decideDowngrade } from '../../../policy/decide/decide_downgrade.js';
+import type { Verdict } from '../../../policy/types.js';
 import type { DowngradeParameters } from '../../../interfaces/broker_types.js';
 import type { FdBag } from '../../../varlink/service.js';
-import { authorize, unauthorized } from '../request/authorization.js';
-import type { Broker } from '../../broker.js';
-import type { ClientConnection } from '../../processes/client_connection.js';
-import { denial, denialTexts } from '../request/denial.js';
-import { targetsText } from '../request/dialog_text.js';
-import { orderFacts, orderText, parseOrder, requireTracer, type DowngradeOrder } from './order.js';
-import { callerFacts, subjectOf, type Caller } from '../request/identify_caller.js';
 import {
+  onlyProcess,
   pinTargets,
   processFacts,
   recheckTargets,
   releaseTargets,
-  type PinnedTarget,
   type ProcessTarget,
 } from '../../processes/targets.js';
-import type { Passed, WantedDowngrade } from '../request/wanted.js';
+import { authorize, policyChanged } from '../request/authorization.js';
+import type { Client, RequestContext } from '../request/context.js';
+import { denial, denialTexts, type Permitted } from '../request/denial.js';
+import { targetsText } from '../request/dialog_text.js';
+import { callerFacts, subjectOf, type Caller } from '../request/identify_caller.js';
+import type { DowngradeContext } from './context.js';
+import { orderFacts, orderText, parseOrder, type DowngradeOrder } from './order.js';
+import { requireTracer, type ProcessDowngrade } from './process.js';
 
-/** @throws BrokerError; nothing is held then */
+type PolicyContext = Pick<RequestContext, 'policy' | 'record'>;
+
+/** A vetted Downgrade. The target is pinned until it is released. */
+export interface VettedDowngrade extends ProcessDowngrade {
+  /** The descendants of the target are downgraded also. */
+  readonly children: boolean;
+}
+
+/** @throws BrokerError; no target is pinned then */
 export async function vetDowngrade(
-  broker: Broker,
+  context: DowngradeContext,
   caller: Caller,
   parameters: DowngradeParameters,
   fds: FdBag,
-): Promise<WantedDowngrade> {
-  const tracer = requireTracer(broker.dependencies.tracer);
-  const wanted = parameters.target.pidfd === undefined ? 0 : 1;
-  if (fds.remaining !== wanted)
-    throw brokerError('UnexpectedFds', 'unused', `${fds.remaining} fds came along; the target mentions ${wanted}`);
+): Promise<VettedDowngrade> {
+  const tracer = requireTracer(context.dependencies.tracer);
+  const expected = parameters.target.pidfd === undefined ? 0 : 1;
+  if (fds.remaining !== expected)
+    throw brokerError('UnexpectedFds', 'unused', `the call has ${fds.remaining} fds; its target refers to ${expected}`);
   const order = parseOrder(parameters, subjectOf(caller));
   const pinned = await pinTargets([parameters.target], fds, caller);
   try {
@@ -42,54 +51,41 @@ export async function vetDowngrade(
   }
 }
 
-/** The whole process that the targets of a request must be. @throws BrokerError target-kind */
-export function onlyProcess(targets: readonly PinnedTarget[]): ProcessTarget {
-  const [target] = targets;
-  if (target?.kind !== 'process' || target.tid !== null || targets.length !== 1)
-    throw brokerError('DowngradeRefused', 'target-kind', 'a downgrade is of one process, with all its threads');
-  return target;
-}
-
-/** Asks the policy; a denial is recorded and thrown. An ask is the caller's to settle. */
-export function decideDowngradeOf(
-  broker: Broker,
+/**
+ * Asks the policy. A denial is recorded and thrown.
+ * @returns the verdict of a rule that allows, or that asks for authorization
+ */
+export function decideProcesses(
+  context: PolicyContext,
   caller: Caller,
   targets: readonly ProcessTarget[],
   order: DowngradeOrder,
-): Passed {
-  const subject = subjectOf(caller);
-  const verdict = decideDowngrade({ subject, processes: targets.map(({ process }) => process) }, broker.policy);
+): Permitted {
+  const processes = targets.map(({ process }) => process);
+  const verdict = decideDowngrade({ subject: subjectOf(caller), processes }, context.policy);
   if (verdict.kind !== 'deny') return verdict;
-  broker.record(subject, {
-    action: 'downgrade',
-    verdict: 'deny',
-    targets: targets.map(processFacts),
-    ...orderFacts(order),
-    ...callerFacts(caller),
-    rule: verdict.rule,
-    reasons: denialTexts(verdict),
-  });
+  recordDenial(context, caller, targets, order, verdict.rule, denialTexts(verdict));
   throw denial(verdict);
 }
 
 /**
- * Asks polkit where the policy says so.
- * @returns what was needed and given
- * @throws BrokerError for a no, which is recorded
+ * Asks the policy, and polkit where the policy says so.
+ * @returns the actions that were needed and authorized
+ * @throws BrokerError for a denial, which is recorded
  */
 export async function approveDowngrade(
-  broker: Broker,
-  client: ClientConnection,
+  context: DowngradeContext,
+  client: Client,
   caller: Caller,
-  { target, order, children }: WantedDowngrade,
+  { target, order, children }: VettedDowngrade,
   interactive: boolean,
 ): Promise<readonly AuthorizationAction[]> {
-  const verdict = decideDowngradeOf(broker, caller, [target], order);
+  const verdict = decideProcesses(context, caller, [target], order);
   if (verdict.kind === 'allow') return [];
-  const authorized = ['downgrade'] as const;
-  await authorize(broker, client, {
+  const actions = ['downgrade'] as const;
+  await authorize(context, client, {
     caller,
-    actions: authorized,
+    actions,
     rule: verdict.rule,
     target: `${children ? 'all descendants and ' : ''}${targetsText([target])}`,
     what: orderText(order),
@@ -98,28 +94,43 @@ export async function approveDowngrade(
     reasons: verdict.reasons,
   });
   await recheckTargets([target], caller.work);
-  return authorized;
+  return actions;
 }
 
-/** @returns what lets it pass, by itself or with what was authorized. @throws BrokerError for a no, which is recorded */
-export function allowDowngrade(
-  broker: Broker,
+/**
+ * Asks the policy again, which can be another one by now.
+ * @returns the verdict that permits the downgrade, by itself or with the actions that were authorized
+ * @throws BrokerError for a denial, which is recorded
+ */
+export function approveDowngradeAgain(
+  context: PolicyContext,
   caller: Caller,
   targets: readonly ProcessTarget[],
   order: DowngradeOrder,
   authorized: readonly AuthorizationAction[],
-): Passed {
-  const verdict = decideDowngradeOf(broker, caller, targets, order);
+): Permitted {
+  const verdict = decideProcesses(context, caller, targets, order);
   if (verdict.kind === 'allow' || authorized.includes('downgrade')) return verdict;
-  const text = `rule "${verdict.rule}" asks downgrade for these processes, which nobody was asked`;
-  broker.record(subjectOf(caller), {
+  const error = policyChanged(verdict.rule, ['downgrade'], verdict.reasons);
+  recordDenial(context, caller, targets, order, verdict.rule, [error.message]);
+  throw error;
+}
+
+function recordDenial(
+  context: PolicyContext,
+  caller: Caller,
+  targets: readonly ProcessTarget[],
+  order: DowngradeOrder,
+  rule: Verdict['rule'],
+  reasons: readonly string[],
+): void {
+  context.record(subjectOf(caller), {
     action: 'downgrade',
     verdict: 'deny',
     targets: targets.map(processFacts),
     ...orderFacts(order),
     ...callerFacts(caller),
-    rule: verdict.rule,
-    reasons: [text],
+    rule,
+    reasons,
   });
-  throw unauthorized('policy-changed', text, verdict.reasons);
 }

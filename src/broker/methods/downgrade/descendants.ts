@@ -6,13 +6,13 @@ import type { ProcessTarget } from '../../processes/targets.js';
 import { readProcess, readStat } from '../../processes/proc.js';
 import type { Work } from '../../fairness/work.js';
 
-/** Processes that one request may take along. */
+/** Descendants that one request can downgrade together with its target. */
 export const MAX_DESCENDANTS = 256;
 
 /**
- * Pins the living descendants of `ancestors` that run under the very uids of the first of them and are not among them.
- * A process whose parent has ended belongs to another parent, and is not found any more.
- * @returns what was pinned, parents before children; it belongs to the caller
+ * Pins the living descendants of `ancestors` that run under the same uids as the first ancestor and are not ancestors themselves.
+ * A process whose parent has ended has another parent, and is not found any more.
+ * @returns the pinned processes, parents before children; they belong to the caller
  */
 export async function pinDescendants(ancestors: readonly ProcessTarget[], work: Work): Promise<ProcessTarget[]> {
   const first = ancestors[0];
@@ -26,7 +26,7 @@ export async function pinDescendants(ancestors: readonly ProcessTarget[], work: 
       for (const pid of children.get(parent) ?? []) {
         if (known.has(pid)) continue;
         known.add(pid);
-        // One that runs under other ids may have children that do not.
+        // A process with other ids can have children with the same ids.
         queue.push(pid);
         if (work.turnIsOver) await work.nextTurn();
         const target = work.timed(() => pin(pid, parent, first.process.uids));
@@ -47,7 +47,7 @@ export async function pinDescendants(ancestors: readonly ProcessTarget[], work: 
 }
 
 /**
- * Null when it runs under other ids, has ended, or has got another parent: then the number may be another process's.
+ * @returns null when the process runs under other ids, has ended, or has another parent: then the pid can be that of a new process
  */
 function pin(pid: number, parent: number, uids: IdTriple): ProcessTarget | null {
   let fd: Fd;
@@ -59,8 +59,8 @@ function pin(pid: number, parent: number, uids: IdTriple): ProcessTarget | null 
   let pinned: ProcessTarget | null = null;
   try {
     const process = readProcess(pid);
-    const isMeant = process?.uids.every((uid, index) => uid === uids[index]) === true;
-    if (isMeant && parentOf(pid) === parent && native.pidfdAlive(fd))
+    const sameUids = process?.uids.every((uid, index) => uid === uids[index]) === true;
+    if (sameUids && parentOf(pid) === parent && native.pidfdAlive(fd))
       pinned = { kind: 'process', fd, process: Object.freeze(process), tid: null };
     return pinned;
   } finally {
@@ -68,7 +68,7 @@ function pin(pid: number, parent: number, uids: IdTriple): ProcessTarget | null 
   }
 }
 
-/** Children by parent, of every process that there is. */
+/** Children by parent, for all processes. */
 async function readChildren(work: Work): Promise<ReadonlyMap<number, readonly number[]>> {
   const children = new Map<number, number[]>();
   for (const name of work.timed(() => readdirSync('/proc'))) {
@@ -83,7 +83,7 @@ async function readChildren(work: Work): Promise<ReadonlyMap<number, readonly nu
   return children;
 }
 
-/** Field 4 of the stat file; null when it has ended. */
+/** Field 4 of the stat file; null when the process has ended. */
 function parentOf(pid: number): number | null {
   try {
     const stat = readStat(pid);

@@ -1,140 +1,99 @@
-/** What an Open asks for, and what the policy says to it now. */
+/** Decides about a vetted Open: asks the policy, and polkit where a rule asks. */
 import {
   actionsForEvents,
   AUTHORIZATION_ACTIONS,
   type AuthorizationAction,
 } from '../../../policy/decide/authorization.js';
 import { decide } from '../../../policy/decide/decide.js';
-import type { Reason } from '../../../policy/types.js';
-import { eventName } from '../../../model/events/syntax/event_name.js';
-import type { Subject } from '../../../model/identity/subject.js';
-import type { OpenParameters } from '../../../interfaces/broker_types.js';
-import type { FdBag } from '../../../varlink/service.js';
-import type { AuditRecord } from '../../audit/audit_record.js';
-import { authorize, unauthorized } from '../request/authorization.js';
-import type { Broker } from '../../broker.js';
-import type { ClientConnection } from '../../processes/client_connection.js';
-import { denial, denialTexts } from '../request/denial.js';
+import type { Reason, Verdict } from '../../../policy/types.js';
+import { recheckTargets } from '../../processes/targets.js';
+import { decideProcesses } from '../downgrade/decide.js';
+import { orderText } from '../downgrade/order.js';
+import { authorize, policyChanged } from '../request/authorization.js';
+import type { Client, RequestContext } from '../request/context.js';
+import { denial, denialTexts, type Permitted } from '../request/denial.js';
 import { eventsText, targetsText } from '../request/dialog_text.js';
-import { orderText, parseOrder, requireTracer } from '../downgrade/order.js';
-import { decideDowngradeOf, onlyProcess } from '../downgrade/decide.js';
-import { vetRequest, type VettedRequest } from './request.js';
 import { callerFacts, subjectOf, type Caller } from '../request/identify_caller.js';
-import { processFacts, recheckTargets, releaseTargets, targetName } from '../../processes/targets.js';
-import type { Approval, Downgrade, Passed, WantedOpen } from '../request/wanted.js';
+import { auditFacts, type VettedOpen } from './request.js';
 
-/** @throws BrokerError; nothing is held then */
-export async function vetOpen(
-  broker: Broker,
-  caller: Caller,
-  parameters: OpenParameters,
-  fds: FdBag,
-): Promise<WantedOpen> {
-  const request = await vetRequest(parameters, fds, caller, broker.dependencies);
-  try {
-    const downgrade = vetDowngrade(broker, caller, request, parameters);
-    return { request, leaseSeconds: parameters.leaseSeconds, downgrade };
-  } catch (error) {
-    releaseTargets(request.targets);
-    throw error;
-  }
-}
+type PolicyContext = Pick<RequestContext, 'policy' | 'record'>;
 
-/** The same request with another process of the same user as its subject. */
-export function wantedBy(subject: Subject, wanted: WantedOpen): WantedOpen {
-  const { request } = wanted;
-  return { ...wanted, request: { ...request, policy: { ...request.policy, subject } } };
-}
-
-/** @returns null when the request has none */
-function vetDowngrade(
-  broker: Broker,
-  caller: Caller,
-  request: VettedRequest,
-  { downgrade: parameter }: OpenParameters,
-): Downgrade | null {
-  if (parameter === undefined) return null;
-  const tracer = requireTracer(broker.dependencies.tracer);
-  return { tracer, order: parseOrder(parameter, subjectOf(caller)), target: onlyProcess(request.targets) };
+/** A permission to open. Actions that were authorized count as allowed. */
+export interface Approval {
+  readonly verdict: Permitted;
+  /** Actions of polkit that were needed and given. */
+  readonly authorized: readonly AuthorizationAction[];
 }
 
 /**
- * Asks the policy, and polkit where the policy says so, and then the policy again, which may be another one by then.
- * @throws BrokerError for a no, which is recorded
+ * Asks the policy, then polkit where a rule asks, then the policy again, which can be another one by then.
+ * @throws BrokerError for a denial, which is recorded
  */
 export async function approve(
-  broker: Broker,
-  client: ClientConnection,
+  context: RequestContext,
+  client: Client,
   caller: Caller,
-  wanted: WantedOpen,
+  vetted: VettedOpen,
   interactive: boolean,
 ): Promise<Approval> {
-  const first = decideOpen(broker, caller, wanted, []);
+  const first = decideOpen(context, caller, vetted, []);
   if (first.missing.length === 0) return { verdict: first.verdict, authorized: [] };
-  const { request, downgrade } = wanted;
-  const taken = downgrade === null ? '' : `${orderText(downgrade.order)}; `;
-  await authorize(broker, client, {
+  const downgrade = vetted.downgrade === null ? '' : `${orderText(vetted.downgrade.order)}; `;
+  await authorize(context, client, {
     caller,
     actions: first.missing,
     rule: first.verdict.rule,
-    target: targetsText(request.targets),
-    what: `${taken}${eventsText(request.specs)}`,
-    facts: auditFacts(request),
+    target: targetsText(vetted.targets),
+    what: `${downgrade}${eventsText(vetted.specs)}`,
+    facts: auditFacts(vetted),
     interactive,
     reasons: first.reasons,
   });
-  await recheckTargets(request.targets, caller.work);
-  return caller.work.timed(() => approveAgain(broker, caller, wanted, first.missing));
+  await recheckTargets(vetted.targets, caller.work);
+  return caller.work.timed(() => approveAgain(context, caller, vetted, first.missing));
 }
 
-/** What was authorized before holds for what the policy asks now. @throws BrokerError for a no, which is recorded */
+/**
+ * Asks the policy again. Actions that were authorized before count, also for another rule.
+ * @throws BrokerError for a denial, which is recorded
+ */
 export function approveAgain(
-  broker: Broker,
+  context: PolicyContext,
   caller: Caller,
-  wanted: WantedOpen,
+  vetted: VettedOpen,
   authorized: readonly AuthorizationAction[],
 ): Approval {
-  const { verdict, missing, needed, reasons } = decideOpen(broker, caller, wanted, authorized);
-  if (missing.length > 0) {
-    const text = `rule "${verdict.rule}" asks ${missing.join(', ')} now, which nobody was asked`;
-    broker.record(subjectOf(caller), {
-      action: 'open',
-      verdict: 'deny',
-      ...auditFacts(wanted.request),
-      ...callerFacts(caller),
-      rule: verdict.rule,
-      reasons: [text],
-    });
-    throw unauthorized('policy-changed', text, reasons);
-  }
-  return { verdict, authorized: needed };
+  const { verdict, missing, needed, reasons } = decideOpen(context, caller, vetted, authorized);
+  if (missing.length === 0) return { verdict, authorized: needed };
+  const error = policyChanged(verdict.rule, missing, reasons);
+  recordDenial(context, caller, vetted, verdict.rule, [error.message]);
+  throw error;
 }
 
-interface Decided {
-  readonly verdict: Passed;
-  /** Actions that the policy wants authorized, and of these the ones that are not. */
+interface OpenDecision {
+  readonly verdict: Permitted;
+  /** Actions that the policy requires, and those of them that are not authorized. */
   readonly needed: readonly AuthorizationAction[];
   readonly missing: readonly AuthorizationAction[];
   readonly reasons: readonly Reason[];
 }
 
 function decideOpen(
-  broker: Broker,
+  context: PolicyContext,
   caller: Caller,
-  { request, downgrade }: WantedOpen,
+  vetted: VettedOpen,
   authorized: readonly AuthorizationAction[],
-): Decided {
-  const subject = subjectOf(caller);
-  const verdict = decide(request.policy, broker.policy);
+): OpenDecision {
+  const { policy: request, downgrade } = vetted;
+  const verdict = decide(request, context.policy);
   if (verdict.kind === 'deny') {
-    const facts = { ...auditFacts(request), ...callerFacts(caller), rule: verdict.rule };
-    broker.record(subject, { action: 'open', verdict: 'deny', ...facts, reasons: denialTexts(verdict) });
+    recordDenial(context, caller, vetted, verdict.rule, denialTexts(verdict));
     throw denial(verdict);
   }
-  const actions = new Set(verdict.kind === 'ask' ? actionsForEvents(verdict.classes, request.specs) : []);
+  const actions = new Set(verdict.kind === 'ask' ? actionsForEvents(verdict.classes, request.events) : []);
   const reasons = verdict.kind === 'ask' ? [...verdict.reasons] : [];
   if (downgrade !== null) {
-    const decided = decideDowngradeOf(broker, caller, [downgrade.target], downgrade.order);
+    const decided = decideProcesses(context, caller, [downgrade.target], downgrade.order);
     if (decided.kind === 'ask') {
       actions.add('downgrade');
       reasons.push(...decided.reasons);
@@ -144,12 +103,13 @@ function decideOpen(
   return { verdict, needed, missing: needed.filter((action) => !authorized.includes(action)), reasons };
 }
 
-export function auditFacts(request: VettedRequest): Omit<AuditRecord, 'action' | 'verdict'> {
-  return {
-    targets: request.targets.map((target) =>
-      target.kind === 'process' ? processFacts(target) : { name: targetName(target) },
-    ),
-    events: request.specs.map(eventName),
-    ringBytes: request.policy.ringBytes,
-  };
+function recordDenial(
+  context: PolicyContext,
+  caller: Caller,
+  vetted: VettedOpen,
+  rule: Verdict['rule'],
+  reasons: readonly string[],
+): void {
+  const facts = { ...auditFacts(vetted), ...callerFacts(caller), rule, reasons };
+  context.record(subjectOf(caller), { action: 'open', verdict: 'deny', ...facts });
 }

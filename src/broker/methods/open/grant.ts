@@ -1,26 +1,23 @@
-/** Carries out an Open that was approved: reserve, have it opened, record, hand over. */
-import { BrokerError } from '../../../model/errors/errors.js';
+/** Carries out an approved Open: reserves its quota, has its events opened, records the grant, sends the fds. */
 import { brokerError } from '../../../model/errors/error_table.js';
-import { eventName } from '../../../model/events/syntax/event_name.js';
+import { BrokerError } from '../../../model/errors/errors.js';
 import { native, type Fd, type LaneUser } from '../../../native.js';
 import { actionId } from '../../../policy/decide/authorization.js';
 import type { DowngradedProcess } from '../../../interfaces/broker_types.js';
-import type { Replier } from '../../../varlink/service.js';
 import type { AuditRecord } from '../../audit/audit_record.js';
-import type { Broker } from '../../broker.js';
-import type { ClientConnection } from '../../processes/client_connection.js';
-import { downgradeProcess, orderFacts } from '../downgrade/order.js';
-import { newGrantId } from '../../grants/grants.js';
+import { newGrantId, type Grants } from '../../grants/grants.js';
 import { LANES } from '../../grants/lanes.js';
-import { fdsOfSlot, openEvents, type OpenedEvents, type OpenedSlot } from './attach.js';
-import { auditFacts } from './decide.js';
-import { MAX_SLOTS } from '../../ipc/opener_protocol.js';
-import { PAGE, type VettedRequest } from './request.js';
 import { QuotaReservation } from '../../grants/reservation.js';
-import { processFacts } from '../../processes/targets.js';
-import type { Approval, Downgrade, Passed, WantedOpen } from '../request/wanted.js';
+import { MAX_SLOTS } from '../../ipc/opener_protocol.js';
+import { downgradeForOpen } from '../downgrade/process.js';
+import type { Client, Reply } from '../request/context.js';
+import type { Permitted } from '../request/denial.js';
+import { fdsOfSlot, openEvents, type OpenedEvents, type OpenedSlot } from './attach.js';
+import type { OpenContext } from './context.js';
+import type { Approval } from './decide.js';
+import { auditFacts, PAGE, type VettedOpen, type VettedRequest } from './request.js';
 
-/** Threads may be born between the count that was decided about and the scan that opens; so many more fds are let pass. */
+/** Fds above the number that was decided about: for threads that are created before the opener opens their events. */
 const SPARE_FDS = 64;
 
 /** A live grant and the fds that are to be sent for it. */
@@ -32,14 +29,8 @@ export interface Granted {
   readonly downgraded: DowngradedProcess | null;
 }
 
-/** @throws BrokerError before anything is asked or opened: the fds need several replies, and the call takes but one */
-export function requireRoom({ policy: { fds } }: VettedRequest, more: boolean): void {
-  if (fds > MAX_SLOTS && !more)
-    throw brokerError('InvalidTarget', 'too-many-threads', `${fds} fds do not fit one reply; call with "more"`);
-}
-
-/** What of an allowed request is not yet a grant: closed as a whole when a step on the way fails. */
-class Pending {
+/** Opened events that are not yet a grant. All of them are closed when a step on the way fails. */
+class UncommittedGrant {
   readonly slots: readonly OpenedSlot[];
   readonly releaseRings: () => Promise<void>;
   readonly #reservation: QuotaReservation;
@@ -53,12 +44,12 @@ class Pending {
     };
   }
 
-  /** With them a revoke can stop the events. */
+  /** A revoke disables the events by them. */
   get fds(): readonly Fd[] {
     return this.slots.map(({ fd }) => fd);
   }
 
-  /** For each ring that was mapped in advance: the event that can be asked whether the ring is still mapped. */
+  /** For each ring that was mapped in advance: the event that shows whether the ring is still mapped. */
   get ringFds(): readonly Fd[] {
     return this.slots.flatMap(({ ring, anchor, fd }) => (ring ? [anchor ?? fd] : []));
   }
@@ -69,33 +60,33 @@ class Pending {
   }
 }
 
-/** The targets are the grant's from then on; on an error they stay the caller's. */
+/** The targets belong to the grant from then on; on an error they stay the caller's. */
 export async function grantEvents(
-  broker: Broker,
-  client: ClientConnection,
-  { request, leaseSeconds, downgrade }: WantedOpen,
+  context: OpenContext,
+  client: Client,
+  vetted: VettedOpen,
   { verdict, authorized }: Approval,
   more: boolean,
 ): Promise<Granted> {
   const { subject } = client;
-  // Once for the request: after a reload of /etc/subuid the user may have another lane, which would not keep the order.
-  const lane = broker.dependencies.subordinateUids.userOf(subject);
-  const maxFds = more ? Infinity : MAX_SLOTS;
-  // What is beyond the rule's limit was denied.
-  const lease = leaseSeconds ?? verdict.limits.leaseSeconds;
-  const facts = { ...auditFacts(request), rule: verdict.rule };
-  const reservation = reserve(broker, request, verdict, facts);
-  let pending: Pending | null = null;
+  // Read once for the request: after a reload of /etc/subuid the user can have another lane, which would not keep the order.
+  const lane = context.dependencies.subordinateUids.userOf(subject);
+  // A lease above the limit of the rule was denied.
+  const lease = vetted.leaseSeconds ?? verdict.limits.leaseSeconds;
+  const facts = { ...auditFacts(vetted), rule: verdict.rule };
+  const reservation = reserve(context, vetted, verdict, facts);
+  let uncommitted: UncommittedGrant | null = null;
   try {
-    const opened = await openSlots(broker, client, lane, request, reservation, maxFds);
-    pending = new Pending(opened, reservation);
+    const opened = await openSlots(context, client, lane, vetted, reservation, more);
+    uncommitted = new UncommittedGrant(opened, reservation);
     if (opened.slots.length === 0)
       throw brokerError('TargetGone', 'exited', 'every thread ended before its events were open');
     client.requireConnected();
-    const downgraded = downgrade === null ? null : await take(broker, client, lane, downgrade);
+    const downgraded =
+      vetted.downgrade === null ? null : await downgradeForOpen(context, client, lane, vetted.downgrade);
     client.requireConnected();
     const id = newGrantId();
-    broker.record(subject, {
+    context.record(subject, {
       action: 'open',
       verdict: 'allow',
       ...facts,
@@ -106,112 +97,84 @@ export async function grantEvents(
       grant: id,
       ...(authorized.length === 0 ? {} : { authorized: authorized.map(actionId) }),
     });
-    broker.grants.add(id, {
+    context.grants.add(id, {
       subject,
       lane,
       owner: client,
-      targets: request.targets,
-      fds: pending.fds,
-      events: request.specs.length,
+      targets: vetted.targets,
+      fds: uncommitted.fds,
+      events: vetted.specs.length,
       ringBytes: reservation.ringBytes,
       rule: verdict.rule,
       leaseSeconds: lease,
-      ringFds: pending.ringFds,
-      releaseRings: pending.releaseRings,
+      ringFds: uncommitted.ringFds,
+      releaseRings: uncommitted.releaseRings,
       releaseQuota: reservation.releaseGrant,
       releaseRingQuota: reservation.releaseRings,
     });
     return { id, lease, downgraded, ...opened };
   } catch (error) {
-    pending?.discard(lane);
-    // After all that was opened is closed: it still takes fds and memory.
+    uncommitted?.discard(lane);
+    // The quota is returned after the fds are closed: until then they take memory.
     void LANES.close(lane, []).then(() => reservation.release());
     if (!(error instanceof BrokerError && error.error === 'AuditFailed'))
-      broker.record(subject, { action: 'open', verdict: 'error', ...facts, error: (error as Error).message });
+      context.record(subject, { action: 'open', verdict: 'error', ...facts, error: (error as Error).message });
     throw error;
   }
 }
 
-/** Recorded before it is done, and what came of it: it can not be undone when the open fails after it. */
-async function take(
-  broker: Broker,
-  client: ClientConnection,
-  lane: LaneUser,
-  downgrade: Downgrade,
-): Promise<DowngradedProcess> {
-  const { subject } = client;
-  const { tracer, target, order } = downgrade;
-  const facts = { targets: [processFacts(target)], ...orderFacts(order) };
-  broker.record(subject, { action: 'downgrade', verdict: 'allow', ...facts });
-  const process = await client.withSocket(lane, (connection) =>
-    downgradeProcess(tracer, broker.tracing(subject), connection, target, order),
-  );
-  const { pid, stoppedMicroseconds, threads } = process;
-  broker.record(subject, {
-    action: 'downgraded',
-    verdict: 'allow',
-    pid,
-    threads: threads.length,
-    stoppedMicroseconds,
-  });
-  return process;
-}
-
 /** @throws QuotaExceeded, which is recorded */
 function reserve(
-  broker: Broker,
+  context: OpenContext,
   { policy: { subject, fds }, ringCount, ringPages }: VettedRequest,
-  { limits }: Passed,
+  { limits }: Permitted,
   facts: Omit<AuditRecord, 'action' | 'verdict'>,
 ): QuotaReservation {
-  const reservation = new QuotaReservation(broker, subject.uid, limits, ringPages * PAGE);
+  const reservation = new QuotaReservation(context, subject.uid, limits, ringPages * PAGE);
   try {
     reservation.reserveGrant({ fds, rings: ringCount });
     return reservation;
   } catch (error) {
     reservation.release();
-    broker.record(subject, { action: 'open', verdict: 'deny', ...facts, reasons: [(error as Error).message] });
+    context.record(subject, { action: 'open', verdict: 'deny', ...facts, reasons: [(error as Error).message] });
     throw error;
   }
 }
 
 function openSlots(
-  broker: Broker,
-  client: ClientConnection,
+  { dependencies, ringAnchors }: OpenContext,
+  client: Client,
   lane: LaneUser,
   request: VettedRequest,
   reservation: QuotaReservation,
-  maxFds: number,
+  more: boolean,
 ): Promise<OpenedEvents> {
-  const { opener, machine, capability, subordinateUids } = broker.dependencies;
-  return client.withSocket(lane, (connection) =>
+  const { opener, machine, capability, subordinateUids } = dependencies;
+  return client.withSocket(lane, (socket) =>
     openEvents(opener, {
       user: lane,
       users: subordinateUids,
-      connection,
-      targets: request.targets,
-      events: request.fields,
-      eventNames: request.specs.map(eventName),
-      leaders: request.specs.map((spec) => spec.leader),
-      inherit: request.specs.some((spec) => spec.inherit),
-      cpus: request.cpus,
-      ringPages: request.ringPages,
-      ringSlots: request.ringSlots,
-      kernel: { paranoid: machine.paranoid, capability },
-      ringAnchors: broker.ringAnchors,
-      maxFds: Math.min(request.policy.fds + SPARE_FDS, maxFds),
+      socket,
+      request,
+      host: { paranoid: machine.paranoid, capability },
+      ringAnchors,
+      maxFds: Math.min(request.policy.fds + SPARE_FDS, more ? Infinity : MAX_SLOTS),
       reservation,
     }),
   );
 }
 
 /**
- * Replies of at most 253 fds each. The fds stay the grant's.
- * @throws TargetGone when the grant has ended: the numbers of its fds may be those of other files by now
+ * Sends the fds in replies of at most 253 each. They stay the grant's.
+ * @throws TargetGone when the grant has ended: the numbers of its fds can be those of other files by now
  */
-export function sendSlots(broker: Broker, { id, slots, unstable, lease, downgraded }: Granted, reply: Replier): void {
+export function sendSlots(
+  grants: Pick<Grants, 'has'>,
+  { id, slots, unstable, lease, downgraded }: Granted,
+  reply: Pick<Reply, 'lend'>,
+): void {
   for (let start = 0; start < slots.length; start += MAX_SLOTS) {
-    if (!broker.grants.has(id)) throw brokerError('TargetGone', 'exited', 'the grant ended before it was handed over');
+    if (!grants.has(id)) throw brokerError('TargetGone', 'exited', 'the grant ended before its fds were sent');
     const part = slots.slice(start, start + MAX_SLOTS);
     const parameters = {
       grant: id,

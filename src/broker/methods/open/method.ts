@@ -1,89 +1,106 @@
 /** Open, and the same in two steps for callers on the system bus: PrepareOpen, Redeem. */
+import type { AuthorizationAction } from '../../../policy/decide/authorization.js';
 import type {
   Decision,
   OpenParameters,
   PrepareOpenParameters,
   RedeemParameters,
 } from '../../../interfaces/broker_types.js';
-import type { Replier } from '../../../varlink/service.js';
-import type { Broker } from '../../broker.js';
-import { decisionJson } from '../request/denial.js';
-import { grantEvents, requireRoom, sendSlots, type Granted } from './grant.js';
-import { approve, approveAgain, auditFacts, vetOpen, wantedBy } from './decide.js';
-import { callerFacts, subjectOf, vetCaller, type WorkCall } from '../request/identify_caller.js';
+import { TICKET_SECONDS, type TicketPayload } from '../../grants/tickets.js';
 import { recheckTargets, releaseTargets } from '../../processes/targets.js';
-import { isOpenTicket, unknownTicket, type HeldOpen } from '../request/held_requests.js';
-import { TICKET_SECONDS } from '../../grants/tickets.js';
+import type { Reply, WorkCall } from '../request/context.js';
+import { decisionJson, unknownTicket } from '../request/denial.js';
+import { callerFacts, identifyCaller, subjectOf } from '../request/identify_caller.js';
+import type { OpenContext, PrepareOpenContext } from './context.js';
+import { approve, approveAgain } from './decide.js';
+import { grantEvents, sendSlots, type Granted } from './grant.js';
+import { auditFacts, forSubject, requireRoom, vetOpen, type VettedOpen } from './request.js';
 
-export async function open(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
+export async function open(context: OpenContext, call: WorkCall, reply: Reply): Promise<void> {
   const { context: client, work } = call;
   const parameters = call.parameters as unknown as OpenParameters;
   const interactive = parameters.allowInteractive === true;
-  const caller = vetCaller(broker, call, undefined, parameters.targets.length);
-  const wanted = await vetOpen(broker, caller, parameters, call.fds);
+  const caller = identifyCaller(context, call, undefined, parameters.targets.length);
+  const vetted = await vetOpen(context, caller, parameters, call.fds);
   let granted: Granted;
   try {
-    requireRoom(wanted.request, call.more);
-    const approval = await work.timed(() => approve(broker, client, caller, wanted, interactive));
-    granted = await work.timed(() => grantEvents(broker, client, wanted, approval, call.more));
+    requireRoom(vetted, call.more);
+    const approval = await work.timed(() => approve(context, client, caller, vetted, interactive));
+    granted = await work.timed(() => grantEvents(context, client, vetted, approval, call.more));
   } catch (error) {
-    releaseTargets(wanted.request.targets);
+    releaseTargets(vetted.targets);
     throw error;
   }
-  work.timed(() => sendSlots(broker, granted, reply));
+  work.timed(() => sendSlots(context.grants, granted, reply));
 }
 
-/** Decides for a caller on the bus and keeps what was decided about; what the ticket is worth is decided again in `redeem`. */
-export async function prepareOpen(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
+/** Decides for a caller on the bus, and keeps the vetted request under a ticket. `redeem` decides again. */
+export async function prepareOpen(context: PrepareOpenContext, call: WorkCall, reply: Reply): Promise<void> {
   const { context: client, work } = call;
   const parameters = call.parameters as unknown as PrepareOpenParameters;
   const interactive = parameters.allowInteractive === true;
-  const caller = vetCaller(broker, call, parameters.sender, parameters.targets.length);
+  const caller = identifyCaller(context, call, parameters.sender, parameters.targets.length);
   const subject = subjectOf(caller);
-  const wanted = await vetOpen(broker, caller, parameters, call.fds);
-  const { targets } = wanted.request;
-  const release = (): void => releaseTargets(targets);
+  const vetted = await vetOpen(context, caller, parameters, call.fds);
   let ticket: string;
   let decision: Decision;
   try {
-    const approval = await work.timed(() => approve(broker, client, caller, wanted, interactive));
+    const approval = await work.timed(() => approve(context, client, caller, vetted, interactive));
     const { verdict, authorized } = approval;
-    broker.requireTickets();
-    broker.record(subject, {
+    context.requireTickets();
+    context.record(subject, {
       action: 'prepare',
       verdict: 'allow',
-      ...auditFacts(wanted.request),
+      ...auditFacts(vetted),
       ...callerFacts(caller),
       rule: verdict.rule,
     });
-    const fds = targets.filter(({ fd }) => fd !== null).length;
     decision = decisionJson(verdict, authorized);
-    const held: HeldOpen = { kind: 'open', wanted, authorized, fds, release };
-    ticket = broker.tickets.add(subject.uid, held);
+    ticket = context.tickets.add(subject.uid, new OpenTicket(vetted, authorized));
   } catch (error) {
-    release();
+    releaseTargets(vetted.targets);
     throw error;
   }
   reply.reply({ ticket, expiresSeconds: TICKET_SECONDS, decision });
 }
 
-/** The client's own connection is what the opener looks at: the front end's word got it this far and no further. */
-export async function redeem(broker: Broker, call: WorkCall, reply: Replier): Promise<void> {
+/** The opener checks the client's own connection: what the front end vouched for does not count there. */
+export async function redeem(context: PrepareOpenContext, call: WorkCall, reply: Reply): Promise<void> {
   const { context: client, work } = call;
   const { ticket } = call.parameters as unknown as RedeemParameters;
-  const held = broker.tickets.redeem(ticket, client.subject.uid, isOpenTicket);
-  if (held === null) throw unknownTicket();
+  const payload = context.tickets.redeem(ticket, client.subject.uid, isOpenTicket);
+  if (payload === null) throw unknownTicket();
   let granted: Granted;
   try {
-    const wanted = wantedBy(client.subject, held.wanted);
-    const caller = vetCaller(broker, call, undefined, wanted.request.targets.length);
-    requireRoom(wanted.request, call.more);
-    await recheckTargets(wanted.request.targets, work);
-    const approval = work.timed(() => approveAgain(broker, caller, wanted, held.authorized));
-    granted = await work.timed(() => grantEvents(broker, client, wanted, approval, call.more));
+    const vetted = forSubject(client.subject, payload.vetted);
+    const caller = identifyCaller(context, call, undefined, vetted.targets.length);
+    requireRoom(vetted, call.more);
+    await recheckTargets(vetted.targets, work);
+    const approval = work.timed(() => approveAgain(context, caller, vetted, payload.authorized));
+    granted = await work.timed(() => grantEvents(context, client, vetted, approval, call.more));
   } catch (error) {
-    held.release();
+    payload.release();
     throw error;
   }
-  work.timed(() => sendSlots(broker, granted, reply));
+  work.timed(() => sendSlots(context.grants, granted, reply));
+}
+
+class OpenTicket implements TicketPayload {
+  readonly kind = 'open';
+  readonly vetted: VettedOpen;
+  readonly authorized: readonly AuthorizationAction[];
+  /** Pidfds and cgroup directories of the targets. */
+  readonly fds: number;
+
+  constructor(vetted: VettedOpen, authorized: readonly AuthorizationAction[]) {
+    this.vetted = vetted;
+    this.authorized = authorized;
+    this.fds = vetted.targets.filter(({ fd }) => fd !== null).length;
+  }
+
+  readonly release = (): void => releaseTargets(this.vetted.targets);
+}
+
+function isOpenTicket(payload: TicketPayload): payload is OpenTicket {
+  return payload instanceof OpenTicket;
 }

@@ -1,16 +1,24 @@
-/** Lays out what a request opens: which (thread, cpu, event) goes into which message to the opener, groups together. */
+/** Plans the slots (thread, cpu, event) of a request, and the messages to the opener that they go into. */
+import type { PinnedTarget } from '../../processes/targets.js';
 import { MAX_SLOTS, NO_LEADER, type OpenerSlot } from '../../ipc/opener_protocol.js';
 
 export type RingSlots = 'none' | 'each' | 'cpu';
 
+/** Fds that a request is going to open. Threads can start and end before it does. */
+export function countFds(targets: readonly PinnedTarget[], events: number, cpus: number): number {
+  let tasks = 0;
+  for (const target of targets) tasks += target.kind === 'process' && target.tid === null ? target.process.threads : 1;
+  return tasks * events * cpus;
+}
+
 /**
  * The slots of one target, in messages of at most 253: place by place (thread, then cpu), all events of a place
- * together, so that a group is never parted.
- * @param leaders for each of the 1 to 16 events the index of the event that leads its group, or undefined
+ * together, so that a group stays in one message.
+ * @param leaders for each of the 1 to 16 events: the index of the event that leads its group, or undefined
  * @param tids threads, or [-1] for system and cgroup targets
  * @param cpus cpus, or [-1] for any
- * @param rings which slots get their ring mapped in advance: none, each, or the first slot of every cpu
- * @param cpusWithRing cpus that have theirs already, over all targets of the request; added to
+ * @param rings slots whose ring is mapped in advance: none, each, or the first slot of every cpu
+ * @param cpusWithRing cpus that have a ring already, over all targets of the request; cpus are added to it
  */
 export function planSlots(
   leaders: readonly (number | undefined)[],

@@ -5,8 +5,10 @@ import type { Reason, Verdict } from '../../../policy/types.js';
 import type { Decision } from '../../../interfaces/broker_types.js';
 
 type Denied = Verdict & { readonly kind: 'deny' };
+/** A verdict that permits a request, by itself or with authorization. */
+export type Permitted = Verdict & { readonly kind: 'allow' | 'ask' };
 
-/** The error for a denial: the first reason speaks, all of them travel along. */
+/** The error for a denial. The first reason gives code and message; all of them are in its details. */
 export function denial(verdict: Denied): BrokerError {
   const [first] = verdict.reasons;
   const details = { reasons: verdict.reasons.map(reasonJson) };
@@ -16,12 +18,12 @@ export function denial(verdict: Denied): BrokerError {
   return brokerError('PolicyDenied', code, first?.text ?? 'no rule allows it', { details, ...remedy });
 }
 
-/** For the audit log. */
+/** Texts of all reasons, for the audit log. */
 export function denialTexts(verdict: Denied): string[] {
   return verdict.reasons.map((reason) => reason.text);
 }
 
-/** @param actions that polkit is asked for where the verdict is ask */
+/** @param actions polkit's actions that need authorization when the verdict is ask */
 export function decisionJson(verdict: Verdict, actions: readonly AuthorizationAction[]): Decision {
   const { classes } = verdict;
   const reasons = verdict.kind === 'allow' ? [] : verdict.reasons.map(reasonJson);
@@ -48,4 +50,9 @@ export function decisionJson(verdict: Verdict, actions: readonly AuthorizationAc
 export function reasonJson(reason: Reason): Decision['reasons'][number] {
   const rule = 'rule' in reason ? reason.rule : undefined;
   return { code: reason.code, text: reason.text, ...(rule === undefined ? {} : { rule }) };
+}
+
+/** The same error for every invalid ticket, so that a caller learns nothing about tickets of other users. */
+export function unknownTicket(): BrokerError {
+  return brokerError('NoSuchGrant', 'ticket', 'there is no such ticket of yours');
 }

@@ -1,4 +1,4 @@
-/** What a dialog tells of a request. It shows little, and its reader must not be misled by what it leaves out. */
+/** Texts about a request for an authorization dialog. A dialog shows little, so a text that is cut off must not mislead its reader. */
 import type { EventSpec, SampleField } from '../../../model/event.js';
 import { eventName } from '../../../model/events/syntax/event_name.js';
 import { targetName, type PinnedTarget, type ProcessTarget } from '../../processes/targets.js';
@@ -6,14 +6,14 @@ import { targetName, type PinnedTarget, type ProcessTarget } from '../../process
 const MAX_TEXT = 200;
 const MAX_USERS = 5;
 
-/** Names come from users: no controls, no invisible characters, no markup gets into a dialog. */
+/** Replaces controls, invisible characters and markup, because users choose the names. */
 export function dialogText(text: string): string {
   const safe = text.replace(/[\p{C}\p{Zl}\p{Zp}<>&]/gu, '?');
-  // Cut between UTF-16 halves, the last one is dropped.
+  // A cut between the two halves of a character would leave the first half.
   return safe.length <= MAX_TEXT ? safe : `${safe.slice(0, MAX_TEXT - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 }
 
-/** Where there are several: how many, and whose, come before the names, which may be cut off. */
+/** Number and users of the targets come first, because the names can be cut off. */
 export function targetsText(targets: readonly PinnedTarget[]): string {
   const processes = targets.filter((target) => target.kind === 'process');
   const users = processes.length === 0 ? '' : ` of ${usersText(processes)}`;
@@ -21,7 +21,7 @@ export function targetsText(targets: readonly PinnedTarget[]): string {
   return `${targets.length} targets${users}: ${targets.map(targetName).join(', ')}`;
 }
 
-/** In ascending order, so that root is never behind the others, and not more than a few. */
+/** In ascending order, so that the cut never hides root. */
 function usersText(processes: readonly ProcessTarget[]): string {
   const uids = [...new Set(processes.flatMap(({ process }) => process.uids))].sort((a, b) => a - b);
   return uids.length <= MAX_USERS
@@ -29,7 +29,7 @@ function usersText(processes: readonly ProcessTarget[]): string {
     : `${uids.length} users, uid ${uids.slice(0, MAX_USERS).join(', ')}, …`;
 }
 
-/** What samples tell of the memory of a process, or of the machine, beyond where it was. */
+/** Sample fields that reveal the contents of memory or data of the machine, besides addresses of code. */
 const REVEALING: readonly (readonly [words: string, ...fields: SampleField[]])[] = [
   ['call chains', 'callchain'],
   ['registers', 'regs_user', 'regs_intr'],
@@ -38,7 +38,7 @@ const REVEALING: readonly (readonly [words: string, ...fields: SampleField[]])[]
   ['raw data', 'raw', 'aux'],
 ];
 
-/** As for targets: what is more than to count comes before the names. */
+/** What samples reveal comes first, because the names can be cut off. */
 export function eventsText(specs: readonly EventSpec[]): string {
   const names = specs.map(eventName);
   const how = howText(specs);
@@ -46,7 +46,7 @@ export function eventsText(specs: readonly EventSpec[]): string {
   return `${names.length} event${names.length === 1 ? '' : 's'}${how}: ${names.join(', ')}`;
 }
 
-/** ` (sampled with registers, 65528 bytes of stack; children too)`; empty for counters of the targets alone. */
+/** ` (sampled with registers, 65528 bytes of stack; children too)`. Empty for counters without children. */
 function howText(specs: readonly EventSpec[]): string {
   const sampled = specs.filter(({ sampling }) => sampling !== undefined);
   const words = REVEALING.filter(([, ...fields]) =>

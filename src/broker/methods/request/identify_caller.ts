@@ -1,66 +1,72 @@
-/** For whom a call is made: the client itself, or the caller on the system bus that the D-Bus front end names. */
+/** Identifies the process that a call is made for: the client itself, or the caller on the system bus that the D-Bus front end names. */
 import { brokerError } from '../../../model/errors/error_table.js';
 import type { BrokerError } from '../../../model/errors/errors.js';
 import type { Subject } from '../../../model/identity/subject.js';
 import type { Sender } from '../../../interfaces/broker_types.js';
-import type { Call } from '../../../varlink/service.js';
-import type { Broker } from '../../broker.js';
-import type { ClientConnection } from '../../processes/client_connection.js';
 import type { Caller } from '../../processes/caller.js';
 import { describePeer, gone, type SpeakingIds } from '../../processes/peer.js';
 import { pidOfPidfd, type CallerFacts } from '../../processes/proc.js';
-import type { Work } from '../../fairness/work.js';
+import type { RequestContext, WorkCall } from './context.js';
 
 export type { Caller } from '../../processes/caller.js';
 
-/** A call, and the work that is done for it. */
-export interface WorkCall extends Call<ClientConnection> {
-  readonly work: Work;
-}
+type CallerContext = Pick<RequestContext, 'charge' | 'isFrontEnd'> & {
+  readonly dependencies: Pick<RequestContext['dependencies'], 'subordinateUids'>;
+};
 
-/** What the bus gives every connection: `:1.42`. */
+/** Unique name of a bus connection: `:1.42`. */
 const UNIQUE_NAME = /^:\d{1,10}\.\d{1,20}$/;
 
 /**
- * Charges the request to whoever it is made for. The front end vouches for uid and name; that the pidfd is that of a live
- * process under this uid is checked here.
+ * Charges the request to the user of its caller. The front end vouches for uid and name. The check that the pidfd is that of a live
+ * process under this uid is done here.
  * @param sender as the request has it; only the front end may send one
- * @param targets that the request names
+ * @param targets number of targets that the request names
  * @throws BrokerError
  */
-export function vetCaller(broker: Broker, call: WorkCall, sender: Sender | undefined, targets = 0): Caller {
+export function identifyCaller(
+  context: CallerContext,
+  call: Pick<WorkCall, 'context' | 'fds' | 'work'>,
+  sender: Sender | undefined,
+  targets = 0,
+): Caller {
   const { context: client, fds, work } = call;
   const { subject } = client;
   if (sender === undefined) {
-    // `admitMessage` took the first.
+    // `admitMessage` took the token for the first target.
     const more = Math.max(0, targets - 1);
-    broker.charge(subject, more);
-    if (!broker.isFrontEnd(subject)) work.payBy(subject.uid, more);
+    context.charge(subject, more);
+    if (!context.isFrontEnd(subject)) work.payBy(subject.uid, more);
     return { peer: client.peer, busName: null, work };
   }
-  if (!broker.isFrontEnd(subject))
-    throw brokerError('PolicyDenied', 'not-front-end', `uid ${subject.uid} may not speak for somebody else`, {
-      details: { reasons: [] },
-    });
-  if (!UNIQUE_NAME.test(sender.busName)) throw wrong('its name is no unique name of a bus');
-  if (sender.uid < 0 || sender.uid >= 2 ** 32 - 1) throw wrong(`${sender.uid} is no uid`);
+  if (!context.isFrontEnd(subject))
+    throw brokerError(
+      'PolicyDenied',
+      'not-front-end',
+      `uid ${subject.uid} may not name another process as the caller`,
+      {
+        details: { reasons: [] },
+      },
+    );
+  if (!UNIQUE_NAME.test(sender.busName)) throw wrong('its name is not a unique name of a bus');
+  if (sender.uid < 0 || sender.uid >= 2 ** 32 - 1) throw wrong(`${sender.uid} is not a uid`);
   const cost = Math.max(1, targets);
-  broker.charge(sender, cost);
+  context.charge(sender, cost);
   work.payBy(sender.uid, cost);
   const pidfd = fds.take(sender.pidfd);
   try {
     const pid = pidOfPidfd(pidfd);
-    if (pid === 'not-a-pidfd' || pid === 'foreign')
-      throw wrong(pid === 'foreign' ? 'its process is outside the pid namespace of the broker' : 'its fd is no pidfd');
+    if (pid === 'not-a-pidfd') throw wrong('its fd is not a pidfd');
+    if (pid === 'foreign') throw wrong('its process is outside the pid namespace of the broker');
     if (pid === 'gone') throw gone(0);
-    const peer = describePeer(pid, pidfd, broker.dependencies.subordinateUids, (facts) => idsOf(facts, sender.uid));
+    const peer = describePeer(pid, pidfd, context.dependencies.subordinateUids, (facts) => idsOf(facts, sender.uid));
     return { peer, busName: sender.busName, work };
   } finally {
     fds.close(pidfd);
   }
 }
 
-/** The group is the real one: it stays what it was, whatever set-group-id program runs where the connection was made. */
+/** The group is the real one: a set-group-id program does not change it before it connects. */
 function idsOf({ uids: [real, effective], gids: [gid], groups }: CallerFacts, uid: number): SpeakingIds {
   if (real !== uid && effective !== uid) throw wrong(`its process does not run as uid ${uid}`);
   return { uid, gid, groups };
@@ -70,7 +76,7 @@ function wrong(how: string): BrokerError {
   return brokerError('InvalidTarget', 'sender', `the sender is refused: ${how}`);
 }
 
-/** For audit records: the client's own connection says as much by itself. */
+/** Facts about the caller for an audit record. Empty for a client that calls for itself: it is the subject of the record. */
 export function callerFacts({ busName }: Caller): Record<string, unknown> {
   return busName === null ? {} : { busName };
 }

@@ -1,50 +1,41 @@
 import test from 'ava';
-import { downgradeProcess, parseOrder } from '#dist/broker/methods/downgrade/order.js';
-import type { DowngradeReply, TracerClient } from '#dist/broker/ipc/tracer.js';
-import type { ProcessTarget } from '#dist/broker/processes/targets.js';
-import type { Fd } from '#dist/native.js';
-import { SubordinateUids } from '#dist/model/identity/subordinate_uids.js';
-import type { Subject } from '#dist/model/identity/subject.js';
+import { orderFacts, orderText, parseOrder } from '#dist/broker/methods/downgrade/order.js';
+import { administrator, subject } from '../../../policy/fixtures.js';
 
-const SUBJECT: Subject = {
-  pid: 4711,
-  startTime: 1n,
-  uid: 1000,
-  gid: 1000,
-  groups: [],
-  permitted: 0n,
-  sameUserNamespace: true,
-  mayBeMany: false,
-  asConnected: true,
-  ownIds: true,
-  dumpable: true,
-  cgroup: '/',
-  executable: '[x]',
-};
-const DOWNGRADED: DowngradeReply = { status: 'downgraded', detail: 0, tid: 0, stoppedMicroseconds: 1, threads: [] };
-const FD = 0 as Fd;
+const user = subject();
 
-/** A tracer that answers when its caller has been told that it is late. */
-const late = {
-  downgrade: (...[, , , , onLate]: Parameters<TracerClient['downgrade']>) => {
-    onLate(DOWNGRADED);
-    return Promise.reject(new Error('late'));
-  },
-} as unknown as TracerClient;
+test('an order names capabilities, no_new_privs, or both', (t) => {
+  const order = parseOrder({ drop: ['CAP_PERFMON', 'CAP_SYS_ADMIN'], noNewPrivs: true }, user);
+  t.deepEqual(order, { drop: (1n << 38n) | (1n << 21n), noNewPrivs: true, dryRun: false, deadline: 100 });
+  t.is(orderText(order), 'take CAP_SYS_ADMIN,CAP_PERFMON, set no_new_privs');
+  t.deepEqual(orderFacts(order), { drop: ['CAP_SYS_ADMIN', 'CAP_PERFMON'], noNewPrivs: true });
+  t.is(orderText(parseOrder({ drop: [], noNewPrivs: true, dryRun: true }, user)), 'set no_new_privs, dry run');
+});
 
-test('a downgrade that is finished too late for its caller is recorded, and a dry run is not', async (t) => {
-  const target = {
-    kind: 'process',
-    fd: FD,
-    tid: null,
-    process: { pid: 1234, startTime: 1n, uids: [1000, 1000, 1000], sameUserNamespace: true },
-  } as unknown as ProcessTarget;
-  const records: unknown[] = [];
-  const caller = { user: 1000, users: new SubordinateUids(), record: (record: unknown) => void records.push(record) };
-  for (const dryRun of [true, false])
-    await t.throwsAsync(
-      downgradeProcess(late, caller, FD, target, parseOrder({ drop: ['CAP_PERFMON'], dryRun }, SUBJECT)),
-      { message: 'late' },
+test('all capabilities have a name of their own', (t) => {
+  const order = parseOrder({ drop: ['all'] }, user);
+  t.is(orderText(order), 'take all capabilities');
+  t.deepEqual(orderFacts(order), { drop: ['all'], noNewPrivs: false });
+});
+
+test('an empty order is refused, and so is an unknown capability, with the nearest one', (t) => {
+  t.like(
+    t.throws(() => parseOrder({ drop: [] }, user)),
+    { code: 'nothing-asked' },
+  );
+  t.like(
+    t.throws(() => parseOrder({ drop: ['CAP_PERFMAN'] }, user), { message: /did you mean CAP_PERFMON/ }),
+    {
+      code: 'unknown-capability',
+    },
+  );
+});
+
+test('only an administrator can name a deadline above 100 ms', (t) => {
+  t.is(parseOrder({ drop: ['all'], deadlineMs: 101 }, administrator).deadline, 101);
+  for (const deadlineMs of [0, 101])
+    t.like(
+      t.throws(() => parseOrder({ drop: ['all'], deadlineMs }, user)),
+      { code: 'bad-value' },
     );
-  t.deepEqual(records, [{ action: 'downgraded', verdict: 'allow', pid: 1234, threads: 0, late: true }]);
 });
