@@ -1,23 +1,27 @@
 /** Facts of the machine from sysfs and proc, all of them world-readable. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
+import { parseCpuList } from '../../common/cpus.js';
 
 export interface Machine {
   readonly kernel: string;
   /** kernel.perf_event_paranoid. */
   readonly paranoid: number;
   readonly maxSampleRate: number;
-  readonly onlineCpus: readonly number[];
+  /** Reads the cpus that are online now: a cpu can be added or taken offline while the daemon runs. */
+  readonly onlineCpus: () => readonly number[];
   /** PMUs of /sys/bus/event_source/devices and their type numbers. */
   readonly pmus: ReadonlyMap<string, number>;
 }
 
+/** @throws when the machine offers no list of cpus or PMUs */
 export function readMachine(): Machine {
+  readOnlineCpus(); // each request needs it
   return {
     kernel: release(),
     paranoid: readKernelSetting('perf_event_paranoid') ?? 0,
     maxSampleRate: readKernelSetting('perf_event_max_sample_rate') ?? 0,
-    onlineCpus: parseCpuList(readFileSync('/sys/devices/system/cpu/online', 'latin1')),
+    onlineCpus: () => readOnlineCpus(),
     pmus: readPmus('/sys/bus/event_source/devices'),
   };
 }
@@ -31,16 +35,9 @@ export function readKernelSetting(
   return readNumber(`${folder}/${name}`) ?? (credentials === undefined ? null : readNumber(`${credentials}/${name}`));
 }
 
-/** `0-2,5` is [0, 1, 2, 5] (cpu lists of sysfs). */
-export function parseCpuList(text: string): number[] {
-  const cpus: number[] = [];
-  for (const range of text.trim().split(',').filter(Boolean)) {
-    const [first, last = first] = range.split('-').map(Number);
-    if (first === undefined || last === undefined || !Number.isSafeInteger(first) || !Number.isSafeInteger(last))
-      continue;
-    for (let cpu = first; cpu <= last; cpu++) cpus.push(cpu);
-  }
-  return cpus;
+/** @param path for tests; the kernel's file has 4096 bytes at most (sysfs) */
+export function readOnlineCpus(path = '/sys/devices/system/cpu/online'): readonly number[] {
+  return parseCpuList(readFileSync(path, 'latin1'));
 }
 
 function readPmus(directory: string): Map<string, number> {

@@ -34,7 +34,7 @@ export function describe({ dependencies, policy }: DescribeContext, { subject }:
     ceiling,
     pmus: [...machine.pmus].map(([name, type]) => ({ name, type })),
     tracepoints: tracepoints.size,
-    onlineCpus: machine.onlineCpus,
+    onlineCpus: machine.onlineCpus(),
     maxSampleRate: machine.maxSampleRate,
     policy: policy.sources,
     caller: {

@@ -118,6 +118,8 @@ export interface RefusalContext {
   readonly what: string;
   readonly call?: 'perf_event_open' | 'mmap' | 'sendmsg' | 'recvmsg' | 'fcntl' | 'ioctl';
   readonly source?: EventSource['kind'];
+  /** The cpu of the event, when it is offline. */
+  readonly offlineCpu?: number;
   /** kernel.perf_event_paranoid. */
   readonly paranoid?: number;
   /** Capability that the opener kept, `CAP_PERFMON` or `CAP_SYS_ADMIN`. */
@@ -147,6 +149,12 @@ export function explainErrno(
       remedy: general.remedy,
     };
   }
+  if (code === 'ENODEV' && context.offlineCpu !== undefined)
+    return {
+      code,
+      cause: `Cpu ${context.offlineCpu} went offline before the event was opened on it.`,
+      remedy: 'Try again; without a list of cpus the broker takes those that are online.',
+    };
   if (context.source === 'software' && (code === 'ENOENT' || code === 'ENODEV'))
     return {
       code,

@@ -227,7 +227,7 @@ export class FakeBroker implements MethodsContext {
       kernel: '6.12',
       paranoid: 3,
       maxSampleRate: 1000,
-      onlineCpus: this.onlineCpus,
+      onlineCpus: () => this.onlineCpus,
       pmus: new Map([['software', 1]]),
     },
     tracepoints: { id: () => null, size: 0 },

@@ -49,6 +49,7 @@ test(explains, ENOSPC, { what: 'ring of 64 pages', call: 'mmap' }, /no room for 
 test(explains, ENOSPC, { what: 'mem:0x1000:w' }, /breakpoint slots.*room for more rings/);
 test(explains, ENOENT, { what: 'cycles', source: 'hardware' }, /Missing PMU/);
 test(explains, ENODEV, { what: 'cycles', source: 'hardware' }, /Missing PMU/);
+test(explains, ENODEV, { what: 'cpu-clock', source: 'software', offlineCpu: 3 }, /Cpu 3 went offline/);
 test(explains, ENOENT, { what: 'cgroup-switches', source: 'software' }, /kernel is older/);
 test(explains, ENOENT, { what: 'a:b', source: 'tracepoint' }, /tracepoint is gone/);
 test(explains, EOPNOTSUPP, { what: 'cycles' }, /Missing PMU feature/);

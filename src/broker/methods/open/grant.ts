@@ -156,7 +156,7 @@ function openSlots(
       users: subordinateUids,
       socket,
       request,
-      host: { paranoid: machine.paranoid, capability },
+      host: { paranoid: machine.paranoid, capability, onlineCpus: machine.onlineCpus },
       ringAnchors,
       maxFds: Math.min(request.policy.fds + SPARE_FDS, more ? Infinity : MAX_SLOTS),
       reservation,

@@ -1,4 +1,5 @@
 /** The errors for replies of the opener. */
+import { constants } from 'node:os';
 import { brokerError } from '../../../model/errors/error_table.js';
 import type { RefusalContext } from '../../../model/errors/kernel_errors.js';
 import { kernelRefused } from '../../../model/errors/kernel_refused.js';
@@ -16,8 +17,12 @@ export interface RefusalFacts {
     readonly paranoid: number;
     /** Capability that the opener holds. */
     readonly capability: string;
+    /** Reads the cpus that are online now. */
+    readonly onlineCpus: () => readonly number[];
   };
 }
+
+const { ENODEV, ESRCH } = constants.errno;
 
 /**
  * The error for a reply other than `opened`. Every status has one.
@@ -72,16 +77,16 @@ function notSameUser({ detail }: OpenerReply, target: ProcessTarget): Error {
   );
 }
 
-/** The error of the first slot that failed. */
+/** The error of the first slot that failed. Slots of threads that have ended do not make a request fail. */
 function openFailed(
   { slotErrnos }: OpenerReply,
   who: string,
   slots: readonly OpenerSlot[],
   { request, host }: RefusalFacts,
 ): Error {
-  const failed = slotErrnos.findIndex((errno) => errno !== 0);
+  const failed = slotErrnos.findIndex((errno) => errno !== 0 && errno !== ESRCH);
   const errno = slotErrnos[failed] ?? 0;
-  const { event = -1 } = slots[failed] ?? {};
+  const { event = -1, cpu = -1 } = slots[failed] ?? {};
   const spec = request.specs[event];
   const { paranoid, capability } = host;
   const context: RefusalContext = {
@@ -89,6 +94,9 @@ function openFailed(
     call: 'perf_event_open',
     paranoid,
     capability,
+    ...(spec === undefined ? {} : { source: spec.source.kind }),
+    // perf_event_open(2) refuses a cpu that is offline by ENODEV (kernel/events/core.c). It can go offline after the request was vetted.
+    ...(errno === ENODEV && cpu >= 0 && !host.onlineCpus().includes(cpu) ? { offlineCpu: cpu } : {}),
   };
   return kernelRefused(errno, context);
 }

@@ -184,11 +184,11 @@ function pickCpus(
   targets: readonly PinnedTarget[],
   machine: Host['machine'],
 ): readonly number[] {
-  if (asked === undefined) return targets.every((target) => target.kind === 'process') ? [-1] : machine.onlineCpus;
+  if (asked === undefined) return targets.every((target) => target.kind === 'process') ? [-1] : machine.onlineCpus();
   const unique = new Set(asked);
   if (asked.length === 0 || unique.size !== asked.length)
     throw brokerError('InvalidTarget', 'bad-value', 'cpus is empty or names a cpu twice');
-  const online = new Set(machine.onlineCpus);
+  const online = new Set(machine.onlineCpus());
   for (const cpu of asked)
     if (!online.has(cpu)) throw brokerError('InvalidTarget', 'no-such-cpu', `cpu ${cpu} is not online`);
   return asked;

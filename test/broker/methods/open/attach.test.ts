@@ -23,7 +23,7 @@ function orderOf(request: Partial<OpenOrder['request']>, parts: Partial<OpenOrde
     user: OWN_LANE,
     users: { userOf: ({ uid }: { readonly uid: number }) => uid },
     socket: FD,
-    host: { paranoid: 2, capability: '' },
+    host: { paranoid: 2, capability: '', onlineCpus: () => CPUS },
     ringAnchors: { needed: false, attach: () => Promise.resolve([]) },
     maxFds: Infinity,
     reservation: { growTo: () => undefined, awaitRings: () => undefined },
