@@ -58,6 +58,8 @@ export function peerOf(changes: Partial<Subject> = {}): Peer {
     ...identity,
     mayBeMany: false,
     asConnected: true,
+    ownIds: true,
+    dumpable: true,
     ...changes,
   };
   return { subject, samePidNamespace: true };

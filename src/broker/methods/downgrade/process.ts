@@ -9,6 +9,7 @@ import type { DowngradeReply } from '../../ipc/tracer.js';
 import { mismatchNames } from '../../ipc/opener_protocol.js';
 import { MAX_THREADS, REFUSALS, type CapabilitySets, type ThreadResult } from '../../ipc/tracer_protocol.js';
 import { lockScopeOf } from '../../processes/lock_scope.js';
+import { accessObstacles } from '../../processes/obstacles.js';
 import { processFacts, targetChanged, type ProcessTarget } from '../../processes/targets.js';
 import type { AuditTrail, Client } from '../request/context.js';
 import type { DowngradeContext, Tracer } from './context.js';
@@ -69,7 +70,7 @@ export async function downgradeProcess(
   };
   const reply = await tracer.downgrade(turn, request, socket, target.fd, onLate);
   if (reply.status === 'downgraded') return processJson(target, reply);
-  throw refusal(reply, target, order);
+  throw refusal(reply, target, order, subject);
 }
 
 /** @throws AuditFailed */
@@ -105,7 +106,7 @@ function recordLate(
 }
 
 /** The error for a reply other than `downgraded`. Every status has one. */
-function refusal(reply: DowngradeReply, target: ProcessTarget, order: DowngradeOrder): BrokerError {
+function refusal(reply: DowngradeReply, target: ProcessTarget, order: DowngradeOrder, subject: Subject): BrokerError {
   const { pid } = target.process;
   const who = `process ${pid}`;
   const thread = reply.tid === 0 || reply.tid === pid ? who : `thread ${reply.tid} of ${who}`;
@@ -122,7 +123,7 @@ function refusal(reply: DowngradeReply, target: ProcessTarget, order: DowngradeO
     case 'too-many-threads':
       return brokerError('DowngradeRefused', 'too-many-threads', `${who} has more than ${MAX_THREADS} threads`);
     case 'not-same-user': {
-      const obstacles = mismatchNames(reply.detail).join(', ');
+      const obstacles = accessObstacles(mismatchNames(reply.detail), subject, target).join(', ');
       const text = `${who} does not belong to the caller, and the caller is not root of the host (${obstacles})`;
       return brokerError('DowngradeRefused', 'not-same-user', text);
     }

@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { brokerError } from '../../../model/errors/error_table.js';
 import type { EventFields } from '../../../model/events/event_fields.js';
+import type { Subject } from '../../../model/identity/subject.js';
 import type { SubordinateUids } from '../../../model/identity/subordinate_uids.js';
 import { native, type Fd, type LaneUser } from '../../../native.js';
 import type { QuotaReservation } from '../../grants/reservation.js';
@@ -23,6 +24,8 @@ export interface OpenOrder {
   readonly user: LaneUser;
   /** Finds the users of the targets. */
   readonly users: Pick<SubordinateUids, 'userOf'>;
+  /** The client, for errors. */
+  readonly subject: Subject;
   /** The client's socket: the opener identifies the client by it. */
   readonly socket: Fd;
   readonly request: Pick<VettedRequest, 'targets' | 'specs' | 'fields' | 'cpus' | 'ringPages' | 'ringSlots'>;

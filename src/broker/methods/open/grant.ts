@@ -154,6 +154,7 @@ function openSlots(
     openEvents(opener, {
       user: lane,
       users: subordinateUids,
+      subject: client.subject,
       socket,
       request,
       host: { paranoid: machine.paranoid, capability, onlineCpus: machine.onlineCpus },

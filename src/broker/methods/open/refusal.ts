@@ -5,12 +5,16 @@ import type { RefusalContext } from '../../../model/errors/kernel_errors.js';
 import { kernelRefused } from '../../../model/errors/kernel_refused.js';
 import { EVENT_CLASSES } from '../../../model/event.js';
 import { eventName } from '../../../model/events/syntax/event_name.js';
+import type { Subject } from '../../../model/identity/subject.js';
 import { mismatchNames, type OpenerReply, type OpenerSlot } from '../../ipc/opener_protocol.js';
+import { accessObstacles } from '../../processes/obstacles.js';
 import { targetChanged, type PinnedTarget, type ProcessTarget } from '../../processes/targets.js';
 import type { VettedRequest } from './request.js';
 
 /** Facts that make the text of a refusal precise. */
 export interface RefusalFacts {
+  /** The client. */
+  readonly subject: Subject;
   readonly request: Pick<VettedRequest, 'specs' | 'ringPages'>;
   readonly host: {
     /** kernel.perf_event_paranoid */
@@ -40,7 +44,7 @@ export function refusal(
     case 'ceiling':
       return ceilingExceeded(reply);
     case 'not-same-user':
-      return target.kind === 'process' ? notSameUser(reply, target) : unexpected(reply);
+      return target.kind === 'process' ? notSameUser(reply, target, facts.subject) : unexpected(reply);
     case 'target-gone':
       return brokerError('TargetGone', 'exited', `${who} ended in the meantime`);
     case 'target-changed':
@@ -68,8 +72,8 @@ function ceilingExceeded({ detail }: OpenerReply): Error {
   return brokerError('CeilingExceeded', missing[0] ?? 'user', text);
 }
 
-function notSameUser({ detail }: OpenerReply, target: ProcessTarget): Error {
-  const obstacles = mismatchNames(detail).join(', ');
+function notSameUser({ detail }: OpenerReply, target: ProcessTarget, subject: Subject): Error {
+  const obstacles = accessObstacles(mismatchNames(detail), subject, target).join(', ');
   return brokerError(
     'CeilingExceeded',
     'other-users',

@@ -5,7 +5,7 @@ import { openEvents, type OpenOrder } from '#dist/broker/methods/open/attach.js'
 import type { PinnedTarget } from '#dist/broker/processes/targets.js';
 import { eventFields } from '#dist/model/events/event_fields.js';
 import { native, OWN_LANE, type Fd } from '#dist/native.js';
-import { FakeOpener, settledFds, specOf } from '../fakes.js';
+import { FakeOpener, settledFds, peerOf, specOf } from '../fakes.js';
 
 const FD = 0 as Fd;
 const EVENTS = 16;
@@ -22,6 +22,7 @@ function orderOf(request: Partial<OpenOrder['request']>, parts: Partial<OpenOrde
   return {
     user: OWN_LANE,
     users: { userOf: ({ uid }: { readonly uid: number }) => uid },
+    subject: peerOf().subject,
     socket: FD,
     host: { paranoid: 2, capability: '', onlineCpus: () => CPUS },
     ringAnchors: { needed: false, attach: () => Promise.resolve([]) },

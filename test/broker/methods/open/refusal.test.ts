@@ -4,7 +4,8 @@ import { refusal, type RefusalFacts } from '#dist/broker/methods/open/refusal.js
 import type { PinnedTarget } from '#dist/broker/processes/targets.js';
 import type { BrokerError } from '#dist/model/errors/errors.js';
 import type { EventSource } from '#dist/model/event.js';
-import { specOf } from '../fakes.js';
+import type { Subject } from '#dist/model/identity/subject.js';
+import { peerOf, specOf } from '../fakes.js';
 
 const ESRCH = 3;
 const EPERM = 1;
@@ -16,12 +17,13 @@ const slot = (cpu: number): OpenerSlot => ({ tid: 10, cpu, event: 0, leader: 0, 
 
 interface Given {
   readonly source?: EventSource;
+  readonly subject?: Subject;
 }
 
-function errorOf(reply: Partial<OpenerReply>, { source = CLOCK }: Given = {}): BrokerError {
+function errorOf(reply: Partial<OpenerReply>, { source = CLOCK, subject = peerOf().subject }: Given = {}): BrokerError {
   const specs = [specOf(source)];
   const host = { paranoid: 2, capability: 'CAP_PERFMON', onlineCpus: () => [0] };
-  const facts: RefusalFacts = { request: { specs, ringPages: 1 }, host };
+  const facts: RefusalFacts = { subject, request: { specs, ringPages: 1 }, host };
   const whole: OpenerReply = { serial: 1, status: 'open-failed', detail: 0, fdCount: 0, slotErrnos: [], ...reply };
   return refusal(whole, target, [slot(-1), slot(0), slot(1)], facts) as BrokerError;
 }
@@ -54,6 +56,16 @@ test('a refusal is explained by the kind of event that was refused', (t) => {
 
 test('the error is of a slot that failed, and not of one whose thread has ended', (t) => {
   t.is(errorOf({ slotErrnos: [ESRCH, EPERM, 0] }).code, 'EPERM');
+});
+
+const CAPABILITIES = 1 << 3;
+const NAMESPACE = 1 << 5;
+
+test('a client that is not dumpable is told so, and nothing of user namespaces or capabilities', (t) => {
+  const { subject } = peerOf({ dumpable: false });
+  const error = errorOf({ status: 'not-same-user', detail: NAMESPACE | CAPABILITIES }, { subject });
+  t.like(error, { error: 'CeilingExceeded', code: 'other-users' });
+  t.regex(error.message, /\(the caller is not dumpable\)/);
 });
 
 test('every answer of the opener has an error', (t) => {
