@@ -137,7 +137,7 @@ function notAdministrator(message: string): Error {
 }
 
 function noSuchGrant(): Error {
-  return brokerError('NoSuchGrant', 'unknown', 'there is no such grant of yours');
+  return brokerError('NoSuchGrant', 'unknown', 'you have no such grant');
 }
 
 function changeJson(grant: Grant, change: GrantChange, reason: string | null): Types.WatchGrantsReply {

@@ -34,7 +34,7 @@ export interface AuditTrail {
 
 /** What every request needs before a decision. */
 export interface RequestContext extends AuditTrail {
-  /** The policy in force. To be read anew for each decision, because a reload replaces it. */
+  /** The policy in force. A reload replaces it: read it again for each decision. */
   readonly policy: Policy;
   /** stopping: running requests are finished, new ones are refused. */
   readonly phase: 'serving' | 'draining' | 'stopping';

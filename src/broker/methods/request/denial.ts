@@ -54,5 +54,5 @@ export function reasonJson(reason: Reason): Decision['reasons'][number] {
 
 /** The same error for every invalid ticket, so that a caller learns nothing about tickets of other users. */
 export function unknownTicket(): BrokerError {
-  return brokerError('NoSuchGrant', 'ticket', 'there is no such ticket of yours');
+  return brokerError('NoSuchGrant', 'ticket', 'you have no such ticket');
 }
