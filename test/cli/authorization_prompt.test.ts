@@ -15,7 +15,7 @@ test('a request carries whether a prompt is allowed', async (t) => {
         return Promise.resolve('grant');
       },
     } as unknown as Client;
-    t.is(await promptingOpener(client, interactive).open(REQUEST), 'grant');
+    t.is((await promptingOpener(client, interactive).open(REQUEST)) as unknown, 'grant');
     t.like(seen, { allowInteractive: interactive });
   }
 });

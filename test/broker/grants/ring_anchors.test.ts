@@ -1,7 +1,8 @@
 import test from 'ava';
 import type { Lanes } from '#dist/broker/grants/lanes.js';
 import { anchorFields, RingAnchors } from '#dist/broker/grants/ring_anchors.js';
-import { EventFlag, PERF_TYPE, type EventFields } from '#dist/model/events/event_fields.js';
+import { PERF_TYPE, type EventFields } from '#dist/model/events/event_fields.js';
+import { EventFlag } from '#dist/model/event_flags.js';
 
 const LANE = 1000;
 

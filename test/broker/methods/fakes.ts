@@ -18,7 +18,7 @@ import type { Peer } from '#dist/broker/processes/peer.js';
 import { readCaller } from '#dist/broker/processes/proc.js';
 import { BrokerError } from '#dist/model/errors/errors.js';
 import type { EventSpec } from '#dist/model/event.js';
-import { eventsFromJson } from '#dist/model/events/event_json.js';
+import { eventsFromJson } from '#dist/interfaces/event_json.js';
 import type { Subject } from '#dist/model/identity/subject.js';
 import { SubordinateUids } from '#dist/model/identity/subordinate_uids.js';
 import { native, OWN_LANE, type Fd } from '#dist/native.js';
