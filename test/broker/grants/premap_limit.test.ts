@@ -1,7 +1,7 @@
 import test from 'ava';
 import { MAX_PREMAPPED_PER_USER, PremapLimit } from '#dist/broker/grants/premap_limit.js';
 
-test('a user has at most so many premapped rings, and other users do not count', (t) => {
+test('the premapped rings of a user are limited, and other users do not count', (t) => {
   const limit = new PremapLimit();
   limit.acquire(1, MAX_PREMAPPED_PER_USER - 1);
   limit.acquire(1, 1);

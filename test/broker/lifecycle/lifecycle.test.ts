@@ -15,7 +15,7 @@ test('a broker without an idle time never ends by itself', (t) => {
   t.is(idleSeconds(service(0, 100, 50)), 0);
 });
 
-test('the problems of a policy are told with their place, and any other error as it is', (t) => {
+test('the problems of a policy are reported with their place, and any other error as it is', (t) => {
   const problem = { file: 'policy.toml', line: 3, message: 'there is no class x', remedy: 'choose another' };
   t.deepEqual(problemsOf(new Error('EACCES')), ['EACCES']);
   t.regex(problemsOf(new PolicyError(problem)).join(), /policy\.toml.*there is no class x/);
