@@ -15,7 +15,8 @@ test('a request carries whether a prompt is allowed', async (t) => {
         return Promise.resolve('grant');
       },
     } as unknown as Client;
-    t.is((await promptingOpener(client, interactive).open(REQUEST)) as unknown, 'grant');
+    const grant: unknown = await promptingOpener(client, interactive).open(REQUEST);
+    t.is(grant, 'grant');
     t.like(seen, { allowInteractive: interactive });
   }
 });

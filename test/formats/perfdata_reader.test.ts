@@ -1,17 +1,14 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
 import { Synthesizer } from '#dist/collector/record/synthesize.js';
-import { encodeTracingData, tracepointFormat } from '#dist/collector/record/tracing_data.js';
 import { sampleIdBytes, viewAttr } from '#dist/formats/attr_view.js';
-import { ByteWriter } from '#dist/formats/byte_writer.js';
 import { FormatError } from '#dist/formats/format_error.js';
 import { PerfDataReader } from '#dist/formats/perfdata_reader.js';
-import { PerfDataWriter } from '#dist/formats/perfdata_writer.js';
-import { attrsOf, createFile, INFO, writeRecording } from './write_recording.js';
+import { INFO, writeRecording } from './write_recording.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'perfbroker-perfdata-'));
 test.after.always(() => {
@@ -64,43 +61,6 @@ test('what was written is read back: events, names, ids, features, records of ea
     callchain: [0xfffffffffffffe00n, 0x1000n, 0x2000n],
   });
   reader.close();
-});
-
-test('perf evlist, perf script and perf report take the file as one of their own', (t) => {
-  if (!perf) {
-    t.log('skipped: perf is missing');
-    t.false(perf);
-    return;
-  }
-  const path = writeFile('perf.data');
-  const run = (...args: string[]): string => execFileSync('perf', [...args, '-i', path], { encoding: 'utf8' });
-  t.is(run('evlist'), 'cpu-clock:u\npage-faults:u\n');
-  t.regex(run('script', '-F', 'pid,tid,time,event,ip'), /100\/101 +0\.000005:\s+page-faults:u:\s+3000/);
-  const header = run('report', '--header-only', '--stdio');
-  for (const text of ['hostname : host.example', 'nrcpus avail : 4', 'arch : x86_64', 'perfbroker record a b'])
-    t.true(header.includes(text), text);
-});
-
-test('a tracepoint whose format can not be read is still one that perf shows', (t) => {
-  if (!perf) {
-    t.log('skipped: perf is missing');
-    t.false(perf);
-    return;
-  }
-  const format = tracepointFormat('sched:sched_switch', 300, []);
-  const path = join(directory, 'tracepoint.data');
-  const [attr = new Uint8Array(128)] = attrsOf('sched:sched_switch');
-  const writer = new PerfDataWriter(createFile(path), [{ name: 'sched:sched_switch', attr, ids: [5n] }]);
-  const record = new ByteWriter().u32(9).u16(1).u16(0);
-  record.u64(5n).u64(0x1000n).u32(100).u32(101).u64(5000).u32(1).u32(0).u64(1).u64(0);
-  record.u32(12).u16(300).u16(0).u32(100).u32(0);
-  record.patchU16(6, record.length);
-  writer.write(record.bytes);
-  writer.finish({ ...INFO, tracingData: encodeTracingData([format]) }, true);
-  writer.close();
-  const { stdout, stderr } = spawnSync('perf', ['script', '-i', path], { encoding: 'utf8' });
-  t.regex(stdout, /sched:sched_switch:/);
-  t.is(stderr, '');
 });
 
 test('an unfinished file is read up to its last whole record', (t) => {
