@@ -101,5 +101,5 @@ test('run is nothing that the script behind the program can do', (t) => {
   const main = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
   const { status, stderr } = spawnSync(process.execPath, [main, 'run', 'true'], { encoding: 'utf8' });
   t.is(status, 1);
-  t.regex(stderr, /Call bin\/perfbroker run/);
+  t.regex(stderr, /Start bin\/perfbroker run/);
 });

@@ -80,7 +80,7 @@ function link(target: string, path: string, owner: number): void {
   lchownSync(path, owner, owner);
 }
 
-real('root follows no symbolic link to a directory that another user could have created', async (t) => {
+real('root follows no symbolic link to a directory that another user could have made', async (t) => {
   const { alices, roots } = trap(t);
   const sticky = directoryOf(t, 0);
   chmodSync(sticky, 0o1777);
