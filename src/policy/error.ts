@@ -1,23 +1,23 @@
-/** What is wrong at one place of a policy file. */
+/** Problem at one place of a policy file. */
 export interface PolicyProblem {
   readonly file: string;
-  /** From 1; absent when the file as a whole is meant (its owner, say). */
+  /** From 1; absent for a problem of the whole file, such as its owner. */
   readonly line?: number;
   readonly column?: number;
   /** Dotted, as in TOML: `rule.subjects.users`. */
   readonly key?: string;
   readonly message: string;
-  /** What to do about it. */
+  /** Steps for the administrator, as sentences. */
   readonly remedy: string;
 }
 
-/** `policy.toml:12:3: rule.verdict: "permit" is no verdict. Write one of allow, deny, ask.` */
+/** `policy.toml:12:3: rule.verdict: the text "permit" is not a verdict. Allowed: allow, deny, ask.` */
 export function formatProblem({ file, line, column, key, message, remedy }: PolicyProblem): string {
   const place = [file, line, line === undefined ? undefined : column].filter((part) => part !== undefined).join(':');
   return `${place}: ${key === undefined ? '' : `${key}: `}${message}. ${remedy}`;
 }
 
-/** A policy that must not come into force. Names the first problem; `problems` holds all that were found. */
+/** A policy with problems, which must not come into force. The message has the first one, `problems` has all of them. */
 export class PolicyError extends Error {
   override readonly name = 'PolicyError';
   readonly file: string;

@@ -3,14 +3,15 @@ import type { AccessObstacle } from '../model/identity/access.js';
 import type { Subject } from '../model/identity/subject.js';
 import type { ProcessIdentity, Target } from '../model/identity/target.js';
 
-/** Ceilings on one subject; `undefined` never means unlimited: the parser fills every field from [limits] or the built-in defaults. */
+/** Limits of one subject. Every field has a value: the parser fills them from [limits] or the built-in defaults. */
 export interface Limits {
-  /** Highest sampling frequency, Hz; a period is refused when it is smaller than what this frequency would need on the event's fastest clock (cpu-clock, task-clock: ns), and for other events held to `minPeriod`. */
+  /** Highest sampling frequency, Hz. It also limits the period of events that count a clock (see limit_check.ts). */
   readonly frequency: number;
+  /** Shortest period of the other events. */
   readonly minPeriod: number;
-  /** Bytes of ring over all live grants of the uid. */
+  /** Ring bytes of all live grants of the uid. */
   readonly ringBytes: number;
-  /** Event fds over all live grants of the uid. */
+  /** Event fds of all live grants of the uid. */
   readonly fds: number;
   /** Live grants of the uid. */
   readonly grants: number;
@@ -20,14 +21,14 @@ export interface Limits {
   readonly stackBytes: number;
 }
 
-/** What holds before any request is looked at; for each uid, where nothing else is said. */
+/** Limits that hold before a request is parsed, for each uid unless noted otherwise. */
 export interface ServiceLimits {
   readonly requestsPerSecond: number;
-  /** Requests at once, after a quiet time. */
+  /** Requests at once after an idle time. */
   readonly burst: number;
   /** Connections at a time. */
   readonly connections: number;
-  /** Of all users: seconds without a connection until a broker that was started by its socket ends; 0: it stays. */
+  /** Seconds without any connection until a broker that was started by its socket exits; 0: never. */
   readonly idleExitSeconds: number;
 }
 
@@ -54,7 +55,7 @@ export interface RuleTargets {
 
 export interface Rule {
   readonly name: string;
-  /** file:line for messages. */
+  /** `file:line`, for messages. */
   readonly where: string;
   readonly verdict: RuleVerdict;
   readonly subjects: RuleSubjects;
@@ -62,7 +63,7 @@ export interface Rule {
   readonly classes: readonly EventClass[];
   readonly counting: boolean;
   readonly sampling: boolean;
-  /** Taking capabilities from the targets; decided by decideDowngrade, for which classes and limits mean nothing. */
+  /** Capabilities may be taken from the targets. decideDowngrade uses no class and no limit. */
   readonly downgrade: boolean;
   readonly limits: Limits;
 }
@@ -73,23 +74,23 @@ export interface Policy {
   /** First match wins. */
   readonly rules: readonly Rule[];
   readonly service: ServiceLimits;
-  /** What an administrator should know and what keeps nothing from working; to be logged when the policy comes into force. */
+  /** Texts for the log when the policy comes into force. They do not prevent it. */
   readonly warnings: readonly string[];
 }
 
-/** What a subject asks for, after parsing and vetting. */
+/** Request of a subject, parsed and vetted. */
 export interface PolicyRequest {
   readonly subject: Subject;
   readonly targets: readonly Target[];
   readonly events: readonly EventSpec[];
-  /** Classes that the ceiling leaves open in this daemon. */
+  /** Classes that the ceiling of this daemon includes. */
   readonly ceiling: readonly EventClass[];
   readonly ringBytes: number;
   readonly fds: number;
   readonly leaseSeconds?: number;
 }
 
-/** Whose capabilities a subject wants to take. */
+/** Processes from which a subject wants to take capabilities. */
 export interface DowngradeRequest {
   readonly subject: Subject;
   readonly processes: readonly ProcessIdentity[];
@@ -109,7 +110,7 @@ export type Reason =
   | (ReasonText & { readonly code: 'ceiling'; readonly class: EventClass })
   | (ReasonText & { readonly code: ReasonCode; readonly rule?: string });
 
-/** What a rule lets pass, within these limits. */
+/** Rule that allows a request, within these limits. */
 interface Passed {
   readonly rule: string;
   readonly where: string;
@@ -119,7 +120,7 @@ interface Passed {
 
 export type Verdict =
   | (Passed & { readonly kind: 'allow' })
-  /** A human has to agree; the reasons say why no earlier rule allows it without. */
+  /** The request needs authorization by polkit. The reasons explain why no earlier rule allows it without. */
   | (Passed & { readonly kind: 'ask'; readonly reasons: readonly Reason[] })
   | {
       readonly kind: 'deny';

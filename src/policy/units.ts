@@ -3,7 +3,7 @@
 const BYTE_UNITS: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
 const SECOND_UNITS: Readonly<Record<string, number>> = { s: 1, min: 60, h: 3600, d: 86_400 };
 
-/** `"8 MiB"`, `"4096 B"` or a whole number of bytes. @returns undefined for anything else, decimal units (`MB`) too */
+/** `"8 MiB"`, `"4096 B"` or a whole number of bytes. @returns undefined for anything else, including decimal units (`MB`) */
 export function parseBytes(value: unknown): number | undefined {
   return parseQuantity(value, BYTE_UNITS);
 }
@@ -12,7 +12,7 @@ export function parseBytes(value: unknown): number | undefined {
 export function parseLease(value: unknown): number | undefined {
   if (value === 'none') return 0;
   const seconds = parseQuantity(value, SECOND_UNITS);
-  // 0 would read as "ends at once" and act as "never ends".
+  // 0 would read as "ends at once", and mean "never ends".
   return seconds === 0 ? undefined : seconds;
 }
 

@@ -1,53 +1,51 @@
 /**
- * The one table of error codes: for every error of org.perfbroker.Broker its stable codes, each with the cause and
- * the remedy that a client is told. docs/errors.md is generated from it (errors_doc.ts), and a test holds table,
- * document and interface definition together.
+ * Table of error codes: the stable codes of every error of org.perfbroker.Broker, each with the cause and the remedy that a
+ * client receives. docs/errors.md is generated from it (errors_doc.ts). A test compares table, document and interface definition.
  */
 import { BrokerError, type ErrorName } from './errors.js';
 import { KERNEL_ERRORS, type KernelErrorCode } from './kernel_errors.js';
 
 export interface ErrorText {
-  /** Why, in one sentence. */
+  /** One sentence. */
   readonly cause: string;
-  /** What the caller or the administrator can do about it. */
+  /** Steps for the caller or the administrator. */
   readonly remedy: string;
 }
 
 const table = {
   PolicyDenied: {
     'no-rule': {
-      cause: 'Policy: no rule matches the request, and what no rule allows is denied.',
+      cause: 'Policy: no rule allows the request, and everything is denied unless a rule allows it.',
       remedy:
-        'Run `perfbroker explain` with the same request to see each rule and why it did not apply. Ask the administrator for a rule in /etc/perfbroker/policy.d.',
+        'Run `perfbroker explain` with the same request to see why each rule did not apply. Ask the administrator for a rule in /etc/perfbroker/policy.d.',
     },
     denied: {
-      cause: 'Policy: the first rule that matches says deny.',
+      cause: 'Policy: the first rule that matches denies the request.',
       remedy: 'Ask the administrator for a rule in /etc/perfbroker/policy.d.',
     },
     subject: {
       cause: 'Policy: no rule names the caller (its user, groups or systemd unit).',
       remedy:
-        'Have the caller added to a group that a rule names (the default policy names perfbroker), then log in again.',
+        'Ask the administrator to add the caller to a group that a rule names (perfbroker in the default policy), then log in again.',
     },
     target: {
-      cause: 'Policy: no rule that names the caller covers this target.',
+      cause: 'Policy: the rules that name the caller do not cover this target.',
       remedy:
         'Choose a target that a rule covers, or ask the administrator for a rule in /etc/perfbroker/policy.d that covers this one.',
     },
     class: {
-      cause: 'Policy: a rule matches, but it does not allow a class that the events need.',
-      remedy: 'Ask for less: leave out the kernel side (`:u`), use a software or hardware event instead of raw ones.',
+      cause: 'Policy: a rule matches, but it does not allow a class of events that the request needs.',
+      remedy: 'Exclude the kernel (`:u`), or use a software or hardware event instead of a raw one.',
     },
     mode: {
-      cause:
-        'Policy: a rule matches, but its modes (counting, sampling, downgrade) leave out the one that was asked for.',
+      cause: 'Policy: a rule matches, but it does not allow the mode of the request (counting, sampling or downgrade).',
       remedy:
-        'Ask for what the rule allows (without a period or frequency an event counts), or ask for a rule with this mode.',
+        'Use a mode that the rule allows (an event without period and frequency counts), or ask the administrator for a rule with this mode.',
     },
     limit: {
-      cause: 'Policy: the request goes beyond a limit of the rule that would allow it.',
+      cause: 'Policy: the request exceeds a limit of the rule that would allow it.',
       remedy:
-        'Ask for a lower frequency, a longer period, a smaller ring, less stack, a shorter lease, or fewer events, threads or cpus; the reason names the limit, which the administrator can raise.',
+        'The reason names the limit. Lower the frequency, ring, stack or lease, lengthen the period, name fewer events, threads or cpus, or ask the administrator to raise the limit.',
     },
     access: {
       cause:
@@ -87,64 +85,69 @@ const table = {
     },
     'authorization-needed': {
       cause:
-        'Policy: the rule says ask, and polkit would have to ask a human, which the request does not allow or for which its session has no agent.',
+        'Policy: the rule requires authorization, and polkit would have to prompt for it. The request does not allow a prompt, or its session has no agent.',
       remedy:
-        'Allow the question (allowInteractive; the command line asks when standard error is a terminal and --no-ask is absent) where an agent can ask. A desktop session has one; in a terminal start the program with an agent of its own, `pkttyagent --process PID` (docs/polkit.md has the command). Or ask the administrator for a rule that allows it.',
+        'Allow the prompt (allowInteractive; the command line does when standard error is a terminal and --no-ask is absent) and have an agent that can show it. A desktop session has one; in a terminal, start `pkttyagent --process PID` for the program (docs/polkit.md has the command). Or ask the administrator for a rule that allows the request.',
     },
     'not-authorized': {
-      cause: 'Policy: the rule says ask, and polkit refused: by its own rules, or because authentication failed.',
+      cause:
+        'Policy: the rule requires authorization, and polkit refused it: by its own rules, or because authentication failed.',
       remedy: 'Authenticate when polkit asks, or ask the administrator for a rule of polkit or of the policy.',
     },
     dismissed: {
-      cause: 'Policy: the rule says ask, and the question was closed without an answer.',
+      cause: 'Policy: the rule requires authorization, and the prompt was closed without an answer.',
       remedy: 'Repeat the request and authenticate.',
     },
     'no-authorizer': {
-      cause: 'Policy: the rule says ask, and nobody can be asked: perfbroker-bus or polkit does not answer.',
+      cause: 'Policy: the rule requires authorization, and perfbroker-bus or polkit does not answer.',
       remedy:
-        'Have the administrator start perfbroker-bus (`sudo systemctl start perfbroker-bus.socket`) and install polkitd, or ask for a rule that allows it.',
+        'Ask the administrator to start perfbroker-bus (`sudo systemctl start perfbroker-bus.socket`) and to install polkitd, or for a rule that allows the request.',
     },
     'authorization-timeout': {
-      cause: 'Policy: the rule says ask, and no answer came in time.',
+      cause: 'Policy: the rule requires authorization, and the prompt was not answered in time.',
       remedy: 'Repeat the request and answer within two minutes.',
     },
     'too-many-questions': {
-      cause: 'Policy: the rule says ask, and as many questions of this user, or of all users, are open as may be.',
-      remedy: 'Answer the open questions, or wait until they end.',
+      cause:
+        'Policy: the rule requires authorization, but too many authorization requests of this user, or of all users, are already pending.',
+      remedy: 'Answer the pending prompts, or wait until they end.',
     },
     'policy-changed': {
-      cause: 'Policy: it changed while the question was open or the ticket waited, and wants something else asked now.',
+      cause:
+        'Policy: it changed while the authorization or the ticket was pending, and now requires another authorization.',
       remedy: 'Repeat the request.',
     },
     'not-front-end': {
-      cause: 'Only the D-Bus front end (user perfbroker-bus) may speak for somebody else.',
-      remedy: 'Make the request in your own name: leave out `sender`, and use Open or Downgrade.',
+      cause: 'Only the D-Bus front end (user perfbroker-bus) may make a request for another process.',
+      remedy: 'Leave out `sender`, and use Open or Downgrade.',
     },
     'not-administrator': {
-      cause: 'Policy: this is for administrators: root of the host with CAP_PERFMON or CAP_SYS_ADMIN.',
+      cause: 'Policy: only administrators may do this: root of the host with CAP_PERFMON or CAP_SYS_ADMIN.',
       remedy: 'Run the command with sudo.',
     },
   },
   CeilingExceeded: {
     user: {
-      cause: 'The daemon was started with a ceiling that excludes even user-side events.',
-      remedy: 'Start perfbrokerd with `--ceiling user` or more.',
+      cause: 'The ceiling of this daemon excludes even events of user mode.',
+      remedy: 'Ask the administrator to add user to --ceiling of perfbrokerd.',
     },
     raw: {
       cause: 'The ceiling of this daemon excludes raw and PMU events.',
-      remedy: 'Use a hardware or software event by name, or start perfbrokerd with `raw` in --ceiling.',
+      remedy:
+        'Use a hardware or software event by name, or ask the administrator to add raw to --ceiling of perfbrokerd.',
     },
     breakpoint: {
       cause: 'The ceiling of this daemon excludes breakpoints.',
-      remedy: 'Start perfbrokerd with `breakpoint` in --ceiling.',
+      remedy: 'Use another event, or ask the administrator to add breakpoint to --ceiling of perfbrokerd.',
     },
     tracepoint: {
       cause: 'The ceiling of this daemon excludes tracepoints.',
-      remedy: 'Start perfbrokerd with `tracepoint` in --ceiling.',
+      remedy: 'Use another event, or ask the administrator to add tracepoint to --ceiling of perfbrokerd.',
     },
     kernel: {
-      cause: 'The ceiling of this daemon excludes the kernel side.',
-      remedy: 'Exclude the kernel (`:u`, `exclude: ["kernel"]`), or start perfbrokerd with `kernel` in --ceiling.',
+      cause: 'The ceiling of this daemon excludes kernel mode.',
+      remedy:
+        'Exclude the kernel (`:u`, `exclude: ["kernel"]`), or ask the administrator to add kernel to --ceiling of perfbrokerd.',
     },
     'other-users': {
       cause: "The ceiling of this daemon excludes targets that are not the caller's own.",
@@ -153,7 +156,7 @@ const table = {
     },
     'system-wide': {
       cause: 'The ceiling of this daemon excludes system-wide and cgroup targets.',
-      remedy: 'Name processes, or start perfbrokerd with `system-wide` in --ceiling.',
+      remedy: 'Name processes, or ask the administrator to add system-wide to --ceiling of perfbrokerd.',
     },
   },
   InvalidEvent: {
@@ -170,7 +173,7 @@ const table = {
       remedy: 'Correct the value; docs/events.md gives types and ranges.',
     },
     'unknown-name': {
-      cause: 'A name is not one that this field takes.',
+      cause: 'The field does not take this name.',
       remedy: 'Correct the name; docs/events.md and perf_event_open(2) list them.',
     },
     conflict: {
@@ -178,20 +181,20 @@ const table = {
       remedy: 'Drop one of the two; the message names them.',
     },
     syntax: {
-      cause: 'The event text is not as perf-list(1) describes it.',
+      cause: 'The event text does not follow perf-list(1).',
       remedy: 'Correct the text at the position that the message gives.',
     },
     'attr-size': {
-      cause: 'The bytes are no struct perf_event_attr of a published size, or its size field says something else.',
+      cause: 'The bytes are not a struct perf_event_attr of a published size, or its size field has another value.',
       remedy: 'Pass exactly attr.size bytes.',
     },
     'unknown-bit': {
       cause: 'A bit or trailing field of the attr is newer than this broker.',
-      remedy: 'Leave it out, or update the broker: what it does not know it does not forward.',
+      remedy: 'Leave it out, or update the broker: it forwards only what it knows.',
     },
     unsupported: {
-      cause: 'A bit, field or type of the attr is known and deliberately not brokered.',
-      remedy: 'Leave it out; docs/events.md says what is not brokered and why.',
+      cause: 'The broker knows this bit, field or type of the attr and deliberately does not support it.',
+      remedy: 'Leave it out; docs/events.md lists what is not supported and why.',
     },
     leader: {
       cause: 'The group is not well formed: a leader must come earlier in the list and lead itself.',
@@ -202,135 +205,147 @@ const table = {
       remedy: 'Name at least one event; split a request of more than 16.',
     },
     'unknown-tracepoint': {
-      cause: 'This kernel has no tracepoint of that name, or had none when perfbrokerd read them at its start.',
+      cause: 'This kernel has no tracepoint of that name, or had none when perfbrokerd started and read their names.',
       remedy: 'List them with `perf list tracepoint`; load the module or mount tracefs, and restart perfbrokerd.',
     },
     'unknown-pmu': {
       cause: 'This machine has no PMU of that name or number.',
-      remedy: 'Look into /sys/bus/event_source/devices, or at what Describe returns.',
+      remedy: 'List the PMUs with `perfbroker describe` or in /sys/bus/event_source/devices.',
     },
     'forbidden-pmu': {
       cause:
-        "Never brokered: kprobe and uprobe, whose config holds pointers into the opener's memory, and PMUs that trace all that happens (intel_pt, intel_bts, arm_spe, cs_etm, hisi_ptt), which is no count.",
-      remedy: 'For a probe, have the administrator create it with `perf probe`, and use its tracepoint.',
+        "The broker never opens events of kprobe and uprobe, whose config contains pointers into the opener's memory, and of PMUs that trace instead of counting (intel_pt, intel_bts, arm_spe, cs_etm, hisi_ptt).",
+      remedy: 'For a probe, ask the administrator to create it with `perf probe`, and use its tracepoint.',
     },
   },
   InvalidTarget: {
     sender: {
-      cause: 'The sender that the D-Bus front end named is not what it said of it.',
+      cause: 'The sender that the D-Bus front end named does not match its process.',
       remedy: 'Repeat the request over a new connection to the bus.',
     },
     'bad-value': { cause: 'A field has the wrong type or is out of its range.', remedy: 'Correct the value.' },
     conflict: {
       cause:
-        'Two fields exclude each other, a field does not belong to the kind, or the one that names the target is absent.',
+        'Two fields exclude each other, a field does not belong to this kind of target, or the field that names the target is absent.',
       remedy:
-        'Give a process either pid or pidfd, and at most one of tid and threads; a cgroup its directory; the system nothing.',
+        'A process needs pid or pidfd, and at most one of tid and threads. A cgroup needs directory. The system needs no field.',
     },
     'no-targets': {
       cause: 'The request names no target.',
       remedy: 'Name at least one process, a cgroup, or the system.',
     },
-    'too-many-targets': { cause: 'The request names more targets than one request may.', remedy: 'Split the request.' },
-    'not-a-pidfd': { cause: 'The fd is no pidfd of a process.', remedy: 'Open it with pidfd_open(2), flags 0.' },
+    'too-many-targets': { cause: 'The request names more than 256 targets.', remedy: 'Split the request.' },
+    'not-a-pidfd': { cause: 'The fd is not a pidfd of a process.', remedy: 'Open it with pidfd_open(2), flags 0.' },
     'not-a-cgroup': {
-      cause: 'The fd is no directory of a cgroup file system.',
+      cause: 'The fd is not a directory of a cgroup file system.',
       remedy: 'Open the directory under /sys/fs/cgroup with O_RDONLY | O_DIRECTORY.',
     },
     'pid-namespace': {
-      cause: 'The caller lives in another pid namespace, so that its numbers mean other processes here.',
+      cause:
+        'The caller is in another pid namespace, so its numbers name other processes in the namespace of the broker.',
       remedy: 'Pass a pidfd instead of a number.',
     },
-    'wrong-thread': { cause: 'The tid is no thread of the process.', remedy: 'Take tids from /proc/PID/task.' },
+    'wrong-thread': {
+      cause: 'The tid does not name a thread of the process.',
+      remedy: 'Take tids from /proc/PID/task.',
+    },
     'too-many-threads': {
-      cause: 'Threads times events times cpus is more than one grant may hold.',
+      cause: 'Threads times events times cpus is above the fds that one grant may have.',
       remedy: 'Name fewer threads, events or cpus, or use inherit.',
     },
     'too-many-groups': {
-      cause: 'The process has more supplementary groups that the opener cannot read its status file (64 KiB).',
+      cause:
+        'The process has so many supplementary groups that its status file is longer than the opener reads (64 KiB).',
       remedy: 'Start the process with fewer supplementary groups.',
     },
     'no-such-cpu': {
       cause: 'A cpu in the list is not online.',
       remedy: 'Take cpus from /sys/devices/system/cpu/online.',
     },
-    'cpus-needed': { cause: 'This combination can only be opened per cpu.', remedy: 'Give `cpus`.' },
+    'cpus-needed': { cause: 'Inherited events with rings can only be opened for each cpu.', remedy: 'Give `cpus`.' },
     'ring-size': {
-      cause: 'A ring is a power of two in pages, and within bounds.',
-      remedy: 'Ask for a power of two of at least one page.',
+      cause: 'The size of a ring is not a power of two of pages, or is out of range.',
+      remedy: 'Use a power of two, from one page to 256 MiB.',
     },
   },
   TargetGone: {
-    exited: { cause: 'The process has ended.', remedy: 'Nothing: choose another target.' },
+    exited: { cause: 'The process has ended.', remedy: 'Choose another target.' },
     'no-such-process': {
       cause: "No process has this number in the caller's pid namespace (ESRCH).",
       remedy: 'Check the pid; pass a pidfd to be safe from reuse.',
     },
     'no-such-thread': {
       cause: 'The thread has ended (ESRCH).',
-      remedy: 'Nothing: choose another thread, or all of them.',
+      remedy: 'Choose another thread, or all of them.',
     },
     'client-gone': {
       cause: 'The calling process itself has ended.',
-      remedy: 'Keep the process that connected alive while its requests run.',
+      remedy: 'Keep the process that connected running until its requests are answered.',
     },
   },
   TargetChanged: {
     'start-time': {
-      cause: 'The pid names another process by now.',
+      cause: 'The pid now names another process.',
       remedy: 'Repeat the request; pass a pidfd to be safe from reuse.',
     },
     uid: {
-      cause: 'The target changed its uids between the decision and the hand-over.',
-      remedy: 'Repeat the request when the target has settled.',
+      cause: 'The target changed its uids between the decision and the opening.',
+      remedy: 'Repeat the request when the target no longer changes.',
     },
     gid: {
-      cause: 'The target changed its gids between the decision and the hand-over.',
-      remedy: 'Repeat the request when the target has settled.',
+      cause: 'The target changed its gids between the decision and the opening.',
+      remedy: 'Repeat the request when the target no longer changes.',
     },
     capabilities: {
-      cause: 'The target changed its permitted capabilities between the decision and the hand-over.',
-      remedy: 'Repeat the request when the target has settled.',
+      cause: 'The target changed its permitted capabilities between the decision and the opening.',
+      remedy: 'Repeat the request when the target no longer changes.',
     },
     'not-dumpable': {
-      cause: 'The target changed whether it is dumpable between the decision and the hand-over.',
-      remedy: 'Repeat the request when the target has settled.',
+      cause: 'The target changed whether it is dumpable between the decision and the opening.',
+      remedy: 'Repeat the request when the target no longer changes.',
     },
     'user-namespace': {
-      cause: 'The target entered another user namespace between the decision and the hand-over.',
-      remedy: 'Repeat the request when the target has settled.',
+      cause: 'The target entered another user namespace between the decision and the opening.',
+      remedy: 'Repeat the request when the target no longer changes.',
     },
     executable: {
-      cause: 'The target executed another program, or was moved to another cgroup, while somebody was asked about it.',
+      cause: 'The target executed another program, or moved to another cgroup, while the authorization was pending.',
       remedy: 'Repeat the request.',
     },
-    thread: { cause: 'A thread id belongs to another process by now.', remedy: 'Repeat the request.' },
+    thread: { cause: 'A thread id now belongs to another process.', remedy: 'Repeat the request.' },
   },
   QuotaExceeded: {
     grants: {
-      cause: "The user's grants are used up.",
-      remedy: 'Revoke grants (`perfbroker grants`, `perfbroker revoke`) or close their connections.',
+      cause: 'The user has as many grants as the rule allows.',
+      remedy: 'Revoke grants (`perfbroker grants`, `perfbroker revoke`), or close their connections.',
     },
     fds: {
-      cause: "The user's event fds are used up.",
-      remedy: 'Open fewer events, threads or cpus, or revoke grants; the administrator can raise `fds` of the rule.',
+      cause: 'The user has as many event fds as the rule allows.',
+      remedy: 'Open fewer events, threads or cpus, revoke grants, or ask the administrator to raise `fds` of the rule.',
     },
-    'ring-bytes': { cause: "The user's ring bytes are used up.", remedy: 'Ask for smaller rings, or revoke grants.' },
+    'ring-bytes': {
+      cause: 'The rings of the user have as many bytes as the rule allows.',
+      remedy: 'Use smaller rings, revoke grants, or ask the administrator to raise `ring` of the rule.',
+    },
     rings: {
-      cause: 'As many rings of the user wait to be mapped as the opener maps in advance for one.',
-      remedy: 'Map them and call Mapped; ask for a ring for each cpu (ringSlots), or for fewer threads.',
+      cause:
+        'The opener already holds as many rings for the user as it maps in advance, and waits until they are mapped.',
+      remedy: 'Map them and call Mapped. Use a ring for each cpu (ringSlots), or name fewer threads.',
     },
-    connections: { cause: "The user's connections are used up.", remedy: 'Close connections.' },
+    connections: { cause: 'The user has as many connections as the broker allows.', remedy: 'Close connections.' },
     tickets: {
-      cause: 'As many tickets of this user, or of all users, wait to be redeemed as may.',
+      cause: 'Too many tickets of this user, or of all users, wait to be redeemed.',
       remedy: 'Redeem them, or wait: a ticket lives for 30 seconds.',
     },
-    watches: { cause: 'The user watches grants as many times as one may.', remedy: 'End one of them.' },
+    watches: {
+      cause: 'The user has as many WatchGrants calls as the broker allows.',
+      remedy: 'End one of these calls.',
+    },
   },
   RateLimited: {
     requests: {
-      cause: 'The user sends more requests a second than the broker answers.',
-      remedy: 'Wait and try again; put several events and targets into one request.',
+      cause: 'The user sends more requests per second than the policy allows.',
+      remedy: 'Wait and try again. One request can have several events and targets.',
     },
   },
   DowngradeRefused: {
@@ -339,24 +354,24 @@ const table = {
       remedy: 'Start perfbrokerd with --with-tracer.',
     },
     'target-kind': {
-      cause: 'Capabilities are taken from whole processes only.',
+      cause: 'Capabilities can only be taken from whole processes.',
       remedy: 'Name one process, by pid or pidfd, without tid or threads.',
     },
     'unknown-capability': {
-      cause: 'A name in `drop` is no capability.',
-      remedy: 'Use names of capabilities(7), as CAP_PERFMON, or "all".',
+      cause: 'A name in `drop` is not a capability.',
+      remedy: 'Use names of capabilities(7), such as CAP_PERFMON, or "all".',
     },
     'nothing-asked': {
-      cause: 'The request names no capability, and noNewPrivs is not set.',
-      remedy: 'Name what is to be taken.',
+      cause: 'The request names no capability, and does not set noNewPrivs.',
+      remedy: 'Name a capability, or set noNewPrivs.',
     },
     deadline: {
       cause:
-        'A thread of the target could not be stopped in time, and everything goes on as it was: a thread that waits for its vfork(2) child or for a device can not be interrupted.',
-      remedy: 'Try again in a moment, with a longer deadline for a process of very many threads.',
+        'A thread of the target could not be stopped in time, and nothing was changed. A thread that waits for its vfork(2) child or for a device cannot be interrupted.',
+      remedy: 'Try again in a moment, with a longer deadline for a process with many threads.',
     },
     'too-many-threads': {
-      cause: 'The process has more threads than the tracer stops at once (4,096).',
+      cause: 'The process has more threads than the tracer can stop at once (4,096).',
       remedy: 'Start it without the capability instead: `perfbroker run`.',
     },
     'too-many-processes': {
@@ -364,12 +379,12 @@ const table = {
       remedy: 'Downgrade them one by one.',
     },
     'already-traced': {
-      cause: 'Another process traces a thread of the target: gdb, strace, a crash handler.',
+      cause: 'Another process, such as gdb, strace or a crash handler, traces a thread of the target.',
       remedy: 'End the debugger, and try again.',
     },
     ancestor: {
-      cause: 'The target is a part of this daemon, or one of its ancestors.',
-      remedy: 'Nothing: the daemon gives up what it does not need by itself.',
+      cause: 'The target is a process of this daemon, or one of its ancestors.',
+      remedy: 'Choose another target: the daemon drops by itself the capabilities that it does not need.',
     },
     init: { cause: 'The target is process 1.', remedy: 'Choose another target.' },
     'kernel-thread': { cause: 'The target is a kernel thread.', remedy: 'Choose another target.' },
@@ -379,118 +394,122 @@ const table = {
     },
     seccomp: {
       cause:
-        'The system calls of a thread are filtered (seccomp) or dispatched to the process itself: a call made in its name could kill it.',
+        'The system calls of a thread are filtered (seccomp) or dispatched to the process itself. A call that the tracer injects could kill it.',
       remedy: 'Start it without the capability instead: `perfbroker run`, or CapabilityBoundingSet= in its unit.',
     },
     'not-permitted': {
-      cause: 'The kernel does not let the tracer at the target: kernel.yama.ptrace_scope 3, or a security module.',
+      cause:
+        'The kernel does not allow the tracer to trace the target: kernel.yama.ptrace_scope is 3, or a security module refused it.',
       remedy: 'Start it without the capability instead: `perfbroker run`.',
     },
     'no-syscall': {
-      cause: 'No thread is in a system call, and no vdso is mapped from which one could be made.',
+      cause: 'No thread is in a system call, and the process has no vdso from which the tracer could make one.',
       remedy: 'Try again in a moment.',
     },
     'not-same-user': {
       cause:
-        "The tracer makes its own check, whatever the policy says: root of the host may downgrade any process, everybody else only processes whose ids are all the caller's.",
+        "The tracer checks the caller itself, whatever the policy allows. Root of the host may downgrade any process, every other user only processes whose ids are all the caller's.",
       remedy: 'Run the command with sudo.',
     },
     'system-error': {
-      cause: 'A system call of the tracer failed before anything was changed; errno says which error.',
+      cause: 'A system call of the tracer failed before anything was changed; errno has its error.',
       remedy: 'Try again.',
     },
   },
   DowngradeFailed: {
     partial: {
       cause:
-        'Some thread kept a capability: a security module refused capset(2), or the target executed a program meanwhile.',
+        'A thread kept a capability: a security module refused capset(2), or the target executed a program in the meantime.',
       remedy:
-        'Look at `processes`, and try again, with noNewPrivs where the target executes programs; else end the target.',
+        'Check `processes` and try again, with noNewPrivs if the target executes programs. Otherwise end the target.',
     },
     children: {
-      cause: 'Some of the processes were downgraded, and then another one was refused.',
-      remedy: 'Look at `processes` for what is done; the message says which process was refused, and why.',
+      cause: 'Some of the processes were downgraded before another one was refused.',
+      remedy:
+        'Check `processes` for the downgraded ones; the message names the process that was refused, and the reason.',
     },
   },
   NoSuchGrant: {
     unknown: {
-      cause: "There is no such grant, or it is not the caller's: the answer is the same on purpose.",
+      cause: 'There is no such grant, or it belongs to another user. The broker deliberately does not tell which.',
       remedy: 'List your grants with ListGrants (`perfbroker grants`).',
     },
     ticket: {
       cause:
-        'There is no such ticket, it was used, its 30 seconds are over, or it was made for another user or method.',
-      remedy: 'Get a new one from the D-Bus interface, and redeem it at once, as the user that asked for it.',
+        'There is no such ticket, it was already redeemed, its 30 seconds are over, or it was made for another user or method.',
+      remedy: 'Request a new one over the D-Bus interface, and redeem it at once as the same user.',
     },
   },
   UnexpectedFds: {
     method: {
-      cause: 'This method takes no fds; those that came were closed.',
+      cause: 'This method takes no fds; the broker closed those of the message.',
       remedy: 'Attach fds only where targets are named: Open, Explain, Downgrade, PrepareOpen, PrepareDowngrade.',
     },
     unused: {
-      cause: 'More or fewer fds came along than the targets mention; all of them were closed.',
+      cause: 'The message has more or fewer fds than its targets mention; the broker closed all of them.',
       remedy: 'Attach exactly the fds that the targets index.',
     },
   },
   AuditFailed: {
     write: {
-      cause: 'The decision could not be written to the audit log, and nothing is handed over without a record.',
-      remedy: 'The administrator has to look at the audit file: disk full, rotated away, or its permissions.',
+      cause: 'The decision could not be written to the audit log, and the broker hands over no event without a record.',
+      remedy: 'Ask the administrator to check the audit file: free space, rotation, permissions.',
     },
   },
   Unavailable: {
     'shutting-down': { cause: 'The broker is shutting down.', remedy: 'Try again when it is back.' },
     'opener-busy': {
       cause:
-        'Too many requests of this user wait for the opener, are late, or have rings that have not been reported as mapped. Or other users have taken all workers.',
-      remedy: 'Try again in a moment. Call `Mapped` for each of your own grants when its rings are mapped.',
+        'Too many requests of this user wait for the opener, are late, or have rings that were not reported as mapped; or other users occupy all workers.',
+      remedy: 'Try again in a moment. Call Mapped for each grant as soon as its rings are mapped.',
     },
     'opener-late': {
       cause:
-        "The kernel keeps this request waiting for a lock, or earlier ones of this user: one about the same target, 4 about targets of the target's user, or 32 in all. Or the opener's worker ended without an answer.",
-      remedy: 'Try again when that target goes on, or end it.',
+        "The kernel keeps this request waiting for a lock, or keeps earlier requests of this user waiting: one for the same target, 4 for targets of the target's user, or 32 in total. Or the opener's worker ended without an answer.",
+      remedy: 'Try again when the target continues, or end it.',
     },
     'opener-gone': {
-      cause: 'The opener has ended; the daemon ends with it.',
-      remedy: "Try again; the administrator finds the reason in the daemon's log.",
+      cause: 'The opener has ended, and the daemon ends with it.',
+      remedy: "Try again. The daemon's log has the reason.",
     },
     'context-held': {
       cause:
-        "The lock of the target's perf events has been held for too long; a process that has an event on the target can do that.",
+        "The lock of the target's perf events was held for too long. A process that has an event on the target can cause this.",
       remedy: 'Try again when that process has ended.',
     },
     'tracer-busy': {
-      cause: 'Too many requests of this user wait for the tracer or are late, or other users have taken all workers.',
+      cause: 'Too many requests of this user wait for the tracer or are late, or other users occupy all workers.',
       remedy: 'Try again in a moment.',
     },
     'tracer-late': {
       cause:
-        "This request still waits for a thread of its target, or earlier ones of this user do: one about the same target, 4 about targets of the target's user, or 8 in all. Or the tracer's worker ended without an answer.",
-      remedy: 'Look at what the target holds now (`grep Cap /proc/PID/status`). Try again when it goes on, or end it.',
+        "This request, or earlier requests of this user, still wait for a thread of the target: one for the same target, 4 for targets of the target's user, or 8 in total. Or the tracer's worker ended without an answer.",
+      remedy:
+        'Check the capabilities of the target (`grep Cap /proc/PID/status`). Try again when it continues, or end it.',
     },
     'tracer-gone': {
-      cause: 'The tracer has ended; the daemon ends with it.',
-      remedy: "Try again; the administrator finds the reason in the daemon's log.",
+      cause: 'The tracer has ended, and the daemon ends with it.',
+      remedy: "Try again. The daemon's log has the reason.",
     },
     'not-running': {
-      cause: 'Nothing listens on the socket of the broker.',
+      cause: 'The broker is not running: no process listens on its socket.',
       remedy:
         'Start it: `sudo systemctl start perfbroker`, or `sudo perfbrokerd` in a terminal. PERFBROKER_SOCKET names another socket.',
     },
     'no-access': {
       cause: 'The caller may not connect to the socket of the broker.',
-      remedy: 'Have the caller added to the group that owns the socket, or look at the modes of its directories.',
+      remedy:
+        'Ask the administrator to add the caller to the group of the socket, or check the modes of its directories.',
     },
     'connection-lost': {
-      cause: 'The connection to the broker ended; with it ended the grants that were opened over it.',
-      remedy: "Connect again; the administrator finds the reason in the daemon's log.",
+      cause: 'The connection to the broker ended, and the grants that were opened over it ended with it.',
+      remedy: "Connect again. The daemon's log has the reason.",
     },
     'timed-out': {
-      cause: 'The broker did not answer in time; the client closed the connection.',
-      remedy: 'Try again, with a longer timeoutMs where the request is large.',
+      cause: 'The broker did not answer in time, and the client closed the connection.',
+      remedy: 'Try again, with a longer timeoutMs for a large request.',
     },
-    internal: { cause: 'A fault in the broker.', remedy: "Report it with the daemon's log of that moment." },
+    internal: { cause: 'The broker has a bug.', remedy: "Report it with the daemon's log of that moment." },
   },
 } as const;
 
@@ -511,14 +530,14 @@ export interface ErrorOverrides {
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
-/** A {@link BrokerError} with cause and remedy from the table. `message` says what, in this very case. */
+/** {@link BrokerError} with cause and remedy from the table. `message` describes this case. */
 export function brokerError<Name extends ErrorName>(
   name: Name,
   code: ErrorCode<Name>,
   message: string,
   overrides: ErrorOverrides = {},
 ): BrokerError {
-  // Widened on purpose: inside, Name and code are not correlated any more.
+  // Widened: inside this function TypeScript no longer relates Name and code.
   const text = ERROR_TABLE[name][code];
   if (text === undefined) throw new TypeError(`${name} has no code ${code}`);
   return new BrokerError(name, code, message, { cause: text.cause, remedy: text.remedy, ...overrides });

@@ -1,4 +1,4 @@
-/** Every error that the broker tells a client. The table in error_table.ts holds cause and remedy for each code. */
+/** Errors of the interface. The table in error_table.ts has cause and remedy of each code. */
 export const ERROR_NAMES = [
   'PolicyDenied',
   'CeilingExceeded',
@@ -18,7 +18,7 @@ export const ERROR_NAMES = [
 ] as const;
 export type ErrorName = (typeof ERROR_NAMES)[number];
 
-/** Thrown inside the broker, sent as `org.perfbroker.Broker.<name>`, rebuilt by the client library. */
+/** Error that is thrown inside the broker, sent as `org.perfbroker.Broker.<name>`, rebuilt by the client library. */
 export class BrokerError extends Error {
   override readonly name = 'BrokerError';
   /** Stable code within the name, e.g. `no-rule`, `frequency`, `EMFILE`; each is listed in docs/errors.md. */

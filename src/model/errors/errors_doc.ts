@@ -1,34 +1,33 @@
-/** docs/errors.md from the table; a test compares. `node dist/model/errors/errors_doc.js > docs/errors.md` writes it. */
+/** Writes docs/errors.md from the table: `node dist/model/errors/errors_doc.js > docs/errors.md`. A test compares them. */
 import { argv, stdout } from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { ERROR_TABLE } from './error_table.js';
 import { ERROR_NAMES, type ErrorName } from './errors.js';
 
 const INTRODUCTIONS: Readonly<Record<ErrorName, string>> = {
-  PolicyDenied:
-    'The policy does not allow the request. `reasons` lists every reason with its own code and the rule it comes from.',
+  PolicyDenied: 'The policy does not allow the request. `reasons` lists every reason with its own code and its rule.',
   CeilingExceeded:
-    'The daemon was started without this class of events (`--ceiling`); no policy can allow it. The code is the class.',
+    'The daemon was started without this class of events (`--ceiling`), and no policy can allow it. The code is the class.',
   InvalidEvent: 'An event is not well formed. The message names the field or bit.',
   InvalidTarget: 'A target, cpu or ring is not well formed, or cannot be observed. The message names the field.',
-  TargetGone: 'What was to be observed has ended.',
+  TargetGone: 'The target has ended.',
   TargetChanged:
-    'The process behind the pid is not the one that was decided about any more. Whatever was opened has been closed. The code is the first thing that changed.',
-  QuotaExceeded: 'A bound of the caller, or of the broker as a whole, is reached.',
-  RateLimited: 'Too much in too short a time.',
+    'The target changed after the decision, or its pid names another process. The broker closed everything that was opened. The code is the first difference.',
+  QuotaExceeded: 'The caller, or the broker as a whole, has reached a limit.',
+  RateLimited: 'The caller sent too many requests in too short a time.',
   KernelRefused:
-    "The kernel refused what policy had allowed. The code is the errno's name, `errno` its number; cause and remedy depend on the event.",
+    'The kernel refused a request that the policy allows. The code is the name of the errno, `errno` its number; cause and remedy depend on the event.',
   DowngradeRefused:
-    'No capability was taken, and the target goes on as it was. What stands against it is found before anything is changed.',
+    'No capability was taken, and the target continues unchanged. The tracer checks everything before it changes anything.',
   DowngradeFailed:
-    'Something was taken and something was not. What is gone does not come back; `processes` says, thread by thread, what each had and has. The message names the threads that kept something.',
-  NoSuchGrant: 'The grant is not there, or not for the caller to touch.',
-  UnexpectedFds: 'The fds that came along are not those that the request mentions. All fds of the message were closed.',
-  AuditFailed: 'Nothing is handed over that could not be recorded.',
-  Unavailable: 'The request may be in order; the broker cannot serve it now.',
+    'Some capabilities were taken and others were not. Taken capabilities do not return; `processes` lists, for each thread, the sets before and after. The message names the threads that kept a capability.',
+  NoSuchGrant: 'There is no such grant or ticket for this caller.',
+  UnexpectedFds: 'The fds of the message are not those that the request mentions. The broker closed all of them.',
+  AuditFailed: 'The broker hands over no event whose decision it could not record.',
+  Unavailable: 'The broker cannot serve the request now.',
 };
 
-/** The whole document. */
+/** Text of the document. */
 export function errorsDocument(): string {
   const sections = ERROR_NAMES.map((name) => {
     const rows = Object.entries(ERROR_TABLE[name]).map(
@@ -51,18 +50,18 @@ const HEAD = `# Errors
 
 <!-- Generated from src/model/errors/error_table.ts by \`node dist/model/errors/errors_doc.js\`; a test compares. -->
 
-The errors of the interface are \`org.perfbroker.Broker.<name>\` and carry the same parameters: \`code\` (stable,
-one of the tables below), \`message\` (what, in this very case), \`errno\` (the kernel's, 0 when there was none), \`cause\`
-and \`remedy\`. Programs decide by name and code; message, cause and remedy are for people and may change.
+The errors of the interface are \`org.perfbroker.Broker.<name>\`. All have the same parameters: \`code\` (stable, from the
+tables below), \`message\` (this case), \`errno\` (of the kernel; 0 without one), \`cause\` and \`remedy\`. Programs decide by
+name and code. Message, cause and remedy are for people and may change; the remedy of a reply may be more precise than the table's.
 [troubleshooting.md](troubleshooting.md) has the refusals that users meet, by situation.
 
-The TypeScript library throws them as \`BrokerError\`, with the name (\`PolicyDenied\`) in \`error\` and the wire's \`cause\` in \`explanation\`, since the \`cause\` of a
-JavaScript error is another error; what else the error carries, as \`reasons\`, is in \`details\`.
+The TypeScript library throws them as \`BrokerError\`. \`error\` has the name (\`PolicyDenied\`), \`explanation\` the \`cause\`, because
+the \`cause\` of a JavaScript error is another error. \`details\` has further parameters, such as \`reasons\`.
 
-A call that is not as the interface declares it gets an error of \`org.varlink.service\` in their place, which has none of
-these parameters. \`InvalidParameter\` has the path of the field in \`parameter\`: a field that does not exist, a wrong type,
-a \`kind\` or another word that the interface does not list. An index that no fd of the message has, or that is mentioned twice,
-gives it as well, with \`fds\` for the path. \`MethodNotFound\` and \`InterfaceNotFound\` are the others.`;
+A call that does not match the interface definition gets an error of \`org.varlink.service\` instead, without these
+parameters. \`InvalidParameter\` has the path of the field in \`parameter\`: a field that does not exist, a wrong type, or a
+name that the interface does not list. The path is \`fds\` for an index that is used twice or has no fd in the message.
+\`MethodNotFound\` and \`InterfaceNotFound\` are the others.`;
 
 function cell(text: string): string {
   return text.replaceAll('|', '\\|');

@@ -1,38 +1,37 @@
 /**
- * What the kernel's refusals mean here: errno by errno, for perf_event_open(2) and for mapping its rings. Sources:
- * perf_event_open(2) ERRORS, kernel/events/core.c.
+ * Meaning of each errno of perf_event_open(2) and of mapping its rings. Sources: perf_event_open(2) ERRORS, kernel/events/core.c.
  */
 import type { EventSource } from '../event.js';
 
-/** Codes of KernelRefused, with the general cause and remedy; {@link explainErrno} sharpens some. */
+/** Codes of KernelRefused, with the general cause and remedy; {@link explainErrno} has more precise ones for some. */
 export const KERNEL_ERRORS = {
   EPERM: {
     cause:
-      'Refused by right: seccomp, lockdown mode, or a capability that this kernel wants beyond the one the opener holds.',
-    remedy: 'Check kernel lockdown (/sys/kernel/security/lockdown) and that the unit allows perf_event_open.',
+      'Permission: seccomp, lockdown mode, or a capability that this kernel requires besides the one of the opener.',
+    remedy: 'Check /sys/kernel/security/lockdown, and that the unit allows perf_event_open.',
   },
   EACCES: {
     cause:
-      'Refused by right: the paranoid level asks for more than the opener holds, or an LSM (SELinux perf_event class) forbids it.',
-    remedy: 'Check kernel.perf_event_paranoid, the daemon log for the capability that it kept, and the LSM audit log.',
+      'Permission: the paranoid level requires a capability that the opener does not have, or a security module (SELinux perf_event class) refused it.',
+    remedy:
+      'Check kernel.perf_event_paranoid, the capability that the opener kept (in the daemon log), and the audit log of the security module.',
   },
   ENOENT: {
-    cause: 'Missing PMU: no PMU of this machine offers the event (virtual machines often have no hardware PMU at all).',
+    cause: 'Missing PMU: no PMU of this machine has the event. Virtual machines often have no hardware PMU.',
     remedy: 'Use a software event such as cpu-clock; `perfbroker describe` lists the PMUs.',
   },
   ENODEV: {
-    cause: 'Missing PMU: no PMU of this machine offers the event (virtual machines often have no hardware PMU at all).',
+    cause: 'Missing PMU: no PMU of this machine has the event. Virtual machines often have no hardware PMU.',
     remedy: 'Use a software event such as cpu-clock; `perfbroker describe` lists the PMUs.',
   },
   EOPNOTSUPP: {
-    cause:
-      'Missing PMU feature: the PMU cannot do this (sampling interrupts, branch stacks, precise_ip, or exclusion).',
+    cause: 'Missing PMU feature: the PMU does not support sampling interrupts, branch stacks, precise_ip or exclusion.',
     remedy: 'Count instead of sampling, drop precise_ip and branch filters, or use a software event.',
   },
   EINVAL: {
     cause: 'The kernel or the PMU does not take this combination of fields.',
     remedy:
-      'Leave fields out one by one; dmesg may say more. The sampling frequency must not exceed kernel.perf_event_max_sample_rate.',
+      'Leave fields out one by one; dmesg may have a reason. Keep the sampling frequency below kernel.perf_event_max_sample_rate.',
   },
   E2BIG: {
     cause: 'This kernel is older than a field that the event uses.',
@@ -40,42 +39,45 @@ export const KERNEL_ERRORS = {
   },
   EOVERFLOW: {
     cause: 'maxStack is above kernel.perf_event_max_stack.',
-    remedy: 'Ask for fewer frames, or raise the sysctl.',
+    remedy: 'Use fewer frames, or ask the administrator to raise the sysctl.',
   },
   ENOSYS: {
     cause: 'The kernel was built without perf events, or the architecture lacks user stack dumps.',
-    remedy: 'Use a kernel with CONFIG_PERF_EVENTS; sample callchains instead of stacks.',
+    remedy: 'Use a kernel with CONFIG_PERF_EVENTS, or sample callchains instead of stacks.',
   },
   EBUSY: {
-    cause: 'The PMU is taken exclusively by another event.',
-    remedy: 'Try again later, or without pinned and exclusive.',
+    cause: 'Another event uses the PMU exclusively.',
+    remedy: 'Try again later, or leave out pinned and exclusive.',
   },
   ENOSPC: {
     cause:
-      'All hardware breakpoint slots are in use, a group holds more events than the PMU has counters, or the opener has no room for more rings (256 MiB over all users).',
+      'All hardware breakpoint slots are in use, a group has more events than the PMU has counters, or the opener has no room for more rings (256 MiB for all users).',
     remedy:
-      'Use fewer breakpoints, or split the group. For rings: ask for smaller ones, and say Mapped as soon as rings are mapped, which gives their room back.',
+      'Use fewer breakpoints, split the group, or use smaller rings. Call Mapped as soon as rings are mapped: it releases their room.',
   },
   EMFILE: {
     cause: "nofile: the opener's or the broker's limit of open files is reached.",
-    remedy: 'Open fewer events at once, or end grants; the administrator can raise LimitNOFILE of the unit.',
+    remedy: 'Open fewer events at once, end grants, or ask the administrator to raise LimitNOFILE of the unit.',
   },
-  ENFILE: { cause: 'nofile: the system-wide limit of open files is reached.', remedy: 'Raise fs.file-max.' },
+  ENFILE: {
+    cause: 'nofile: the system-wide limit of open files is reached.',
+    remedy: 'Ask the administrator to raise fs.file-max.',
+  },
   ENOMEM: {
-    cause: 'The kernel had no memory for the event or its ring.',
-    remedy: 'Ask for smaller rings or fewer events.',
+    cause: 'The kernel has no memory for the event or its ring.',
+    remedy: 'Use smaller rings or fewer events.',
   },
   EAGAIN: {
-    cause: 'memlock: the ring goes beyond RLIMIT_MEMLOCK and kernel.perf_event_mlock_kb.',
-    remedy: 'Ask for a smaller ring; the administrator can raise kernel.perf_event_mlock_kb.',
+    cause: 'memlock: the ring exceeds RLIMIT_MEMLOCK and kernel.perf_event_mlock_kb.',
+    remedy: 'Use a smaller ring, or ask the administrator to raise kernel.perf_event_mlock_kb.',
   },
-  ESRCH: { cause: 'The thread has ended.', remedy: 'Nothing: choose another target.' },
-  EINTR: { cause: 'The target was executing a new program at that moment.', remedy: 'Try again.' },
+  ESRCH: { cause: 'The thread has ended.', remedy: 'Choose another target.' },
+  EINTR: { cause: 'The target was executing a new program.', remedy: 'Try again.' },
   ETOOMANYREFS: {
     cause: "nofile: more fds are in flight than the broker's RLIMIT_NOFILE allows.",
-    remedy: 'Receive the fds that were already sent; the administrator can raise LimitNOFILE of the unit.',
+    remedy: 'Receive the fds that were already sent, or ask the administrator to raise LimitNOFILE of the unit.',
   },
-  EFAULT: { cause: 'The kernel could not read the request: a fault in the broker.', remedy: 'Report it.' },
+  EFAULT: { cause: 'The kernel could not read the request: the broker has a bug.', remedy: 'Report it.' },
   other: {
     cause: 'The kernel refused with an errno that perf_event_open(2) does not explain.',
     remedy: 'Look up the errno.',
@@ -107,14 +109,14 @@ const ERRNO_NUMBERS: Readonly<Record<Exclude<keyof typeof KERNEL_ERRORS, 'other'
 
 export type KernelErrorCode = keyof typeof KERNEL_ERRORS;
 
-/** `'EACCES'` for 13; `'other'` for what the table does not hold. */
+/** `'EACCES'` for 13; `'other'` for an errno that is not in the table. */
 export function errnoCode(errno: number): KernelErrorCode {
   for (const [name, value] of Object.entries(ERRNO_NUMBERS)) if (value === errno) return name as KernelErrorCode;
   return 'other';
 }
 
 export interface RefusalContext {
-  /** What was tried: the event's name, or `ring of 4 MiB`. */
+  /** Name of the event, or `ring of 4 MiB`. */
   readonly what: string;
   readonly call?: 'perf_event_open' | 'mmap' | 'sendmsg' | 'recvmsg' | 'fcntl' | 'ioctl';
   readonly source?: EventSource['kind'];
@@ -126,7 +128,7 @@ export interface RefusalContext {
   readonly capability?: string;
 }
 
-/** Cause and remedy of one refusal, sharper than the table's where the context tells more. */
+/** Cause and remedy of one refusal, more precise than the table's where the context allows it. */
 export function explainErrno(
   errno: number,
   context: RefusalContext,
@@ -137,15 +139,14 @@ export function explainErrno(
   if (context.call === 'mmap' && code === 'ENOSPC')
     return {
       code,
-      cause: 'The opener has no room for more rings: it maps up to 4,096 of them, 256 MiB, over all users.',
-      remedy:
-        'Ask for smaller rings, or try again: room comes back when a client says Mapped, as each should once its rings are mapped, and when a grant ends.',
+      cause: 'The opener has no room for more rings: it maps up to 4,096 rings, 256 MiB, for all users.',
+      remedy: 'Use smaller rings, or try again: a client that calls Mapped, and a grant that ends, release room.',
     };
   if (code === 'EACCES' && context.paranoid !== undefined) {
     const holds = context.capability === undefined ? 'the opener' : `the opener (${context.capability})`;
     return {
       code,
-      cause: `Paranoid level ${context.paranoid}: it asks for more than ${holds} holds, or an LSM forbids it.`,
+      cause: `Paranoid level ${context.paranoid} requires a capability besides that of ${holds}, or a security module refused it.`,
       remedy: general.remedy,
     };
   }
@@ -159,14 +160,19 @@ export function explainErrno(
     return {
       code,
       cause: 'This kernel is older than the software event.',
-      remedy: 'Use another event; `perf list sw` names them.',
+      remedy: 'Use another event; `perf list sw` lists them.',
     };
   if (context.source === 'tracepoint' && code === 'ENOENT')
-    return { code, cause: 'The tracepoint is gone: its module was unloaded.', remedy: 'Load the module again.' };
+    return {
+      code,
+      cause: 'The tracepoint no longer exists: its module was unloaded.',
+      remedy: 'Load the module again.',
+    };
   if (context.source === 'tracepoint' && code === 'EPERM')
     return {
       code,
-      cause: 'The kernel gives raw tracepoint data to privileged callers only, and some (function tracing) never here.',
+      cause:
+        'The kernel gives raw tracepoint data to privileged callers only, and does not give the broker the data of function tracing.',
       remedy: 'Leave raw out of the sample type.',
     };
   return { code, ...general };

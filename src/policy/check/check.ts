@@ -6,22 +6,22 @@ import { systemNames, type NameResolver } from '../load/names.js';
 import { parsePolicy } from '../load/parse.js';
 import { describeRule } from './summary.js';
 
-/** What `perfbroker policy check FILE` prints; every text is one line. */
+/** Output of `perfbroker policy check FILE`; every text is one line. */
 export interface PolicyCheck {
-  /** Would the broker take it? Warnings that the broker would refuse a file for its owner or mode make it false. */
+  /** Whether the broker would load the policy: no errors, and no warning about the owner or mode of a file. */
   readonly ok: boolean;
-  /** Files, in the order in which they were read. */
+  /** Files in the order in which they were read. */
   readonly sources: readonly string[];
-  /** The rules in the order in which they are tried, and what limits hold. Empty when there are errors. */
+  /** Rules in the order in which they are tried, with their limits. Empty when there are errors. */
   readonly summary: readonly string[];
   readonly errors: readonly string[];
   readonly warnings: readonly string[];
 }
 
 /**
- * Checks a policy file together with its drop-ins, by the code that the broker runs, and without a broker. Unlike the broker
- * it reads files that others than root may write, and says that the broker would refuse them; so it can check a draft.
- * @throws nothing that has to do with the policy
+ * Checks a policy file and its drop-ins with the code of the broker, without a running broker. Unlike the broker, it also reads
+ * files that other users than root may write, with a warning; so it can check a draft.
+ * @throws nothing about the policy itself
  */
 export function checkPolicyFile(path: string, names: NameResolver = systemNames): PolicyCheck {
   const seen: { sources: readonly string[]; warnings: string[] } = { sources: [path], warnings: [] };

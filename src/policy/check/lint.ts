@@ -1,7 +1,7 @@
 import { EVENT_CLASSES } from '../../model/event.js';
 import type { Policy, Rule, RuleSubjects, RuleTargets } from '../types.js';
 
-/** What is allowed to be written and most likely not meant; one sentence each, with the rule's place. */
+/** Warnings about rules that are valid but probably not intended; one sentence each, with the rule's place. */
 export function lintPolicy({ rules }: Policy): readonly string[] {
   const warnings = rules.flatMap((rule, index) => {
     const shadow = rules.slice(0, index).find((earlier) => shadows(earlier, rule));
@@ -9,17 +9,17 @@ export function lintPolicy({ rules }: Policy): readonly string[] {
       shadow === undefined
         ? []
         : [
-            `can never match: rule "${shadow.name}" (${shadow.where}) comes first and takes all of it; before = "${shadow.name}" puts this one first`,
+            `can never match: the earlier rule "${shadow.name}" (${shadow.where}) matches all of its requests; before = "${shadow.name}" puts this rule first`,
           ];
     return [...unreachable, ...lintRule(rule), ...lintDenial(rule, rules.slice(index + 1))].map(
       (text) => `${rule.where}: rule "${rule.name}" ${text}`,
     );
   });
-  return rules.length === 0 ? ['there is no rule: everything is denied'] : warnings;
+  return rules.length === 0 ? ['there is no rule, so everything is denied'] : warnings;
 }
 
 function lintRule({ verdict, targets, classes, counting, sampling }: Rule): string[] {
-  // Classes of a rule that denies are what it catches, whether or not a target of its own needs them.
+  // A rule that denies catches its classes, whether or not its own targets need them.
   if (verdict === 'deny' || !(counting || sampling)) return [];
   const warnings: string[] = [];
   const namesMany = targets.system || coversCgroups(targets);
@@ -35,7 +35,7 @@ function lintRule({ verdict, targets, classes, counting, sampling }: Rule): stri
     warnings.push('names class other-users, but only targets of the same user');
   }
   if (!classes.includes('other-users') && namesOthers) {
-    warnings.push("names any_user or users, but not class other-users: it covers no process but the caller's own");
+    warnings.push("names any_user or users, but not class other-users: it only covers the caller's own processes");
   }
   if (!classes.some((name) => name !== 'system-wide' && name !== 'other-users')) {
     warnings.push('names no class of events (user, raw, breakpoint, tracepoint, kernel), so it allows none');
@@ -43,25 +43,25 @@ function lintRule({ verdict, targets, classes, counting, sampling }: Rule): stri
   return warnings;
 }
 
-/** A group or unit that a process can be without is a fence with a gap where a later rule allows what this one denies. */
+/** A process can avoid a denial by group or unit, so a later rule may allow what this one denies. */
 function lintDenial(rule: Rule, later: readonly Rule[]): string[] {
   if (rule.verdict !== 'deny' || rule.subjects.everyone) return [];
   const letsIn = later.find((other) => letsInDenied(rule, other));
   if (letsIn === undefined) return [];
-  const then = `rule "${letsIn.name}" (${letsIn.where}) may allow it then; name the users as well`;
+  const then = `rule "${letsIn.name}" (${letsIn.where}) may then allow it; also name the users`;
   const warnings: string[] = [];
   if (rule.subjects.gids.length > 0) {
     warnings.push(
-      `denies by groups, but a process that is older than its user's membership is not in the group: ${then}`,
+      `denies by groups, but a process that started before its user joined the group is not in it: ${then}`,
     );
   }
   if (rule.subjects.units.length > 0) {
-    warnings.push(`denies by units, but a user can start a process in another unit (at, cron, systemd-run): ${then}`);
+    warnings.push(`denies by units, but a user can start processes in other units (at, cron, systemd-run): ${then}`);
   }
   return warnings;
 }
 
-/** Does a rule allow a subject that leaves the groups and units of a deny rule? Administrators need no rule to get an event. */
+/** @returns whether a rule allows a subject that avoids the groups and units of a deny rule. Administrators need no rule. */
 function letsInDenied(denial: Rule, { verdict, subjects, classes, ...modes }: Rule): boolean {
   const names = denial.subjects;
   return (
@@ -81,7 +81,7 @@ function coversCgroups(targets: RuleTargets): boolean {
   return targets.anyCgroup || (targets.anyUser && narrows);
 }
 
-/** Is every request that `later` matches matched by `earlier` already? Errs on the side of no. */
+/** @returns whether `earlier` certainly matches every request that `later` matches */
 function shadows(earlier: Rule, later: Rule): boolean {
   return (
     includesSubjects(earlier.subjects, later.subjects) &&
@@ -116,7 +116,7 @@ function includesTargets(earlier: RuleTargets, later: RuleTargets): boolean {
   );
 }
 
-/** No narrowing at all, or by at least the same names. */
+/** @returns whether `earlier` does not narrow the targets, or has at least the names of `later` */
 function isNarrowedLess(earlier: readonly string[], later: readonly string[]): boolean {
   return earlier.length === 0 || (later.length > 0 && isSubset(later, earlier));
 }

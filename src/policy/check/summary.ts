@@ -29,8 +29,8 @@ function describeSubjects({ everyone, administrator, uids, gids, units }: RuleSu
     ...gids.map((gid) => `gid ${gid}`),
     ...units.map((unit) => `unit ${unit}`),
   ];
-  // Only groups that do not exist.
-  return listOf(parts) || 'nobody';
+  // A rule with missing groups only.
+  return listOf(parts) || 'no subject';
 }
 
 function describeTargets(targets: RuleTargets): string {

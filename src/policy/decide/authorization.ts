@@ -1,8 +1,8 @@
-/** Which actions of polkit stand for what a rule asks about. */
+/** Actions of polkit that authorize a request. */
 import type { EventClass, EventSpec } from '../../model/event.js';
 import { modeOf } from './needs.js';
 
-/** Without the prefix `org.perfbroker.`; the strongest first, the order in which they are asked. */
+/** Names without the prefix `org.perfbroker.`, the strongest first: the order in which they are requested. */
 export const AUTHORIZATION_ACTIONS = [
   'administer',
   'downgrade',
@@ -14,7 +14,7 @@ export const AUTHORIZATION_ACTIONS = [
 ] as const;
 export type AuthorizationAction = (typeof AUTHORIZATION_ACTIONS)[number];
 
-/** The action that covers a class; `user` alone needs none of these. */
+/** Action that authorizes a class; null: the class needs none. */
 const OF_CLASS: Readonly<Record<EventClass, AuthorizationAction | null>> = {
   user: null,
   kernel: 'kernel',
@@ -31,8 +31,8 @@ export function actionId(action: AuthorizationAction): string {
 }
 
 /**
- * The actions that all have to be authorized before a request of these classes is carried out; at least one.
- * @param classes as the verdict has them
+ * Actions that must all be authorized for a request; at least one.
+ * @param classes of the verdict
  */
 export function actionsForEvents(
   classes: readonly EventClass[],

@@ -11,15 +11,15 @@ import { covers, touches } from './targets.js';
 import type { Policy, PolicyRequest, Reason, Rule, Verdict } from '../types.js';
 
 /**
- * May the subject have these events on these targets? Pure: no clock, no system, no state.
+ * Decides a request for events on targets. Pure: no clock, no system, no state.
  *
- * - The ceiling first: a class that this daemon does not have is denied whatever the policy says.
- * - Then the rules in order; the first that matches decides for the whole request.
+ * - The ceiling comes first: no policy allows a class that the ceiling excludes.
+ * - Then come the rules in order; the first that matches decides the whole request.
  * - A rule that allows (or asks) matches when it names the subject and by itself covers every target, every class and
- *   every event's mode. What goes beyond its limits is denied; no later rule is tried.
- * - A rule that denies matches when it may name the subject and any one event on any one target falls under it, so that no
- *   request gets around it by asking for more.
- * - No match: denied, with every rule and why it did not apply.
+ *   every event's mode. A request above its limits is denied; no later rule is tried.
+ * - A rule that denies matches when it may name the subject and covers any one event on any one target, so no request avoids
+ *   it by naming more.
+ * - Without a match the request is denied, with the reasons why each rule did not apply.
  */
 export function decide(request: PolicyRequest, policy: Policy): Verdict {
   const classes = neededClasses(request);
@@ -52,7 +52,7 @@ function emptiness({ targets, events }: PolicyRequest): Reason | undefined {
   return undefined;
 }
 
-/** Does a rule that allows or asks cover all of the request? The subject was checked before. */
+/** @returns whether a rule that allows or asks covers all of the request. The subject was checked before. */
 function grants(rule: Rule, { subject, targets, events }: PolicyRequest, classes: readonly EventClass[]): boolean {
   return (
     classes.every((name) => rule.classes.includes(name)) &&
@@ -61,7 +61,7 @@ function grants(rule: Rule, { subject, targets, events }: PolicyRequest, classes
   );
 }
 
-/** The first target on which some event falls under a rule that denies: in its mode, by any of the classes of both. */
+/** First target on which an event falls under a rule that denies: by its mode, and by any class of event and target. */
 function caughtTarget(rule: Rule, { subject, targets, events }: PolicyRequest): Target | undefined {
   const eventsOfMode = events.filter((event) => rule[modeOf(event)]);
   return targets.find(
@@ -74,7 +74,7 @@ function caughtTarget(rule: Rule, { subject, targets, events }: PolicyRequest): 
 }
 
 function deniedBy(rule: Rule, target: Target, subject: Subject): Reason {
-  const doubt = covers(rule.targets, target, subject) ? '' : ', which may include a process that it names';
+  const doubt = covers(rule.targets, target, subject) ? '' : ', which may include a process that the rule names';
   const what = rule.classes.join(', ');
   return {
     code: 'denied',

@@ -5,13 +5,13 @@ import { appliesTo } from './subjects.js';
 import { covers, touches } from './targets.js';
 import type { DowngradeRequest, Policy, Reason, Verdict } from '../types.js';
 
-/** Reasons told at most; a request may hold hundreds of processes. */
+/** Highest number of reasons; a request may name hundreds of processes. */
 const MAX_REASONS = 32;
 
 /**
- * May the subject take capabilities from these processes? Pure, and by the same rules as `decide`: only those of mode
- * `downgrade`, the first that matches decides for all of the processes together. No class and no ceiling is needed: what
- * stands in their place is that the tracer runs at all (perfbrokerd --with-tracer).
+ * Decides whether the subject may take capabilities from these processes. Pure, as `decide`. Only rules of mode `downgrade`
+ * count; the first that matches decides for all processes together. Classes and ceiling do not apply: perfbrokerd has a tracer
+ * only with --with-tracer.
  */
 export function decideDowngrade({ subject, processes }: DowngradeRequest, policy: Policy): Verdict {
   const targets = processes.map(asTarget);
@@ -28,7 +28,7 @@ export function decideDowngrade({ subject, processes }: DowngradeRequest, policy
     if (verdict === 'deny') {
       const caught = targets.find((target) => touches(rule.targets, target, subject));
       if (caught === undefined) continue;
-      const text = `rule "${name}" denies to downgrade ${describeTarget(caught)}${describeDoubt(rule.subjects, subject)}`;
+      const text = `rule "${name}" denies the downgrade of ${describeTarget(caught)}${describeDoubt(rule.subjects, subject)}`;
       return { kind: 'deny', rule: name, where, reasons: [{ code: 'denied', rule: name, text }], classes: [] };
     }
     const missed = targets.find((target) => !covers(rule.targets, target, subject));

@@ -5,18 +5,17 @@ import type { Limits, PolicyRequest, Reason } from '../types.js';
 const NANOSECONDS = 1_000_000_000n;
 
 /**
- * Every limit that a request by itself goes beyond; what a user's grants add up to is quota.ts's business. Comparisons are
- * written so that a NaN is a violation.
+ * Limits that a request exceeds by itself; quota.ts checks the sum of a user's grants. The comparisons treat NaN as a violation.
  */
 export function exceededLimits(request: PolicyRequest, limits: Limits, rule: string): readonly Reason[] {
   const texts = request.events.flatMap((event, index) => exceededByEvent(event, `event ${index}`, limits));
-  if (!isAtMost(request.fds, limits.fds)) texts.push(`fds: ${request.fds} asked, ${limits.fds} allowed`);
+  if (!isAtMost(request.fds, limits.fds)) texts.push(`fds: ${request.fds} requested, ${limits.fds} allowed`);
   if (!isAtMost(request.ringBytes, limits.ringBytes)) {
-    texts.push(`ring: ${formatBytes(request.ringBytes)} asked, ${formatBytes(limits.ringBytes)} allowed`);
+    texts.push(`ring: ${formatBytes(request.ringBytes)} requested, ${formatBytes(limits.ringBytes)} allowed`);
   }
   const lease = request.leaseSeconds;
   if (lease !== undefined && !isLeaseAllowed(lease, limits.leaseSeconds)) {
-    texts.push(`lease: ${formatLease(lease)} asked, ${formatLease(limits.leaseSeconds)} allowed`);
+    texts.push(`lease: ${formatLease(lease)} requested, ${formatLease(limits.leaseSeconds)} allowed`);
   }
   return texts.map((text) => ({ code: 'limit', rule, text: `rule "${rule}" limits ${text}` }));
 }
@@ -24,25 +23,25 @@ export function exceededLimits(request: PolicyRequest, limits: Limits, rule: str
 function exceededByEvent({ source, sampling, stackUser }: EventSpec, name: string, limits: Limits): string[] {
   const texts: string[] = [];
   if (sampling !== undefined && 'frequency' in sampling && !isAtMost(sampling.frequency, limits.frequency)) {
-    texts.push(`frequency: ${name} asks for ${sampling.frequency} Hz, ${limits.frequency} allowed`);
+    texts.push(`frequency: ${name} requests ${sampling.frequency} Hz, ${limits.frequency} allowed`);
   }
   if (sampling !== undefined && 'period' in sampling) {
     const least = leastPeriod(source, limits);
     if (sampling.period < least.period) {
       texts.push(
-        `${least.limit}: ${name} asks for period ${sampling.period}, at least ${least.period} allowed${least.why}`,
+        `${least.limit}: ${name} requests period ${sampling.period}, at least ${least.period} allowed${least.why}`,
       );
     }
   }
   if (stackUser !== undefined && !isAtMost(stackUser, limits.stackBytes)) {
-    texts.push(`stack: ${name} asks for ${formatBytes(stackUser)}, ${formatBytes(limits.stackBytes)} allowed`);
+    texts.push(`stack: ${name} requests ${formatBytes(stackUser)}, ${formatBytes(limits.stackBytes)} allowed`);
   }
   return texts;
 }
 
 /**
- * A period is a frequency in disguise where the event is a clock: cpu-clock and task-clock count nanoseconds, and what a
- * processor counts (cycles, instructions, raw events) may happen about once in one. Other events have no rate of their own.
+ * Shortest period of an event. The period of a clock is a frequency: cpu-clock and task-clock count nanoseconds, and events of the
+ * processor (cycles, instructions, raw events) can happen about once per nanosecond. Other events have no rate of their own.
  */
 function leastPeriod(source: EventSource, limits: Limits): { period: bigint; limit: string; why: string } {
   const least = BigInt(limits.minPeriod);
@@ -51,7 +50,7 @@ function leastPeriod(source: EventSource, limits: Limits): { period: bigint; lim
     ? {
         period: clock,
         limit: 'frequency',
-        why: ` (${limits.frequency} Hz of an event that may happen once a nanosecond)`,
+        why: ` (${limits.frequency} Hz of an event that can happen once per nanosecond)`,
       }
     : { period: least, limit: 'min_period', why: '' };
 }
@@ -71,7 +70,7 @@ function isClock(source: EventSource): boolean {
   }
 }
 
-/** 0 is "no end", on both sides. */
+/** 0 means no end, in the request and in the limit. */
 function isLeaseAllowed(asked: number, allowed: number): boolean {
   if (allowed === 0) return Number.isFinite(asked) && asked >= 0;
   return asked > 0 && asked <= allowed;

@@ -1,4 +1,4 @@
-/** What a request needs of a rule. */
+/** Classes and modes that a request needs. */
 import { sameUserObstacles } from '../../model/identity/access.js';
 import { callerObstacle } from './obstacles.js';
 import { eventClasses } from '../../model/events/classify.js';
@@ -25,11 +25,11 @@ export function neededClasses({ subject, targets, events, ceiling }: PolicyReque
 
 export function classesOfEvent(event: EventSpec): readonly EventClass[] {
   const classes = eventClasses(event);
-  // There is no event that needs no permission at all.
+  // Every event needs a permission.
   return classes.length === 0 ? ['user'] : classes;
 }
 
-/** An administrator needs `other-users` like everybody else: the ceiling may have closed it for the whole machine. */
+/** An administrator also needs `other-users`: the ceiling may exclude it for the whole machine. */
 export function classesOfTarget(target: Target, subject: Subject): readonly EventClass[] {
   if (target.kind !== 'process') return ['system-wide'];
   return sameUserObstacles(subject, target.process).length === 0 ? [] : ['other-users'];
@@ -40,8 +40,8 @@ function isProcess({ kind }: Target): boolean {
 }
 
 /**
- * An event that writes records of its target's doings (mappings, children, names) into a ring tells more than a count,
- * so it is taken for a sampling one even when it never samples.
+ * Records of the target's mappings, children and names reveal more than a count, so an event that writes them counts as
+ * sampling even when it never samples.
  */
 export function modeOf(event: EventSpec): Mode {
   return event.sampling === undefined && event.records.length === 0 ? 'counting' : 'sampling';

@@ -26,8 +26,8 @@ export function describeSubject({ uid, gid, groups }: Subject): string {
   return `uid ${uid} (groups ${all.slice(0, 16).join(', ')}${more})`;
 }
 
-/** `; the caller may be a subject that it names, for its uid is a subordinate one`; empty when the rule names the subject. */
+/** Clause that explains a denial of a subject that only may be named; empty when the rule names the subject. */
 export function describeDoubt(rule: RuleSubjects, subject: Subject): string {
   const doubt = isNamed(rule, subject) ? undefined : subjectDoubt(rule, subject);
-  return doubt === undefined ? '' : `; the caller may be a subject that it names, for ${doubt}`;
+  return doubt === undefined ? '' : `; the rule may name the caller, because ${doubt}`;
 }

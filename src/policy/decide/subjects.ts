@@ -14,7 +14,7 @@ export function appliesTo({ verdict, subjects }: Pick<Rule, 'verdict' | 'subject
  * Whether the subject certainly is one of those that a rule names. Any one of the kinds is enough. Users are compared by the
  * uid of the connection, groups by its gid and supplementary groups, all of them as reported by the kernel.
  *
- * The unit is taken from the cgroup path here, whatever `subject.unit` says: only the outermost one is systemd's.
+ * The unit comes from the cgroup path and not from `subject.unit`: only the outermost unit is systemd's.
  */
 export function isNamed(rule: RuleSubjects, subject: Subject): boolean {
   return (
@@ -32,7 +32,7 @@ export function mayBeNamed(rule: RuleSubjects, subject: Subject): boolean {
 }
 
 /**
- * Reason why a subject may be one that the rule names, to follow "for"; undefined when there is no doubt. In a user namespace
+ * Reason why a subject may be one that the rule names, to follow "because"; undefined when there is no doubt. In a user namespace
  * setgroups(2) drops every group and newuidmap(1) gives another uid, so a subject that may be many may be any subject. So may
  * a process whose own ids are not those of its connection: it may have taken the connection's from such a namespace.
  */

@@ -5,9 +5,8 @@ import { isKnownCgroup, isWithinCgroup, matchesUnit, unitOfCgroup } from './cgro
 import type { RuleTargets } from '../types.js';
 
 /**
- * Whether a rule that grants something speaks of `target`: only when the target certainly lies within what the rule
- * names. same_user, users and any_user say whose processes (any one is enough); units, cgroups and executables narrow
- * that (each one that is given must fit, by any of its entries).
+ * @returns whether a rule that allows or asks certainly covers `target`. same_user, users and any_user select owners (any one is
+ * enough). units, cgroups and executables narrow the selection (each that is given must match, by any of its entries).
  */
 export function covers(rule: RuleTargets, target: Target, subject: Subject): boolean {
   switch (target.kind) {
@@ -20,7 +19,7 @@ export function covers(rule: RuleTargets, target: Target, subject: Subject): boo
     case 'system':
       return rule.system;
     case 'cgroup':
-      // A cgroup holds anybody's processes, and any executable.
+      // A cgroup contains processes of any user, and any executable.
       return (
         rule.anyCgroup ||
         (rule.anyUser &&
@@ -32,9 +31,9 @@ export function covers(rule: RuleTargets, target: Target, subject: Subject): boo
 }
 
 /**
- * Whether a deny rule catches `target`: unless the target certainly lies outside of what the rule names. What can not be
- * known (the executable of a process that the broker may not look into) is taken for what the rule means, and a
- * target of many processes is caught when one of them may be meant. Everything that a rule covers it also touches.
+ * @returns whether a deny rule catches `target`: unless the rule certainly does not name it. An unknown fact (the executable of a
+ * process that the broker may not read) counts as a match, and a target of many processes is caught when the rule may name one of
+ * them. A rule touches every target that it covers.
  */
 export function touches(rule: RuleTargets, target: Target, subject: Subject): boolean {
   const namesProcesses = rule.sameUser || rule.anyUser || rule.uids.length > 0;
@@ -76,12 +75,12 @@ function isWithinPlaces(rule: RuleTargets, cgroup: string): boolean {
   );
 }
 
-/** A cgroup and the groups below it: the named places may be above or below it. */
+/** The named units and cgroups may be above or below the cgroup. */
 function mayOverlapPlaces(rule: RuleTargets, cgroup: string): boolean {
   if (!isKnownCgroup(cgroup)) return true;
   const unit = unitOfCgroup(cgroup);
   return (
-    // A cgroup outside of any unit may hold units.
+    // A cgroup outside of any unit may contain units.
     (rule.units.length === 0 || unit === undefined || rule.units.some((pattern) => matchesUnit(unit, pattern))) &&
     (rule.cgroups.length === 0 ||
       rule.cgroups.some((place) => isWithinCgroup(cgroup, place) || isWithinCgroup(place, cgroup)))
@@ -89,7 +88,7 @@ function mayOverlapPlaces(rule: RuleTargets, cgroup: string): boolean {
 }
 
 function mayBeExecutable(executables: readonly string[], executable: string): boolean {
-  // "[comm]" stands for an executable that could not be read; a deleted file may have been any rule's.
+  // "[comm]" is an executable that could not be read. A deleted file may have had the name that a rule has.
   if (!executable.startsWith('/')) return true;
   return executables.includes(executable.replace(/ \(deleted\)$/, ''));
 }

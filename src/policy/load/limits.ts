@@ -1,7 +1,7 @@
 import { bytes, count, lease, type QuantityKey } from './quantities.js';
 import type { Limits } from '../types.js';
 
-/** In force where neither a rule nor any file's [limits] says otherwise. Those of default.toml, a test sees to it. */
+/** Limits without a value in the rule or in any file's [limits]. A test compares them with default.toml. */
 export const BUILT_IN_LIMITS: Limits = Object.freeze({
   frequency: 4000,
   minPeriod: 1,
@@ -12,15 +12,15 @@ export const BUILT_IN_LIMITS: Limits = Object.freeze({
   stackBytes: 65_528,
 });
 
-/** Longest lease but for none at all. */
+/** Longest lease that ends. */
 export const MAX_LEASE_SECONDS: number = 365 * 86_400;
 
 /** Keys of a limits table. The order is that of documentation and summaries. */
 export const LIMIT_KEYS: Readonly<Record<string, QuantityKey<Limits>>> = {
-  // Far above any kernel.perf_event_max_sample_rate in use: the kernel's own maximum holds besides.
+  // Far above any kernel.perf_event_max_sample_rate in use; the kernel also enforces its own maximum.
   frequency: { field: 'frequency', minimum: 1, maximum: 1_000_000, ...count },
   min_period: { field: 'minPeriod', minimum: 1, maximum: Number.MAX_SAFE_INTEGER, ...count },
-  // The opener maps no more in advance over all users (kMaxPremapBytes in native/monitor/protocol.h).
+  // The opener maps no more in advance for all users (kMaxPremapBytes in native/monitor/protocol.h).
   ring: { field: 'ringBytes', minimum: 0, maximum: 256 * 1024 ** 2, ...bytes },
   fds: { field: 'fds', minimum: 1, maximum: 1_000_000, ...count },
   grants: { field: 'grants', minimum: 1, maximum: 10_000, ...count },

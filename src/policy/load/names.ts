@@ -1,6 +1,6 @@
 import { native } from '../../native.js';
 
-/** User and group names to numbers; injected, so that tests and other hosts' policies can be read anywhere. */
+/** Maps names of users and groups to numbers. Injected, so that policies of tests and other hosts can be read. */
 export interface NameResolver {
   /** @returns undefined when there is no such user */
   readonly user: (name: string) => number | undefined;

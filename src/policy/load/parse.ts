@@ -17,14 +17,14 @@ export interface PolicySource {
   /** For messages. */
   readonly file: string;
   readonly text: string;
-  /** A group that does not exist has no members and gives a warning, instead of an error. For the built-in default only. */
+  /** A missing group is a warning and has no members, instead of an error. For the built-in default only. */
   readonly lenientGroups?: boolean;
 }
 
 const RULE_KEYS = ['name', 'before', 'verdict', 'subjects', 'targets', 'classes', 'mode', 'limits'] as const;
 const VERDICTS: readonly RuleVerdict[] = ['allow', 'deny', 'ask'];
 const MODES = ['counting', 'sampling', 'downgrade'] as const;
-/** What a rule means that does not say. */
+/** Modes of a rule without `mode`. */
 const DEFAULT_MODES: readonly (typeof MODES)[number][] = ['counting', 'sampling'];
 const NAME = /^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$/;
 
@@ -34,12 +34,12 @@ interface Document extends ReadContext {
 }
 
 /**
- * Where the rules stand whose names were read so far. Those that are wrong are among them: another rule that has their
- * name, or refers to it, is told what is wrong with itself and no more.
+ * Places of the rules read so far, by name. Rules with problems are included: another rule with the same name, or one that refers
+ * to it, only reports its own problems.
  */
 type NamedRules = Map<string, string>;
 
-/** A rule before the defaults for its limits are known, and before it has its place. */
+/** Rule without the default limits, and without its place in the order. */
 interface Draft {
   readonly rule: Omit<Rule, 'limits'>;
   readonly limits: Partial<Limits>;
@@ -47,9 +47,9 @@ interface Draft {
 }
 
 /**
- * TOML to a policy: validated, with every default filled in, frozen. Rules stand in the order of files and lines, but for
- * those that say `before`; [limits] and [service] of a later file override single values of an earlier one, for all rules.
- * @throws PolicyError with everything that is wrong in any of the files
+ * Parses TOML to a policy: validated, with every default filled in, frozen. Rules are in the order of files and lines, except for
+ * those with `before`. Values in [limits] and [service] override those of earlier files, for all rules.
+ * @throws PolicyError with all problems of all files
  */
 export function parsePolicy(sources: readonly PolicySource[], names: NameResolver = systemNames): Policy {
   const problems: PolicyProblem[] = [];
@@ -91,14 +91,14 @@ function openDocument(source: PolicySource, problems: PolicyProblem[]): Document
       file,
       line: error.line,
       column: error.column,
-      message: `not TOML: ${message}`,
+      message: `is not TOML: ${message}`,
       remedy: 'Correct the syntax (https://toml.io); texts and names need quotes.',
     });
     return undefined;
   }
 }
 
-/** A table of quantities, where there is one. */
+/** Values of a table of quantities; none without the table. */
 function readTable<Values>(
   reader: TableReader,
   key: string,
@@ -127,7 +127,7 @@ function* readRules(document: Document, names: NameResolver, warnings: string[],
   }
 }
 
-/** @returns undefined, with a problem, for what can not be a rule */
+/** @returns undefined for a table that is not a rule, after reporting its problems */
 function readRule(
   reader: TableReader,
   { file, lenientGroups }: PolicySource,
@@ -140,18 +140,18 @@ function readRule(
   const before = reader.has('before') ? readName(reader, 'before') : undefined;
   const verdict = readVerdict(reader);
   const warn = (group: string): void => {
-    warnings.push(`${file}: there is no group "${group}": rule "${name ?? ''}" applies to nobody by it`);
+    warnings.push(`${file}: there is no group "${group}": rule "${name ?? ''}" applies to no user through it`);
   };
   const subjects = readPart(reader, 'subjects', SUBJECT_KEYS);
   const targets = readPart(reader, 'targets', TARGET_KEYS);
   const modes = reader.has('mode')
     ? reader.list('mode', 'modes', (value) => readWord(value, MODES, 'mode'))
     : DEFAULT_MODES;
-  // A rule about nothing but downgrades has nothing to do with events.
+  // A rule that only allows downgrades needs no classes.
   const opensNothing = modes.length > 0 && modes.every((mode) => mode === 'downgrade');
   const classes = opensNothing && !reader.has('classes') ? [] : readClasses(reader, opensNothing);
   const limits = readRuleLimits(reader, verdict);
-  // Read even when something above is missing: all problems are told at once.
+  // Read even if a part above is missing: all problems are reported at once.
   const ruleSubjects = subjects && readSubjects(subjects, names, lenientGroups === true ? warn : undefined);
   const ruleTargets = targets && readTargets(targets, names);
   if (before !== undefined) requireNamed(reader, before, named);
@@ -172,13 +172,13 @@ function readRule(
 }
 
 function readName(reader: TableReader, key: 'name' | 'before'): string | undefined {
-  if (!reader.required(key, 'Add name = "..." to the rule: decisions and the audit log speak of it by name.'))
+  if (!reader.required(key, 'Add name = "..." to the rule: decisions and the audit log refer to it by name.'))
     return undefined;
   const name = reader.get(key);
   if (typeof name === 'string' && NAME.test(name)) return name;
   reader.problem(
     [key],
-    `${describe(name)} is no name`,
+    `${describe(name)} is not a name`,
     'Write 1 to 64 letters, digits, blanks, dots, dashes or underscores, and begin with a letter or a digit.',
   );
   return undefined;
@@ -192,7 +192,7 @@ function readVerdict(reader: TableReader): RuleVerdict | undefined {
   return undefined;
 }
 
-/** The tables that a rule can not do without: leaving one out never means everybody or everything. */
+/** Tables that every rule must have: a missing one never means every user or every target. */
 function readPart(
   reader: TableReader,
   key: 'subjects' | 'targets',
@@ -217,28 +217,28 @@ function readClasses(reader: TableReader, mayBeAbsent: boolean): readonly EventC
 
 function readRuleLimits(reader: TableReader, verdict: RuleVerdict | undefined): Partial<Limits> {
   if (verdict === 'deny' && reader.has('limits')) {
-    reader.problem(['limits'], 'mean nothing in a rule that denies', 'Leave them out.');
+    reader.problem(['limits'], 'have no effect in a rule that denies', 'Remove them.');
   }
   return readTable(reader, 'limits', LIMIT_KEYS);
 }
 
-/** What `before` refers to is there. */
+/** Reports a `before` that refers to no earlier rule. */
 function requireNamed(reader: TableReader, before: string, named: NamedRules): void {
   if (named.has(before)) return;
   const known = [...named.keys()];
   const list = known.length === 0 ? 'none' : known.join(', ');
-  const remedy = `${suggestion(before, known)}Rules that were read before this one: ${list}.`;
-  reader.problem(['before'], `there is no rule "${before}" so far`, remedy);
+  const remedy = `${suggestion(before, known)}Rules before this one: ${list}.`;
+  reader.problem(['before'], `there is no earlier rule "${before}"`, remedy);
 }
 
-/** Takes a name, which is nobody else's. */
+/** Records the name of a rule, or reports that an earlier rule has it. */
 function claim(reader: TableReader, name: string, where: string, named: NamedRules): void {
   const earlier = named.get(name);
   if (earlier === undefined) named.set(name, where);
-  else reader.problem(['name'], `"${name}" is taken by the rule at ${earlier}`, 'Give each rule a name of its own.');
+  else reader.problem(['name'], `the rule at ${earlier} is also called "${name}"`, 'Give each rule a name of its own.');
 }
 
-/** Puts a rule behind the others, or where its `before` says. */
+/** Inserts a rule after the others, or before the one that its `before` names. */
 function insert(drafts: Draft[], draft: Draft): void {
   const index = drafts.findIndex(({ rule }) => rule.name === draft.before);
   drafts.splice(index < 0 ? drafts.length : index, 0, draft);

@@ -10,8 +10,8 @@ export interface Position {
 }
 
 /**
- * Where each key and list element of a TOML document stands: smol-toml gives values without positions.
- * @param text a document that smol-toml accepted. (What it would refuse is scanned as far as it makes sense.)
+ * Positions of keys and list elements of a TOML document: smol-toml gives values without them.
+ * @param text a document that smol-toml accepted; another one is scanned as far as possible
  */
 export class Positions {
   private readonly text: string;
@@ -25,7 +25,7 @@ export class Positions {
     }).scan();
   }
 
-  /** The place of `path`, or of the nearest thing around it that has one (for a key that is missing: its table). */
+  /** Position of `path`, or of the nearest table or key around it (of its table for a missing key). */
   find(path: TomlPath): Position | undefined {
     for (let length = path.length; length > 0; length--) {
       const offset = this.offsets.get(JSON.stringify(path.slice(0, length)));
@@ -45,7 +45,7 @@ class Scanner {
   private at = 0;
   private readonly text: string;
   private readonly record: (path: TomlPath, offset: number) => void;
-  /** How many elements each array of tables has so far, by its path. */
+  /** Number of elements of each array of tables so far, by path. */
   private readonly tableCounts = new Map<string, number>();
 
   constructor(text: string, record: (path: TomlPath, offset: number) => void) {
@@ -77,7 +77,7 @@ class Scanner {
       const counted = JSON.stringify(path);
       let count = this.tableCounts.get(counted);
       if (isArray && index === keys.length - 1) this.tableCounts.set(counted, (count = (count ?? 0) + 1));
-      // A header below an array of tables speaks of its newest element.
+      // A header below an array of tables belongs to its newest element.
       if (count !== undefined) path = [...path, count - 1];
       this.record(path, start);
     }
@@ -138,7 +138,7 @@ class Scanner {
     if (delimiter.length === 3) while (this.peek() === quote) this.at++;
   }
 
-  /** A dotted key, up to what follows it. */
+  /** Reads a dotted key. */
   private keys(): string[] {
     const keys: string[] = [];
     for (;;) {
@@ -147,7 +147,7 @@ class Scanner {
       const quote = this.peek();
       if (quote === '"' || quote === "'") {
         this.string(quote);
-        // Escapes are smol-toml's business.
+        // smol-toml reads the escapes.
         const { key } = parse(`key = ${this.text.slice(start, this.at)}`);
         if (typeof key === 'string') keys.push(key);
       } else {
@@ -160,7 +160,7 @@ class Scanner {
     }
   }
 
-  /** White space, ends of lines and comments. */
+  /** Skips white space, ends of lines and comments. */
   private skipBlank(): void {
     this.advance(/(?:[ \t\r\n]+|#[^\n]*)*/y);
   }

@@ -2,12 +2,12 @@
 import { describe, type TableReader } from './reader.js';
 import { formatBytes, formatLease, parseBytes, parseLease } from '../units.js';
 
-/** How one kind of number is written. */
+/** Notation of one kind of number. */
 interface QuantityForm {
-  /** @returns undefined for what can not be read */
+  /** @returns undefined for a value of another form */
   readonly parse: (value: unknown) => number | undefined;
   readonly format: (value: number) => string;
-  /** What it looks like, in words. */
+  /** Description, for messages. */
   readonly form: string;
 }
 
@@ -33,7 +33,7 @@ export const lease: QuantityForm = {
   form: 'a time such as "10 min", a number of seconds, or "none"',
 };
 
-/** What a table says; only the fields that it names. */
+/** Reads a table; the result has only the fields that the table has. */
 export function readQuantities<Values>(
   reader: TableReader,
   keys: Readonly<Record<string, QuantityKey<Values>>>,
@@ -44,7 +44,7 @@ export function readQuantities<Values>(
     const value = reader.get(key);
     const parsed = parse(value);
     if (parsed === undefined) {
-      reader.problem([key], `can not be ${describe(value)}`, `Write ${form}.`);
+      reader.problem([key], `cannot be ${describe(value)}`, `Write ${form}.`);
     } else if (parsed < minimum || parsed > maximum) {
       reader.problem([key], `${describe(value)} is out of range`, `Allowed: ${format(minimum)} to ${format(maximum)}.`);
     } else {

@@ -6,7 +6,7 @@ import type { Positions, TomlPath } from './positions.js';
 
 export type TomlTable = Readonly<Record<string, unknown>>;
 
-/** One file while it is being read: where its keys stand, and what was found wrong with them. */
+/** File that is being read, with the positions of its keys and the problems found so far. */
 export interface ReadContext {
   readonly file: string;
   readonly positions: Positions;
@@ -14,22 +14,22 @@ export interface ReadContext {
 }
 
 /**
- * Typed access to one TOML table. What is wrong is collected, not thrown, so that an administrator sees all of it at
- * once; the caller must not use what was read when the context has problems.
+ * Typed access to one TOML table. Problems are collected, not thrown, so that an administrator sees all of them at once. The
+ * values must not be used when the context has problems.
  */
 export class TableReader {
   readonly path: TomlPath;
   readonly context: ReadContext;
   private readonly table: TomlTable;
 
-  /** @param allowed every key that may stand here; any other is a problem */
+  /** @param allowed keys that the table may have; every other key is a problem */
   constructor(table: TomlTable, path: TomlPath, allowed: readonly string[], context: ReadContext) {
     this.table = table;
     this.path = path;
     this.context = context;
     for (const key of Object.keys(table)) {
       if (allowed.includes(key)) continue;
-      this.problem([key], 'no such key', `${suggestion(key, allowed)}Allowed here: ${allowed.join(', ')}.`);
+      this.problem([key], 'is not a known key', `${suggestion(key, allowed)}Allowed here: ${allowed.join(', ')}.`);
     }
   }
 
@@ -49,7 +49,7 @@ export class TableReader {
     problems.push({ file, ...positions.find(path), ...(key === '' ? {} : { key }), message, remedy });
   }
 
-  /** A key that must be there. */
+  /** Reports a missing key. @returns whether the table has it */
   required(key: string, remedy: string): boolean {
     if (!this.has(key)) this.problem([], `${key} is missing`, remedy);
     return this.has(key);
@@ -63,8 +63,8 @@ export class TableReader {
   }
 
   /**
-   * A list; an element that `read` answers with a text is a problem: the text says what it must be.
-   * @param whenEmpty the remedy for a list of nothing
+   * Reads a list without repetition. An element for which `read` returns a Refusal is a problem.
+   * @param whenEmpty remedy for an empty list
    */
   list<Item>(
     key: string,
@@ -88,7 +88,7 @@ export class TableReader {
     return [...items];
   }
 
-  /** A table within this one; undefined, with a problem, when it is something else. */
+  /** Table within this one. @returns undefined for another value, after reporting a problem */
   inner(key: string, allowed: readonly string[]): TableReader | undefined {
     const value = this.get(key);
     if (isTable(value)) return new TableReader(value, [...this.path, key], allowed, this.context);
@@ -101,7 +101,7 @@ export class TableReader {
   }
 }
 
-/** An element of a list that can not stay. */
+/** Problem of one element of a list. */
 export class Refusal {
   readonly message: string;
   readonly remedy: string;
@@ -116,7 +116,7 @@ export function isTable(value: unknown): value is TomlTable {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof TomlDate);
 }
 
-/** What a value is, in an administrator's words. */
+/** Description of a value, for messages. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return `the text ${quote(value, 64)}`;
   if (typeof value === 'number' || typeof value === 'bigint') return `the number ${value}`;

@@ -1,4 +1,4 @@
-/** Reading of a rule's `subjects` and `targets` tables. What they mean is in subjects.ts and targets.ts. */
+/** Reads a rule's tables `subjects` and `targets`. Their meaning is in decide/subjects.ts and decide/targets.ts. */
 import { suggestion } from '../../common/nearest.js';
 import { quote } from '../../common/quote.js';
 import type { NameResolver } from './names.js';
@@ -17,10 +17,10 @@ export const TARGET_KEYS = [
   'any_cgroup',
 ] as const;
 
-/** uid and gid 2^32-1 is "no change" to the kernel and nobody's. */
+/** The kernel reserves uid and gid 2^32-1 ("no change"). */
 const HIGHEST_ID = 2 ** 32 - 2;
 
-/** @param onUnknownGroup where given, a group that does not exist is told to it and has no members; else it is a problem */
+/** @param onUnknownGroup receives the name of a missing group, which then has no members; without it such a group is a problem */
 export function readSubjects(
   reader: TableReader,
   names: NameResolver,
@@ -40,10 +40,10 @@ export function readSubjects(
       .filter((gid) => gid !== undefined),
     units: reader.list('units', 'systemd unit names', readUnit),
   };
-  const nobody = !SUBJECT_KEYS.some((key) => isSelected(reader.get(key)));
-  if (nobody) reader.problem([], 'selects nobody', `Name at least one of ${SUBJECT_KEYS.join(', ')}.`);
+  const isEmpty = !SUBJECT_KEYS.some((key) => isSelected(reader.get(key)));
+  if (isEmpty) reader.problem([], 'selects no subject', `Name at least one of ${SUBJECT_KEYS.join(', ')}.`);
   if (subjects.everyone && SUBJECT_KEYS.some((key) => key !== 'everyone' && isSelected(reader.get(key)))) {
-    reader.problem(['everyone'], 'makes the other subjects meaningless', 'Leave out either it or them.');
+    reader.problem(['everyone'], 'makes the other subjects meaningless', 'Remove it, or remove the other subjects.');
   }
   return subjects;
 }
@@ -64,11 +64,11 @@ export function readTargets(reader: TableReader, names: NameResolver): RuleTarge
   if (!whose && where !== undefined) {
     reader.problem(
       [where],
-      'says which processes, but not whose',
+      'selects processes, but not their users',
       'Add same_user = true, users = [...] or any_user = true.',
     );
   } else if (!whose && !targets.system && !targets.anyCgroup) {
-    reader.problem([], 'selects nothing', `Name at least one of same_user, any_user, users, system, any_cgroup.`);
+    reader.problem([], 'selects no target', `Name at least one of same_user, any_user, users, system, any_cgroup.`);
   }
   return targets;
 }
@@ -85,7 +85,7 @@ function readId(
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= HIGHEST_ID) return value;
   if (typeof value !== 'string') {
     return new Refusal(
-      `${describe(value)} is no ${kind}`,
+      `${describe(value)} is not a ${kind}`,
       `Write a name in quotes, or a number from 0 to ${HIGHEST_ID}.`,
     );
   }
@@ -93,29 +93,32 @@ function readId(
   if (id !== undefined) return id;
   const remedy = /^\d+$/.test(value)
     ? 'Write a number without quotes.'
-    : `Create it, or correct the name (getent ${kind === 'user' ? 'passwd' : 'group'} lists what there is).`;
+    : `Create it, or correct the name (\`getent ${kind === 'user' ? 'passwd' : 'group'}\` lists all).`;
   return new Refusal(`no ${kind} is called ${quote(value)}`, remedy);
 }
 
 function readUnit(value: unknown): string | Refusal {
-  const pattern = 'Write the name of a service or scope ("nginx.service"), or a beginning and a star ("worker@*").';
-  if (typeof value !== 'string') return new Refusal(`${describe(value)} is no unit`, pattern);
+  const pattern = 'Write the name of a service or scope ("nginx.service"), or a prefix and a star ("worker@*").';
+  if (typeof value !== 'string') return new Refusal(`${describe(value)} is not a unit`, pattern);
   if (value.endsWith('.slice')) {
-    return new Refusal(`${quote(value)} is a slice, no unit of processes`, 'Name the cgroup of the slice in cgroups.');
+    return new Refusal(
+      `${quote(value)} is a slice, not a unit of processes`,
+      'Name the cgroup of the slice in cgroups.',
+    );
   }
   return /^[A-Za-z0-9:_.\\@-]+(?:\*|\.(?:service|scope|socket|mount|swap))$/.test(value)
     ? value
-    : new Refusal(`${describe(value)} is no unit`, pattern);
+    : new Refusal(`${describe(value)} is not a unit`, pattern);
 }
 
 function readCgroup(value: unknown): string | Refusal {
   const form = 'Write the path that /proc/PID/cgroup shows, such as "/system.slice/nginx.service".';
   if (typeof value !== 'string' || !(value === '/' || isPlainPath(value))) {
-    return new Refusal(`${describe(value)} is no cgroup path`, form);
+    return new Refusal(`${describe(value)} is not a cgroup path`, form);
   }
   if (value.startsWith('/sys/fs/cgroup')) {
     const path = value.replace(/^\/sys\/fs\/cgroup(?:\/unified|\/systemd)?/, '') || '/';
-    return new Refusal('is a path in the file system', `Without the mount point: ${quote(path)}.`);
+    return new Refusal('is a path in the file system', `Write it without the mount point: ${quote(path)}.`);
   }
   return value;
 }
@@ -124,12 +127,12 @@ function readExecutable(value: unknown): string | Refusal {
   return typeof value === 'string' && isPlainPath(value)
     ? value
     : new Refusal(
-        `${describe(value)} is no executable`,
+        `${describe(value)} is not a path of an executable`,
         'Write an absolute path without links, as readlink /proc/PID/exe prints it.',
       );
 }
 
-/** Absolute, and nothing in it that would keep it from ever being equal to what the kernel prints. */
+/** @returns whether the path is absolute and could be equal to one that the kernel prints */
 function isPlainPath(path: string): boolean {
   return (
     path.startsWith('/') &&
@@ -141,10 +144,13 @@ function isPlainPath(path: string): boolean {
   );
 }
 
-/** For a list of words with a fixed vocabulary. */
+/** Reads one of `words`. */
 export function readWord<Word extends string>(value: unknown, words: readonly Word[], what: string): Word | Refusal {
   const word = words.find((known) => known === value);
   if (word !== undefined) return word;
   const guess = typeof value === 'string' ? suggestion(value, words) : '';
-  return new Refusal(`${describe(value)} is no ${what}`, `${guess}Allowed: ${words.join(', ')}.`);
+  return new Refusal(
+    `${describe(value)} is not ${what.startsWith('event') ? 'an' : 'a'} ${what}`,
+    `${guess}Allowed: ${words.join(', ')}.`,
+  );
 }

@@ -1,7 +1,7 @@
 import { count, lease, type QuantityKey } from './quantities.js';
 import type { ServiceLimits } from '../types.js';
 
-/** In force where no file's [service] says otherwise. */
+/** Limits without a value in any file's [service]. */
 export const BUILT_IN_SERVICE: ServiceLimits = Object.freeze({
   requestsPerSecond: 500,
   burst: 1000,

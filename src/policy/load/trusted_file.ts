@@ -1,28 +1,29 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { PolicyError, type PolicyProblem } from '../error.js';
 
-/** Bytes; a policy of a thousand rules is a quarter of it. */
+/** Bytes; a policy of a thousand rules has a quarter of them. */
 export const MAXIMUM_BYTES: number = 256 * 1024;
 
 export interface OpenedFile {
   /** Owned by the caller. */
   readonly fd: number;
-  /** Why the broker would not trust it; empty unless problems were asked for. */
+  /** Reasons why the broker would not trust the file; empty with 'refuse'. */
   readonly distrust: readonly PolicyProblem[];
 }
 
 /**
- * What to do with a file that somebody else than root could have written.
- * 'refuse': it is an error (the broker). 'tell': it is read all the same (`perfbroker policy check`).
+ * Treatment of a file that another user than root can write.
+ * 'refuse': an error (the broker). 'tell': read, with the reasons (`perfbroker policy check`).
  */
 export type Distrust = 'refuse' | 'tell';
 
 /**
- * The text of a policy file, which must be a regular file, owned by root, and writable by nobody else. It is opened once
- * and everything is asked of that fd, so that what was checked is what is read.
- * @param path where to open it
- * @param file what to call it in messages
- * @throws PolicyError; a file that does not exist gives undefined
+ * Reads a policy file, which must be a regular file that root owns and no other user can write. It is opened once, and checked
+ * and read through that fd, so the checked file is the one that is read.
+ * @param path to open
+ * @param file its name in messages
+ * @returns undefined when it does not exist
+ * @throws PolicyError
  */
 export function readTrusted(
   path: string,
@@ -38,7 +39,7 @@ export function readTrusted(
   }
 }
 
-/** Opens a file or a directory and checks whose it is. @returns undefined when it does not exist */
+/** Opens a file or directory and checks owner and mode. @returns undefined when it does not exist */
 export function openTrusted(
   path: string,
   file: string,
@@ -60,7 +61,7 @@ export function openTrusted(
   try {
     const status = fstatSync(fd);
     if (kind === 'file' && !status.isFile()) {
-      throw new PolicyError({ file, message: 'is no regular file', remedy: 'Name a file.' });
+      throw new PolicyError({ file, message: 'is not a regular file', remedy: 'Name a regular file.' });
     }
     problems.push(...distrustOf(status, file, kind));
     const [first, ...others] = problems;
@@ -78,7 +79,7 @@ function distrustOf({ uid, mode }: Stats, file: string, kind: string): PolicyPro
     problems.push({ file, message: `the ${kind} belongs to uid ${uid}, not to root`, remedy: `chown root ${file}` });
   if ((mode & 0o022) !== 0) {
     const octal = (mode & 0o7777).toString(8).padStart(4, '0');
-    const message = `others than its owner may write to the ${kind} (mode ${octal})`;
+    const message = `other users than the owner may write to the ${kind} (mode ${octal})`;
     problems.push({ file, message, remedy: `chmod go-w ${file}` });
   }
   return problems;
@@ -105,21 +106,21 @@ function openOrUndefined(path: string, flags: number, file: string): number | un
           remedy: `chmod 0644 ${file}, or chmod 0640 and chgrp to the broker's group; its directories need the x bit.`,
         });
       case 'ELOOP':
-        throw new PolicyError({ file, message: LINK, remedy: 'Name the file itself.' });
+        throw new PolicyError({ file, message: LINK, remedy: 'Name the file that it points to.' });
       case 'ENOTDIR':
         throw new PolicyError({
           file,
-          message: 'is no directory (or a link to one), or lies below something that is no directory',
+          message: 'is not a directory, or is below a path that is not a directory',
           remedy: 'Correct the path.',
         });
       default:
-        throw new PolicyError({ file, message: `can not be opened: ${message}`, remedy: 'Correct the path.' });
+        throw new PolicyError({ file, message: `cannot be opened: ${message}`, remedy: 'Correct the path.' });
     }
   }
 }
 
 function readAll(fd: number, file: string): Buffer {
-  // One more than allowed, so that a file that grows after fstat is noticed too.
+  // One byte more than allowed: it shows a file that grew after fstat.
   const buffer = Buffer.alloc(MAXIMUM_BYTES + 1);
   let length = 0;
   while (length < buffer.length) {

@@ -1,7 +1,7 @@
 import type { Limits } from '../types.js';
 import { formatBytes } from '../units.js';
 
-/** What one request takes of a user's share. */
+/** Quota that one request reserves. */
 export interface QuotaAmounts {
   readonly grants: number;
   readonly fds: number;
@@ -10,13 +10,13 @@ export interface QuotaAmounts {
 
 export interface Reservation {
   readonly ok: true;
-  /** Gives the amounts back. Needs no `this`; a second call does nothing. */
+  /** Returns the amounts to the user. Needs no `this`; a second call does nothing. */
   readonly release: () => void;
 }
 
 export interface QuotaExceeded {
   readonly ok: false;
-  /** As in the table of errors. */
+  /** Code of QuotaExceeded. */
   readonly code: 'grants' | 'fds' | 'ring-bytes';
   readonly asked: number;
   readonly used: number;
@@ -32,13 +32,13 @@ const KINDS = [
 ] as const;
 
 /**
- * What each uid holds over all its grants, whichever rules allowed them. The limits are those of the rule that allows the
- * newcomer. Memory: one entry for each uid that holds something.
+ * Amounts that each uid holds in all its grants, regardless of the rules that allowed them. The limits are those of the rule
+ * that allows the new grant. Memory: one entry for each uid with a grant.
  */
 export class Quota {
   private readonly used = new Map<number, QuotaAmounts>();
 
-  /** Takes all of `amounts` or nothing. @throws RangeError for an amount that is no whole number from 0 on: a bug */
+  /** Reserves all of `amounts` or nothing. @throws RangeError for an amount that is not a whole number from 0 on: a bug */
   reserve(
     uid: number,
     amounts: QuotaAmounts,
@@ -49,7 +49,7 @@ export class Quota {
       const asked = amounts[field];
       const allowed = limits[field];
       if (!Number.isSafeInteger(asked) || asked < 0) throw new RangeError(`quota: ${asked} ${what}`);
-      // Nothing more is always possible, even after a reload lowered the limit below what is held.
+      // An amount of 0 always succeeds, even after a reload lowered the limit below the held amount.
       if (asked === 0 || used[field] + asked <= allowed) continue;
       const text = `uid ${uid} holds ${format(used[field])} ${what}; ${format(asked)} more would exceed ${format(allowed)}`;
       return { ok: false, code, asked, used: used[field], allowed, text };
@@ -67,7 +67,7 @@ export class Quota {
     return this.used.get(uid) ?? NOTHING;
   }
 
-  /** Uids that hold something. */
+  /** Number of uids with a grant. */
   get size(): number {
     return this.used.size;
   }

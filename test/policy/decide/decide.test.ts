@@ -258,14 +258,14 @@ const limits: [string, Partial<PolicyRequest>, RegExp | 'allow'][] = [
   [
     'one Hz more is not',
     { events: [event({ sampling: { frequency: 1001 } })] },
-    /frequency: event 0 asks for 1001 Hz, 1000 allowed/,
+    /frequency: event 0 requests 1001 Hz, 1000 allowed/,
   ],
   ['no number is no frequency', { events: [event({ sampling: { frequency: NaN } })] }, /frequency/],
   ['a cpu-clock period is a frequency', { events: [event({ sampling: { period: 1_000_000n } })] }, 'allow'],
   [
     'a shorter cpu-clock period is too much',
     { events: [event(), event({ sampling: { period: 999_999n } })] },
-    /frequency: event 1 asks for period 999999, at least 1000000 allowed/,
+    /frequency: event 1 requests period 999999, at least 1000000 allowed/,
   ],
   [
     'cycles are held to the clock of the processor',
@@ -280,7 +280,7 @@ const limits: [string, Partial<PolicyRequest>, RegExp | 'allow'][] = [
   [
     'page faults are held to the least period',
     { events: [event({ source: { kind: 'software', name: 'page-faults' }, sampling: { period: 9n } })] },
-    /min_period: event 0 asks for period 9, at least 10 allowed/,
+    /min_period: event 0 requests period 9, at least 10 allowed/,
   ],
   [
     'a period of nothing is too short',
@@ -288,14 +288,14 @@ const limits: [string, Partial<PolicyRequest>, RegExp | 'allow'][] = [
     /min_period/,
   ],
   ['stack up to the limit is allowed', { events: [event({ stackUser: 1024 })] }, 'allow'],
-  ['more stack is not', { events: [event({ stackUser: 1032 })] }, /stack: event 0 asks for 1032 B, 1 KiB allowed/],
+  ['more stack is not', { events: [event({ stackUser: 1032 })] }, /stack: event 0 requests 1032 B, 1 KiB allowed/],
   ['a ring up to the limit is allowed', { ringBytes: 2 ** 20 }, 'allow'],
-  ['a larger ring is not', { ringBytes: 2 ** 21 }, /ring: 2 MiB asked, 1 MiB allowed/],
+  ['a larger ring is not', { ringBytes: 2 ** 21 }, /ring: 2 MiB requested, 1 MiB allowed/],
   ['fds up to the limit are allowed', { fds: 8 }, 'allow'],
-  ['more fds are not', { fds: 9 }, /fds: 9 asked, 8 allowed/],
+  ['more fds are not', { fds: 9 }, /fds: 9 requested, 8 allowed/],
   ['a shorter lease is allowed', { leaseSeconds: 60 }, 'allow'],
-  ['a longer lease is not', { leaseSeconds: 61 }, /lease: 61 s asked, 1 min allowed/],
-  ['a lease without end is not', { leaseSeconds: 0 }, /lease: none asked, 1 min allowed/],
+  ['a longer lease is not', { leaseSeconds: 61 }, /lease: 61 s requested, 1 min allowed/],
+  ['a lease without end is not', { leaseSeconds: 0 }, /lease: none requested, 1 min allowed/],
   ['a negative lease is not', { leaseSeconds: -1 }, /lease/],
 ];
 for (const [title, asks, gives] of limits) {
@@ -489,10 +489,7 @@ test('a subject that left a denied group in a user namespace is denied, and read
   const left = decide(request({ ...asks, subject: subject({ sameUserNamespace: false, mayBeMany: true }) }), policy);
   t.is(inShort(left), 'deny not-others denied');
   if (left.kind !== 'deny') return;
-  t.regex(
-    left.reasons[0]?.text ?? '',
-    /; the caller may be a subject that it names, for it is in a user namespace of its own$/,
-  );
+  t.regex(left.reasons[0]?.text ?? '', /; the rule may name the caller, because it is in a user namespace of its own$/);
 });
 
 test('whatever is allowed, one allow rule covers each class, mode and target of it, and the ceiling each class', (t) => {

@@ -85,5 +85,5 @@ test('a subject under a subordinate uid is caught by a rule that denies a group,
   t.is(decideDowngrade({ subject: subject(), processes: [processOf(mine)] }, policy).kind, 'allow');
   const verdict = decideDowngrade({ subject: subject({ mayBeMany: true }), processes: [processOf(mine)] }, policy);
   t.is(codes(verdict), 'deny denied');
-  t.regex(JSON.stringify(verdict), /may be a subject that it names, for its uid is a subordinate one/);
+  t.regex(JSON.stringify(verdict), /the rule may name the caller, because its uid is a subordinate one/);
 });
