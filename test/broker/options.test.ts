@@ -1,7 +1,7 @@
 import test from 'ava';
 import { parseOptions } from '#dist/broker/options.js';
 
-test('what perfbrokerd passes is understood', (t) => {
+test('the options that perfbrokerd passes are parsed', (t) => {
   const options = parseOptions([
     '--socket',
     '/s',
@@ -24,7 +24,7 @@ test('what perfbrokerd passes is understood', (t) => {
   });
 });
 
-test('anything else is refused', (t) => {
+test('other options and values are refused', (t) => {
   t.throws(() => parseOptions(['--ceiling', 'user,everything']));
   t.throws(() => parseOptions(['--ceiling', 'user', '--log-level', 'loud']));
   t.throws(() => parseOptions(['--ceiling', 'user', '--audit-fd', '5x']));

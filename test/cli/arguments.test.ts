@@ -2,7 +2,7 @@ import test from 'ava';
 import { defaultRingBytes, parsePids, parseRingBytes, parseSeconds, parseInteger } from '#dist/cli/arguments.js';
 import { UsageError } from '#dist/cli/failure.js';
 
-test('ring sizes are pages or bytes, as with perf', (t) => {
+test('ring sizes are pages or bytes, as in perf', (t) => {
   t.is(parseRingBytes('1'), 4096);
   t.is(parseRingBytes('64'), 64 * 4096);
   t.is(parseRingBytes('512K'), 512 << 10);
@@ -12,7 +12,7 @@ test('ring sizes are pages or bytes, as with perf', (t) => {
     t.throws(() => parseRingBytes(text), { instanceOf: UsageError }, text);
 });
 
-test('the default ring is a power of two whatever the number of cpus, and all together stay within 16 MiB', (t) => {
+test('the default ring is a power of two for any number of cpus, and all rings together stay within 16 MiB', (t) => {
   for (const cpus of [1, 2, 3, 32, 33, 64, 100, 256]) {
     const bytes = defaultRingBytes(cpus);
     t.is(bytes & (bytes - 1), 0);
@@ -21,7 +21,7 @@ test('the default ring is a power of two whatever the number of cpus, and all to
   t.is(defaultRingBytes(2), 512 << 10);
 });
 
-test('numbers are whole, in range and nothing else', (t) => {
+test('only whole numbers in range are accepted', (t) => {
   t.is(parseInteger('10', 'x', 1, 10), 10);
   for (const text of ['0', '11', '1e1', '0x5', ' 5', '5 ', '', '-5', '5.0'])
     t.throws(() => parseInteger(text, 'x', 1, 10), { instanceOf: UsageError }, text);

@@ -15,7 +15,7 @@ function said(action: () => unknown): string {
   return '';
 }
 
-test('a file that can not be had is said with what to do, and without a stack trace', (t) => {
+test('an error of a file is printed with a remedy and without a stack trace', (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-failure-'));
   t.teardown(() => rmSync(directory, { recursive: true }));
   const link = join(directory, 'link');
@@ -30,7 +30,7 @@ test('a file that can not be had is said with what to do, and without a stack tr
     t.regex(said(action), /^perfbroker: [^\n]+\n {2}what to do: [A-Z][^\n]+\.\n$/);
 });
 
-test('a failure is not hidden by a second one while files and grants are closed', (t) => {
+test('a second failure while files and grants are closed does not hide the first', (t) => {
   const text = said(() => {
     using grant = {
       [Symbol.dispose]: () => {
@@ -43,7 +43,7 @@ test('a failure is not hidden by a second one while files and grants are closed'
   t.is(text, 'perfbroker: the option is wrong\n');
 });
 
-test('a fault of the program says where it is', (t) => {
+test('a bug of the program is printed with its stack trace', (t) => {
   t.regex(
     said(() => (undefined as unknown as { x: { y: number } }).x.y),
     /TypeError.*\n.*\bat /,

@@ -71,7 +71,7 @@ const MISUSES: readonly (readonly [line: string, message: RegExp])[] = [
   ['report --limit x', /--limit/],
 ];
 
-test('a command line that makes no sense is exit code 2 and a message that names the place', (t) => {
+test('an invalid command line gives exit code 2 and a message that names the option', (t) => {
   const results = runMany(MISUSES.map(([line]) => line.split(' ')));
   for (const [index, [line, message]] of MISUSES.entries()) {
     const result = results[index];
@@ -82,7 +82,7 @@ test('a command line that makes no sense is exit code 2 and a message that names
   }
 });
 
-test('--help of every command tells the use and gives an example', (t) => {
+test('--help of every command shows its usage and an example', (t) => {
   const names = ['record', 'run', 'stat', 'report', 'explain', 'describe', 'grants', 'revoke', 'policy check'];
   const results = runMany(names.map((name) => [...name.split(' '), '--help']));
   for (const [index, name] of names.entries()) {
@@ -103,7 +103,7 @@ test('--version prints the package version', (t) => {
   t.is(run('--version').stdout, `${version}\n`);
 });
 
-test('a broker that is not there is exit code 3, with cause and remedy, and CMD never runs', (t) => {
+test('without a broker the exit code is 3, with cause and remedy, and CMD never runs', (t) => {
   const marker = join(directory, 'marker');
   for (const args of [['describe'], ['record', '--', 'touch', marker], ['explain'], ['grants']]) {
     const { status, stderr } = run('--socket', join(directory, 'absent.sock'), ...args);
@@ -114,12 +114,12 @@ test('a broker that is not there is exit code 3, with cause and remedy, and CMD 
   t.throws(() => readFileSync(join(directory, 'perf.data')), { code: 'ENOENT' });
 });
 
-test('the socket is taken on either side of the command', (t) => {
+test('--socket is accepted before and after the command', (t) => {
   const socket = join(directory, 'absent.sock');
   t.true(run('describe', '--socket', socket).stderr.includes(socket));
 });
 
-test('report of what is no recording is an error in words', (t) => {
+test('report of a file that is not a recording prints an error with cause and remedy', (t) => {
   const path = join(directory, 'text');
   writeFileSync(path, 'x'.repeat(500));
   const { status, stderr } = run('report', path);
@@ -128,7 +128,7 @@ test('report of what is no recording is an error in words', (t) => {
   t.is(run('report', join(directory, 'absent')).status, 1);
 });
 
-test('policy check tells a good file from a bad one', (t) => {
+test('policy check accepts a valid file and rejects an invalid one', (t) => {
   const path = join(directory, 'policy.toml');
   writeFileSync(
     path,
@@ -144,7 +144,7 @@ test('policy check tells a good file from a bad one', (t) => {
   t.regex(bad.stderr, /error: .*nmae/);
 });
 
-test('a reader that goes away is no error', (t) => {
+test('a reader that goes away is not an error', (t) => {
   const command = `"${process.execPath}" "${MAIN}" --help | head -c 1; echo "\${PIPESTATUS[0]}"`;
   const { stdout, stderr } = spawnSync('bash', ['-c', command], { encoding: 'utf8' });
   t.regex(stdout, /0\n$/);

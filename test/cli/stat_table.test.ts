@@ -27,7 +27,7 @@ test('the table reads as perf stat prints it', (t) => {
   t.regex(table, /1\.000000000 seconds time elapsed/);
 });
 
-test('an interval tells what came to pass since the last one', (t) => {
+test('an interval has the counts since the previous one', (t) => {
   const [before, now] = [[counted('page-faults', 5n, 10n)], [counted('page-faults', 12n, 30n)]];
   const [part] = difference(
     now.map(({ count }) => count),

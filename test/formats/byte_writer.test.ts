@@ -23,6 +23,6 @@ for (const capacity of [1, 2, 7, 8, 64]) {
   });
 }
 
-test('a text that fills its alignment still gets its NUL', (t) => {
+test('text that fills its alignment still gets a NUL', (t) => {
   t.is(new ByteWriter().text('12345678', 8).length, 16);
 });

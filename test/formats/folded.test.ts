@@ -10,7 +10,7 @@ test('equal stacks are added up and lines are in order', (t) => {
   t.deepEqual([...foldedLines(stacks)], ['a;operator new 1\n', 'b;leaf 5\n']);
 });
 
-test('names can not break out of their frame or line', (t) => {
+test('names cannot break out of their frame or line', (t) => {
   const frames = ['a;b', 'c\nd 9', '\u001b[31m', '\u202e', ''];
   t.deepEqual([...foldedLines([{ frames, count: 1 }])], ['a:b;c?d 9;?[31m;?;? 1\n']);
 });

@@ -99,7 +99,7 @@ test('mappings, names and tasks are decoded', (t) => {
   t.is(decode(99, new ByteWriter()).kind, 'other');
 });
 
-test('records that are no samples end with an id, which is split off', (t) => {
+test('records other than samples end with an id, which is split off', (t) => {
   const attr = attrOf(0x2n | 0x4n | 0x10000n, { sampleIdAll: true });
   const body = new ByteWriter().u64(0).u64(9).u32(1).u32(2).u64(3).u64(42);
   t.like(decode(2, body, attr), { lost: 9n, pid: 1, tid: 2, time: 3n, id: 42n });

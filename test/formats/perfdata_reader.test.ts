@@ -30,7 +30,7 @@ function writeFile(name: string, finish = true): string {
   });
 }
 
-test('what was written is read back: events, names, ids, features, records of each event', (t) => {
+test('events, names, ids, features and records are read back as they were written', (t) => {
   const reader = new PerfDataReader(writeFile('round.data'));
   t.true(reader.finished);
   t.deepEqual(
@@ -63,7 +63,7 @@ test('what was written is read back: events, names, ids, features, records of ea
   reader.close();
 });
 
-test('an unfinished file is read up to its last whole record', (t) => {
+test('an unfinished file is read up to its last complete record', (t) => {
   const path = writeFile('unfinished.data', false);
   const size = readFileSync(path).length;
   truncateSync(path, size - 5);
@@ -74,7 +74,7 @@ test('an unfinished file is read up to its last whole record', (t) => {
   reader.close();
 });
 
-test('a file that perf recorded is read: software events with call graphs', (t) => {
+test('a file recorded by perf is read: software events with call graphs', (t) => {
   const path = join(directory, 'perfs-own.data');
   const args = ['record', '-q', '-g', '-e', 'cpu-clock,page-faults', '-o', path, '--', 'ls', '-R', '/usr/lib/python3'];
   const run = perf ? spawnSync('perf', args, { stdio: 'ignore' }) : undefined;
@@ -112,7 +112,7 @@ function readAll(t: ExecutionContext, path: string): 'read' | 'refused' {
   }
 }
 
-test('a file cut short anywhere is refused with a FormatError', (t) => {
+test('a file truncated at any position is rejected with a FormatError', (t) => {
   const whole = readFileSync(writeFile('whole.data'));
   const path = join(directory, 'cut.data');
   const outcomes = { read: 0, refused: 0 };
@@ -123,7 +123,7 @@ test('a file cut short anywhere is refused with a FormatError', (t) => {
   t.deepEqual(outcomes.read, 0, 'the feature sections come last, so that no cut goes unseen');
 });
 
-test('huge counts, sizes and offsets anywhere in the file are refused or harmless', (t) => {
+test('huge counts, sizes and offsets anywhere in the file are rejected or harmless', (t) => {
   const whole = readFileSync(writeFile('whole2.data'));
   const path = join(directory, 'hostile.data');
   const outcomes = { read: 0, refused: 0 };
@@ -137,7 +137,7 @@ test('huge counts, sizes and offsets anywhere in the file are refused or harmles
   t.true(outcomes.refused > 100, JSON.stringify(outcomes));
 });
 
-test('files that are none are refused by what they are', (t) => {
+test('files that are not recordings are rejected with the reason', (t) => {
   const path = join(directory, 'none.data');
   writeFileSync(path, 'x'.repeat(200));
   t.throws(() => new PerfDataReader(path), { instanceOf: FormatError, message: /not a perf.data file/ });

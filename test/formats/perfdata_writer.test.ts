@@ -31,7 +31,7 @@ function writeFile(name: string, finish = true): string {
   });
 }
 
-test('perf evlist, perf script and perf report take the file as one of their own', (t) => {
+test('perf evlist, perf script and perf report read the file', (t) => {
   if (!perf) {
     t.log('skipped: perf is missing');
     t.false(perf);
@@ -46,7 +46,7 @@ test('perf evlist, perf script and perf report take the file as one of their own
     t.true(header.includes(text), text);
 });
 
-test('a tracepoint whose format can not be read is still one that perf shows', (t) => {
+test('perf shows a tracepoint whose format cannot be read', (t) => {
   if (!perf) {
     t.log('skipped: perf is missing');
     t.false(perf);

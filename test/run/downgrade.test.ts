@@ -82,7 +82,7 @@ real("root's command lacks CAP_PERFMON and CAP_SYS_ADMIN in all five sets, and k
   t.regex(stdout, /^NoNewPrivs:\t0$/m);
 });
 
-real('--drop takes more, --keep leaves what it names, and both take names in any form', async (t) => {
+real('--drop removes more capabilities, --keep leaves some, and both accept names in any form', async (t) => {
   const bounding = async (...options: readonly string[]): Promise<bigint> =>
     capabilitySets((await status(asRoot(), '--verify', ...options)).stdout)['CapPrm']!;
   const both = CAP.perfmon | CAP.sysAdmin;
@@ -93,13 +93,13 @@ real('--drop takes more, --keep leaves what it names, and both take names in any
   t.is(await bounding('--drop', 'all'), 0n);
 });
 
-real('capsh inside says what is gone', async (t) => {
+real('capsh in the command confirms the removed capabilities', async (t) => {
   const { stdout } = await run(asRoot(), '--drop', 'all', 'capsh', '--print');
   t.regex(stdout, /^Current: =\s*$/m);
   t.regex(stdout, /^Bounding set =\s*$/m);
 });
 
-real('with --lock uid 0 means nothing any more, also to a program that is executed again', async (t) => {
+real('with --lock uid 0 gives no privilege, even after another exec', async (t) => {
   const { stdout, stderr } = await status(asRoot(), '--lock', '--verify');
   t.regex(stderr, / samples?,/);
   const sets = capabilitySets(stdout);
@@ -120,15 +120,18 @@ real('samples are taken under every kind of downgrade', async (t) => {
     }
 });
 
-real('a second perf_event_open of the kernel side is refused inside where the strict setting applies', async (t) => {
-  if (!STRICT) return void t.pass('skipped: kernel.perf_event_paranoid is below 2');
-  t.regex((await end(asRoot(), kernelEvent)).stdout, /kernel event: 0/);
-  t.regex((await run(asRoot(), kernelEvent)).stdout, /kernel event: EACCES/);
-  t.regex((await run(withPerfmon(), '--keep', 'all', kernelEvent)).stdout, /kernel event: 0/);
-  t.regex((await run(withPerfmon(), kernelEvent)).stdout, /kernel event: EACCES/);
-});
+real(
+  'a second perf_event_open in kernel mode is refused in the command where the strict setting applies',
+  async (t) => {
+    if (!STRICT) return void t.pass('skipped: kernel.perf_event_paranoid is below 2');
+    t.regex((await end(asRoot(), kernelEvent)).stdout, /kernel event: 0/);
+    t.regex((await run(asRoot(), kernelEvent)).stdout, /kernel event: EACCES/);
+    t.regex((await run(withPerfmon(), '--keep', 'all', kernelEvent)).stdout, /kernel event: 0/);
+    t.regex((await run(withPerfmon(), kernelEvent)).stdout, /kernel event: EACCES/);
+  },
+);
 
-real('where the bounding set can not be changed no_new_privs keeps the capabilities from coming back', async (t) => {
+real('where the bounding set cannot be changed, no_new_privs prevents the capabilities from coming back', async (t) => {
   for (const setting of [withoutSetpcap(), withPerfmon()]) {
     const { stdout, stderr } = await status(setting, '--verify');
     t.regex(stderr, /^perfbroker: CAP_SETPCAP is missing, so no_new_privs keeps /m);
@@ -159,7 +162,7 @@ real('a user without capabilities keeps sudo and the like, until --no-new-privs'
   t.regex(sealed.stdout, /^NoNewPrivs:\t1$/m);
 });
 
-real('--verify refuses to run a command that a setuid program could give the capability back to', async (t) => {
+real('--verify refuses to run a command that could regain the capability from a setuid program', async (t) => {
   const refused = await run(asUser(), '--verify', 'echo', 'ran');
   t.is(refused.code, 125);
   t.is(refused.stdout, '');
@@ -168,7 +171,7 @@ real('--verify refuses to run a command that a setuid program could give the cap
   t.is(allowed.stdout, 'ran\n');
 });
 
-real('a downgrade that can not be done keeps the command from running', async (t) => {
+real('a downgrade that fails keeps the command from running', async (t) => {
   for (const setting of [withoutSetpcap(), asUser()]) {
     const { code, stdout, stderr } = await run(setting, '--lock', 'echo', 'ran');
     t.is(code, 125);
@@ -177,7 +180,7 @@ real('a downgrade that can not be done keeps the command from running', async (t
   }
 });
 
-real('the downgrade is done also when nothing can be recorded', async (t) => {
+real('the downgrade happens even when nothing can be recorded', async (t) => {
   const setting = { ...asRoot(), socket: NO_BROKER };
   const options = ['-o', '/nonexistent/file', '--verify'];
   const { stdout, stderr } = await end(setting, launcher(), 'run', ...options, 'cat', '/proc/self/status');

@@ -90,13 +90,13 @@ const errors = (answers: string): readonly number[] =>
     .filter((line) => /^[0-9a-f]{40}$/.test(line))
     .map((line) => Buffer.from(line, 'hex').readUInt32LE(4));
 
-real('what is asked for in the right form is given: events on the launcher itself', async (t) => {
+real('valid requests are granted: events on the launcher itself', async (t) => {
   const { answers } = await drive([encodeLauncherRequest(open([event()], [0, -1]))]);
   t.deepEqual(errors(answers), [0]);
   t.is(answers.match(/^fd anon_inode:\[perf_event\]$/gm)?.length, 2);
 });
 
-real('malformed orders open nothing', async (t) => {
+real('malformed requests open nothing', async (t) => {
   const wrong: readonly LauncherRequest[] = [
     open([event({ flags: 0n })]), // would begin with the launcher, not with CMD
     open([event({ flags: 1n << 40n })]),
@@ -123,7 +123,7 @@ real('malformed orders open nothing', async (t) => {
   t.notRegex(answers, /^fd /m);
 });
 
-real('PMUs whose configuration holds pointers are closed to it', async (t) => {
+real('PMUs whose configuration contains pointers are refused', async (t) => {
   for (const pmu of ['kprobe', 'uprobe']) {
     const path = `/sys/bus/event_source/devices/${pmu}/type`;
     if (!existsSync(path)) {
@@ -186,7 +186,7 @@ real('a packet of another size, version or kind ends the conversation, and CMD r
   }
 });
 
-real('a collector that ends at once is reported with its last words, without what a terminal would obey', async (t) => {
+real('a collector that ends at once is reported with its last output, without terminal escape sequences', async (t) => {
   const failed = { type: 'failed', exitCode: 1, text: 'no \x1b[31mluck\nsecond line' } as const;
   const { stdout, stderr } = await drive([encodeLauncherRequest(failed)]);
   t.is(stdout, 'ran\n');

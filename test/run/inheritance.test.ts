@@ -101,7 +101,7 @@ real('exit codes and signals of the command are its own', async (t) => {
   t.regex((await end(asUser(), 'sh', '-c', script, 'sh', launcher())).stdout, /shell saw 137/);
 });
 
-real('a command that is not there is 127, one that can not be executed 126, and nothing is left of them', async (t) => {
+real('a missing command gives 127, one that cannot be executed 126, and neither leaves anything behind', async (t) => {
   const output = join(directory.path, 'absent.data');
   const absent = await run(asUser(), '-o', output, 'no-such-program');
   t.is(absent.code, 127);
@@ -166,7 +166,7 @@ real('a command without standard fds has none, and is recorded', async (t) => {
   }
 });
 
-real('the program must not be setuid, as it would execute anything for anybody', async (t) => {
+real('the program refuses to run setuid, because it would execute anything for any user', async (t) => {
   const copy = join(directory.path, 'setuid-perfbroker');
   copyFileSync(launcher(), copy);
   chmodSync(copy, 0o4755);

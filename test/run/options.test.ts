@@ -49,7 +49,7 @@ test('launcher and collector know the same options, and which of them take a val
   t.true(command.options.length > 12);
 });
 
-test('what the launcher knows beyond that is help and the socket', (t) => {
+test('beyond these options the launcher knows only help and the socket', (t) => {
   t.regex(perfbroker('run', '--help').stdout, /^Usage: perfbroker run/);
   t.regex(perfbroker('run', '-h').stdout, /^Usage: perfbroker run/);
   // As a user, who can do nothing without a broker.
@@ -86,7 +86,7 @@ const MISUSES: readonly (readonly [args: readonly string[], message: RegExp])[] 
   [['-o', '-', 'touch', 'ran'], /standard output/],
 ];
 
-test('a command line that makes no sense is exit code 2, and CMD does not run', (t) => {
+test('an invalid command line gives exit code 2, and CMD does not run', (t) => {
   for (const [args, message] of MISUSES) {
     const { status, stdout, stderr } = perfbroker('run', ...args);
     t.is(status, 2, args.join(' '));
@@ -97,7 +97,7 @@ test('a command line that makes no sense is exit code 2, and CMD does not run', 
   t.false(existsSync(join(directory, 'ran')));
 });
 
-test('run is nothing that the script behind the program can do', (t) => {
+test('the script behind the program cannot do run', (t) => {
   const main = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
   const { status, stderr } = spawnSync(process.execPath, [main, 'run', 'true'], { encoding: 'utf8' });
   t.is(status, 1);

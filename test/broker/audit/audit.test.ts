@@ -22,7 +22,7 @@ const SUBJECT = {
   executable: '[evil\n{"verdict":"allow"}\u001b[2J\u009b\u2028]',
 };
 
-test('one record is one line of JSON, whatever the process calls itself', (t) => {
+test('a record is one line of JSON, with any process name', (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-audit-'));
   const fd = openSync(join(directory, 'audit'), 'a');
   const audit = new AuditLog(fd, () => new Date(0));
@@ -46,7 +46,7 @@ test('one record is one line of JSON, whatever the process calls itself', (t) =>
   t.is(record.note, 'a\u0085b\u007f');
 });
 
-test('a full disk is an error of the writer', (t) => {
+test('a full disk is an error for the caller', (t) => {
   const fd = openSync('/dev/full', 'w');
   t.throws(() => new AuditLog(fd).write(SUBJECT, { action: 'open', verdict: 'allow' }), { code: 'ENOSPC' });
   closeSync(fd);

@@ -50,7 +50,7 @@ function decodeEntry(bytes: Buffer): [string, string][] {
   return fields;
 }
 
-test('what is encoded is read back, whatever stands in the values', (t) => {
+test('an encoded entry is read back, with any text in its values', (t) => {
   const fields: [string, string][] = [
     ['A', 'plain = with signs'],
     ['B', 'two\nlines'],
@@ -101,13 +101,13 @@ test('an audit record has fields to search by, its message id and the record its
   for (const [name] of fields) t.regex(name, /^[A-Z][A-Z0-9_]{0,63}$/);
 });
 
-test('docs/systemd.md lists every message id beside its action', (t) => {
+test('docs/systemd.md lists every message id with its action', (t) => {
   const text = readFileSync(new URL('../../../../docs/systemd.md', import.meta.url), 'utf8');
   const listed = [...text.matchAll(/^\| `(\w+)` +\| `([0-9a-f]{32})` +\|/gm)].map(([, action, id]) => [action, id]);
   t.deepEqual(Object.fromEntries(listed), MESSAGE_IDS);
 });
 
-test('message ids are 128-bit numbers of which none is used twice', (t) => {
+test('message ids are 128-bit numbers, and each is used once', (t) => {
   const ids = Object.values(MESSAGE_IDS);
   for (const id of ids) t.regex(id, /^[0-9a-f]{32}$/);
   t.is(new Set(ids).size, ids.length);
@@ -129,7 +129,7 @@ function memfdSetting(): string {
   return existsSync(path) ? readFileSync(path, 'utf8').trim() : '0';
 }
 
-test('a record that no datagram holds is recorded in full, with every target', async (t) => {
+test('a record that is too long for a datagram is recorded in full, with every target', async (t) => {
   if (memfdSetting() === '2')
     return void t.pass('skipped: vm.memfd_noexec=2 adds a seal that journald of systemd 252 refuses');
   const journald = await startDatagramReader();
@@ -152,7 +152,7 @@ test('a record that no datagram holds is recorded in full, with every target', a
   t.is(fields.filter(([name]) => name === 'PERFBROKER_TARGET').length, 256);
 });
 
-test('a stuck journald and a missing one are errors of the writer, for a long record as well', async (t) => {
+test('a stuck journald and a missing one are errors for the caller, also for a long record', async (t) => {
   const journald = await startDatagramReader();
   t.teardown(() => journald.end());
   const audit = new AuditLog(new Journal(journald.path));
@@ -192,7 +192,7 @@ test('diagnostics go to the journal with their level, and one line is one entry'
   ]);
 });
 
-test('diagnostics never wait for a journald that is behind: what is lost is counted', async (t) => {
+test('diagnostics never wait for a journald that is behind, and lost lines are counted', async (t) => {
   const journald = await startDatagramReader();
   t.teardown(() => journald.end());
   const log = createLogger({ program: 'perfbroker', level: 'info', journal: new Journal(journald.path) });

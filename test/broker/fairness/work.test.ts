@@ -44,7 +44,7 @@ function left(rates: Rates, uid: number): number {
   return count;
 }
 
-test('work that its tokens pay for costs nothing more', (t) => {
+test('work that its tokens pay for is not charged again', (t) => {
   const { clock, rates, begin } = setUp();
   t.is(rates.tokenMs, 0.2);
   rates.take(7, 3);
@@ -92,7 +92,7 @@ test('nested sections are measured once, and one that throws is measured also', 
   t.is(left(rates, 7), 7);
 });
 
-test('work whose user is not known yet is charged when it is', (t) => {
+test('work whose user is not known yet is charged when the user is known', (t) => {
   const { clock, rates, begin } = setUp();
   const work = begin();
   work.timed(() => (clock.cpu += 1));
@@ -131,7 +131,7 @@ test('subordinate uids share one rate', (t) => {
   t.true(rates.take(LENT - 1, 6));
 });
 
-test('a request gives the event loop back after a millisecond, and others go on before it does', async (t) => {
+test('a request yields to the event loop after a millisecond, and others go on before it does', async (t) => {
   const { client, begin, spend } = setUp();
   const work = begin();
   work.payBy(7, 1);

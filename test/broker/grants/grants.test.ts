@@ -61,7 +61,7 @@ function leased(leaseSeconds: number): { readonly grant: Grant; readonly due: st
   return { grant, due, close: () => grant.close(false, lanes, new RingWatch(lanes)) };
 }
 
-test('a grant is due when its lease is over, and not before', async (t) => {
+test('a grant ends when its lease is over, and not before', async (t) => {
   const { due, close } = leased(0.05);
   t.deepEqual(due, []);
   while (due.length === 0) await sleep(5);
@@ -69,7 +69,7 @@ test('a grant is due when its lease is over, and not before', async (t) => {
   close();
 });
 
-test('a lease that is longer than a timer can be is not over at once', async (t) => {
+test('a lease that is longer than the longest timer does not end at once', async (t) => {
   const { due, close } = leased(365 * 86_400);
   await sleep(50);
   t.deepEqual(due, []);
@@ -84,7 +84,7 @@ function grantsOf(lanes: Lanes): { readonly grants: Grants; readonly ends: (Ende
   return { grants: new Grants((_grant, reason, ended) => ends.push({ reason, ...ended }), lanes), ends };
 }
 
-test('a revoked grant is gone at once, disabled and then closed in the lane of its user, and its share comes back after that', async (t) => {
+test('a revoked grant is gone at once, disabled and then closed in the lane of its user, and its quota is returned after that', async (t) => {
   const lanes = new FakeLanes();
   const { grants, ends } = grantsOf(lanes);
   const { parts, released } = partsOf({ fds: [10, 11] });
@@ -100,7 +100,7 @@ test('a revoked grant is gone at once, disabled and then closed in the lane of i
   t.deepEqual(ends, [{ reason: 'revoked', fds: 2, disabled: 2, pending: 0 }]);
 });
 
-test('what is known of a grant whose events cannot be disabled is reported once, after a while', async (t) => {
+test('the end of a grant whose events cannot be disabled is reported once, after a second', async (t) => {
   const lanes = new FakeLanes();
   const { grants, ends } = grantsOf(lanes);
   const { parts, released } = partsOf({ fds: [10, 11, 12] });

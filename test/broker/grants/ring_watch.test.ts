@@ -25,7 +25,7 @@ function fixture(): {
   return { watch: new RingWatch(lanes, 1), asked, answer: (mapped) => waiting.shift()?.(mapped), rings };
 }
 
-test('rings are asked about until they are gone, then closed, and then their share comes back', async (t) => {
+test('rings are polled until they are gone, then closed, and then their quota is returned', async (t) => {
   const { watch, asked, answer, rings } = fixture();
   const watched = watch.addAfter(Promise.resolve(), rings);
   t.is(watch.size, 1);
@@ -40,7 +40,7 @@ test('rings are asked about until they are gone, then closed, and then their sha
   t.is(watch.size, 0);
 });
 
-test('no question about rings is asked while one of the same grant hangs', async (t) => {
+test('rings are not polled while a poll of the same grant hangs', async (t) => {
   const { watch, asked, answer, rings } = fixture();
   const watched = watch.addAfter(Promise.resolve(), rings);
   await sleep(50);
@@ -49,7 +49,7 @@ test('no question about rings is asked while one of the same grant hangs', async
   await watched;
 });
 
-test('rings are not asked about before the opener has unmapped its own mappings', async (t) => {
+test('rings are not polled before the opener has unmapped its own mappings', async (t) => {
   const { watch, asked, answer, rings } = fixture();
   let released: () => void = () => undefined;
   const watched = watch.addAfter(new Promise((resolve) => (released = resolve)), rings);

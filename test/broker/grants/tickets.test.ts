@@ -14,7 +14,7 @@ function thing(kind: 'a' | 'b' = 'a', fds = 1): Thing {
 const anything = (held: TicketPayload): held is Thing => held.kind !== undefined;
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-test('a ticket is 128 random bits, and good once', (t) => {
+test('a ticket is 128 random bits, and valid once', (t) => {
   const tickets = new Tickets();
   const held = thing();
   const ticket = tickets.add(1000, held);
@@ -25,7 +25,7 @@ test('a ticket is 128 random bits, and good once', (t) => {
   t.is(tickets.size, 0);
 });
 
-test("another user's, another method's and an unknown ticket are the same nothing, and cost the owner nothing", (t) => {
+test("another user's, another method's and an unknown ticket get the same answer, and the owner's ticket stays valid", (t) => {
   const tickets = new Tickets();
   const held = thing();
   const ticket = tickets.add(1000, held);
@@ -39,7 +39,7 @@ test("another user's, another method's and an unknown ticket are the same nothin
   t.is(tickets.redeem(ticket, 1000, anything), held);
 });
 
-test('after its time a ticket is gone and what it held is released', async (t) => {
+test('an expired ticket is gone, and its request is released', async (t) => {
   const tickets = new Tickets(20);
   const held = thing();
   const ticket = tickets.add(1000, held);
@@ -49,7 +49,7 @@ test('after its time a ticket is gone and what it held is released', async (t) =
   t.is(tickets.size, 0);
 });
 
-test('a user has 16 tickets at most, and others still get theirs', (t) => {
+test('a user has 16 tickets at most, and other users still get tickets', (t) => {
   const tickets = new Tickets();
   const all = Array.from({ length: 16 }, () => tickets.add(1000, thing()));
   const over = thing();
@@ -70,14 +70,14 @@ test('the fds that tickets hold are bounded for each user and for all', (t) => {
   tickets.clear();
 });
 
-test('256 tickets are all there are', (t) => {
+test('all users have 256 tickets at most', (t) => {
   const tickets = new Tickets();
   for (let index = 0; index < 256; index++) tickets.add(index, thing());
   t.throws(() => tickets.add(1000, thing()), { message: /256 of 256/ });
   tickets.clear();
 });
 
-test('clear releases what is held, once', async (t) => {
+test('clear releases each held request once', async (t) => {
   const tickets = new Tickets(10);
   const held = thing();
   tickets.add(1000, held);

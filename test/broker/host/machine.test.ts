@@ -10,7 +10,7 @@ function fileIn(t: ExecutionContext): string {
   return join(directory, 'online');
 }
 
-test('cpu lists of sysfs are understood', (t) => {
+test('cpu lists of sysfs are parsed', (t) => {
   const path = fileIn(t);
   for (const [text, cpus] of [
     ['0-2,5\n', [0, 1, 2, 5]],

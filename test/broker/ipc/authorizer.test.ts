@@ -67,7 +67,7 @@ function pair(
 
 const openFds = (): number => readdirSync('/proc/self/fd').length;
 
-test('a question says who, what, and whether there may be a dialog; 64-bit numbers are strings', async (t) => {
+test('a question has the subject, the action and whether a dialog is allowed; 64-bit numbers are strings', async (t) => {
   const { authorizer, fake } = pair(t, (asked) => asked.answer(YES));
   t.deepEqual(await authorizer.ask(question({ interactive: true }), never()), { kind: 'authorized', detail: '' });
   t.deepEqual(fake.questions, [
@@ -135,7 +135,7 @@ for (const [title, behaviour, kind] of answers) {
   });
 }
 
-test.serial('fds that come with an answer make it none, and are closed', async (t) => {
+test.serial('an answer with fds is invalid, and the fds are closed', async (t) => {
   const { authorizer } = pair(t, (asked) => {
     const fd = openSync('/dev/null', 'r');
     asked.send(`{"parameters":${JSON.stringify(YES)}}\0`, [fd, fd, fd]);
@@ -154,7 +154,7 @@ test('a dialog is given more time than polkit by itself', async (t) => {
   t.is((await authorizer.ask(question({ interactive: true }), never())).kind, 'authorized');
 });
 
-test('nobody there is no yes, and says where it was looked for', async (t) => {
+test('a socket without a listener is no authorization, and the answer names the socket', async (t) => {
   const authorizer = new Authorizer({
     path: '/nonexistent/authorizer.sock',
     listeners: [ME],
@@ -165,7 +165,7 @@ test('nobody there is no yes, and says where it was looked for', async (t) => {
   t.regex(answer.detail, /authorizer\.sock: ENOENT/);
 });
 
-test('whoever else listens there is not asked', async (t) => {
+test('a listener of another uid is not asked', async (t) => {
   const { authorizer, fake } = pair(t, (asked) => asked.answer(YES), { listeners: [ME + 1] });
   const answer = await authorizer.ask(question(), never());
   t.is(answer.kind, 'unavailable');
@@ -173,7 +173,7 @@ test('whoever else listens there is not asked', async (t) => {
   t.deepEqual(fake.questions, []);
 });
 
-test('a question that is taken back is hung up, and the answer is no yes', async (t) => {
+test('a withdrawn question is disconnected, and is no authorization', async (t) => {
   let over: Promise<void> = Promise.resolve();
   const { authorizer, fake } = pair(t, (asked) => {
     ({ over } = asked);
@@ -187,7 +187,7 @@ test('a question that is taken back is hung up, and the answer is no yes', async
   t.is((await authorizer.ask(question(), controller.signal)).kind, 'withdrawn', 'nor is one asked for who has gone');
 });
 
-test('a user has 4 questions open at most, and others still ask', async (t) => {
+test('a user has 4 pending questions at most, and other users can still ask', async (t) => {
   const { authorizer } = pair(t, (asked) => void setTimeout(() => asked.answer(YES), 500));
   const open = Array.from({ length: 4 }, () => authorizer.ask(question(), never()));
   t.is((await authorizer.ask(question(), never())).kind, 'too-many');
@@ -196,7 +196,7 @@ test('a user has 4 questions open at most, and others still ask', async (t) => {
   t.is((await authorizer.ask(question(), never())).kind, 'authorized');
 });
 
-test('64 questions are open at most', async (t) => {
+test('64 questions are pending at most', async (t) => {
   const { authorizer } = pair(t, () => undefined);
   const open = Array.from({ length: 64 }, (_, index) => authorizer.ask(question({ subject: subject(index) }), never()));
   t.is((await authorizer.ask(question({ subject: subject(5000) }), never())).kind, 'too-many');

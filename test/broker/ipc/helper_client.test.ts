@@ -265,7 +265,7 @@ test('late requests count as workers, of their user and of all users', async (t)
   helper.end();
 });
 
-test('late requests of many users leave the places of sessions under way to others', async (t) => {
+test('late requests of many users leave room for sessions of other users', async (t) => {
   const helper = new FakeHelper({ deadlineMs: 20, mostWorkers: 2 * MAX_RUNNING });
   const users = Array.from({ length: MAX_RUNNING }, (_, user) => user);
   const late = await Promise.all(users.map((user) => helper.late(t, user, ofProcess(user, 10))));
@@ -274,7 +274,7 @@ test('late requests of many users leave the places of sessions under way to othe
   helper.end();
 });
 
-test('fds of a late answer are closed before its worker is let go', async (t) => {
+test('fds of a late answer are closed before its worker is released', async (t) => {
   const helper = new FakeHelper({ deadlineMs: 20 });
   const { session, worker } = await helper.begin(1);
   const [ours, theirs] = native.socketPair('stream');
@@ -294,7 +294,7 @@ test('fds of a late answer are closed before its worker is let go', async (t) =>
   helper.end();
 });
 
-test('a release lets the worker end, and is over when it has', async (t) => {
+test('a release lets the worker end, and resolves when it has ended', async (t) => {
   const helper = new FakeHelper();
   const { session, worker } = await helper.begin(1);
   const state = { released: false };
@@ -378,7 +378,7 @@ test('when the helper is gone everything is refused', async (t) => {
   worker.end();
 });
 
-test('an answer to another request, a second answer, or a message that no request asked for ends it all', async (t) => {
+test('an answer to another request, a second answer, or a message without a request breaks the protocol', async (t) => {
   const wrong: readonly ((helper: FakeHelper, worker: Worker) => void)[] = [
     (_, worker) => worker.answer(4711),
     (_, worker) => {
@@ -405,7 +405,7 @@ async function blockLoop(ms: number): Promise<void> {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * ms);
 }
 
-test('an answer that waits in the socket when the deadline passes was in time: it is this process that was held up', async (t) => {
+test('an answer that waits in the socket when the deadline passes is in time', async (t) => {
   const helper = new FakeHelper({ deadlineMs: 20 });
   const { session, worker } = await helper.begin(1);
   const asked = ask(session);
@@ -416,7 +416,7 @@ test('an answer that waits in the socket when the deadline passes was in time: i
   helper.end();
 });
 
-test('an answer whose fds find no room fails that request alone', (t) => {
+test('an answer whose fds do not fit fails only that request', (t) => {
   // In a process of its own, as it is the whole process that has no room.
   const script = `
     import { openSync } from 'node:fs';
@@ -487,7 +487,7 @@ test('sessions for which there is no channel are refused, and so are those that 
   t.is(run.stdout, 'EMFILE,EMFILE\n', run.stderr);
 });
 
-test('a worker that has closed its fds serves the next session, whoever its user is', async (t) => {
+test('a worker that has closed its fds serves the next session, of any user', async (t) => {
   const helper = new FakeHelper({ reset: true });
   const first = await helper.begin(1);
   const asked = ask(first.session);
@@ -528,7 +528,7 @@ test('a worker that cannot close its fds counts for its user until it has', asyn
   helper.end();
 });
 
-test('an idle worker is let go after a moment, and one that ends is not used', async (t) => {
+test('an idle worker is ended after a moment, and one that has ended is not used', async (t) => {
   const helper = new FakeHelper({ reset: true });
   const idle = async (): Promise<Worker> => {
     const { session, worker } = await helper.begin(1);
@@ -547,7 +547,7 @@ test('an idle worker is let go after a moment, and one that ends is not used', a
   helper.end();
 });
 
-test('more workers than two are not kept, and what no client asks for gets a new one', async (t) => {
+test('two idle workers are kept at most, and the watchdog gets a new one', async (t) => {
   const helper = new FakeHelper({ reset: true });
   const begun = [await helper.begin(1), await helper.begin(2), await helper.begin(3)];
   for (const { session, worker } of begun) {

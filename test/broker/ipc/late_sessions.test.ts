@@ -45,7 +45,7 @@ test('cpus count together, as if they had one owner', (t) => {
   t.is(sessions.refusal([ofProcess(1, 1)]), null);
 });
 
-test('too many late sessions refuse even a request about no target, and each that ends counts no more', (t) => {
+test('too many late sessions refuse even a request about no target, and a session that has ended does not count', (t) => {
   const sessions = late(2, [ofProcess(1, 10), ofProcess(2, 20)]);
   t.is(sessions.refusal([]), '2 earlier requests of this user have not been finished');
   sessions.delete(1);

@@ -29,7 +29,7 @@ const compiled = JSON.parse(execFileSync(tools.path('tracer_layout'), { encoding
   Record<string, number>
 >;
 
-test('every offset is the one that the C++ compiler gives it', (t) => {
+test('every offset is that of the C++ compiler', (t) => {
   const { constants, ...structs } = compiled;
   t.deepEqual(structs as unknown, TRACER_LAYOUT);
   t.deepEqual(constants, {
@@ -92,7 +92,7 @@ const process = {
 } as const;
 const request = { drop: 1n, noNewPrivs: false, dryRun: false, deadline: 100, expected: process };
 
-test('what the tracer would take for malformed is never sent', (t) => {
+test('requests that the tracer would take for malformed are never sent', (t) => {
   for (const wrong of [
     { drop: 0n },
     { deadline: 0 },
@@ -104,7 +104,7 @@ test('what the tracer would take for malformed is never sent', (t) => {
   t.notThrows(() => encodeDowngrade(1, { ...request, drop: 0n, noNewPrivs: true }));
 });
 
-test('a reply that this tracer would not send is refused', (t) => {
+test('a reply that the tracer never sends is refused', (t) => {
   const reply = (change: (view: DataView) => void): Uint8Array => {
     const bytes = new Uint8Array(TRACER_LAYOUT.reply.size);
     const view = new DataView(bytes.buffer);

@@ -51,7 +51,7 @@ test('0 is never, and a reload changes the time either way', async (t) => {
   t.is(state.ended, 1);
 });
 
-test('a time beyond what a timer of node holds is no short one', async (t) => {
+test('a time above the longest timer of node is not a short one', async (t) => {
   const { state, idle } = fixture();
   idle.start(30 * 86_400);
   await sleep(50);
@@ -59,7 +59,7 @@ test('a time beyond what a timer of node holds is no short one', async (t) => {
   idle.start(0);
 });
 
-test('nobody gets a new burst by the end of the broker before the old one is back', (t) => {
+test('the end of the broker gives no user a new burst before the old one is refilled', (t) => {
   const service = { requestsPerSecond: 10, burst: 600, connections: 64, idleExitSeconds: 2 };
   t.is(idleSeconds({ service }), 60);
   t.is(idleSeconds({ service: { ...service, idleExitSeconds: 90 } }), 90);

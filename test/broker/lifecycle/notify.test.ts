@@ -11,7 +11,7 @@ test('there is no notifier without $NOTIFY_SOCKET, nor for an address that is no
   t.not(Notifier.fromEnvironment({ NOTIFY_SOCKET: '/nowhere' }), null);
 });
 
-test('ready, reloading and stopping are what sd_notify(3) says, and a status can not add a line', async (t) => {
+test('ready, reloading and stopping are as in sd_notify(3), and a status cannot add a line', async (t) => {
   const manager = await startDatagramReader();
   t.teardown(() => manager.end());
   const notifier = new Notifier(manager.path);
@@ -26,7 +26,7 @@ test('ready, reloading and stopping are what sd_notify(3) says, and a status can
   t.is(stopping, 'STOPPING=1\nSTATUS=idle');
 });
 
-test('a status is told at once, then once a second, and never twice the same', async (t) => {
+test('a status is sent at once, then once a second, and never twice the same', async (t) => {
   const manager = await startDatagramReader();
   t.teardown(() => manager.end());
   const notifier = new Notifier(manager.path);
@@ -60,7 +60,7 @@ test('the watchdog is fed at half of its time, only after a sign of life, and no
   await manager.until(3);
 });
 
-test('a sign of life that fails feeds nothing, and no or a senseless $WATCHDOG_USEC starts no timer', async (t) => {
+test('a sign of life that fails does not feed the watchdog, and a missing or invalid $WATCHDOG_USEC starts no timer', async (t) => {
   const manager = await startDatagramReader();
   t.teardown(() => manager.end());
   const notifier = new Notifier(manager.path);
@@ -90,7 +90,7 @@ test("another service's watchdog, whose variables were inherited, is not fed", a
   await manager.until(1);
 });
 
-test('a manager that does not read, or is not there, disturbs nobody', async (t) => {
+test('a manager that does not read, or does not exist, has no effect on the service', async (t) => {
   const manager = await startDatagramReader();
   t.teardown(() => manager.end());
   await manager.stop();

@@ -31,7 +31,7 @@ function proofOf(...threads: Partial<typeof CLEAN>[]): string[] {
   }
 }
 
-test('threads without anything are the proof', (t) => {
+test('threads without privileges are the proof', (t) => {
   t.deepEqual(proofOf({}, {}, {}), []);
 });
 
@@ -65,6 +65,6 @@ test('a status without its fields proves nothing', (t) => {
   t.is(statusFields('Name:\ta: b\nUid:\t1\n').get('Name'), 'a: b');
 });
 
-test('no threads at all prove nothing', (t) => {
+test('a process without threads proves nothing', (t) => {
   t.is(proofOf().length, 1);
 });

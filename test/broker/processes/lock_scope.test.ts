@@ -17,7 +17,7 @@ function process(uids: readonly [number, number, number], sameUserNamespace = tr
   return { kind: 'process', fd: FD, tid: 11, process: facts } as unknown as PinnedTarget;
 }
 
-test('a process is known by pid and start time, whichever thread and cpus are asked for', (t) => {
+test('a process is known by pid and start time, for any thread and any cpus', (t) => {
   const scope = { targets: ['process 10 (start time 7)'], owner: 1000 };
   t.deepEqual(lockScopeOf(process([1000, 1000, 1000]), [-1], users), scope);
   t.deepEqual(lockScopeOf(process([1000, 1000, 1000]), [0, 1], users), scope);

@@ -5,7 +5,7 @@ import test from 'ava';
 import { hasThread, pidOfPidfd, readCaller, readProcess, readThreads, startTime } from '#dist/broker/processes/proc.js';
 import { native } from '#dist/native.js';
 
-test('this process is read as it is', (t) => {
+test('this process is read with its true facts', (t) => {
   const facts = readProcess(process.pid)!;
   t.is(facts.pid, process.pid);
   t.is(facts.threadGroup, process.pid);
@@ -23,7 +23,7 @@ test('the start time is found behind a command that imitates fields', (t) => {
   t.is(startTime(`7 (a) R 1 (b) S 2) ${fields.join(' ')}`), 22n);
 });
 
-test('a thread is one of its own process and of no other', (t) => {
+test('a thread belongs to its own process and to no other', (t) => {
   const other = readThreads(process.pid)!.find((tid) => tid !== process.pid)!;
   t.true(hasThread(process.pid, process.pid));
   t.true(hasThread(process.pid, other));
@@ -32,7 +32,7 @@ test('a thread is one of its own process and of no other', (t) => {
   t.false(hasThread(4_194_303, 4_194_303));
 });
 
-test('a process that is not there is null', (t) => {
+test('a process that does not exist is null', (t) => {
   t.is(readProcess(4_194_303), null);
   t.is(readCaller(4_194_303), null);
   t.is(readThreads(4_194_303), null);
@@ -44,7 +44,7 @@ test('threads are listed in order', (t) => {
   t.is(threads[0], process.pid);
 });
 
-test('a pidfd names its process, and says so when that has ended', async (t) => {
+test('a pidfd names its process, and shows when that has ended', async (t) => {
   const child = spawn('sleep', ['60'], { stdio: 'ignore' });
   await once(child, 'spawn');
   const pidfd = native.pidfdOpen(child.pid!);
@@ -55,7 +55,7 @@ test('a pidfd names its process, and says so when that has ended', async (t) => 
   t.is(pidOfPidfd(pidfd), 'gone');
 });
 
-test('other kinds of fd are no pidfds', (t) => {
+test('other kinds of fd are not pidfds', (t) => {
   for (const path of ['/dev/null', '/proc/self/status', '/']) {
     const fd = openSync(path, 'r');
     t.is(pidOfPidfd(fd), 'not-a-pidfd', path);

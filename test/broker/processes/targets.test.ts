@@ -86,7 +86,7 @@ test.serial('a request lets others go on between its targets', async (t) => {
   releaseTargets(pinned);
 });
 
-test.serial('a request whose client disconnects, or whose last target is none, holds nothing any more', async (t) => {
+test.serial('a request whose client disconnects, or whose last target is invalid, releases its targets', async (t) => {
   const target = { kind: 'process' as const, pid: process.pid };
   const before = pidfds();
   const client = { closed: false };

@@ -344,7 +344,8 @@ test('a hundred questions at once: each gets its answer or hears that there are 
   const dialogs = [1, 2, 3, 4].map(() => open(socket, { subject, action: 'org.perfbroker.kernel', interactive: true }));
   t.is((await agent.next()).event, 'begin');
   const outcomes = await Promise.all(Array.from({ length: 96 }, () => ask(socket, { subject })));
-  for (const outcome of outcomes) t.regex(unavailable(outcome), /4 of 4 authorization requests for uid 60124 are under way/);
+  for (const outcome of outcomes)
+    t.regex(unavailable(outcome), /4 of 4 authorization requests for uid 60124 are under way/);
   // Nobody else waits for it.
   const member = await startSubject(bus, 'member');
   t.deepEqual(await ask(socket, { subject: member }), YES);

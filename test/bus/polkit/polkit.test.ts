@@ -202,7 +202,10 @@ test('questions beyond what one user and all may have open are refused, until ot
   const { polkit, authorizer } = await withFake(t, () => null, { deadlineMs: 60_000, perUser: 2, total: 3 });
   const questions = [60124, 60124, 60123].map((uid) => open(authorizer.socket, { subject: { ...SUBJECT, uid } }));
   await polkit.called(3);
-  t.regex(unavailable(await ask(authorizer.socket, { subject: SUBJECT })), /2 of 2 authorization requests for uid 60124/);
+  t.regex(
+    unavailable(await ask(authorizer.socket, { subject: SUBJECT })),
+    /2 of 2 authorization requests for uid 60124/,
+  );
   const other = { ...SUBJECT, uid: 60999 };
   t.regex(unavailable(await ask(authorizer.socket, { subject: other })), /3 of 3 authorization requests are under way/);
   questions[0]?.takeBack();

@@ -82,7 +82,7 @@ test('intervals follow each other without a gap, the last one at the end', async
     t.true(Math.abs((parts[index - 1]?.at ?? 0) + seconds - at) < 1e-9);
 });
 
-test('a count that nobody reads any more ends, and a command that it belongs to goes on', async (t) => {
+test('a count without a reader ends, unless a command runs', async (t) => {
   const interrupt = new AbortController();
   const alone = await counting();
   const unread = { ms: 1, onInterval: () => false };

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import { whenProcessesEnd } from '#dist/collector/host/processes_end.js';
 
-test('waiting ends when the last of the processes has ended, also of those that were gone before', async (t) => {
+test('waiting ends when all processes have ended, including those already gone', async (t) => {
   const gone = spawn('true');
   await once(gone, 'exit');
   const [short, long] = [spawn('sleep', ['0.05']), spawn('sleep', ['30'])];

@@ -35,7 +35,7 @@ const events = recordingEvents(parseEvents('cpu-clock:u,page-faults:u,task-clock
 const cpus = Array.from({ length: 100 }, (_, cpu) => cpu);
 const openFds = (): number => readdirSync('/proc/self/fd').length;
 
-test.serial('more fds than a message holds are asked for in several, cpu by cpu', async (t) => {
+test.serial('more fds than fit in a message are requested in several messages, cpu by cpu', async (t) => {
   const launcher = fakeLauncher();
   const grant = await new LauncherOpener(launcher).open({ targets: [], events, cpus, ringBytes: 1 << 19 });
   t.deepEqual(
@@ -59,7 +59,7 @@ test.serial('more fds than a message holds are asked for in several, cpu by cpu'
   await grant.close();
 });
 
-test.serial('a refusal closes what came before, and names event, level and capability', async (t) => {
+test.serial('a refusal closes the fds already received, and names event, level and capability', async (t) => {
   const before = openFds();
   const opening = new LauncherOpener(fakeLauncher([0, 13])).open({ targets: [], events, cpus });
   const error = await t.throwsAsync(opening, { instanceOf: BrokerError });
@@ -70,7 +70,7 @@ test.serial('a refusal closes what came before, and names event, level and capab
   await t.throwsAsync(new LauncherOpener(fakeLauncher([2])).open({ targets: [], events }), { message: /ENOENT/ });
 });
 
-test.serial('more events than a request holds are refused before anything is asked', async (t) => {
+test.serial('more events than fit in a request are rejected before anything is sent', async (t) => {
   const launcher = fakeLauncher();
   const many = Array.from({ length: 17 }, () => events[0]!);
   await t.throwsAsync(new LauncherOpener(launcher).open({ targets: [], events: many }), { message: /maximum of 16/ });

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { stackOf } from '#dist/collector/profile/stacks.js';
 
-test('return addresses are moved into their call, the innermost address of each side is not', (t) => {
+test('return addresses are moved into their call, except the innermost address of each mode', (t) => {
   const [kernel, user] = [0xffff_ffff_ffff_ff80n, 0xffff_ffff_ffff_fe00n];
   const stack = stackOf({ kind: 'sample', cpuMode: 1, ip: 9n, callchain: [kernel, 100n, 90n, user, 50n, 40n] });
   t.deepEqual(stack, [

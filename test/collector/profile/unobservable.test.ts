@@ -23,12 +23,12 @@ test('a program without mappings after its exec ran unobserved', (t) => {
   t.deepEqual([...programs], [{ pid: 2, comm: 'hidden' }]);
 });
 
-test('mappings of the program before the exec do not count, whatever the order in the file', (t) => {
+test('mappings of the program before the exec do not count, in any order of the records', (t) => {
   t.deepEqual([...unobservablePrograms(readerOf(exec(1, 'sudo', 10n), map(1, 5n)))], [{ pid: 1, comm: 'sudo' }]);
   t.deepEqual([...unobservablePrograms(readerOf(map(1, 11n), exec(1, 'seen', 10n)))], []);
 });
 
-test('a name that is set without an exec is no program', (t) => {
+test('a name that is set without an exec is not a program', (t) => {
   const renamed: PerfRecord = { kind: 'comm', pid: 1, tid: 1, comm: 'renamed', exec: false, time: 10n };
   t.deepEqual([...unobservablePrograms(readerOf(renamed))], []);
 });

@@ -113,7 +113,7 @@ function allThreadsSampled(path: string): boolean {
 }
 
 real(
-  'an attached process with threads and a child born later is named throughout, by perf and by our reader',
+  'all samples of an attached process, its threads and a later child have names, in perf and in our reader',
   async (t) => {
     const output = join(directory, 'attached.data');
     const child = await startReady(program, ['600', '2', 'fork-on-line']);
@@ -189,7 +189,7 @@ real('a command is recorded from its exec to its end, and its exit code comes ba
   t.notRegex(report, /unknown/);
 });
 
-real('folded stacks go from the thread name to the leaf and count every sample', async (t) => {
+real('folded stacks start with the thread name, end with the leaf, and count every sample', async (t) => {
   const [data, folded] = [join(directory, 'folded.data'), join(directory, 'out.folded')];
   const workload = await Workload.start([program, '0.3', '1']);
   const summary = await recordTo({ output: data, workload });
@@ -233,7 +233,7 @@ real('an interrupt leaves a complete file', async (t) => {
   }
 });
 
-real('what was lost in a ring too small is told by the summary and by the file', async (t) => {
+real('records lost in a small ring are reported by the summary and by the file', async (t) => {
   const output = join(directory, 'lost.data');
   const child = await startReady(program, ['600', '0', 'fault']);
   const enough = new AbortController();
@@ -263,7 +263,7 @@ real('what was lost in a ring too small is told by the summary and by the file',
   }
 });
 
-real('a full disk ends the recording with what was written, complete to the last record', async (t) => {
+real('a full disk ends the recording, and the file is complete to the last record', async (t) => {
   const mount = mkdtempSync(join(directory, 'full-'));
   if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=128k', 'none', mount]).status !== 0) {
     t.log('skipped: no tmpfs can be mounted here');

@@ -14,7 +14,7 @@ function fork(pid: number, parentPid: number, time: bigint): TaskRecord {
   return { kind: 'fork', pid, tid: pid, parentPid, parentTid: parentPid, time };
 }
 
-test('an address is what was mapped there at the time, in whatever order the cpus told it', (t) => {
+test('an address resolves to the mapping at that time, in any order of the records', (t) => {
   const spaces = new AddressSpaces();
   spaces.add(map(1, 0x1000n, '/second', 20n));
   spaces.add(map(1, 0x1000n, '/first', 10n));
@@ -25,7 +25,7 @@ test('an address is what was mapped there at the time, in whatever order the cpu
   t.is(spaces.rangeAt(2, 0x1800n, 25n), undefined);
 });
 
-test('a small mapping over a large one hides its part alone', (t) => {
+test('a small mapping over a large one hides only the part it covers', (t) => {
   const spaces = new AddressSpaces();
   spaces.add(map(1, 0x1000n, '/large', 1n, 0x10000n));
   spaces.add(map(1, 0x3000n, '/small', 2n));
@@ -33,7 +33,7 @@ test('a small mapping over a large one hides its part alone', (t) => {
   t.is(spaces.rangeAt(1, 0x5000n, 3n)?.path, '/large');
 });
 
-test('a child has the mappings that its parent had when it was born, and keeps them', (t) => {
+test('a child keeps the mappings that its parent had at the fork', (t) => {
   const spaces = new AddressSpaces();
   spaces.add(map(1, 0x1000n, '/before', 1n));
   spaces.add(fork(2, 1, 10n));
@@ -44,7 +44,7 @@ test('a child has the mappings that its parent had when it was born, and keeps t
   t.is(spaces.rangeAt(1, 0x9000n, 30n), undefined);
 });
 
-test('an exec begins with nothing mapped, and what was before keeps its names', (t) => {
+test('an exec starts without mappings, and earlier samples keep their names', (t) => {
   const spaces = new AddressSpaces();
   spaces.add(map(1, 0x1000n, '/shell', 1n));
   spaces.add(comm(1, 'shell', 1n));
@@ -57,7 +57,7 @@ test('an exec begins with nothing mapped, and what was before keeps its names', 
   t.is(spaces.commAt(1, 12n), 'program');
 });
 
-test('a process without an exec of its own is called as its parent was', (t) => {
+test('a process without an exec of its own has the name of its parent', (t) => {
   const spaces = new AddressSpaces();
   spaces.add(comm(1, 'parent', 0n));
   spaces.add(fork(2, 1, 5n));

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { parseKernelSymbols, readKernelSymbols, textAddressIn } from '#dist/collector/symbols/kallsyms.js';
 
-test('kallsyms that show zeros name nothing', (t) => {
+test('kallsyms with zeros name nothing', (t) => {
   const zeros = '0000000000000000 T _text\n0000000000000000 T do_exit\n';
   t.is(parseKernelSymbols(zeros), undefined);
   t.is(textAddressIn(zeros), undefined);

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import test from 'ava';
 import { parsePerfMap, readPerfMap } from '#dist/collector/symbols/perf_map.js';
 
-test('a JIT that compiles again renames the address', (t) => {
+test('code that a JIT compiles again has its new name', (t) => {
   const table = parsePerfMap('1000 20 LazyCompile:~f a.js:1\n0x2000 10 g\nbroken\n1000 20 LazyCompile:*f a.js:1\n');
   t.is(table.find(0x1010n), 'LazyCompile:*f a.js:1');
   t.is(table.find(0x2000n), 'g');
 });
 
-test('a perf map of another user, or behind a symbolic link, is not believed', (t) => {
+test('a perf map of another user, or behind a symbolic link, is ignored', (t) => {
   if (process.getuid?.() !== 0) {
     t.log('skipped: not root, files can not be given away');
     t.not(process.getuid?.(), 0);

@@ -28,7 +28,7 @@ test('a function is found by the offset of its bytes in the file', (t) => {
   t.is(openSymbolFile([library], 0n)?.find(1n << 40n), undefined);
 });
 
-test('of several paths the one with the inode of the mapping is taken', (t) => {
+test('of several paths, the one with the inode of the mapping is used', (t) => {
   if (library === undefined) {
     t.log('skipped: gcc is missing');
     t.is(library, undefined);
@@ -45,7 +45,7 @@ test('of several paths the one with the inode of the mapping is taken', (t) => {
   t.not(openSymbolFile([other, library], 0n)?.find(offset), 'exported');
 });
 
-test('what is no ELF file has no symbols, and a FIFO does not hang', (t) => {
+test('a file that is not ELF has no symbols, and a FIFO does not hang', (t) => {
   const text = join(directory, 'text');
   writeFileSync(text, 'not an ELF file, but longer than an ELF header, which takes sixty-four bytes');
   t.is(openSymbolFile([text], 0n), undefined);
