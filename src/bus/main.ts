@@ -15,7 +15,7 @@ import { CALLER_LIMITS, Callers } from './callers/callers.js';
 import { busSocket, connectBus } from './transport/connect.js';
 import { GrantList } from './objects/grant_list.js';
 import { GrantWatch } from './objects/grant_watch.js';
-import { IdleTimer } from './idle.js';
+import { IdleTimer } from '../common/idle_timer.js';
 import { createLogger, type Logger } from '../common/logger.js';
 import { HELP, parseOptions, type BusOptions } from './options.js';
 import { PolkitAuthority } from './polkit/polkit.js';
@@ -79,13 +79,15 @@ async function serve(options: BusOptions, log: Logger): Promise<void> {
   const watch = new GrantWatch(options.socket, log, (change) => announce(bus, callers, grants, change));
   const authorizer = startAuthorizer(options, new PolkitAuthority(polkit.bus), log);
   const underWay = (): boolean => callers.calls > 0 || (authorizer?.pending ?? 0) > 0;
+  let lastCallMs = performance.now();
   const idle = new IdleTimer({
-    afterMs: options.idleExit * 1000,
+    lastActivityMs: () => lastCallMs,
     busy: () => watch.size > 0 || underWay(),
     onIdle: () => void end('idle'),
   });
+  idle.start(options.idleExit);
   const onCall = (): void => {
-    idle.touch();
+    lastCallMs = performance.now();
     watch.ensure();
   };
   connection.onSent = ({ type, destination }, bytes) => {

@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs';
 
-/** kernel.perf_event_paranoid; 2, the kernel's default, when it can not be read. */
+/** The kernel's default of kernel.perf_event_paranoid, assumed when it cannot be read. */
+export const DEFAULT_PARANOID = 2;
+
+/** Returns kernel.perf_event_paranoid. */
 export function paranoidLevel(): number {
   try {
     const level = Number.parseInt(readFileSync('/proc/sys/kernel/perf_event_paranoid', 'latin1'), 10);
-    return Number.isNaN(level) ? 2 : level;
+    return Number.isNaN(level) ? DEFAULT_PARANOID : level;
   } catch {
-    return 2;
+    return DEFAULT_PARANOID;
   }
 }

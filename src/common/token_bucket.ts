@@ -1,15 +1,15 @@
 export interface TokenBucketOptions {
-  /** Tokens that come back in a second. */
+  /** Tokens added per second. */
   readonly ratePerSecond: number;
-  /** Most tokens that a key can have saved up. */
+  /** Maximum balance of a key. */
   readonly burst: number;
-  /** Monotonic, milliseconds. */
+  /** Monotonic clock, milliseconds. */
   readonly now?: () => number;
-  /** Keys that are remembered at most; past it the one that was used longest ago is forgotten. */
+  /** Maximum number of buckets. Above it, the bucket that was used least recently is dropped. */
   readonly maximumKeys?: number;
 }
 
-/** A key that owes tokens is refused for no longer than that. */
+/** Maximum time for which a key that owes tokens is refused. */
 const MAX_DEBT_SECONDS = 60;
 
 interface Bucket {
@@ -18,15 +18,15 @@ interface Bucket {
 }
 
 /**
- * A rate limit for each key (uid). A key that has been quiet for long enough to be full again is forgotten: there is no
- * timer, each call looks at the two that were used longest ago.
+ * A rate limit for each key (uid). A bucket that is full again is dropped. There is no timer: each call checks the two buckets that were
+ * used least recently.
  */
 export class TokenBucket {
   private readonly ratePerMillisecond: number;
   private readonly burst: number;
   private readonly now: () => number;
   private readonly maximumKeys: number;
-  /** In the order of last use. */
+  /** Buckets in the order of last use. */
   private readonly buckets = new Map<number, Bucket>();
 
   constructor({ ratePerSecond, burst, now = () => performance.now(), maximumKeys = 16_384 }: TokenBucketOptions) {
@@ -39,8 +39,8 @@ export class TokenBucket {
   }
 
   /**
-   * Takes tokens of `key`. More than a full bucket holds can never be there, and costs a full bucket.
-   * @returns false when there are not so many; then none is taken
+   * Takes tokens of `key`. A number above the burst costs a full bucket.
+   * @returns false when the key does not have the tokens; then none is taken
    */
   take(key: number, wanted = 1): boolean {
     const cost = Math.min(wanted, this.burst);
@@ -51,20 +51,24 @@ export class TokenBucket {
     this.buckets.delete(key);
     // A refused call leaves the bucket as it was, so that frequent callers lose nothing to rounding.
     this.buckets.set(key, tokens < cost ? (bucket ?? { tokens, at: now }) : { tokens: tokens - cost, at: now });
-    this.forget(now);
+    this.dropFull(now);
     return tokens >= cost;
   }
 
   /**
-   * Takes tokens for something that has been done already. The balance may go below zero, down to what comes back in
-   * {@link MAX_DEBT_SECONDS}.
+   * Takes tokens for work that is already done. The balance may become negative, down to the tokens of {@link MAX_DEBT_SECONDS}.
    */
   charge(key: number, tokens: number): void {
     const now = this.now();
     const left = this.tokensAt(this.buckets.get(key), now) - tokens;
     this.buckets.delete(key);
     this.buckets.set(key, { tokens: Math.max(left, -MAX_DEBT_SECONDS * 1000 * this.ratePerMillisecond), at: now });
-    this.forget(now);
+    this.dropFull(now);
+  }
+
+  /** Returns the tokens of a key; negative while it owes tokens. */
+  balance(key: number): number {
+    return this.tokensAt(this.buckets.get(key), this.now());
   }
 
   /** True while a key owes tokens. */
@@ -73,7 +77,7 @@ export class TokenBucket {
     return [...this.buckets.values()].some((bucket) => this.tokensAt(bucket, now) < 0);
   }
 
-  /** Keys that are remembered. */
+  /** Number of buckets. */
   get size(): number {
     return this.buckets.size;
   }
@@ -84,13 +88,13 @@ export class TokenBucket {
     return Math.min(this.burst, bucket.tokens + elapsed * this.ratePerMillisecond);
   }
 
-  private forget(now: number): void {
-    let looked = 0;
+  private dropFull(now: number): void {
+    let checked = 0;
     for (const [key, bucket] of this.buckets) {
       const full = this.tokensAt(bucket, now) >= this.burst;
       if (!full && this.buckets.size <= this.maximumKeys) return;
       this.buckets.delete(key);
-      if (++looked === 2) return;
+      if (++checked === 2) return;
     }
   }
 }

@@ -4,7 +4,6 @@ import dbus from 'dbus-next';
 import { BrokerCalls } from '#dist/bus/broker/broker_calls.js';
 import { busSocket } from '#dist/bus/transport/connect.js';
 import { CallError, errorReply } from '#dist/bus/dbus_error.js';
-import { IdleTimer } from '#dist/bus/idle.js';
 import { HELP, parseOptions } from '#dist/bus/options.js';
 import { Service, type ServiceDependencies } from '#dist/bus/objects/service.js';
 import type { IncomingCall } from '#dist/bus/transport/transport.js';
@@ -65,22 +64,6 @@ test('what was thrown becomes a name and words for the caller, and never a stack
   const long = errorReply(new CallError('Failed', `\0${'x'.repeat(5000)}`));
   t.true(long.message.length < 2100);
   t.false(long.message.includes('\0'));
-});
-
-test('idleness is told once, after the last call and not while something is under way', async (t) => {
-  let idle = 0;
-  let busy = true;
-  const timer = new IdleTimer({ afterMs: 60, busy: () => busy, onIdle: () => (idle += 1) });
-  const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-  await wait(150);
-  t.is(idle, 0);
-  busy = false;
-  await wait(300);
-  t.is(idle, 1);
-  timer.stop();
-  const never = new IdleTimer({ afterMs: 0, busy: () => false, onIdle: () => t.fail() });
-  never.touch();
-  await wait(20);
 });
 
 test('an answer whose values do not fit becomes an error: nobody is left waiting', async (t) => {

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { parseCpuList } from '../../common/cpus.js';
+import { DEFAULT_PARANOID } from '../../common/paranoid.js';
 
 export interface Machine {
   readonly kernel: string;
@@ -19,7 +20,7 @@ export function readMachine(): Machine {
   readOnlineCpus(); // each request needs it
   return {
     kernel: release(),
-    paranoid: readKernelSetting('perf_event_paranoid') ?? 0,
+    paranoid: readKernelSetting('perf_event_paranoid') ?? DEFAULT_PARANOID,
     maxSampleRate: readKernelSetting('perf_event_max_sample_rate') ?? 0,
     onlineCpus: () => readOnlineCpus(),
     pmus: readPmus('/sys/bus/event_source/devices'),

@@ -7,7 +7,7 @@ import { loadPolicy } from '../../policy/load/load.js';
 import type { Policy } from '../../policy/types.js';
 import type { Broker } from '../broker.js';
 import { fdLimitWarning, readFdLimit } from './fd_limit.js';
-import { IdleTimer } from './idle.js';
+import { IdleTimer } from '../../common/idle_timer.js';
 import type { Logger } from '../../common/logger.js';
 import { Notifier } from './notify.js';
 import type { BrokerOptions } from '../options.js';
@@ -44,7 +44,7 @@ export class Lifecycle {
       ? new IdleTimer({
           busy: () => this.#busy(),
           lastActivityMs: () => server.lastActivityMs,
-          end: () => this.#endIdle(),
+          onIdle: () => this.#endIdle(),
         })
       : null;
   }

@@ -1,16 +1,15 @@
-/** Ends a broker that was started for its first client, when there has been nothing to do for long enough. */
-
-import { MAX_TIMER_MS } from '../../common/timer.js';
+import { MAX_TIMER_MS } from './timer.js';
 
 export interface IdleTimerOptions {
-  /** True while the broker has to stay. */
+  /** True while work is under way, or may start without new activity. */
   readonly busy: () => boolean;
   /** Time of the last activity; `performance.now()`. */
   readonly lastActivityMs: () => number;
-  /** Ends the process. Called once; it has to stop accepting connections before it returns to the event loop. */
-  readonly end: () => void;
+  /** Called once. A daemon has to stop accepting connections before this returns to the event loop. */
+  readonly onIdle: () => void;
 }
 
+/** Calls `onIdle` after a time without activity. It polls the time of the last activity, so activity costs nothing. */
 export class IdleTimer {
   readonly #options: IdleTimerOptions;
   #idleMs = 0;
@@ -20,10 +19,15 @@ export class IdleTimer {
     this.#options = options;
   }
 
-  /** May be called again, after a reload. @param seconds 0: never ends */
+  /** Starts, or starts again with another time. @param seconds 0: never idle */
   start(seconds: number): void {
     this.#idleMs = seconds * 1000;
     this.#arm(this.#idleMs);
+  }
+
+  /** Idempotent. */
+  stop(): void {
+    this.start(0);
   }
 
   #arm(ms: number): void {
@@ -31,15 +35,12 @@ export class IdleTimer {
     this.#timer = this.#idleMs === 0 ? null : setTimeout(() => this.#poll(), Math.min(ms, MAX_TIMER_MS)).unref();
   }
 
-  /**
-   * Reads the time of the last activity, so that activity costs nothing. A ring that is unmapped after its connection has closed is no
-   * activity: then the end may take twice as long.
-   */
+  /** While it is busy, the whole time starts again: the end of the work need not count as activity. */
   #poll(): void {
     if (this.#options.busy()) return this.#arm(this.#idleMs);
     const left = this.#options.lastActivityMs() + this.#idleMs - performance.now();
     if (left > 0) return this.#arm(Math.ceil(left));
     this.#timer = null;
-    this.#options.end();
+    this.#options.onIdle();
   }
 }
