@@ -1,9 +1,9 @@
+import { PAGE_BYTES } from '../common/page.js';
 import { MAX_TIMER_MS } from '../common/timer.js';
 import { UsageError } from './failure.js';
 
 /** PID_MAX_LIMIT (include/linux/threads.h). */
 const MAX_PID = 4_194_304;
-const PAGE_BYTES = 4096;
 const MAX_RING_BYTES = 1 << 30;
 
 /** Parses a whole number in a range. @param option names it in the error @throws UsageError */

@@ -1,3 +1,4 @@
+import { PAGE_BYTES } from '../../common/page.js';
 import { OpenedEvent } from '../../client/opened_event.js';
 import { brokerError } from '../../model/errors/error_table.js';
 import type { BrokerError } from '../../model/errors/errors.js';
@@ -12,7 +13,6 @@ import { MAX_EVENTS, MAX_SLOTS } from './launcher_protocol.js';
 import { paranoidLevel } from '../../common/paranoid.js';
 import { pmuType } from '../host/pmu_sysfs.js';
 
-const PAGE_BYTES = 4096;
 const ENOENT = 2;
 const EACCES = 13;
 

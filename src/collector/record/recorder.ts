@@ -1,3 +1,4 @@
+import { PAGE_BYTES } from '../../common/page.js';
 import { hostname, release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { sampleIdBytes, viewAttr } from '../../formats/attr_view.js';
@@ -17,7 +18,6 @@ import type { StoredDescription } from './stored_events.js';
 import { describeEvents, machineName } from './stored_events.js';
 import { Synthesizer } from './synthesize.js';
 
-const PAGE_BYTES = 4096;
 /** do_exit (kernel/exit.c) ends a task's events microseconds before its process. */
 const EXIT_MS = 300;
 

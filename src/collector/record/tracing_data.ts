@@ -1,3 +1,4 @@
+import { PAGE_BYTES } from '../../common/page.js';
 import { readFileSync } from 'node:fs';
 import { ByteWriter } from '../../formats/byte_writer.js';
 
@@ -11,7 +12,6 @@ export interface TracepointFormat {
 }
 
 const TRACEFS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
-const PAGE_BYTES = 4096;
 /** Layout of the kernel's ring pages (tracefs events/header_page). perf does not use it, but requires it. */
 const HEADER_PAGE = `\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;
 \tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;

@@ -1,4 +1,5 @@
 /** Carries out an approved Open: reserves its quota, has its events opened, records the grant, sends the fds. */
+import { PAGE_BYTES } from '../../../common/page.js';
 import { brokerError } from '../../../model/errors/error_table.js';
 import { BrokerError } from '../../../model/errors/errors.js';
 import { native, type Fd, type LaneUser } from '../../../native.js';
@@ -15,7 +16,7 @@ import type { Permitted } from '../request/denial.js';
 import { fdsOfSlot, openEvents, type OpenedEvents, type OpenedSlot } from './attach.js';
 import type { OpenContext } from './context.js';
 import type { Approval } from './decide.js';
-import { auditFacts, PAGE, type VettedOpen, type VettedRequest } from './request.js';
+import { auditFacts, type VettedOpen, type VettedRequest } from './request.js';
 
 /** Fds above the number that was decided about: for threads that are created before the opener opens their events. */
 const SPARE_FDS = 64;
@@ -130,7 +131,7 @@ function reserve(
   { limits }: Permitted,
   facts: Omit<AuditRecord, 'action' | 'verdict'>,
 ): QuotaReservation {
-  const reservation = new QuotaReservation(context, subject.uid, limits, ringPages * PAGE);
+  const reservation = new QuotaReservation(context, subject.uid, limits, ringPages * PAGE_BYTES);
   try {
     reservation.reserveGrant({ fds, rings: ringCount });
     return reservation;

@@ -1,4 +1,5 @@
 /** Vets an Open or Explain: from parameters to what the policy decides on and the opener carries out. */
+import { PAGE_BYTES } from '../../../common/page.js';
 import { brokerError } from '../../../model/errors/error_table.js';
 import type { EventSpec } from '../../../model/event.js';
 import { eventFields, type EventFields } from '../../../model/events/event_fields.js';
@@ -48,8 +49,6 @@ export interface VettedOpen extends VettedRequest {
   /** Null when the request has none. */
   readonly downgrade: ProcessDowngrade | null;
 }
-
-export const PAGE = 4096;
 
 /** @throws BrokerError; no target is pinned then */
 export async function vetOpen(
@@ -130,7 +129,7 @@ export async function vetRequest(
       targets: targets.map(describeTarget),
       events: specs,
       ceiling: host.ceiling,
-      ringBytes: ringCount * rings.ringPages * PAGE,
+      ringBytes: ringCount * rings.ringPages * PAGE_BYTES,
       fds: fdCount,
       ...(parameters.leaseSeconds === undefined ? {} : { leaseSeconds: parameters.leaseSeconds }),
     };
@@ -199,7 +198,7 @@ function pickRings(
   specs: readonly EventSpec[],
   cpus: readonly number[],
 ): { ringPages: number; ringSlots: RingSlots } {
-  const pages = ringBytes / PAGE;
+  const pages = ringBytes / PAGE_BYTES;
   if (ringSlots === 'none' && ringBytes === 0) return { ringPages: 0, ringSlots };
   if (ringSlots === 'none' || !Number.isInteger(Math.log2(pages)) || pages < 1 || ringBytes > MAX_PREMAP_BYTES)
     throw brokerError(
