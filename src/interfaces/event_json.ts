@@ -39,7 +39,7 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 const MAX_BASE64 = Math.ceil(MAX_ATTR_SIZE / 3) * 4;
 
 /**
- * @param path what the event is, for messages: `events[2]`
+ * @param path name of the event in messages: `events[2]`
  * @returns deeply frozen; lists in the order of their tables, zeros that mean "default" left out
  * @throws BrokerError InvalidEvent naming the field
  */
@@ -54,13 +54,13 @@ export function eventFromJson(json: unknown, path = 'event'): EventSpec {
 }
 
 /**
- * The `events` of a request: every leader comes earlier in the list and leads itself.
+ * Reads the `events` of a request: every leader comes earlier in the list and has no leader itself.
  * @throws BrokerError InvalidEvent
  */
 export function eventsFromJson(json: unknown): readonly EventSpec[] {
   if (!Array.isArray(json)) refuse('bad-value', 'events is not a list');
   if (json.length === 0 || json.length > MAX_EVENTS)
-    refuse('too-many-events', `events holds ${json.length}, not 1 to ${MAX_EVENTS}`);
+    refuse('too-many-events', `events has ${json.length} entries, not 1 to ${MAX_EVENTS}`);
   const events = json.map((item: unknown, index) => eventFromJson(item, `events[${index}]`));
   for (const [index, { leader }] of events.entries()) {
     if (leader === undefined) continue;
@@ -126,7 +126,7 @@ function readWakeup(json: unknown, path: string): EventSpec['wakeup'] {
   return bytes === undefined ? { events: fields.required('events', events) } : { bytes };
 }
 
-/** The typed form; what is false, empty or absent is left out. */
+/** Typed form, without fields that are false, empty or absent. */
 export function eventToJson(spec: EventSpec): EventJson {
   const list = <Key extends string>(key: Key, names: readonly string[]): Partial<Record<Key, readonly string[]>> =>
     (names.length === 0 ? {} : { [key]: names }) as Partial<Record<Key, readonly string[]>>;

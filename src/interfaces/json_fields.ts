@@ -1,4 +1,4 @@
-/** Reads a JSON object field by field; what nobody asked for is refused by name. null is absent, as in Varlink. */
+/** Reads a JSON object field by field, and refuses fields that were not read by name. null is absent, as in Varlink. */
 import { MAX_U64, quoted, refuse } from '../model/events/event_rules.js';
 
 const U64_TEXT = /^(?:0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})$/;
@@ -8,7 +8,7 @@ export class JsonFields {
   readonly #path: string;
   readonly #read = new Set<string>();
 
-  /** @param path what the object is, for messages: `event.source` */
+  /** @param path name of the object in messages: `event.source` */
   constructor(json: unknown, path: string) {
     if (typeof json !== 'object' || json === null || Array.isArray(json))
       refuse('bad-value', `${path} is not an object`);
@@ -64,7 +64,7 @@ export class JsonFields {
     return value === undefined ? undefined : this.#oneOf(name, value, names);
   }
 
-  /** A list of `names` without repetition, in the order of the table. */
+  /** List of `names` without repetition, in the order of the table. */
   names<Name extends string>(name: string, names: readonly Name[]): readonly Name[] {
     const value = this.value(name);
     if (value === undefined) return [];
@@ -72,7 +72,7 @@ export class JsonFields {
     if (value.length > names.length) this.#refuse(name, `has more than ${names.length} names`);
     const found = new Set<Name>();
     for (const item of value as readonly unknown[]) {
-      if (typeof item !== 'string') this.#refuse(name, 'holds something that is not a string');
+      if (typeof item !== 'string') this.#refuse(name, 'has an element that is not a string');
       const known = this.#oneOf(name, item, names);
       if (found.has(known)) this.#refuse(name, `names ${known} twice`);
       found.add(known);
@@ -86,7 +86,7 @@ export class JsonFields {
     return value;
   }
 
-  /** @throws BrokerError when the object holds a field that was not read */
+  /** @throws BrokerError when the object has a field that was not read */
   end(): void {
     for (const key of Object.keys(this.#object)) {
       if (this.has(key) && !this.#read.has(key))
@@ -97,7 +97,7 @@ export class JsonFields {
   #oneOf<Name extends string>(name: string, value: string, names: readonly Name[]): Name {
     const known = names.find((candidate) => candidate === value);
     if (known === undefined)
-      refuse('unknown-name', `${this.#path}.${name}: ${quoted(value)} is none of ${names.join(', ')}`);
+      refuse('unknown-name', `${this.#path}.${name}: ${quoted(value)} is not one of ${names.join(', ')}`);
     return known;
   }
 

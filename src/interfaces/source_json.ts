@@ -69,7 +69,7 @@ function hybridPmu(fields: JsonFields): { pmu?: number } {
   return pmu === undefined ? {} : { pmu };
 }
 
-/** Zero is the same as absent in the kernel's struct, so it is the same here. */
+/** In the kernel's struct, and so here, zero means absent. */
 function readConfigs(fields: JsonFields): { config: U64; config1?: U64; config2?: U64; config3?: U64 } {
   const config = fields.required('config', fields.u64('config'));
   const config1 = fields.u64('config1') ?? 0n;

@@ -1,14 +1,13 @@
 /**
- * The typed event: what may be asked of the kernel here, and nothing else. Every field has a JSON form that travels
- * in `Open` and `Explain`; src/model/events/attr/attr.ts translates to and from `struct perf_event_attr`.
- * Names follow perf_event_open(2).
+ * The typed event. It contains everything that the broker can request of the kernel. src/interfaces/event_json.ts translates to and
+ * from JSON, src/model/events/attr/attr.ts to and from `struct perf_event_attr`. Names follow perf_event_open(2).
  */
 
 import type { Exclusion, FlagField, SideRecord } from './event_flags.js';
 
 export { EXCLUSIONS, SIDE_RECORDS, type Exclusion, type SideRecord } from './event_flags.js';
 
-/** 64-bit quantities are decimal or 0x-prefixed strings in JSON (JSON numbers lose bits past 2^53); `number` is accepted up to 2^53-1. */
+/** 64-bit number. In JSON a decimal or 0x-prefixed string, or a number up to 2^53-1. */
 export type U64 = bigint;
 
 export const SOFTWARE_EVENTS = [
@@ -41,7 +40,7 @@ export const CACHES = ['L1-dcache', 'L1-icache', 'LLC', 'dTLB', 'iTLB', 'branch'
 export const CACHE_OPERATIONS = ['load', 'store', 'prefetch'] as const;
 export const CACHE_RESULTS = ['access', 'miss'] as const;
 
-/** What is counted. */
+/** Source that an event counts. */
 export type EventSource =
   | { readonly kind: 'software'; readonly name: (typeof SOFTWARE_EVENTS)[number] }
   | {
@@ -66,7 +65,7 @@ export type EventSource =
   /** `name` is 'subsystem:event'; the broker looks the id up. From raw attr bytes only `id` is known. */
   | { readonly kind: 'tracepoint'; readonly name: string }
   | { readonly kind: 'tracepoint'; readonly id: number }
-  /** A PMU of /sys/bus/event_source/devices by name (or by number, from raw attr bytes). */
+  /** PMU of /sys/bus/event_source/devices, by name (or by number, from raw attr bytes). */
   | {
       readonly kind: 'pmu';
       readonly pmu: string | number;
@@ -139,12 +138,12 @@ export const CLOCKS = ['realtime', 'monotonic', 'monotonic_raw', 'boottime', 'ta
 export type Clock = (typeof CLOCKS)[number]; // CLOCK_* 0, 1, 4, 7, 11
 
 export type Sampling =
-  /** One sample per `period` events. */
+  /** One sample every `period` events. */
   | { readonly period: U64 }
-  /** About `frequency` samples a second, Hz. */
+  /** Sampling frequency in Hz. */
   | { readonly frequency: number };
 
-/** One event as asked for. Absent booleans are false, absent lists empty. All of it is frozen after parsing. */
+/** Requested event. Boolean fields are in event_flags.ts. Frozen after parsing. */
 export interface EventSpec extends Readonly<Record<FlagField, boolean>> {
   readonly source: EventSource;
   readonly exclude: readonly Exclusion[];
@@ -153,7 +152,7 @@ export interface EventSpec extends Readonly<Record<FlagField, boolean>> {
   readonly sampleType: readonly SampleField[];
   readonly readFormat: readonly ReadFormat[];
   readonly records: readonly SideRecord[];
-  /** 0..3, skid that is accepted (the `p` modifiers). */
+  /** 0 to 3: the accepted skid (the `p` modifiers). */
   readonly preciseIp: number;
   /** Wake the reader every `events` samples or `bytes` bytes of ring. Absent: the kernel's default. */
   readonly wakeup?: { readonly events: number } | { readonly bytes: number };
@@ -170,7 +169,7 @@ export interface EventSpec extends Readonly<Record<FlagField, boolean>> {
   readonly leader?: number;
 }
 
-/** The classes that policy and ceiling speak of. Names equal native/monitor/protocol.h's Ceiling, in bit order. */
+/** Classes of events and targets, for policy and ceiling. Bit order of Ceiling in native/monitor/protocol.h. */
 export const EVENT_CLASSES = [
   'user',
   'raw',

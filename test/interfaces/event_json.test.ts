@@ -136,7 +136,7 @@ test(
   'unknown-field',
   `event has no field "${'x'.repeat(64)}…" (in this form)`,
 );
-test(refuses, { attr: 'AAAA', source }, 'attr-size', 'attr has 3 bytes, at least 64 are needed');
+test(refuses, { attr: 'AAAA', source }, 'attr-size', 'attr has 3 bytes; it needs at least 64');
 test(
   refuses,
   { attr: Buffer.from(encodeAttr(bareEvent(source))).toString('base64'), inherit: true },
@@ -151,7 +151,7 @@ test(
   refuses,
   { source: { kind: 'sofware' } },
   'unknown-name',
-  'event.source.kind: "sofware" is none of software, hardware, cache, raw, tracepoint, pmu, breakpoint',
+  'event.source.kind: "sofware" is not one of software, hardware, cache, raw, tracepoint, pmu, breakpoint',
 );
 test(refuses, { source: { kind: 'software' } }, 'missing-field', 'event.source.name is missing');
 test(
@@ -185,20 +185,20 @@ test(
   refuses,
   { source: { kind: 'pmu', pmu: 'uprobe', config: '1' } },
   'forbidden-pmu',
-  'the PMU uprobe takes pointers: its events are not brokered',
+  'the PMU uprobe takes pointers, so the broker opens no events of it',
 );
 for (const pmu of ['intel_pt', 'arm_spe_0', 'cs_etm', 'hisi_ptt0_4'])
   test(
     refuses,
     { source: { kind: 'pmu', pmu, config: '1' } },
     'forbidden-pmu',
-    `the PMU ${pmu} traces: its events are not brokered`,
+    `the PMU ${pmu} traces, so the broker opens no events of it`,
   );
 test(
   refuses,
   { source: { kind: 'pmu', pmu: 'kprobe', config: '1' } },
   'forbidden-pmu',
-  'the PMU kprobe takes pointers: its events are not brokered',
+  'the PMU kprobe takes pointers, so the broker opens no events of it',
 );
 test(
   refuses,
@@ -232,13 +232,13 @@ test(
 );
 test(refuses, { source, exclude: 'kernel' }, 'bad-value', 'event.exclude is not a list');
 test(refuses, { source, exclude: ['kernel', 'kernel'] }, 'bad-value', 'event.exclude names kernel twice');
-test(refuses, { source, exclude: [1] }, 'bad-value', 'event.exclude holds something that is not a string');
+test(refuses, { source, exclude: [1] }, 'bad-value', 'event.exclude has an element that is not a string');
 test(refuses, { source, exclude: Array(9).fill('kernel') }, 'bad-value', 'event.exclude has more than 8 names');
 test(
   refuses,
   { source, readFormat: ['groop'] },
   'unknown-name',
-  'event.readFormat: "groop" is none of total_time_enabled, total_time_running, id, group, lost',
+  'event.readFormat: "groop" is not one of total_time_enabled, total_time_running, id, group, lost',
 );
 test(refuses, { source, sampling: {} }, 'missing-field', 'event.sampling.period is missing');
 test(
@@ -289,8 +289,8 @@ const refusesList = test.macro({
   },
 });
 test(refusesList, {}, 'bad-value', 'events is not a list');
-test(refusesList, [], 'too-many-events', 'events holds 0, not 1 to 16');
-test(refusesList, Array(17).fill({ source }), 'too-many-events', 'events holds 17, not 1 to 16');
+test(refusesList, [], 'too-many-events', 'events has 0 entries, not 1 to 16');
+test(refusesList, Array(17).fill({ source }), 'too-many-events', 'events has 17 entries, not 1 to 16');
 test(refusesList, [{ source, leader: 0 }], 'leader', 'events[0].leader 0 does not come earlier');
 test(
   refusesList,

@@ -1,13 +1,13 @@
-/** Which classes of the ceiling and of policy an event belongs to: the rules of Ceiling in native/monitor/protocol.h. */
+/** Classes of the ceiling and the policy that an event needs. The opener has the same rules (native/monitor/check.h). */
 import { EVENT_CLASSES, type EventClass, type EventSource, type EventSpec } from '../event.js';
 import { KERNEL_RECORDS } from '../event_flags.js';
 
-/** First address that no user space of the smallest layout (x86-64, four levels) reaches. */
+/** End of user space in the smallest layout (x86-64, four levels). */
 const USER_SPACE_END = 1n << 47n;
 
 /**
- * @returns every class that must be allowed, in the order of EVENT_CLASSES. `other-users` and `system-wide` depend on
- * the target and are never among them.
+ * @returns every class that the event needs, in the order of EVENT_CLASSES. `other-users` and `system-wide` depend on the target
+ * and are never included.
  */
 export function eventClasses(spec: EventSpec): readonly EventClass[] {
   const classes = new Set<EventClass>([sourceClass(spec.source)]);

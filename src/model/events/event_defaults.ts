@@ -1,4 +1,4 @@
-/** From a bare event (what is counted, where) to what a collector asks for. */
+/** Adds the fields that a collector needs to events that only have a source and exclusions. */
 import {
   READ_FORMATS,
   SAMPLE_FIELDS,
@@ -13,7 +13,7 @@ import {
 } from '../event.js';
 import { flagFields } from '../event_flags.js';
 
-/** Counts `source` on every level, with nothing else asked for. */
+/** Event that counts `source` on every level, and sets no other field. */
 export function bareEvent(source: EventSource): EventSpec {
   return {
     source,
@@ -35,22 +35,22 @@ export interface CountingOptions {
 }
 
 export interface SamplingOptions extends CountingOptions {
-  /** For events that do not bring their own (`/freq=99/`). */
+  /** For events without their own (`/freq=99/`). */
   readonly sampling: Sampling;
   /** Sample call graphs by frame pointers. Default: false. */
   readonly callchain?: boolean;
-  /** Copy so many bytes of user stack and these registers into each sample, for unwinding later. */
+  /** Bytes of user stack and registers that each sample contains, for unwinding. */
   readonly stack?: { readonly bytes: number; readonly registers: bigint };
   /** Frames. */
   readonly maxStack?: number;
   readonly clock?: Clock;
-  /** Wake the reader every so many bytes of ring. */
+  /** Bytes of ring after which the reader wakes. */
   readonly wakeupBytes?: number;
-  /** Ask for PERF_FORMAT_LOST, without which the last losses may never be seen (Linux 6.0). Default: true. */
+  /** Read PERF_FORMAT_LOST (Linux 6.0), without which the last losses may stay unnoticed. Default: true. */
   readonly lost?: boolean;
 }
 
-/** For perf stat's kind of use: read(2) gives value, time enabled and time running. */
+/** Events for counting, as in perf stat: read(2) gives value, time enabled and time running. */
 export function withCounting(events: readonly EventSpec[], options: CountingOptions = {}): readonly EventSpec[] {
   return events.map((event) => ({
     ...withoutSampling(event),
@@ -66,8 +66,8 @@ function withoutSampling(event: EventSpec): EventSpec {
 }
 
 /**
- * For perf record's kind of use. Every sample says which event it is of (identifier), when, where and of whom; the
- * first event also records what is needed to name addresses later: mappings, names, forks and exits.
+ * Events for sampling, as in perf record. Every sample has its event (identifier), time, cpu and thread. The first event also
+ * records mappings, names, forks and exits, which name addresses later.
  */
 export function withSampling(events: readonly EventSpec[], options: SamplingOptions): readonly EventSpec[] {
   return events.map((event, index) => ({
@@ -86,7 +86,7 @@ export function withSampling(events: readonly EventSpec[], options: SamplingOpti
   }));
 }
 
-/** Every event opens disabled, members of groups too: each has to enable itself on exec. */
+/** Every event opens disabled, including members of groups, so each needs enable_on_exec. */
 function followed({
   inherit = false,
   enableOnExec = false,
@@ -111,7 +111,7 @@ function readFields(event: EventSpec, { lost = true }: SamplingOptions): readonl
 }
 
 function sideRecords({ stack }: SamplingOptions): readonly SideRecord[] {
-  // Unwinding reads data mappings too.
+  // Unwinding also reads data mappings.
   const data: readonly SideRecord[] = stack === undefined ? [] : ['mmap_data'];
   return ['mmap', ...data, 'mmap2', 'comm', 'comm_exec', 'task'];
 }

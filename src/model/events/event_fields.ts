@@ -1,6 +1,6 @@
 /**
- * The event in numbers: EventFields of native/monitor/protocol.h. The opener builds the kernel's struct from them,
- * and attr.ts the bytes of a struct perf_event_attr.
+ * Numbers of an event: EventFields of native/monitor/protocol.h. The opener builds the kernel's struct from them, and attr.ts
+ * the bytes of a struct perf_event_attr.
  */
 import { maskOf } from '../../common/bits.js';
 import { brokerError } from '../errors/error_table.js';
@@ -47,7 +47,7 @@ export interface EventFields {
   readonly preciseIp: number;
 }
 
-/** What names stand for on this machine; a name that is not resolved is refused. */
+/** Numbers of names on this machine. A name without its number is refused. */
 export interface Resolved {
   /** /sys/bus/event_source/devices/PMU/type. */
   readonly pmuType?: number;

@@ -1,7 +1,7 @@
 /**
- * What every event obeys, whichever form it came in. Ranges are the kernel's (perf_copy_attr and perf_event_open in
- * kernel/events/core.c); refused here they have a name instead of EINVAL. Rules that differ between kernel versions
- * (inherit with group or sample reads) or between PMUs are left to the kernel.
+ * Rules for every event, in JSON or in bytes. The ranges are the kernel's (perf_copy_attr and perf_event_open in
+ * kernel/events/core.c); errors here name the field, where the kernel has EINVAL. The kernel checks rules that differ between its
+ * versions (inherit with group or sample reads) or between PMUs.
  */
 import { quote } from '../../common/quote.js';
 import { brokerError, type ErrorCode } from '../errors/error_table.js';
@@ -11,11 +11,11 @@ import { FIRST_DYNAMIC_TYPE } from './event_fields.js';
 export const MAX_EVENTS = 16; // kMaxEvents in native/monitor/protocol.h
 export const MAX_U64: bigint = (1n << 64n) - 1n;
 export const MAX_U32 = 0xffff_ffff;
-/** A PMU's number is an int in the kernel. */
+/** Highest number of a PMU, an int in the kernel. */
 export const MAX_PMU_TYPE = 0x7fff_ffff;
 /** The kernel refuses periods with the top bit set. */
 export const MAX_PERIOD: bigint = (1n << 63n) - 1n;
-/** sample_stack_user is kept below USHRT_MAX, and a multiple of 8. */
+/** sample_stack_user is below USHRT_MAX and a multiple of 8. */
 export const MAX_STACK_USER = 65_528;
 export const MAX_STACK_FRAMES = 0xffff;
 export const MAX_PRECISE_IP = 3;
@@ -28,10 +28,10 @@ const TRACEPOINT_NAME = /^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}:[A-Za-z0-9_][A-Za-z0-9
 const PMU_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 const FIXED_PMUS = ['software', 'tracepoint', 'breakpoint'];
 const POINTER_PMUS = ['kprobe', 'uprobe'];
-/** They write all that happens into an AUX area, also where no sample was asked for: no event of theirs just counts. */
+/** PMUs that write a trace into an AUX area even without sampling: none of their events only counts. */
 const TRACING_PMUS = /^(intel_pt|intel_bts|arm_spe|cs_etm|hisi_ptt|arm_trbe)/;
 
-/** Why events of a PMU are not brokered; null when they are. */
+/** Reason why the broker opens no events of a PMU; null when it does. */
 export function forbiddenPmu(name: string): string | null {
   if (POINTER_PMUS.includes(name)) return `the PMU ${name} takes pointers`;
   return TRACING_PMUS.test(name) ? `the PMU ${name} traces` : null;
@@ -79,7 +79,7 @@ function checkPmu(pmu: string | number): void {
   }
   if (!PMU_NAME.test(pmu)) refuse('bad-value', `${quoted(pmu)} is not the name of a PMU`);
   const forbidden = forbiddenPmu(pmu);
-  if (forbidden !== null) refuse('forbidden-pmu', `${forbidden}: its events are not brokered`);
+  if (forbidden !== null) refuse('forbidden-pmu', `${forbidden}, so the broker opens no events of it`);
   if (FIXED_PMUS.includes(pmu)) refuse('bad-value', `${pmu} is a kind of source, not a PMU with a config`);
 }
 

@@ -47,13 +47,13 @@ export const CAPABILITY_NAMES = [
 ] as const;
 export type CapabilityName = (typeof CAPABILITY_NAMES)[number];
 
-/** Every bit there can be, also those that a newer kernel has given a name. */
+/** All 64 bits, including those that only a newer kernel names. */
 export const ALL_CAPABILITIES = 0xffff_ffff_ffff_ffffn;
 
-/** What profiling needs, and so what a profiled process has no use for any more. */
+/** Capabilities for profiling, which a profiled process does not need. */
 export const PROFILING_CAPABILITIES: readonly CapabilityName[] = ['CAP_PERFMON', 'CAP_SYS_ADMIN'];
 
-/** The bit of `CAP_PERFMON`, `cap_perfmon` or `perfmon`; every bit for `all`; undefined for anything else. */
+/** Bit of `CAP_PERFMON`, `cap_perfmon` or `perfmon`; every bit for `all`; undefined for anything else. */
 export function capabilityBits(name: string): bigint | undefined {
   const upper = name.toUpperCase();
   if (upper === 'ALL') return ALL_CAPABILITIES;
@@ -61,7 +61,7 @@ export function capabilityBits(name: string): bigint | undefined {
   return number < 0 ? undefined : 1n << BigInt(number);
 }
 
-/** What was most likely meant by a name that {@link capabilityBits} does not know. */
+/** Capability that is most similar to a name that {@link capabilityBits} does not know. */
 export function nearestCapability(name: string): string | undefined {
   const upper = name.toUpperCase();
   return nearest(upper.startsWith('CAP_') ? upper : `CAP_${upper}`, CAPABILITY_NAMES);

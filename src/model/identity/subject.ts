@@ -1,17 +1,17 @@
-/** Who asks: the process at the other end of the socket, by the kernel's word. */
+/** The caller: the process at the other end of the socket, as reported by the kernel. */
 export interface Subject {
   readonly pid: number;
   readonly startTime: bigint;
   readonly uid: number;
   readonly gid: number;
-  /** Supplementary groups (SO_PEERGROUPS), gid included or not as the kernel gives it. */
+  /** Supplementary groups (SO_PEERGROUPS), with or without gid, as the kernel reports them. */
   readonly groups: readonly number[];
   /** Permitted capabilities of the process, bits. */
   readonly permitted: bigint;
   readonly sameUserNamespace: boolean;
   /**
-   * Its user may act under other ids and without its groups: the process is in a user namespace of its own, or its uid is
-   * one that subuid(5) lends. Taken from `SubordinateUids.mayBeMany` when the client was vetted.
+   * Its user may also act under other ids and without its groups: the process is in a user namespace of its own, or subuid(5)
+   * lends its uid. From `SubordinateUids.mayBeMany`.
    */
   readonly mayBeMany: boolean;
   /**
@@ -33,8 +33,8 @@ export const CAP_SYS_ADMIN = 21n;
 export const CAP_PERFMON = 38n;
 
 /**
- * uid 0 in the broker's user namespace with CAP_PERFMON or CAP_SYS_ADMIN permitted: could do by itself whatever the
- * broker can do for it. Root in a container without those capabilities is not an administrator.
+ * @returns whether the subject is uid 0 in the broker's user namespace with CAP_PERFMON or CAP_SYS_ADMIN permitted: it could open
+ * every event without the broker. Root in a container without these capabilities is not an administrator.
  */
 export function isAdministrator(subject: Subject): boolean {
   return (

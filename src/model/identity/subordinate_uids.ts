@@ -1,6 +1,7 @@
 /**
- * uids that subuid(5) lends to users. In a user namespace newuidmap(1) gives their borrower each of them, and a setuid file that
- * is made there gives them outside of it, too: one user is tens of thousands to whoever counts by uid.
+ * Uids that subuid(5) lends to users. In a user namespace newuidmap(1) gives the borrower each of them, and a setuid file created
+ * there also gives them outside of it. One user can thus have tens of thousands of uids, which a limit for each uid must not count
+ * as users.
  */
 import { readFileSync } from 'node:fs';
 import type { Subject } from './subject.js';
@@ -8,11 +9,11 @@ import type { Subject } from './subject.js';
 /** Accounts are read from the file: a directory service may take long to answer. */
 const FILES = { subuid: '/etc/subuid', passwd: '/etc/passwd' };
 
-/** The key of all clients for whom a limit for each uid is none, and no account stands for them. No uid is negative. */
+/** Key of all clients whose uid does not identify one user and belongs to no account. No uid is negative. */
 export const SHARED_USER = -2;
 
 interface Range {
-  /** Name or uid of the user who may use them. */
+  /** Name or uid of the user that may use them. */
   readonly borrower: string;
   readonly first: number;
   readonly count: number;
@@ -21,7 +22,7 @@ interface Range {
 export class SubordinateUids {
   readonly #files: typeof FILES;
   #ranges: readonly Range[] = [];
-  /** uids of users who have an account, by name. */
+  /** Uids of accounts, by name. */
   #accounts: ReadonlyMap<string, number> = new Map();
   #accountUids: ReadonlySet<number> = new Set();
 
@@ -30,14 +31,14 @@ export class SubordinateUids {
     this.#files = files;
   }
 
-  /** @param warn is told why, when the file is there and can not be read; then what was known before stays */
+  /** @param warn receives the reason when a file exists and cannot be read; the earlier ranges then stay in force */
   load(warn: (text: string) => void): void {
     try {
       this.#ranges = parseSubuid(readIfThere(this.#files.subuid));
       this.#accounts = parseAccounts(readIfThere(this.#files.passwd));
       this.#accountUids = new Set(this.#accounts.values());
     } catch (error) {
-      warn(`which uids are subordinate ones is not known: ${(error as Error).message}`);
+      warn(`cannot read the subordinate uids: ${(error as Error).message}`);
     }
   }
 
@@ -45,15 +46,15 @@ export class SubordinateUids {
     return this.#ranges.some((range) => isIn(range, uid));
   }
 
-  /** Whether whoever is behind it may have any number of uids, so that a limit for each uid would be none. */
+  /** @returns whether the user of a uid may have any number of uids, so that a limit for each uid would be no limit */
   mayBeMany({ uid, sameUserNamespace }: Pick<Subject, 'uid' | 'sameUserNamespace'>): boolean {
     return !sameUserNamespace || this.has(uid);
   }
 
   /**
-   * The key under which rates, turns and threads are shared out. A subordinate uid stands for the one user who may use it. A
-   * uid in a user namespace of its own stands for itself where it is an account's: no namespace makes accounts. Everything else is
-   * {@link SHARED_USER}, as one process may have any number of such uids.
+   * Key under which rates, turns and threads are counted. A subordinate uid counts as the one user that may use it. A uid in a user
+   * namespace of its own counts as itself if it belongs to an account: a namespace cannot create accounts. Every other uid counts as
+   * {@link SHARED_USER}, because one process may have any number of such uids.
    */
   userOf({ uid, sameUserNamespace }: Pick<Subject, 'uid' | 'sameUserNamespace'>): number {
     const borrowers = this.#ranges.filter((range) => isIn(range, uid)).map(({ borrower }) => this.#accountOf(borrower));
@@ -80,7 +81,7 @@ function readIfThere(path: string): string {
   }
 }
 
-/** passwd(5): names and uids. */
+/** Names and uids of passwd(5). */
 function parseAccounts(text: string): ReadonlyMap<string, number> {
   return new Map(
     text.split('\n').flatMap((line) => {
@@ -90,7 +91,7 @@ function parseAccounts(text: string): ReadonlyMap<string, number> {
   );
 }
 
-/** `user:first:count` in each line; what is none of these lends nothing. */
+/** Ranges of lines `user:first:count`; other lines are ignored. */
 export function parseSubuid(text: string): readonly Range[] {
   return text.split('\n').flatMap((line) => {
     const [, borrower, first, count] = /^([^:#]+):(\d{1,10}):(\d{1,10})\s*$/.exec(line) ?? [];

@@ -1,9 +1,9 @@
-/** What is observed. */
+/** Targets of a request. */
 
 /** Kernel ids of a task: real, effective, saved. */
 export type IdTriple = readonly [real: number, effective: number, saved: number];
 
-/** What the broker saw of a process when it decided; sent to the opener, which compares before and after the open. */
+/** Facts of a process at the time of the decision. The opener compares them before and after it opens events. */
 export interface ProcessIdentity {
   /** In the broker's pid namespace. */
   readonly pid: number;
@@ -14,14 +14,14 @@ export interface ProcessIdentity {
   /** Permitted capabilities, bits. */
   readonly permitted: bigint;
   readonly dumpable: boolean;
-  /** True when /proc/PID/uid_map equals this process's own: taken as the same user namespace. */
+  /** /proc/PID/uid_map equals the broker's own, which counts as the same user namespace. */
   readonly sameUserNamespace: boolean;
-  /** /proc/PID/exe where readable, else comm in square brackets. For rules and the audit log. */
+  /** /proc/PID/exe if it is readable, otherwise comm in square brackets. For rules and the audit log. */
   readonly executable: string;
   readonly cgroup: string;
 }
 
-/** A target after vetting, as policy sees it. */
+/** Vetted target, for the policy. */
 export type Target =
   | { readonly kind: 'process'; readonly process: ProcessIdentity; readonly threads: 'one' | 'all' }
   | { readonly kind: 'system' }

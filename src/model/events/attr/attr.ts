@@ -1,7 +1,6 @@
 /**
- * struct perf_event_attr to and from the typed event, little endian. Decoding is a parser of hostile bytes: every bit
- * ends up in the model or is refused by name, so that encoding what was decoded gives the same bytes again (but for
- * `disabled`, which is dropped: every event opens disabled, and for trailing zeros).
+ * struct perf_event_attr to and from the typed event, little endian. The bytes are untrusted: every bit is in the model or refused by
+ * name, so a decoded event encodes to the same bytes, except for trailing zeros and for `disabled`, which every event has.
  */
 import {
   ATTR_SIZE_LATEST,
@@ -31,7 +30,7 @@ import { EVENT_FLAGS, EventFlag, flagFields, type EventFlagName } from '../../ev
 import { checkEvent, MAX_U32, refuse } from '../event_rules.js';
 import { deepFreeze } from '../../../common/freeze.js';
 
-/** The kernel takes no attr larger than a page either. */
+/** The kernel also takes no larger attr than a page. */
 export const MAX_ATTR_SIZE = 4096;
 
 export interface EncodeOptions {
@@ -116,14 +115,14 @@ export function decodeAttr(bytes: Uint8Array): EventSpec {
   return deepFreeze(spec);
 }
 
-/** The attr in its newest size: older structs are extended by zeros, as the kernel does. */
+/** Extends an older attr to the newest size with zeros, as the kernel does. */
 function wholeAttr(bytes: Uint8Array): DataView {
   const length = bytes.byteLength;
-  if (length < ATTR_SIZE_VER0) refuse('attr-size', `attr has ${length} bytes, at least ${ATTR_SIZE_VER0} are needed`);
-  if (length > MAX_ATTR_SIZE) refuse('attr-size', `attr has ${length} bytes, at most ${MAX_ATTR_SIZE} are taken`);
+  if (length < ATTR_SIZE_VER0) refuse('attr-size', `attr has ${length} bytes; it needs at least ${ATTR_SIZE_VER0}`);
+  if (length > MAX_ATTR_SIZE) refuse('attr-size', `attr has ${length} bytes; the limit is ${MAX_ATTR_SIZE}`);
   const isPublished = ATTR_SIZES.some((size) => size === length);
   if (!isPublished && (length < ATTR_SIZE_LATEST || length % 8 !== 0))
-    refuse('attr-size', `attr has ${length} bytes, which is no published size`);
+    refuse('attr-size', `attr has ${length} bytes, which is not a published size`);
   const size = new DataView(bytes.buffer, bytes.byteOffset, length).getUint32(OFFSET.size, true);
   if ((size === 0 ? ATTR_SIZE_VER0 : size) !== length)
     refuse('attr-size', `attr has ${length} bytes, but its size field says ${size}`);

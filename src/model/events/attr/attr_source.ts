@@ -1,4 +1,4 @@
-/** type, config* and bp_type of a struct perf_event_attr, as the source that they mean. */
+/** Source of an event from type, config* and bp_type of struct perf_event_attr. */
 import { OFFSET } from './attr_layout.js';
 import {
   CACHE_OPERATIONS,
@@ -20,7 +20,7 @@ export function sourceOfAttr(attr: DataView): EventSource {
   const type = attr.getUint32(OFFSET.type, true);
   const config = attr.getBigUint64(OFFSET.config, true);
   if (type !== PERF_TYPE.breakpoint && attr.getUint32(OFFSET.bpType, true) !== 0)
-    refuse('conflict', `bp_type is set, but type ${type} is no breakpoint`);
+    refuse('conflict', `bp_type is set, but type ${type} is not a breakpoint`);
   switch (type) {
     case PERF_TYPE.software:
       refuseConfigs(attr, 'a software event');

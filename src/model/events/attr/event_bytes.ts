@@ -1,7 +1,7 @@
-/** EventFields of native/monitor/protocol.h as bytes: what the opener and the launcher are asked for. Host byte order. */
+/** Bytes of EventFields (native/monitor/protocol.h) in requests to opener and launcher. Host byte order. */
 import type { EventFields } from '../event_fields.js';
 
-/** Byte offsets; the struct holds no padding that is not named. */
+/** Byte offsets; the struct has no unnamed padding. */
 export const EVENT_LAYOUT = {
   size: 112,
   type: 0,

@@ -1,15 +1,15 @@
-/** The letters behind an event or group: `:u`, `:pp`, `:kD`. As get_event_modifier in perf's parse-events.c. */
+/** Letters after an event or group: `:u`, `:pp`, `:kD`. As get_event_modifier in perf's parse-events.c. */
 import { quote } from '../../../common/quote.js';
 import { EXCLUSIONS, type EventSpec, type Exclusion } from '../../event.js';
 import { EXCLUSION_MODIFIERS, FIELD_MODIFIERS, type FlagField } from '../../event_flags.js';
 
-/** What each letter means, for messages. */
+/** Meaning of each letter, for messages. */
 export const MODIFIERS =
   'u k h (levels), p pp ppp P (precise), G H (guest, host), I (not idle), S (read), D (pinned), e (exclusive)';
 
 const EXCLUSION_OF: ReadonlyMap<string, Exclusion> = new Map(EXCLUSION_MODIFIERS);
 const FIELD_OF: ReadonlyMap<string, FlagField> = new Map(FIELD_MODIFIERS);
-/** A letter of these names what stays: the first one excludes the rest of its list. */
+/** A letter of these selects: the first one excludes the others of its list. */
 const CHOICES: Readonly<Record<'levels' | 'machines', readonly Exclusion[]>> = {
   levels: ['user', 'kernel', 'hv'],
   machines: ['guest', 'host'],
@@ -20,8 +20,8 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
 };
 
 /**
- * Applies modifiers on top of what `spec` already has (a group's come after its members' own).
- * @param maxPrecise what `P` stands for
+ * Applies modifiers to an event that may already have some (those of a group come after those of its members).
+ * @param maxPrecise precision of `P`
  * @param fail called with the index of the letter; must not return
  */
 export function applyModifiers(
@@ -58,7 +58,7 @@ export function applyModifiers(
       if (!chosen.machines) excluded.add('guest');
     } else if (letter === 'P') changes.preciseIp = maxPrecise;
     else if (letter === 'S') isRead = true;
-    else fail(index, `modifier ${quote(letter)}: ${UNSUPPORTED[letter] ?? `it is none of ${MODIFIERS}`}`);
+    else fail(index, `modifier ${quote(letter)}: ${UNSUPPORTED[letter] ?? `it is not one of ${MODIFIERS}`}`);
   }
   return {
     ...spec,

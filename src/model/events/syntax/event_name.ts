@@ -1,22 +1,22 @@
-/** The names of events as perf writes them (evsel__name in perf's evsel.c). */
+/** Names of events as perf writes them (evsel__name in perf's evsel.c). */
 import type { EventSource, EventSpec, Exclusion, HARDWARE_EVENTS } from '../../event.js';
 import { EXCLUSION_MODIFIERS, FIELD_MODIFIERS } from '../../event_flags.js';
 import { hex } from '../../../common/hex.js';
 
-/** Where perf writes the alias. */
+/** Events for which perf writes the alias. */
 const HARDWARE_DISPLAY: Readonly<Partial<Record<(typeof HARDWARE_EVENTS)[number], string>>> = {
   'cpu-cycles': 'cycles',
   'branch-instructions': 'branches',
 };
 
-/** perf's display name: `cpu-clock:u`, `cycles:pp`, `sched:sched_switch`. What parseEvents read is read the same again. */
+/** Name that perf displays: `cpu-clock:u`, `cycles:pp`, `sched:sched_switch`. parseEvents reads it back as the same event. */
 export function eventName(spec: EventSpec): string {
   const name = sourceName(spec.source);
   const modifiers = modifierLetters(spec);
   return modifiers === '' || name.endsWith('/') ? name + modifiers : `${name}:${modifiers}`;
 }
 
-/** The name without modifiers. */
+/** Name without modifiers. */
 export function sourceName(source: EventSource): string {
   switch (source.kind) {
     case 'software':

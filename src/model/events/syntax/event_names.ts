@@ -15,7 +15,7 @@ const SOFTWARE_ALIASES: Readonly<Record<string, (typeof SOFTWARE_EVENTS)[number]
   migrations: 'cpu-migrations',
 };
 
-/** Names as perf reads them, the first being how it writes them. */
+/** Names that perf reads; it writes the first. */
 const CACHE_NAMES: Readonly<Record<(typeof CACHES)[number], readonly string[]>> = {
   'L1-dcache': ['L1-dcache', 'l1-d', 'l1d', 'L1-data'],
   'L1-icache': ['L1-icache', 'l1-i', 'l1i', 'L1-instruction'],
@@ -32,7 +32,7 @@ const OPERATION_NAMES: Readonly<Record<(typeof CACHE_OPERATIONS)[number], readon
 };
 const RESULT_NAMES = { access: ['refs', 'Reference', 'ops', 'access'], miss: ['misses', 'miss'] } as const;
 
-/** Every combination of cache, operation and result that can be written, as perf's grammar joins them. */
+/** Every combination of cache, operation and result in perf's grammar. */
 const CACHE_EVENTS: ReadonlyMap<string, EventSource> = new Map(cacheEvents());
 
 function* cacheEvents(): Generator<[string, EventSource]> {
@@ -55,7 +55,7 @@ function* cacheEvents(): Generator<[string, EventSource]> {
 
 const RAW = /^r(?:0x)?([0-9a-fA-F]{1,16})$/;
 
-/** A software, hardware, cache or raw (`r01c2`) event by its name or alias. */
+/** Source of a software, hardware, cache or raw (`r01c2`) event, by name or alias. */
 export function symbolicSource(name: string): EventSource | undefined {
   const hardware = HARDWARE_EVENTS.find((known) => known === name) ?? lookUp(HARDWARE_ALIASES, name);
   if (hardware !== undefined) return { kind: 'hardware', name: hardware };

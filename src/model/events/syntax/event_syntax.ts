@@ -1,7 +1,7 @@
 /**
  * Events as perf's command line writes them (perf-list(1)): `cpu-clock`, `page-faults:u`, `sched:sched_switch`,
  * `cycles:pp`, `r01c2`, `cpu/event=0x3c,umask=0/u`, `L1-dcache-load-misses`, `mem:0x1000/8:rw`, `{a,b}:u`, and lists
- * of them. Patterns (`sched:*`), filters and metrics are not.
+ * of them. Patterns (`sched:*`), filters and metrics are not supported.
  */
 import type { EventSource, EventSpec, Sampling } from '../../event.js';
 import { bareEvent } from '../event_defaults.js';
@@ -53,7 +53,7 @@ class EventParser {
     if (this.#at < this.#text.length)
       this.#fail(this.#at, `${quoted(this.#text.slice(this.#at))} is not expected here`);
     if (this.#events.length > MAX_EVENTS)
-      refuse('too-many-events', `the list holds ${this.#events.length} events, at most ${MAX_EVENTS} are taken`);
+      refuse('too-many-events', `the list has ${this.#events.length} events; the limit is ${MAX_EVENTS}`);
     for (const event of this.#events) checkEvent(event);
     return deepFreeze(this.#events);
   }
@@ -101,7 +101,7 @@ class EventParser {
     if (address === undefined)
       this.#fail(start, `${quoted(text)} is not of the form mem:ADDRESS[/LENGTH][:rwx][:MODIFIERS]`);
     const access = (['r', 'w', 'rw', 'x'] as const).find((name) => name === letters.split('').sort().join(''));
-    if (access === undefined) this.#fail(start, `access ${quoted(letters)} is none of r, w, rw, x`);
+    if (access === undefined) this.#fail(start, `access ${quoted(letters)} is not one of r, w, rw, x`);
     const usual = access === 'x' ? CODE_BREAKPOINT_LENGTH : DATA_BREAKPOINT_LENGTH;
     const source: EventSource = {
       kind: 'breakpoint',
@@ -131,7 +131,7 @@ class EventParser {
     const symbolic = symbolicSource(name);
     if (symbolic !== undefined) {
       const [term] = terms;
-      if (term !== undefined) this.#fail(term.at, `${name} takes the terms period and freq only`);
+      if (term !== undefined) this.#fail(term.at, `${name} only takes the terms period and freq`);
       return symbolic;
     }
     const known = this.#pmus?.list('') ?? [];

@@ -1,13 +1,13 @@
 /**
- * `pmu/term=value,…/`: terms to config words, by the formats and named events that the kernel publishes in
- * /sys/bus/event_source/devices (Documentation/ABI/testing/sysfs-bus-event_source-devices-format).
+ * Config words of `pmu/term=value,…/`, by the formats and named events in /sys/bus/event_source/devices
+ * (Documentation/ABI/testing/sysfs-bus-event_source-devices-format).
  */
 import type { EventSource, U64 } from '../../event.js';
 import { MAX_U64 } from '../event_rules.js';
 import { quote } from '../../../common/quote.js';
 import { didYouMean, nearest } from '../../../common/nearest.js';
 
-/** /sys/bus/event_source/devices, injected so that this stays pure. */
+/** Reads /sys/bus/event_source/devices. Injected, so that this module stays pure. */
 export interface PmuReader {
   /** Text of a file, e.g. `cpu/format/event`; undefined when there is none. */
   readonly read: (path: string) => string | undefined;
@@ -25,7 +25,7 @@ export interface Term {
 type Word = 'config' | 'config1' | 'config2' | 'config3';
 const WORDS: readonly Word[] = ['config', 'config1', 'config2', 'config3'];
 
-/** Where the bits of a value go, lowest first: `config:0-7,32-35`. */
+/** Places of the bits of a value, lowest first: `config:0-7,32-35`. */
 export interface PmuFormat {
   readonly word: Word;
   readonly ranges: readonly (readonly [low: number, high: number])[];
@@ -36,7 +36,7 @@ type Fail = (at: number, problem: string) => never;
 const FILE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 const RAW_TERM = /^r(?:0x)?([0-9a-fA-F]{1,16})$/;
 
-/** @returns undefined when the text is no format (or one that no word here holds) */
+/** @returns undefined when the text is not a format of these words */
 export function parseFormat(text: string): PmuFormat | undefined {
   const match = /^(config[123]?):([0-9,-]+)$/.exec(text.trim());
   const word = WORDS.find((name) => name === match?.[1]);
@@ -67,7 +67,7 @@ export function splitTerms(text: string, at: number): readonly Term[] {
   return terms;
 }
 
-/** @throws whatever `fail` throws */
+/** @throws the error of `fail` */
 export function pmuSource(pmu: string, terms: readonly Term[], reader: PmuReader | undefined, fail: Fail): EventSource {
   const words = new Map<Word, bigint>();
   for (const term of terms) applyTerm(words, pmu, term, reader, fail, true);
@@ -116,11 +116,11 @@ function applyTerm(
     );
     return;
   }
-  // A named event stands for terms of its own, which are not named events again.
+  // A named event has terms of its own, which cannot be named events.
   const event = mayBeEvent && value === undefined ? reader?.read(`${pmu}/events/${name}`) : undefined;
   if (event !== undefined) {
     for (const inner of splitTerms(event.trim(), at)) {
-      if (inner.value === '?') fail(at, `${name} needs a value for ${inner.name}: give the terms themselves`);
+      if (inner.value === '?') fail(at, `${name} needs a value for ${inner.name}: write its terms instead`);
       applyTerm(words, pmu, { ...inner, at }, reader, fail, false);
     }
     return;
@@ -141,7 +141,7 @@ function numberOf({ name, value, at }: Term, fail: Fail): bigint {
   return number;
 }
 
-/** Puts the bits of `value`, lowest first, where the format wants them. */
+/** Puts the bits of `value`, lowest first, at the places of the format. */
 function spread(word: bigint, { ranges }: PmuFormat, value: bigint, tooBig: () => never): bigint {
   for (const [low, high] of ranges) {
     const width = BigInt(high - low + 1);

@@ -182,7 +182,7 @@ test(
   refuses,
   (view) => view.setUint32(OFFSET.bpType, 1, true),
   'conflict',
-  'bp_type is set, but type 1 is no breakpoint',
+  'bp_type is set, but type 1 is not a breakpoint',
 );
 test(refuses, setFlag(10), 'conflict', 'freq is set without sample_freq');
 test(

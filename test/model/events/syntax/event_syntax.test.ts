@@ -175,7 +175,7 @@ test(
   'syntax',
   at(
     4,
-    'modifier "z": it is none of u k h (levels), p pp ppp P (precise), G H (guest, host), I (not idle), S (read), D (pinned), e (exclusive)',
+    'modifier "z": it is not one of u k h (levels), p pp ppp P (precise), G H (guest, host), I (not idle), S (read), D (pinned), e (exclusive)',
   ),
 );
 test(refuses, 'cs:uu', 'syntax', at(5, 'modifier u is given twice'));
@@ -200,11 +200,11 @@ test(
   'syntax',
   at(
     20,
-    'modifier "z": it is none of u k h (levels), p pp ppp P (precise), G H (guest, host), I (not idle), S (read), D (pinned), e (exclusive)',
+    'modifier "z": it is not one of u k h (levels), p pp ppp P (precise), G H (guest, host), I (not idle), S (read), D (pinned), e (exclusive)',
   ),
 );
 test(refuses, 'mem:zz', 'syntax', at(1, '"mem:zz" is not of the form mem:ADDRESS[/LENGTH][:rwx][:MODIFIERS]'));
-test(refuses, 'mem:0x1000:rx', 'syntax', at(1, 'access "rx" is none of r, w, rw, x'));
+test(refuses, 'mem:0x1000:rx', 'syntax', at(1, 'access "rx" is not one of r, w, rw, x'));
 test(refuses, 'mem:0x1000/9', 'bad-value', 'breakpoint length 9 is not 1 to 8');
 test(refuses, 'mem:99999999999999999999', 'bad-value', 'the breakpoint reaches beyond the address space');
 test(refuses, 'cpo/event=1/', 'unknown-pmu', at(1, 'there is no PMU "cpo" here; did you mean cpu?'));
@@ -214,12 +214,12 @@ test(refuses, 'cpu/umask=1,event=0x1ff/', 'syntax', at(13, 'event=0x1ff does not
 test(refuses, 'cpu/event=x/', 'syntax', at(5, 'event needs a number'));
 test(refuses, 'cpu/config/', 'syntax', at(5, 'config needs a number'));
 test(refuses, 'cpu/broken=1/', 'syntax', at(5, 'the format of broken is not understood'));
-test(refuses, 'cpu/needs-value/', 'syntax', at(5, 'needs-value needs a value for umask: give the terms themselves'));
+test(refuses, 'cpu/needs-value/', 'syntax', at(5, 'needs-value needs a value for umask: write its terms instead'));
 test(refuses, 'cpu/../x/', 'syntax', at(5, '".." is not a term'));
-test(refuses, 'cycles/umask=1/', 'syntax', at(8, 'cycles takes the terms period and freq only'));
+test(refuses, 'cycles/umask=1/', 'syntax', at(8, 'cycles only takes the terms period and freq'));
 test(refuses, 'cycles/freq=99,period=1/', 'syntax', at(16, 'period and freq exclude each other'));
 test(refuses, 'cycles/freq=x/', 'syntax', at(8, 'freq needs a number'));
-test(refuses, Array(17).fill('cs').join(), 'too-many-events', 'the list holds 17 events, at most 16 are taken');
+test(refuses, Array(17).fill('cs').join(), 'too-many-events', 'the list has 17 events; the limit is 16');
 test(refuses, 'c'.repeat(4097), 'syntax', 'the list of events is longer than 4096 characters');
 
 test('a PMU that holds pointers is refused by name even when the machine has it', (t) => {
