@@ -11,7 +11,7 @@
 #undef open_event
 
 #include "core/scm.h"
-#include "monitor/opener.h"
+#include "opener/opener.h"
 
 using namespace perfbroker;
 using namespace perfbroker::protocol;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/linux.h"
-#include "monitor/protocol.h"
+#include "protocol/opener.h"
 
 namespace perfbroker {
 

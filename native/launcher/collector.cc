@@ -7,7 +7,7 @@
 #include "core/scm.h"
 #include "launcher/node.h"
 #include "launcher/orphan.h"
-#include "launcher/protocol.h"
+#include "protocol/launcher.h"
 #include "launcher/say.h"
 
 namespace perfbroker {

@@ -7,7 +7,7 @@
 #include "launcher/collector.h"
 #include "launcher/directory.h"
 #include "launcher/orphan.h"
-#include "launcher/protocol.h"
+#include "protocol/launcher.h"
 
 namespace perfbroker {
 namespace {

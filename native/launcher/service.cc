@@ -3,7 +3,7 @@
 #include "core/proc.h"
 #include "core/scm.h"
 #include "launcher/say.h"
-#include "monitor/check.h"
+#include "opener/check.h"
 
 namespace perfbroker {
 

@@ -6,7 +6,7 @@
 #include "core/perf_event.h"
 #include "launcher/collector.h"
 #include "launcher/output.h"
-#include "launcher/protocol.h"
+#include "protocol/launcher.h"
 
 namespace perfbroker {
 

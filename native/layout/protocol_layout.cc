@@ -2,7 +2,7 @@
 #include <cstddef>
 #include <cstdio>
 
-#include "monitor/protocol.h"
+#include "protocol/opener.h"
 
 using namespace perfbroker::protocol;
 

@@ -3,7 +3,7 @@
 
 #include <glob.h>
 
-#include "monitor/opener.h"
+#include "opener/opener.h"
 #include "monitor/options.h"
 
 namespace perfbroker {

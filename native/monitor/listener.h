@@ -1,7 +1,7 @@
 // The listening socket: bound here, or passed by LISTEN_FDS (sd_listen_fds(3)).
 #pragma once
 
-#include "monitor/client.h"
+#include "core/client.h"
 #include "monitor/options.h"
 
 namespace perfbroker {

@@ -4,7 +4,7 @@
 #include <pwd.h>
 
 #include "core/proc.h"
-#include "monitor/say.h"
+#include "core/log.h"
 
 namespace perfbroker {
 

@@ -5,7 +5,7 @@
 #include "monitor/drop.h"
 #include "monitor/filters.h"
 #include "monitor/listener.h"
-#include "monitor/opener.h"
+#include "opener/opener.h"
 
 namespace perfbroker {
 

@@ -5,7 +5,7 @@
 #include "core/caps.h"
 #include "core/perf_event.h"
 #include "core/proc.h"
-#include "monitor/say.h"
+#include "core/log.h"
 
 namespace perfbroker {
 

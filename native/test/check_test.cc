@@ -1,4 +1,4 @@
-#include "monitor/check.h"
+#include "opener/check.h"
 #include "test/harness.h"
 
 using namespace perfbroker;

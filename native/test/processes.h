@@ -8,7 +8,7 @@
 
 #include "core/scm.h"
 #include "monitor/drop.h"
-#include "monitor/opener.h"
+#include "opener/opener.h"
 #include "test/harness.h"
 
 namespace harness {

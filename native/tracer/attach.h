@@ -3,7 +3,7 @@
 
 #include "core/proc.h"
 #include "tracer/registers.h"
-#include "tracer/tracer_protocol.h"
+#include "protocol/tracer.h"
 
 namespace perfbroker {
 

@@ -3,7 +3,7 @@
 #include <sys/time.h>
 
 #include "core/caps.h"
-#include "monitor/client.h"
+#include "core/client.h"
 #include "tracer/inject.h"
 #include "tracer/refuse.h"
 

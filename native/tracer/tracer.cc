@@ -3,7 +3,7 @@
 #include "core/caps.h"
 #include "core/scm.h"
 #include "monitor/filters.h"
-#include "monitor/say.h"
+#include "core/log.h"
 #include "tracer/downgrade.h"
 
 namespace perfbroker {

@@ -2,8 +2,8 @@
 // than its request takes, outlives the tracer if it must, and when it ends the kernel releases whatever it still holds.
 #pragma once
 
-#include "monitor/client.h"
-#include "monitor/workers.h"
+#include "core/client.h"
+#include "core/workers.h"
 
 namespace perfbroker {
 

@@ -169,7 +169,7 @@ export interface EventSpec extends Readonly<Record<FlagField, boolean>> {
   readonly leader?: number;
 }
 
-/** Classes of events and targets, for policy and ceiling. Bit order of Ceiling in native/monitor/protocol.h. */
+/** Classes of events and targets, for policy and ceiling. Bit order of Ceiling in native/protocol/opener.h. */
 export const EVENT_CLASSES = [
   'user',
   'raw',

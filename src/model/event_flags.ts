@@ -9,7 +9,7 @@
  */
 
 /**
- * Row n is bit n of EventFields.flags (EventFlag in native/monitor/protocol.h), so new rows go to the end. `attrBit` is the bit in
+ * Row n is bit n of EventFields.flags (EventFlag in native/protocol/opener.h), so new rows go to the end. `attrBit` is the bit in
  * the flag word of struct perf_event_attr (include/uapi/linux/perf_event.h), `modifier` the letter of perf-list(1).
  * `showsKernel`: the records contain addresses or objects of the kernel even where `exclude` names the kernel.
  */

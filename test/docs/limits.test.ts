@@ -150,7 +150,7 @@ test('the longest request that is no mistake is within the limits of a message',
 });
 
 test('both sides of the socketpair know the same bytes of rings', (t) => {
-  t.is(constant('native/monitor/protocol.h', 'kMaxPremapBytes'), MAX_PREMAP_BYTES);
+  t.is(constant('native/protocol/opener.h', 'kMaxPremapBytes'), MAX_PREMAP_BYTES);
 });
 
 test('the documented socket is the default', (t) => {

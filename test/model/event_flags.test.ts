@@ -15,8 +15,8 @@ import { FLAG_BITS } from '#dist/model/events/attr/attr_layout.js';
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
-test('flags have the bits of EventFlag in native/monitor/protocol.h', (t) => {
-  const body = /enum EventFlag[^{]*\{([^}]*)\}/.exec(read('native/monitor/protocol.h'))?.[1] ?? '';
+test('flags have the bits of EventFlag in native/protocol/opener.h', (t) => {
+  const body = /enum EventFlag[^{]*\{([^}]*)\}/.exec(read('native/protocol/opener.h'))?.[1] ?? '';
   const expected = [...body.matchAll(/\bk(\w+) = 1ull << (\d+),/g)].map(([, name = '', bit]) => [
     name.charAt(0).toLowerCase() + name.slice(1),
     Number(bit),

@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "core/perf_event.h"
-#include "monitor/check.h"
+#include "opener/check.h"
 
 int main() {
   using namespace perfbroker;

@@ -2,7 +2,7 @@
 #include <cstddef>
 #include <cstdio>
 
-#include "tracer/tracer_protocol.h"
+#include "protocol/tracer.h"
 
 using namespace perfbroker::tracer_protocol;
 

@@ -4,7 +4,7 @@
 
 #include "core/scm.h"
 #include "tracer/tracer.h"
-#include "tracer/tracer_protocol.h"
+#include "protocol/tracer.h"
 
 using namespace perfbroker;
 using namespace perfbroker::tracer_protocol;

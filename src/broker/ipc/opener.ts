@@ -24,7 +24,7 @@ export interface OpenReply {
 }
 
 const EMFILE = 24;
-/** Workers of all users. The opener has 1,024 (Workers::kMost in native/monitor/workers.h). */
+/** Workers of all users. The opener has 1,024 (Workers::kMost in native/core/workers.h). */
 const MOST_WORKERS = 960;
 /** Eight other users have to hold locks (MAX_LATE_PER_OWNER) before an observer of them is refused its own processes. */
 const MOST_LATE = 32;

@@ -1,5 +1,5 @@
 /**
- * native/monitor/protocol.h in TypeScript: fixed-size requests to the opener and its replies, host byte order
+ * native/protocol/opener.h in TypeScript: fixed-size requests to the opener and its replies, host byte order
  * (little endian on every machine that is supported). test/broker/ipc/opener_protocol.test.ts compares every offset with
  * what the C++ compiler says.
  */

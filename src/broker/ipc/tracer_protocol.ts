@@ -1,5 +1,5 @@
 /**
- * native/tracer/tracer_protocol.h in TypeScript, as opener_protocol.ts. test/broker/ipc/tracer_protocol.test.ts compares every
+ * native/protocol/tracer.h in TypeScript, as opener_protocol.ts. test/broker/ipc/tracer_protocol.test.ts compares every
  * offset with what the C++ compiler says.
  */
 import type { ProcessIdentity } from '../../model/identity/target.js';

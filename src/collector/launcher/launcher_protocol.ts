@@ -1,5 +1,5 @@
 /**
- * native/launcher/protocol.h in TypeScript: requests of the collector of `perfbroker run` to the process that waits to
+ * native/protocol/launcher.h in TypeScript: requests of the collector of `perfbroker run` to the process that waits to
  * become CMD. Fixed-size messages over a SEQPACKET socket, in host byte order; the C++ side asserts the same offsets.
  */
 import { EVENT_LAYOUT, writeEventFields } from '../../model/events/attr/event_bytes.js';

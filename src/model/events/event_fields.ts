@@ -1,5 +1,5 @@
 /**
- * Numbers of an event: EventFields of native/monitor/protocol.h. The opener builds the kernel's struct from them, and attr.ts
+ * Numbers of an event: EventFields of native/protocol/opener.h. The opener builds the kernel's struct from them, and attr.ts
  * the bytes of a struct perf_event_attr.
  */
 import { maskOf } from '../../common/bits.js';

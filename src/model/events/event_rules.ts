@@ -8,7 +8,7 @@ import { brokerError, type ErrorCode } from '../errors/error_table.js';
 import type { EventSource, EventSpec } from '../event.js';
 import { FIRST_DYNAMIC_TYPE } from './event_fields.js';
 
-export const MAX_EVENTS = 16; // kMaxEvents in native/monitor/protocol.h
+export const MAX_EVENTS = 16; // kMaxEvents in native/protocol/opener.h
 export const MAX_U64: bigint = (1n << 64n) - 1n;
 export const MAX_U32 = 0xffff_ffff;
 /** Highest number of a PMU, an int in the kernel. */

@@ -1,7 +1,7 @@
 import type { ProcessIdentity } from './target.js';
 import type { Subject } from './subject.js';
 
-/** Obstacle that the kernel's ptrace read check with real credentials would find. Mirrors Mismatch in native/monitor/protocol.h. */
+/** Obstacle that the kernel's ptrace read check with real credentials would find. Mirrors Mismatch in native/protocol/opener.h. */
 export type AccessObstacle = 'uid' | 'gid' | 'not-dumpable' | 'capabilities' | 'user-namespace';
 
 /** The obstacle that is hardest to remove comes first. In another user namespace a capability means nothing here. */

@@ -20,7 +20,7 @@ export const LIMIT_KEYS: Readonly<Record<string, QuantityKey<Limits>>> = {
   // Far above any kernel.perf_event_max_sample_rate in use; the kernel also enforces its own maximum.
   frequency: { field: 'frequency', minimum: 1, maximum: 1_000_000, ...count },
   min_period: { field: 'minPeriod', minimum: 1, maximum: Number.MAX_SAFE_INTEGER, ...count },
-  // The opener maps no more in advance for all users (kMaxPremapBytes in native/monitor/protocol.h).
+  // The opener maps no more in advance for all users (kMaxPremapBytes in native/protocol/opener.h).
   ring: { field: 'ringBytes', minimum: 0, maximum: 256 * 1024 ** 2, ...bytes },
   fds: { field: 'fds', minimum: 1, maximum: 1_000_000, ...count },
   grants: { field: 'grants', minimum: 1, maximum: 10_000, ...count },

@@ -19,7 +19,7 @@ const sources = [
   'tracer/inject.cc',
   'tracer/refuse.cc',
   'tracer/tracer.cc',
-  'monitor/workers.cc',
+  'core/workers.cc',
   'core/scm.cc',
 ];
 const tools = compileTools({ cxx: 'tracer_layout', with: [] }, { cxx: 'tracer_requests', with: sources });

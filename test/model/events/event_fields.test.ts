@@ -8,7 +8,7 @@ import { eventFields } from '#dist/model/events/event_fields.js';
 import { eventFromJson } from '#dist/interfaces/event_json.js';
 import { MAX_EVENTS } from '#dist/model/events/event_rules.js';
 
-const PROTOCOL = readFileSync('native/monitor/protocol.h', 'utf8');
+const PROTOCOL = readFileSync('native/protocol/opener.h', 'utf8');
 
 /** Names and bit numbers of `enum NAME` in protocol.h, without the mask of all. */
 function enumerators(name: string): readonly (readonly [string, number])[] {
@@ -18,7 +18,7 @@ function enumerators(name: string): readonly (readonly [string, number])[] {
   );
 }
 
-test('event classes have the bits of Ceiling in native/monitor/protocol.h', (t) => {
+test('event classes have the bits of Ceiling in native/protocol/opener.h', (t) => {
   const expected = enumerators('Ceiling').map(([name, bit]) => [
     name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase(),
     bit,

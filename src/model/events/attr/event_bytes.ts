@@ -1,4 +1,4 @@
-/** Bytes of EventFields (native/monitor/protocol.h) in requests to opener and launcher. Host byte order. */
+/** Bytes of EventFields (native/protocol/opener.h) in requests to opener and launcher. Host byte order. */
 import type { EventFields } from '../event_fields.js';
 
 /** Byte offsets; the struct has no unnamed padding. */

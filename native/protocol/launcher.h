@@ -9,7 +9,7 @@
 
 #include <cstddef>
 
-#include "monitor/protocol.h"
+#include "protocol/opener.h"
 
 namespace perfbroker::launch {
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "core/linux.h"
-#include "monitor/protocol.h"
-#include "monitor/workers.h"
+#include "protocol/opener.h"
+#include "core/workers.h"
 
 namespace perfbroker {
 

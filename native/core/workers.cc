@@ -1,6 +1,6 @@
-#include "monitor/workers.h"
+#include "core/workers.h"
 
-#include "monitor/say.h"
+#include "core/log.h"
 
 namespace perfbroker {
 

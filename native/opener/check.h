@@ -6,7 +6,7 @@
 #include <bit>
 
 #include "core/linux.h"
-#include "monitor/protocol.h"
+#include "protocol/opener.h"
 
 namespace perfbroker::check {
 

@@ -1,6 +1,6 @@
 // The conversation between the broker (no privilege) and the opener (one capability).
 //
-// The broker sends the opener one end of a SOCK_SEQPACKET socketpair for each of its clients' requests: a channel (monitor/workers.h).
+// The broker sends the opener one end of a SOCK_SEQPACKET socketpair for each of its clients' requests: a channel (core/workers.h).
 // A worker process takes it, and serves what comes on it until the broker closes its end. Every message on a channel is one packet
 // of one fixed size, in host byte order, and every field has a checked range. A worker keeps no state between messages but the
 // rings that it maps in advance.

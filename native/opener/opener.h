@@ -2,8 +2,8 @@
 // can ask the kernel for.
 #pragma once
 
-#include "monitor/client.h"
-#include "monitor/rings.h"
+#include "core/client.h"
+#include "opener/rings.h"
 
 namespace perfbroker {
 

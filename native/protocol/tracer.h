@@ -1,11 +1,11 @@
 // The conversation between the broker (no privilege) and the tracer (CAP_SYS_PTRACE).
 //
-// As monitor/protocol.h: a channel for each request, packets of fixed sizes in host byte order, every field with a
-// checked range. src/broker/ipc/tracer_protocol.ts mirrors this file; a test compares the two through the offsets that the
+// As protocol/opener.h: a channel for each request, packets of fixed sizes in host byte order, every field with a
+// checked range. src/broker/tracer_protocol.ts mirrors this file; a test compares the two through the offsets that the
 // compiler gives (test/tools/tracer_layout.cc).
 #pragma once
 
-#include "monitor/protocol.h"
+#include "protocol/opener.h"
 
 namespace perfbroker::tracer_protocol {
 

@@ -1,12 +1,12 @@
-#include "monitor/opener.h"
+#include "opener/opener.h"
 
 #include <linux/magic.h>
 #include <sys/statfs.h>
 
 #include "core/perf_event.h"
 #include "core/scm.h"
-#include "monitor/check.h"
-#include "monitor/say.h"
+#include "opener/check.h"
+#include "core/log.h"
 
 namespace perfbroker {
 namespace {
