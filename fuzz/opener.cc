@@ -1,5 +1,6 @@
-// libFuzzer target for the opener: any packet with any fds. perf_event_open(2) is replaced, so that nothing but the
-// opener's own code is exercised, and what it lets through is held against the ceiling from the outside.
+// libFuzzer target for the opener: any packet with any fds. perf_event_open(2) is replaced, so that
+// nothing but the opener's own code is exercised, and what it lets through is held against the
+// ceiling from the outside.
 //   make -C native fuzz-run FUZZ_SECONDS=60
 #include <sys/socket.h>
 
@@ -36,20 +37,25 @@ struct World {
   Request valid{};
 
   World() {
-    const int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
+              client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un name{AF_UNIX, {}};
     snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "perfbroker-fuzz-%d", getpid());
     const auto* address = reinterpret_cast<const sockaddr*>(&name);
-    require(bind(server, address, sizeof name) == 0 && listen(server, 1) == 0 && connect(client, address, sizeof name) == 0 &&
-                read_address(server, listener), "the listener");
+    require(bind(server, address, sizeof name) == 0 && listen(server, 1) == 0 &&
+                connect(client, address, sizeof name) == 0 && read_address(server, listener),
+        "the listener");
     int pair[2];
     require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "a socketpair");
-    const int all[] = {accept4(server, nullptr, nullptr, SOCK_CLOEXEC), static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)),
-                       server, client, pair[0], open("/dev/null", O_RDONLY | O_CLOEXEC),
-                       open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC), static_cast<int>(syscall(SYS_pidfd_open, 1, 0))};
+    const int all[] = {accept4(server, nullptr, nullptr, SOCK_CLOEXEC),
+        static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)), server, client, pair[0],
+        open("/dev/null", O_RDONLY | O_CLOEXEC), open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+        static_cast<int>(syscall(SYS_pidfd_open, 1, 0))};
     memcpy(fds, all, sizeof fds);
     Process self;
-    require(open_process(proc_dir, fds[1], self) && read_identity(self.directory.get(), valid.expected), "this process");
+    require(
+        open_process(proc_dir, fds[1], self) && read_identity(self.directory.get(), valid.expected),
+        "this process");
     valid.version = kVersion;
     valid.type = RequestType::kOpen;
     valid.serial = 1;
@@ -67,12 +73,19 @@ struct World {
 void require_user_only(const unsigned char* attr) {
   perf_event_attr a;
   memcpy(&a, attr, kAttrSizeVer7);
-  require(a.type == PERF_TYPE_SOFTWARE || a.type == PERF_TYPE_HARDWARE || a.type == PERF_TYPE_HW_CACHE, "an event class");
-  require(a.disabled == 1 && a.exclude_kernel == 1 && a.exclude_callchain_kernel == 1, "the kernel side");
-  require((a.sample_type & (PERF_SAMPLE_PHYS_ADDR | PERF_SAMPLE_REGS_INTR)) == 0, "a sample of the kernel");
-  require(a.ksymbol == 0 && a.bpf_event == 0 && a.text_poke == 0 && a.sigtrap == 0 && a.aux_output == 0, "a record of the kernel");
+  require(
+      a.type == PERF_TYPE_SOFTWARE || a.type == PERF_TYPE_HARDWARE || a.type == PERF_TYPE_HW_CACHE,
+      "an event class");
+  require(a.disabled == 1 && a.exclude_kernel == 1 && a.exclude_callchain_kernel == 1,
+      "the kernel side");
+  require((a.sample_type & (PERF_SAMPLE_PHYS_ADDR | PERF_SAMPLE_REGS_INTR)) == 0,
+      "a sample of the kernel");
+  require(
+      a.ksymbol == 0 && a.bpf_event == 0 && a.text_poke == 0 && a.sigtrap == 0 && a.aux_output == 0,
+      "a record of the kernel");
   if (a.type != PERF_TYPE_SOFTWARE) {
-    for (const uint32_t type : kForbidden) require(a.config >> 32 != type, "a PMU whose config is a pointer");
+    for (const uint32_t type : kForbidden)
+      require(a.config >> 32 != type, "a PMU whose config is a pointer");
   }
 }
 
@@ -94,8 +107,8 @@ UniqueFd open_event(const Attr& attr, pid_t pid, int cpu, int group, unsigned lo
 
 }  // namespace perfbroker
 
-// Byte 0: how many fds, and whether the packet is cut; byte 1: which fds; the rest is XORed onto a valid request, so that an
-// input of zeros is one.
+// Byte 0: how many fds, and whether the packet is cut; byte 1: which fds; the rest is XORed onto a
+// valid request, so that an input of zeros is one.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static World world;
   static Workers workers(1);
@@ -124,13 +137,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     require(length == sizeof request, "a packet of another size");
     Reply reply{};
     static UniqueFd received_fds[kMaxMessageFds];
-    Result<Received> received = receive_message(broker.get(), &reply, sizeof reply, received_fds, MSG_DONTWAIT);
+    Result<Received> received =
+        receive_message(broker.get(), &reply, sizeof reply, received_fds, MSG_DONTWAIT);
     require(bool(received) && received->bytes == sizeof reply, "the reply");
-    require(received->fd_count == reply.fd_count && reply.fd_count <= request.slot_count, "the number of fds");
-    require(reply.version == kVersion && reply.serial == request.serial && reply.status <= Status::kReleased, "the reply's head");
+    require(received->fd_count == reply.fd_count && reply.fd_count <= request.slot_count,
+        "the number of fds");
+    require(reply.version == kVersion && reply.serial == request.serial &&
+                reply.status <= Status::kReleased,
+        "the reply's head");
     if (reply.fd_count > 0) {
       require(reply.status == Status::kOpened, "fds beside a refusal");
-      require(fds[0] == world.fds[0] && fds[1] == world.fds[1] && count == 2, "whose connection or whose process it is");
+      require(fds[0] == world.fds[0] && fds[1] == world.fds[1] && count == 2,
+          "whose connection or whose process it is");
       size_t good = 0;
       for (uint32_t i = 0; i < request.slot_count; i++) good += reply.slot_errno[i] == 0;
       require(good == reply.fd_count, "the errnos beside the fds");

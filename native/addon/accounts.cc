@@ -14,13 +14,13 @@
 namespace perfbroker::addon {
 namespace {
 
-// The C library copies an entry into a buffer of ours. An entry of a group has its members, so there is no natural limit:
-// this one is enough for a group of 500,000 members.
+// The C library copies an entry into a buffer of ours. An entry of a group has its members, so
+// there is no natural limit: this one is enough for a group of 500,000 members.
 constexpr size_t kFirstBuffer = 4096;
 constexpr size_t kLargestBuffer = size_t{16} << 20;
 
-// Calls `look_up(name, entry, buffer, size, found)`, which is getpwnam_r(3) or getgrnam_r(3), with a buffer that is large
-// enough. Returns null when there is no such name.
+// Calls `look_up(name, entry, buffer, size, found)`, which is getpwnam_r(3) or getgrnam_r(3), with
+// a buffer that is large enough. Returns null when there is no such name.
 template <typename Entry, typename LookUp, typename Id>
 Napi::Value find_id(const Napi::CallbackInfo& info, const char* call, LookUp look_up, Id id_of) {
   const std::string name = path_argument(info, 0, "name");
@@ -43,11 +43,13 @@ Napi::Value find_id(const Napi::CallbackInfo& info, const char* call, LookUp loo
 }
 
 Napi::Value user_id(const Napi::CallbackInfo& info) {
-  return find_id<passwd>(info, "getpwnam_r", getpwnam_r, [](const passwd& entry) { return entry.pw_uid; });
+  return find_id<passwd>(
+      info, "getpwnam_r", getpwnam_r, [](const passwd& entry) { return entry.pw_uid; });
 }
 
 Napi::Value group_id(const Napi::CallbackInfo& info) {
-  return find_id<group>(info, "getgrnam_r", getgrnam_r, [](const group& entry) { return entry.gr_gid; });
+  return find_id<group>(
+      info, "getgrnam_r", getgrnam_r, [](const group& entry) { return entry.gr_gid; });
 }
 
 }  // namespace

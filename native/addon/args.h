@@ -1,5 +1,5 @@
-// Strict arguments. Node-API's own conversions truncate: Int32Value() makes 0 of NaN, and 0 is a pid and an fd. Here a
-// number is an integer in the stated range or a TypeError.
+// Strict arguments. Node-API's own conversions truncate: Int32Value() makes 0 of NaN, and 0 is a
+// pid and an fd. Here a number is an integer in the stated range or a TypeError.
 #pragma once
 
 #include <napi.h>
@@ -13,7 +13,8 @@
 
 namespace perfbroker::addon {
 
-inline Napi::TypeError argument_error(Napi::Env env, const char* name, const std::string& expected) {
+inline Napi::TypeError argument_error(
+    Napi::Env env, const char* name, const std::string& expected) {
   return Napi::TypeError::New(env, std::string(name) + " must be " + expected);
 }
 
@@ -27,11 +28,11 @@ inline int64_t integer_value(Napi::Value value, const char* name, int64_t lowest
     }
   }
   throw argument_error(value.Env(), name,
-                      "an integer from " + std::to_string(lowest) + " to " + std::to_string(highest));
+      "an integer from " + std::to_string(lowest) + " to " + std::to_string(highest));
 }
 
-inline int int32_argument(const Napi::CallbackInfo& info, size_t index, const char* name, int lowest,
-                         int highest = std::numeric_limits<int>::max()) {
+inline int int32_argument(const Napi::CallbackInfo& info, size_t index, const char* name,
+    int lowest, int highest = std::numeric_limits<int>::max()) {
   return static_cast<int>(integer_value(info[index], name, lowest, highest));
 }
 
@@ -48,28 +49,32 @@ inline size_t pages_argument(const Napi::CallbackInfo& info, size_t index, const
 }
 
 // The bytes themselves, not a copy: valid until JavaScript runs again.
-inline std::span<uint8_t> bytes_argument(const Napi::CallbackInfo& info, size_t index, const char* name,
-                                        size_t at_least = 1) {
+inline std::span<uint8_t> bytes_argument(
+    const Napi::CallbackInfo& info, size_t index, const char* name, size_t at_least = 1) {
   Napi::Value value = info[index];
   if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
     auto array = value.As<Napi::Uint8Array>();
     // A detached buffer has length 0.
     if (array.ElementLength() >= at_least) return {array.Data(), array.ElementLength()};
   }
-  throw argument_error(info.Env(), name, "a Uint8Array of at least " + std::to_string(at_least) + " bytes");
+  throw argument_error(
+      info.Env(), name, "a Uint8Array of at least " + std::to_string(at_least) + " bytes");
 }
 
-inline std::vector<int> fd_list_argument(const Napi::CallbackInfo& info, size_t index, const char* name, size_t at_most) {
+inline std::vector<int> fd_list_argument(
+    const Napi::CallbackInfo& info, size_t index, const char* name, size_t at_most) {
   Napi::Value value = info[index];
   if (!value.IsArray() || value.As<Napi::Array>().Length() > at_most) {
-    throw argument_error(info.Env(), name, "an array of at most " + std::to_string(at_most) + " fds");
+    throw argument_error(
+        info.Env(), name, "an array of at most " + std::to_string(at_most) + " fds");
   }
   auto array = value.As<Napi::Array>();
   uint32_t count = array.Length();
   std::vector<int> fds;
   fds.reserve(count);
   for (uint32_t i = 0; i < count; i++) {
-    fds.push_back(static_cast<int>(integer_value(array.Get(i), name, 0, std::numeric_limits<int>::max())));
+    fds.push_back(
+        static_cast<int>(integer_value(array.Get(i), name, 0, std::numeric_limits<int>::max())));
   }
   return fds;
 }
@@ -83,7 +88,8 @@ inline std::string path_argument(const Napi::CallbackInfo& info, size_t index, c
   throw argument_error(info.Env(), name, "a non-empty string without NUL");
 }
 
-inline Napi::Function function_argument(const Napi::CallbackInfo& info, size_t index, const char* name) {
+inline Napi::Function function_argument(
+    const Napi::CallbackInfo& info, size_t index, const char* name) {
   if (!info[index].IsFunction()) throw argument_error(info.Env(), name, "a function");
   return info[index].As<Napi::Function>();
 }

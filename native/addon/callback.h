@@ -7,13 +7,15 @@
 
 namespace perfbroker::addon {
 
-// A function that is kept until `reset`, with the async context that its calls run in. An exception that it throws
-// becomes an uncaughtException of the process, as for any event handler. When JavaScript can not run any more (a
-// worker that is being terminated), nothing happens.
+// A function that is kept until `reset`, with the async context that its calls run in. An exception
+// that it throws becomes an uncaughtException of the process, as for any event handler. When
+// JavaScript can not run any more (a worker that is being terminated), nothing happens.
 class Callback {
  public:
   Callback(Napi::Function function, const char* resource)
-      : env_(function.Env()), function_(Napi::Persistent(function)), context_(function.Env(), resource) {}
+      : env_(function.Env()),
+        function_(Napi::Persistent(function)),
+        context_(function.Env(), resource) {}
 
   // `arguments(env)` makes the list of values to pass.
   template <typename Arguments>
@@ -24,15 +26,17 @@ class Callback {
     try {
       list = arguments(env_);
     } catch (const Napi::Error&) {
-      // While a worker is being terminated libuv still runs callbacks, and no value can be made any more.
+      // While a worker is being terminated libuv still runs callbacks, and no value can be made any
+      // more.
       return;
     }
     napi_value result = nullptr;
-    const napi_status status =
-        napi_make_callback(env_, context_, env_.Global(), function_.Value(), list.size(), list.data(), &result);
+    const napi_status status = napi_make_callback(
+        env_, context_, env_.Global(), function_.Value(), list.size(), list.data(), &result);
     if (status != napi_pending_exception) return;
     napi_value exception = nullptr;
-    if (napi_get_and_clear_last_exception(env_, &exception) == napi_ok) napi_fatal_exception(env_, exception);
+    if (napi_get_and_clear_last_exception(env_, &exception) == napi_ok)
+      napi_fatal_exception(env_, exception);
   }
 
   // Lets go of the function, so that what it closes over can be collected.

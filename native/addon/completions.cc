@@ -42,7 +42,8 @@ void Completions::deliver() {
     if (found.empty()) continue;
     found.mapped()->call([&](Napi::Env env) -> std::vector<napi_value> {
       Napi::Array values = Napi::Array::New(env, each.values.size());
-      for (uint32_t i = 0; i < each.values.size(); i++) values.Set(i, Napi::Number::New(env, each.values[i]));
+      for (uint32_t i = 0; i < each.values.size(); i++)
+        values.Set(i, Napi::Number::New(env, each.values[i]));
       return {values};
     });
   }

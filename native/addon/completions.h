@@ -14,8 +14,8 @@
 
 namespace perfbroker::addon {
 
-// The functions of one environment that wait to be called. They do not keep its event loop alive. When the environment
-// ends they are forgotten, and what other threads still post is dropped.
+// The functions of one environment that wait to be called. They do not keep its event loop alive.
+// When the environment ends they are forgotten, and what other threads still post is dropped.
 class Completions {
  public:
   // What the other thread posts, as an array of numbers. May be called on any thread, once.

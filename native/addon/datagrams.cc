@@ -1,4 +1,5 @@
-// AF_UNIX datagrams to a named socket: what sd_notify(3) and journald's native protocol are made of.
+// AF_UNIX datagrams to a named socket: what sd_notify(3) and journald's native protocol are made
+// of.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -21,7 +22,8 @@ namespace {
 socklen_t fill_address(Napi::Env env, const std::string& name, sockaddr_un& address) {
   const bool abstract = name[0] == '@';
   // A path's last byte stays NUL.
-  if (name.size() + (abstract ? 0 : 1) > sizeof address.sun_path) throw system_error(env, ENAMETOOLONG, "sendto");
+  if (name.size() + (abstract ? 0 : 1) > sizeof address.sun_path)
+    throw system_error(env, ENAMETOOLONG, "sendto");
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, name.data(), name.size());
   if (abstract) address.sun_path[0] = '\0';
@@ -45,14 +47,14 @@ Napi::Value send_datagram(const Napi::CallbackInfo& info) {
   ssize_t sent;
   do {
     sent = ::sendto(socket, data.data(), data.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
-                    reinterpret_cast<const sockaddr*>(&address), length);
+        reinterpret_cast<const sockaddr*>(&address), length);
   } while (sent < 0 && errno == EINTR);
   if (sent < 0) throw system_error(env, errno, "sendto");
   return env.Undefined();
 }
 
-// Many a journald (systemd 252) refuses any seal beside the four that it names, and MFD_NOEXEC_SEAL adds one. So it comes
-// last, for vm.memfd_noexec=2; kernels before 6.3 know neither flag.
+// Many a journald (systemd 252) refuses any seal beside the four that it names, and MFD_NOEXEC_SEAL
+// adds one. So it comes last, for vm.memfd_noexec=2; kernels before 6.3 know neither flag.
 UniqueFd create_memory_file() {
   constexpr unsigned kNoExecSeal = 8, kExec = 16;  // MFD_NOEXEC_SEAL, MFD_EXEC
   UniqueFd file;
@@ -72,13 +74,15 @@ UniqueFd sealed_file(Napi::Env env, std::span<const uint8_t> data) {
     if (written < 0 && errno != EINTR) throw system_error(env, errno, "write");
     if (written > 0) data = data.subspan(static_cast<size_t>(written));
   }
-  if (fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
+  if (fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) !=
+      0) {
     throw system_error(env, errno, "fcntl");
   }
   return file;
 }
 
-// A datagram without a byte, and one fd: core/scm.h sends bytes with every fd, and to a socket that is connected.
+// A datagram without a byte, and one fd: core/scm.h sends bytes with every fd, and to a socket that
+// is connected.
 Napi::Value send_sealed_file(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const int socket = fd_argument(info, 0, "socket");

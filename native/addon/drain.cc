@@ -39,13 +39,16 @@ class Drain : public std::enable_shared_from_this<Drain> {
     Napi::Env env = on_end.Env();
     DrainLoop& loop = unstarted(env, "start");
     callback_.emplace(on_end, "perfbroker:drain");
-    // Open until the end has been reported: keeps the event loop alive. When the environment ends before that, the
-    // thread has to end with it, because its code is about to be unloaded.
+    // Open until the end has been reported: keeps the event loop alive. When the environment ends
+    // before that, the thread has to end with it, because its code is about to be unloaded.
     async_.emplace(
         env, this, "uv_async_init",
-        [](uv_loop_t* uv, uv_async_t* handle) { return uv_async_init(uv, handle, &Drain::on_loop_end); },
+        [](uv_loop_t* uv, uv_async_t* handle) {
+          return uv_async_init(uv, handle, &Drain::on_loop_end);
+        },
         [this] { on_environment_end(); });
-    if (std::optional<Error> error = loop.start([handle = async_->get()] { uv_async_send(handle); })) {
+    if (std::optional<Error> error =
+            loop.start([handle = async_->get()] { uv_async_send(handle); })) {
       async_.reset();
       callback_.reset();
       throw system_error(env, *error);
@@ -76,7 +79,8 @@ class Drain : public std::enable_shared_from_this<Drain> {
     drain->callback_.reset();
     callback.call([&](Napi::Env env) -> std::vector<napi_value> {
       const std::optional<Error>& error = drain->loop_->error();
-      return {error ? system_error(env, *error).Value() : env.Null(), stats_object(env, drain->loop_->stats())};
+      return {error ? system_error(env, *error).Value() : env.Null(),
+          stats_object(env, drain->loop_->stats())};
     });
   }
 
@@ -133,9 +137,8 @@ Napi::Value create_drain(const Napi::CallbackInfo& info) {
     drain->stop();
     return call.Env().Undefined();
   });
-  set_function(result, "stats", [drain](const Napi::CallbackInfo& call) {
-    return stats_object(call.Env(), drain->stats());
-  });
+  set_function(result, "stats",
+      [drain](const Napi::CallbackInfo& call) { return stats_object(call.Env(), drain->stats()); });
   set_function(result, "close", [drain](const Napi::CallbackInfo& call) {
     drain->close(call.Env());
     return call.Env().Undefined();

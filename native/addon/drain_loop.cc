@@ -12,16 +12,17 @@
 namespace perfbroker::addon {
 namespace {
 
-// perf's own record, known to perf report and perf script (tools/lib/perf/include/perf/event.h): all that was recorded
-// up to the round before may be sorted and delivered.
+// perf's own record, known to perf report and perf script (tools/lib/perf/include/perf/event.h):
+// all that was recorded up to the round before may be sorted and delivered.
 constexpr perf_event_header kFinishedRound{68, 0, sizeof(perf_event_header)};
 
-// Records leave in writes of about this size: big enough that the system call does not matter, small enough that a
-// ring which was read early in the pass gets its room back soon.
+// Records leave in writes of about this size: big enough that the system call does not matter,
+// small enough that a ring which was read early in the pass gets its room back soon.
 constexpr size_t kFlushBytes = 256 * 1024;
 
-// What a quiet event left below the watermark goes out after this time too: a recording that is killed holds what was
-// before, and whoever watches sees it grow. Looking at rings that are empty costs some microseconds.
+// What a quiet event left below the watermark goes out after this time too: a recording that is
+// killed holds what was before, and whoever watches sees it grow. Looking at rings that are empty
+// costs some microseconds.
 constexpr int kLongestWaitMs = 1000;
 
 void add(std::atomic<uint64_t>& counter, uint64_t amount) {
@@ -44,13 +45,15 @@ class DrainLoop::Batch {
     bytes_ += bytes.size();
     counts_ += counts;
   }
-  void append_round() { append({reinterpret_cast<const uint8_t*>(&kFinishedRound), sizeof kFinishedRound}); }
+  void append_round() {
+    append({reinterpret_cast<const uint8_t*>(&kFinishedRound), sizeof kFinishedRound});
+  }
 
   // Writes everything, and only then gives the rings their room back.
   std::optional<Error> flush() {
     uint64_t written = 0;
-    std::optional<Error> error =
-        loop_.output_.write_all(std::span(vectors_).first(vector_count_), loop_.abort_, loop_.wake_.get(), written);
+    std::optional<Error> error = loop_.output_.write_all(
+        std::span(vectors_).first(vector_count_), loop_.abort_, loop_.wake_.get(), written);
     add(loop_.bytes_, written);
     if (error) return error;
     for (size_t i = 0; i < ring_count_; i++) rings_[i].ring->release(rings_[i].bytes);
@@ -65,7 +68,8 @@ class DrainLoop::Batch {
 
  private:
   void append(std::span<const uint8_t> bytes) {
-    if (!bytes.empty()) vectors_[vector_count_++] = {const_cast<uint8_t*>(bytes.data()), bytes.size()};
+    if (!bytes.empty())
+      vectors_[vector_count_++] = {const_cast<uint8_t*>(bytes.data()), bytes.size()};
   }
 
   struct Part {
@@ -115,11 +119,12 @@ std::optional<Error> DrainLoop::add_event(int fd, size_t ring) {
 }
 
 std::optional<Error> DrainLoop::start(std::function<void()> on_end) {
-  // No handler of the process may run on this thread, and SIGPIPE and SIGXFSZ are to be errors of write(2). A new
-  // thread inherits the mask.
+  // No handler of the process may run on this thread, and SIGPIPE and SIGXFSZ are to be errors of
+  // write(2). A new thread inherits the mask.
   sigset_t all, before;
   sigfillset(&all);
-  if (const int number = pthread_sigmask(SIG_SETMASK, &all, &before); number != 0) return Error{number, "sigprocmask"};
+  if (const int number = pthread_sigmask(SIG_SETMASK, &all, &before); number != 0)
+    return Error{number, "sigprocmask"};
   std::optional<Error> error;
   try {
     thread_ = std::thread([this, done = std::move(on_end)] {
@@ -159,7 +164,8 @@ void DrainLoop::join() {
 void DrainLoop::run() {
   for (;;) {
     const bool last = stop_.load();
-    // Also before the first wait: adding an event to epoll has taken note of what its ring held, and told nobody.
+    // Also before the first wait: adding an event to epoll has taken note of what its ring held,
+    // and told nobody.
     if ((error_ = pass())) break;
     if (last || events_.live_rings() == 0) break;
     // A stop() while the pass waited for the output has had its wake-up taken by that wait.
@@ -176,7 +182,8 @@ std::optional<Error> DrainLoop::pass() {
   bool moved = false;
   for (size_t i = 0; i < rings_.size(); i++) {
     if (ended_[i]) continue;
-    // As it was before the ring is read: what an event wrote before it ended is then certainly read.
+    // As it was before the ring is read: what an event wrote before it ended is then certainly
+    // read.
     const bool ended = events_.live_events(i) == 0;
     Result<RingBytes> unread = rings_[i].unread();
     if (!unread) return unread.error();

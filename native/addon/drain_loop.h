@@ -1,8 +1,9 @@
 // The drain: one thread that moves records from many rings to one file. Free of Node-API.
 //
-// It sleeps in epoll until the kernel says that a ring has reached its watermark (or a task has ended), a second at
-// most, and then makes one pass over all rings, as perf record does: what it finds in each goes out, followed by a
-// PERF_RECORD_FINISHED_ROUND. That every pass covers every ring once is what the round promises to whoever sorts.
+// It sleeps in epoll until the kernel says that a ring has reached its watermark (or a task has
+// ended), a second at most, and then makes one pass over all rings, as perf record does: what it
+// finds in each goes out, followed by a PERF_RECORD_FINISHED_ROUND. That every pass covers every
+// ring once is what the round promises to whoever sorts.
 #pragma once
 
 #include <atomic>
@@ -71,7 +72,8 @@ class DrainLoop {
   std::optional<Error> error_;
 
   // Written by the thread alone.
-  std::atomic<uint64_t> bytes_ = 0, records_ = 0, samples_ = 0, lost_ = 0, throttled_ = 0, wakeups_ = 0;
+  std::atomic<uint64_t> bytes_ = 0, records_ = 0, samples_ = 0, lost_ = 0, throttled_ = 0,
+                        wakeups_ = 0;
   std::atomic<size_t> live_rings_ = 0;
 };
 

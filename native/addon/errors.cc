@@ -17,7 +17,9 @@ Napi::Error system_error(Napi::Env env, int error, const char* syscall) {
   return result;
 }
 
-Napi::Error uv_error(Napi::Env env, int status, const char* call) { return system_error(env, -status, call); }
+Napi::Error uv_error(Napi::Env env, int status, const char* call) {
+  return system_error(env, -status, call);
+}
 
 Napi::Error unexpected_error(Napi::Env env, const char* what) {
   return Napi::Error::New(env, std::string("perfbroker.node: ") + what);

@@ -10,13 +10,15 @@ namespace perfbroker::addon {
 // `code: message, syscall` with the properties errno (positive), code and syscall.
 Napi::Error system_error(Napi::Env env, int error, const char* syscall);
 
-inline Napi::Error system_error(Napi::Env env, const Error& error) { return system_error(env, error.number, error.call); }
+inline Napi::Error system_error(Napi::Env env, const Error& error) {
+  return system_error(env, error.number, error.call);
+}
 
 // The same for an error code of libuv, which is a negated errno on Linux.
 Napi::Error uv_error(Napi::Env env, int status, const char* call);
 
-// What every exported function and every method is wrapped in: a C++ exception other than Napi::Error (bad_alloc,
-// length_error) must never cross into C.
+// What every exported function and every method is wrapped in: a C++ exception other than
+// Napi::Error (bad_alloc, length_error) must never cross into C.
 Napi::Error unexpected_error(Napi::Env env, const char* what);
 
 }  // namespace perfbroker::addon

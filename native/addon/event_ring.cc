@@ -42,7 +42,8 @@ EventRing::~EventRing() {
 }
 
 Result<RingBytes> EventRing::unread() const {
-  // Acquire: no record may be read before the head that covers it. Pairs with the kernel's perf_output_put_handle().
+  // Acquire: no record may be read before the head that covers it. Pairs with the kernel's
+  // perf_output_put_handle().
   const uint64_t head = __atomic_load_n(&page_->data_head, __ATOMIC_ACQUIRE);
   const uint64_t bytes = head - tail_;
   // A ring that is written backwards (attr.write_backward) has a falling head and ends up here too.

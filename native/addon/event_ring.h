@@ -1,4 +1,5 @@
-// The mapped data ring of one perf event, as its only reader (perf_event_open(2), "MMAP layout"). Free of Node-API.
+// The mapped data ring of one perf event, as its only reader (perf_event_open(2), "MMAP layout").
+// Free of Node-API.
 #pragma once
 
 #include <linux/perf_event.h>
@@ -14,8 +15,9 @@
 
 namespace perfbroker::addon {
 
-// Consecutive bytes of the ring. `second` is not empty when they wrap. Records are 8-byte aligned and so are both
-// parts: a header or any other aligned u64 never straddles the wrap, a whole record may.
+// Consecutive bytes of the ring. `second` is not empty when they wrap. Records are 8-byte aligned
+// and so are both parts: a header or any other aligned u64 never straddles the wrap, a whole record
+// may.
 struct RingBytes {
   std::span<const uint8_t> first, second;
 
@@ -24,7 +26,8 @@ struct RingBytes {
   T load(size_t offset) const {
     static_assert(sizeof(T) <= 8);
     T value;
-    std::memcpy(&value, offset < first.size() ? &first[offset] : &second[offset - first.size()], sizeof value);
+    std::memcpy(&value, offset < first.size() ? &first[offset] : &second[offset - first.size()],
+        sizeof value);
     return value;
   }
   void copy_to(uint8_t* into, size_t bytes) const;
@@ -32,8 +35,9 @@ struct RingBytes {
 
 class EventRing {
  public:
-  // MAP_SHARED and read-write (the kernel then keeps to data_tail instead of overwriting). `pages` of data, a power of
-  // two; one more is mapped for the header. EPERM: the memlock limit; EINVAL: mapped already at another size.
+  // MAP_SHARED and read-write (the kernel then keeps to data_tail instead of overwriting). `pages`
+  // of data, a power of two; one more is mapped for the header. EPERM: the memlock limit; EINVAL:
+  // mapped already at another size.
   static Result<EventRing> map(int fd, size_t pages);
 
   EventRing() = default;
@@ -48,8 +52,8 @@ class EventRing {
   }
   ~EventRing();
 
-  // What the kernel has published and nobody has released yet; whole records, in order. EBADMSG when the head is
-  // where no ring in this mode can have it.
+  // What the kernel has published and nobody has released yet; whole records, in order. EBADMSG
+  // when the head is where no ring in this mode can have it.
   Result<RingBytes> unread() const;
   // Gives the oldest `bytes` back to the kernel.
   void release(size_t bytes);
@@ -64,7 +68,8 @@ class EventRing {
   int fd_ = -1;
 };
 
-// Sends what the event `fd` records to `ring` (PERF_EVENT_IOC_SET_OUTPUT). EINVAL: another cpu, or another clock.
+// Sends what the event `fd` records to `ring` (PERF_EVENT_IOC_SET_OUTPUT). EINVAL: another cpu, or
+// another clock.
 std::optional<Error> redirect_event(int fd, const EventRing& ring);
 
 }  // namespace perfbroker::addon

@@ -26,9 +26,10 @@ size_t EventSet::add_ring() {
 }
 
 std::optional<Error> EventSet::add_event(int fd, size_t ring) {
-  // Edge-triggered: perf_poll() reads and clears the ring's flag, so that asking twice, as level-triggered epoll does
-  // after every report, costs time and tells nothing. Every event of a ring has to listen for data, because the flag
-  // is the ring's and whichever event is asked first clears it.
+  // Edge-triggered: perf_poll() reads and clears the ring's flag, so that asking twice, as
+  // level-triggered epoll does after every report, costs time and tells nothing. Every event of a
+  // ring has to listen for data, because the flag is the ring's and whichever event is asked first
+  // clears it.
   epoll_event entry{EPOLLIN | EPOLLET, {.u64 = events_.size()}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &entry) != 0) return last_error("epoll_ctl");
   events_.push_back({fd, ring, true});
@@ -62,7 +63,8 @@ std::optional<Error> EventSet::wait(int timeout) {
 }
 
 size_t EventSet::live_rings() const {
-  return static_cast<size_t>(std::count_if(live_.begin(), live_.end(), [](size_t events) { return events > 0; }));
+  return static_cast<size_t>(
+      std::count_if(live_.begin(), live_.end(), [](size_t events) { return events > 0; }));
 }
 
 }  // namespace perfbroker::addon

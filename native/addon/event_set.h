@@ -16,13 +16,14 @@ class EventSet {
 
   // Room for one more ring, without events. Returns its index.
   size_t add_ring();
-  // `fd` is not owned and must stay open. Its ring must be mapped (or redirected) before: an event without a ring
-  // reports a hang-up for ever.
+  // `fd` is not owned and must stay open. Its ring must be mapped (or redirected) before: an event
+  // without a ring reports a hang-up for ever.
   std::optional<Error> add_event(int fd, size_t ring);
   // An fd that only wakes wait(), level-triggered.
   std::optional<Error> add_wake(int fd);
-  // Waits up to `timeout` ms (-1: no limit) and takes the events whose task has ended off the set. Which ring has data
-  // is not said: one wake-up may stand for several, so the reader looks at all of them.
+  // Waits up to `timeout` ms (-1: no limit) and takes the events whose task has ended off the set.
+  // Which ring has data is not said: one wake-up may stand for several, so the reader looks at all
+  // of them.
   std::optional<Error> wait(int timeout);
 
   size_t live_events(size_t ring) const { return live_[ring]; }

@@ -16,7 +16,8 @@ namespace {
 
 Napi::Value close_fd(const Napi::CallbackInfo& info) {
   // EINTR is success here: Linux has freed the number, and a retry could close somebody else's.
-  if (::close(fd_argument(info, 0)) != 0 && errno != EINTR) throw system_error(info.Env(), errno, "close");
+  if (::close(fd_argument(info, 0)) != 0 && errno != EINTR)
+    throw system_error(info.Env(), errno, "close");
   return info.Env().Undefined();
 }
 
@@ -27,7 +28,8 @@ Napi::Value duplicate_fd(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value pidfd_open(const Napi::CallbackInfo& info) {
-  long fd = ::syscall(SYS_pidfd_open, int32_argument(info, 0, "pid", 1), 0u);  // always close-on-exec
+  long fd =
+      ::syscall(SYS_pidfd_open, int32_argument(info, 0, "pid", 1), 0u);  // always close-on-exec
   if (fd < 0) throw system_error(info.Env(), errno, "pidfd_open");
   return Napi::Number::New(info.Env(), static_cast<double>(fd));
 }

@@ -10,7 +10,8 @@
 
 namespace perfbroker::addon {
 
-// Sets object[name] to a function that calls `body(info)`. What the body captures lives as long as the function does.
+// Sets object[name] to a function that calls `body(info)`. What the body captures lives as long as
+// the function does.
 template <typename Body>
 void set_function(Napi::Object object, const char* name, Body body) {
   object.Set(name, Napi::Function::New(

@@ -33,15 +33,18 @@ constexpr size_t kMaxFds = 1 << 20;  // the kernel's largest fs.nr_open that is 
 
 // A uid, or a negative number for users that are none (src/model/identity/subordinate_uids.ts).
 int64_t user_argument(const Napi::CallbackInfo& info) {
-  return integer_value(info[0], "user", std::numeric_limits<int32_t>::min(), std::numeric_limits<uint32_t>::max());
+  return integer_value(
+      info[0], "user", std::numeric_limits<int32_t>::min(), std::numeric_limits<uint32_t>::max());
 }
 
-Completions::Post post_argument(const Napi::CallbackInfo& info, size_t index, Completions& completions) {
+Completions::Post post_argument(
+    const Napi::CallbackInfo& info, size_t index, Completions& completions) {
   if (info[index].IsNull() || info[index].IsUndefined()) return nullptr;
   return completions.expect(function_argument(info, index, "onDone"));
 }
 
-// Owns the fds from now on, except for numbers that are not open: `*missing` is set when there was one.
+// Owns the fds from now on, except for numbers that are not open: `*missing` is set when there was
+// one.
 SharedFds own(const std::vector<int>& numbers, bool* missing) {
   auto fds = std::make_shared<Fds>();
   fds->reserve(numbers.size());
@@ -93,15 +96,17 @@ bool is_pidfd(int fd) {
   return text == "anon_inode:[pidfd]" || text.starts_with("pidfd:[");
 }
 
-// Pidfds are most of what clients send, and closing one never blocks: a few of them need no thread. To look at many takes the thread of the
-// caller longer than the client needs to send them.
+// Pidfds are most of what clients send, and closing one never blocks: a few of them need no thread.
+// To look at many takes the thread of the caller longer than the client needs to send them.
 constexpr size_t kFewFds = 8;
 Napi::Value close_foreign(const Napi::CallbackInfo& info) {
   const int64_t user = user_argument(info);
   bool missing = false;
   const SharedFds fds = own(fd_list_argument(info, 1, "fds", kMaxFds), &missing);
-  if (fds->size() <= kFewFds) std::erase_if(*fds, [](const UniqueFd& fd) { return is_pidfd(fd.get()); });
-  if (!fds->empty()) Lanes::instance().add(user, {[fds] { close_all(*fds); }, nullptr, fds->size()});
+  if (fds->size() <= kFewFds)
+    std::erase_if(*fds, [](const UniqueFd& fd) { return is_pidfd(fd.get()); });
+  if (!fds->empty())
+    Lanes::instance().add(user, {[fds] { close_all(*fds); }, nullptr, fds->size()});
   if (missing) throw system_error(info.Env(), EBADF, "close");
   return info.Env().Undefined();
 }
@@ -141,11 +146,13 @@ Napi::Value disable_in_lane(const Napi::CallbackInfo& info, Completions& complet
   });
 }
 
-bool set_output(int event, int ring) { return ::ioctl(event, PERF_EVENT_IOC_SET_OUTPUT, ring) == 0; }
+bool set_output(int event, int ring) {
+  return ::ioctl(event, PERF_EVENT_IOC_SET_OUTPUT, ring) == 0;
+}
 
-// True when this kernel maps a ring through an event that is redirected to it: it did until 6.18, which refuses with EBUSY. Any
-// other refusal counts as if it did. mmap(2) holds the mmap_lock of this process while it waits for `event->mmap_mutex`,
-// so `event` is one that no client has.
+// True when this kernel maps a ring through an event that is redirected to it: it did until 6.18,
+// which refuses with EBUSY. Any other refusal counts as if it did. mmap(2) holds the mmap_lock of
+// this process while it waits for `event->mmap_mutex`, so `event` is one that no client has.
 bool maps_redirected(int event, size_t pages) {
   const size_t length = (pages + 1) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
   void* address = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, event, 0);
@@ -159,7 +166,8 @@ Napi::Value keep_rings_in_lane(const Napi::CallbackInfo& info, Completions& comp
   const std::vector<int> keepers = fd_list_argument(info, 1, "keepers", kMaxFds);
   const std::vector<int> rings = fd_list_argument(info, 2, "rings", kMaxFds);
   const size_t pages = info[3].IsNull() ? 0 : pages_argument(info, 3, "pages");
-  if (rings.size() != keepers.size()) throw argument_error(info.Env(), "rings", "as many as there are keepers");
+  if (rings.size() != keepers.size())
+    throw argument_error(info.Env(), "rings", "as many as there are keepers");
   Completions::Post post = completions.expect(function_argument(info, 4, "onDone"));
   auto answer = std::make_shared<std::vector<int>>(1, -1);
   Operation operation;
@@ -178,27 +186,33 @@ Napi::Value keep_rings_in_lane(const Napi::CallbackInfo& info, Completions& comp
   return info.Env().Undefined();
 }
 
-// PERF_EVENT_IOC_PAUSE_OUTPUT is EINVAL exactly when the event has no ring, its own or one that it is redirected to
-// (_perf_ioctl, kernel/events/core.c, since Linux 4.7), and an event has a ring as long as the ring is mapped in any process. Any
-// other refusal counts as mapped. mmap(2) would show it as well, but would stop every thread of this process that touches
-// memory when a client's thread holds `event->mmap_mutex`.
+// PERF_EVENT_IOC_PAUSE_OUTPUT is EINVAL exactly when the event has no ring, its own or one that it
+// is redirected to
+// (_perf_ioctl, kernel/events/core.c, since Linux 4.7), and an event has a ring as long as the ring
+// is mapped in any process. Any other refusal counts as mapped. mmap(2) would show it as well, but
+// would stop every thread of this process that touches memory when a client's thread holds
+// `event->mmap_mutex`.
 //
-// Argument 0 resumes the output of a ring that its holder had paused. The grant of the ring has ended by then, and the holder of its
-// fds can do the same at any time.
-bool ring_mapped(int event) { return ::ioctl(event, PERF_EVENT_IOC_PAUSE_OUTPUT, 0) == 0 || errno != EINVAL; }
+// Argument 0 resumes the output of a ring that its holder had paused. The grant of the ring has
+// ended by then, and the holder of its fds can do the same at any time.
+bool ring_mapped(int event) {
+  return ::ioctl(event, PERF_EVENT_IOC_PAUSE_OUTPUT, 0) == 0 || errno != EINVAL;
+}
 
 Napi::Value rings_mapped_in_lane(const Napi::CallbackInfo& info, Completions& completions) {
   const int64_t user = user_argument(info);
   const std::vector<int> fds = fd_list_argument(info, 1, "fds", kMaxFds);
   Completions::Post post = completions.expect(function_argument(info, 2, "onDone"));
   auto mapped = std::make_shared<bool>(false);
-  Lanes::instance().add(user, {[fds, mapped] { *mapped = std::any_of(fds.begin(), fds.end(), ring_mapped); },
-                               [post, mapped] { post({*mapped ? 1 : 0}); }});
+  Lanes::instance().add(
+      user, {[fds, mapped] { *mapped = std::any_of(fds.begin(), fds.end(), ring_mapped); },
+                [post, mapped] { post({*mapped ? 1 : 0}); }});
   return info.Env().Undefined();
 }
 
 Napi::Value foreign_fds(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(Lanes::instance().foreign(user_argument(info))));
+  return Napi::Number::New(
+      info.Env(), static_cast<double>(Lanes::instance().foreign(user_argument(info))));
 }
 
 Napi::Value lane_operations(const Napi::CallbackInfo& info) {

@@ -12,16 +12,19 @@
 namespace perfbroker::addon {
 namespace {
 
-// A user occupies one thread at most, so the users beyond this many wait only when as many others hang at the same time. Uids that one
-// user may have many of are one user (SubordinateUids.userOf), so each of these is an account of its own.
-// TasksMax= of the unit leaves room for them.
+// A user occupies one thread at most, so the users beyond this many wait only when as many others
+// hang at the same time. Uids that one user may have many of are one user (SubordinateUids.userOf),
+// so each of these is an account of its own. TasksMax= of the unit leaves room for them.
 constexpr size_t kMaxThreads = 256;
-// An operation needs a few frames and one of libc's; its buffers are on the heap. 256 threads reserve 32 MiB of address space.
+// An operation needs a few frames and one of libc's; its buffers are on the heap. 256 threads
+// reserve 32 MiB of address space.
 constexpr size_t kStackBytes = 128 << 10;
 constexpr std::chrono::seconds kIdle{1};
-// Sockets of a user that wait before they are closed together, for each thread that hangs over some of them already: 256, 512, 768, ... up
-// to 8,192 where RLIMIT_NOFILE is 65,536 or more. So 64 threads hold 397,312 sockets. For comparison: systemd lets a user have 524,288 fds in
-// flight (unix_inflight in net/unix/scm.c counts them against RLIMIT_NOFILE). TasksMax= of the unit has room for these threads.
+// Sockets of a user that wait before they are closed together, for each thread that hangs over some
+// of them already: 256, 512, 768, ... up to 8,192 where RLIMIT_NOFILE is 65,536 or more. So 64
+// threads hold 397,312 sockets. For comparison: systemd lets a user have 524,288 fds in flight
+// (unix_inflight in net/unix/scm.c counts them against RLIMIT_NOFILE). TasksMax= of the unit has
+// room for these threads.
 constexpr size_t kFewSockets = 256, kMaxClosers = 64;
 // One attempt to close them is made for each 64 sockets.
 constexpr size_t kFewestSockets = 64;
@@ -40,7 +43,8 @@ bool start(void* (*body)(void*), void* argument) {
 
 void perform(Operation& operation) {
   if (operation.socket) {
-    // A socket that is closed over unread messages would show its peer an error in place of the end.
+    // A socket that is closed over unread messages would show its peer an error in place of the
+    // end.
     drop_messages(operation.socket.get());
     operation.socket.reset();
   } else {
@@ -70,18 +74,21 @@ void Lanes::add(int64_t user, Operation operation) {
   pending_++;
   if (are_too_many(lane)) close_sockets(user, lane);
   if (!std::exchange(lane.scheduled, true)) turns_.push_back(user);
-  // Also when this user's turn comes later: an earlier call may have found no thread for another user.
+  // Also when this user's turn comes later: an earlier call may have found no thread for another
+  // user.
   if (turns_.size() > idle_ && threads_ < kMaxThreads) start_thread();
   work_.notify_one();
 }
 
-// Not asked of every socket, nor of other operations, which are most: it takes a system call, and an attempt looks at all that wait.
+// Not asked of every socket, nor of other operations, which are most: it takes a system call, and
+// an attempt looks at all that wait.
 bool Lanes::are_too_many(const Lane& lane) {
   if (lane.sockets == 0 || lane.sockets % kFewestSockets != 0) return false;
   return lane.sockets >= std::min(kFewSockets * (lane.closers + 1), most_together());
 }
 
-// When no thread can be started, the operations wait for a thread that is there, or for the next call.
+// When no thread can be started, the operations wait for a thread that is there, or for the next
+// call.
 void Lanes::start_thread() {
   if (start(run_thread, this)) threads_++;
 }
@@ -104,7 +111,8 @@ void Lanes::close_sockets(int64_t user, Lane& lane) {
     lane.closers++;
     closers_++;
   } else {
-    for (UniqueFd& socket : closer->sockets) others.push_back({nullptr, nullptr, 1, std::move(socket)});
+    for (UniqueFd& socket : closer->sockets)
+      others.push_back({nullptr, nullptr, 1, std::move(socket)});
   }
   lane.waiting = std::move(others);
 }

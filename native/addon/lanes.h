@@ -1,15 +1,17 @@
 // Operations on file descriptors that can hang in the kernel, on threads of their own.
 //
-// close(2) blocks on a TCP socket that lingers over unsent data, and on a file of a FUSE server that does not answer a flush.
-// Every perf ioctl(2) and the last close(2) of a perf event wait for `ctx->mutex` of its target's context
-// (perf_event_ctx_lock, kernel/events/core.c), which a client can keep locked. A close(2) of an AF_UNIX socket closes
-// what lies in its receive queue. In each case the client decides how long it takes.
+// close(2) blocks on a TCP socket that lingers over unsent data, and on a file of a FUSE server
+// that does not answer a flush. Every perf ioctl(2) and the last close(2) of a perf event wait for
+// `ctx->mutex` of its target's context (perf_event_ctx_lock, kernel/events/core.c), which a client
+// can keep locked. A close(2) of an AF_UNIX socket closes what lies in its receive queue. In each
+// case the client decides how long it takes.
 //
-// So every operation belongs to a user, and the operations of one user run in order, on at most one thread at a time: an
-// operation that hangs holds up its own user alone.
+// So every operation belongs to a user, and the operations of one user run in order, on at most one
+// thread at a time: an operation that hangs holds up its own user alone.
 //
-// Sockets are the exception. A client connects as fast as it can, and each connection that waits to be closed has an fd number of this
-// process. So a user whose sockets pile up has them closed together, on threads beside its lane.
+// Sockets are the exception. A client connects as fast as it can, and each connection that waits to
+// be closed has an fd number of this process. So a user whose sockets pile up has them closed
+// together, on threads beside its lane.
 #pragma once
 
 #include <condition_variable>
@@ -38,7 +40,8 @@ struct Operation {
 
 class Lanes {
  public:
-  // The only one of the process. It is never destroyed: a thread may hang in it when the process ends.
+  // The only one of the process. It is never destroyed: a thread may hang in it when the process
+  // ends.
   static Lanes& instance();
 
   // Never blocks.

@@ -4,9 +4,9 @@
 
 namespace {
 
-// Runs once for the main thread and once for every worker that loads the addon. There is no global state but the
-// threads of the lanes (lanes.h): what lives longer than a call belongs to the object that was returned and ends with its
-// environment (uv_handle.h).
+// Runs once for the main thread and once for every worker that loads the addon. There is no global
+// state but the threads of the lanes (lanes.h): what lives longer than a call belongs to the object
+// that was returned and ends with its environment (uv_handle.h).
 Napi::Object initialize(Napi::Env, Napi::Object exports) {
   using namespace perfbroker::addon;
   export_sockets(exports);

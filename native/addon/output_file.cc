@@ -14,7 +14,7 @@ Result<OutputFile> OutputFile::duplicate(int fd) {
   OutputFile file;
   file.fd_.reset(fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (!file.fd_) return last_error("fcntl");
-  struct stat status{};
+  struct stat status {};
   if (fstat(file.fd_.get(), &status) != 0) return last_error("fstat");
   const int flags = fcntl(file.fd_.get(), F_GETFL);
   if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY) return Error{EBADF, "write"};
@@ -31,7 +31,8 @@ ssize_t OutputFile::write_some(std::span<iovec> vectors) {
     errno = EAGAIN;  // poll first
     return -1;
   }
-  if (mode_ == Mode::kSmall) return write(fd_.get(), vectors[0].iov_base, std::min<size_t>(vectors[0].iov_len, PIPE_BUF));
+  if (mode_ == Mode::kSmall)
+    return write(fd_.get(), vectors[0].iov_base, std::min<size_t>(vectors[0].iov_len, PIPE_BUF));
   return writev(fd_.get(), vectors.data(), count);
 }
 
@@ -40,14 +41,15 @@ std::optional<Error> OutputFile::wait_writable(int wake) const {
   if (poll(entries, 2, -1) < 0 && errno != EINTR) return last_error("poll");
   // Emptied, or the next poll would not wait. Who set it has set a flag before.
   uint64_t count;
-  if ((entries[1].revents & POLLIN) != 0 && read(wake, &count, sizeof count) < 0 && errno != EAGAIN) {
+  if ((entries[1].revents & POLLIN) != 0 && read(wake, &count, sizeof count) < 0 &&
+      errno != EAGAIN) {
     return last_error("read");
   }
   return std::nullopt;
 }
 
-std::optional<Error> OutputFile::write_all(std::span<iovec> vectors, const std::atomic<bool>& abort, int wake,
-                                           uint64_t& written) {
+std::optional<Error> OutputFile::write_all(
+    std::span<iovec> vectors, const std::atomic<bool>& abort, int wake, uint64_t& written) {
   bool wait = mode_ == Mode::kSmall;
   while (!vectors.empty()) {
     if (vectors[0].iov_len == 0) {

@@ -1,4 +1,5 @@
-// Operations on perf event fds. None needs a privilege, except that the kernel checks perf_event_open(2) itself.
+// Operations on perf event fds. None needs a privilege, except that the kernel checks
+// perf_event_open(2) itself.
 #include <linux/perf_event.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -38,13 +39,15 @@ Napi::Value perf_reset(const Napi::CallbackInfo& info) {
 
 Napi::Value perf_id(const Napi::CallbackInfo& info) {
   uint64_t id = 0;
-  perf_ioctl(info.Env(), fd_argument(info, 0), PERF_EVENT_IOC_ID, reinterpret_cast<unsigned long>(&id));
+  perf_ioctl(
+      info.Env(), fd_argument(info, 0), PERF_EVENT_IOC_ID, reinterpret_cast<unsigned long>(&id));
   return Napi::BigInt::New(info.Env(), id);
 }
 
 Napi::Value perf_set_output(const Napi::CallbackInfo& info) {
   int fd = fd_argument(info, 0);
-  perf_ioctl(info.Env(), fd, PERF_EVENT_IOC_SET_OUTPUT, static_cast<unsigned long>(fd_argument(info, 1, "target")));
+  perf_ioctl(info.Env(), fd, PERF_EVENT_IOC_SET_OUTPUT,
+      static_cast<unsigned long>(fd_argument(info, 1, "target")));
   return info.Env().Undefined();
 }
 
@@ -70,8 +73,8 @@ Napi::Value perf_event_open(const Napi::CallbackInfo& info) {
   int group = int32_argument(info, 3, "groupFd", -1);
   unsigned long flags = static_cast<unsigned long>(int32_argument(info, 4, "flags", 0));
 
-  // A copy, because the kernel writes its own size back on E2BIG; and the kernel reads as many bytes as the struct
-  // says it has (0 means the first published size).
+  // A copy, because the kernel writes its own size back on E2BIG; and the kernel reads as many
+  // bytes as the struct says it has (0 means the first published size).
   alignas(perf_event_attr) uint8_t attr[kMaxAttrBytes] = {};
   uint32_t size;
   std::memcpy(&size, bytes.data() + offsetof(perf_event_attr, size), sizeof size);

@@ -18,7 +18,8 @@ class Poller : public std::enable_shared_from_this<Poller> {
       : callback_(on_ready, "perfbroker:poller"),
         handle_(
             on_ready.Env(), this, "uv_poll_init",
-            [fd](uv_loop_t* loop, uv_poll_t* handle) { return uv_poll_init(loop, handle, fd); }, [this] { close(); }) {}
+            [fd](uv_loop_t* loop, uv_poll_t* handle) { return uv_poll_init(loop, handle, fd); },
+            [this] { close(); }) {}
 
   void start(Napi::Env env, int events) {
     if (handle_.get() == nullptr) throw system_error(env, EBADF, "uv_poll_start");

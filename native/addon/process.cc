@@ -17,6 +17,8 @@ Napi::Value make_undumpable(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void export_process(Napi::Object exports) { set_function(exports, "makeUndumpable", make_undumpable); }
+void export_process(Napi::Object exports) {
+  set_function(exports, "makeUndumpable", make_undumpable);
+}
 
 }  // namespace perfbroker::addon

@@ -23,7 +23,8 @@ Result<size_t> count_records(const RingBytes& bytes, size_t limit, RecordCounts&
         if (header.size >= kLostField + 8) counts.lost += bytes.load<uint64_t>(offset + kLostField);
         break;
       case PERF_RECORD_LOST_SAMPLES:
-        if (header.size >= kLostSamplesField + 8) counts.lost += bytes.load<uint64_t>(offset + kLostSamplesField);
+        if (header.size >= kLostSamplesField + 8)
+          counts.lost += bytes.load<uint64_t>(offset + kLostSamplesField);
         break;
       case PERF_RECORD_THROTTLE:
         counts.throttled++;

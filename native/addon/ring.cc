@@ -21,7 +21,8 @@ class Ring {
     Result<EventRing> ring = EventRing::map(fd, pages);
     if (!ring) throw system_error(env, ring.error());
     ring_ = std::move(*ring);
-    if (std::optional<Error> error = events_.add_event(fd, events_.add_ring())) throw system_error(env, *error);
+    if (std::optional<Error> error = events_.add_event(fd, events_.add_ring()))
+      throw system_error(env, *error);
   }
 
   int poll_fd() const { return events_.fd(); }
@@ -35,8 +36,8 @@ class Ring {
 
   Napi::Value read(Napi::Env env, std::span<uint8_t> into) {
     check_open(env);
-    // Before the ring is read: what an event wrote before it ended is then certainly seen. It clears the readiness of
-    // pollFd, which is why the caller has to go on until nothing comes.
+    // Before the ring is read: what an event wrote before it ended is then certainly seen. It
+    // clears the readiness of pollFd, which is why the caller has to go on until nothing comes.
     if (std::optional<Error> error = events_.wait(0)) throw system_error(env, *error);
     const bool ended = events_.live_events(0) == 0;
     Result<RingBytes> unread = ring_.unread();

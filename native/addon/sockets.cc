@@ -45,11 +45,14 @@ UniqueFd unix_socket(Napi::Env env, int flags) {
 Napi::Value connect_unix(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   sockaddr_un address = unix_address(env, path_argument(info, 0, "path"), "connect");
-  // Blocking, because a full backlog would otherwise be EAGAIN with nothing to wait on; but not for ever, because this
-  // is the event loop's thread. connect(2) on AF_UNIX keeps to SO_SNDTIMEO and then fails with EAGAIN.
-  int wait = info[1].IsUndefined() ? kConnectMs : int32_argument(info, 1, "waitMs", 0, kMaxConnectMs);
+  // Blocking, because a full backlog would otherwise be EAGAIN with nothing to wait on; but not for
+  // ever, because this is the event loop's thread. connect(2) on AF_UNIX keeps to SO_SNDTIMEO and
+  // then fails with EAGAIN.
+  int wait =
+      info[1].IsUndefined() ? kConnectMs : int32_argument(info, 1, "waitMs", 0, kMaxConnectMs);
   UniqueFd fd = unix_socket(env, wait == 0 ? SOCK_NONBLOCK : 0);
-  timeval timeout{wait / 1000, wait % 1000 * 1000};  // zero: none, which O_NONBLOCK makes no wait at all
+  timeval timeout{
+      wait / 1000, wait % 1000 * 1000};  // zero: none, which O_NONBLOCK makes no wait at all
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0) {
     throw system_error(env, errno, "setsockopt");
   }
@@ -63,7 +66,8 @@ Napi::Value connect_unix(const Napi::CallbackInfo& info) {
     throw system_error(env, errno, "setsockopt");
   }
   int flags = ::fcntl(fd.get(), F_GETFL);
-  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0) throw system_error(env, errno, "fcntl");
+  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0)
+    throw system_error(env, errno, "fcntl");
   return Napi::Number::New(env, fd.release());
 }
 
@@ -82,27 +86,33 @@ Napi::Value listen_unix(const Napi::CallbackInfo& info) {
 int socket_option(Napi::Env env, int socket, int option) {
   int value = 0;
   socklen_t bytes = sizeof value;
-  if (::getsockopt(socket, SOL_SOCKET, option, &value, &bytes) != 0) throw system_error(env, errno, "getsockopt");
+  if (::getsockopt(socket, SOL_SOCKET, option, &value, &bytes) != 0)
+    throw system_error(env, errno, "getsockopt");
   return value;
 }
 
-// Whoever started us passed it (sd_listen_fds(3)): blocking, and whatever that program took for a listener.
+// Whoever started us passed it (sd_listen_fds(3)): blocking, and whatever that program took for a
+// listener.
 Napi::Value adopt_listener(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const int fd = fd_argument(info, 0);
-  if (socket_option(env, fd, SO_DOMAIN) != AF_UNIX) throw system_error(env, EAFNOSUPPORT, "getsockopt");
-  if (socket_option(env, fd, SO_TYPE) != SOCK_STREAM) throw system_error(env, EPROTOTYPE, "getsockopt");
+  if (socket_option(env, fd, SO_DOMAIN) != AF_UNIX)
+    throw system_error(env, EAFNOSUPPORT, "getsockopt");
+  if (socket_option(env, fd, SO_TYPE) != SOCK_STREAM)
+    throw system_error(env, EPROTOTYPE, "getsockopt");
   if (socket_option(env, fd, SO_ACCEPTCONN) == 0) throw system_error(env, EINVAL, "getsockopt");
   const int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+      ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
     throw system_error(env, errno, "fcntl");
   }
   return env.Undefined();
 }
 
-// Out-of-band data of an AF_UNIX stream can bring fds. Without this option an ordinary recvmsg(2), a peek as well, drops it unseen, and the fds
-// are closed in the thread that reads (manage_oob, net/unix/af_unix.c). With it they are received as all others. The flag is looked at when the
-// data is read, so it holds for what a client sent before accept(2) as well.
+// Out-of-band data of an AF_UNIX stream can bring fds. Without this option an ordinary recvmsg(2),
+// a peek as well, drops it unseen, and the fds are closed in the thread that reads (manage_oob,
+// net/unix/af_unix.c). With it they are received as all others. The flag is looked at when the data
+// is read, so it holds for what a client sent before accept(2) as well.
 bool receive_urgent_inline(int socket) {
   const int on = 1;
   return ::setsockopt(socket, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) == 0;
@@ -128,7 +138,8 @@ Napi::Value accept_connection(const Napi::CallbackInfo& info) {
 Napi::Value socket_pair(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   std::string name = info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : "";
-  if (name != "stream" && name != "seqpacket") throw argument_error(env, "type", "'stream' or 'seqpacket'");
+  if (name != "stream" && name != "seqpacket")
+    throw argument_error(env, "type", "'stream' or 'seqpacket'");
   int type = name == "stream" ? SOCK_STREAM : SOCK_SEQPACKET;
   int fds[2];
   if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) {
@@ -144,7 +155,8 @@ Napi::Value socket_pair(const Napi::CallbackInfo& info) {
 Napi::Value worker_channel(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   int fds[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0) throw system_error(env, errno, "socketpair");
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
+    throw system_error(env, errno, "socketpair");
   ::fcntl(fds[0], F_SETFL, O_NONBLOCK);
   Napi::Array pair = Napi::Array::New(env, 2);
   pair.Set(uint32_t{0}, fds[0]);
@@ -161,7 +173,8 @@ std::vector<gid_t> peer_groups(Napi::Env env, int socket) {
       return groups;
     }
     // ERANGE comes with the size that is needed; NGROUPS_MAX keeps it at 256 KiB.
-    if (errno != ERANGE || bytes / sizeof(gid_t) <= groups.size()) throw system_error(env, errno, "getsockopt");
+    if (errno != ERANGE || bytes / sizeof(gid_t) <= groups.size())
+      throw system_error(env, errno, "getsockopt");
     groups.resize(bytes / sizeof(gid_t));
   }
 }
@@ -226,7 +239,8 @@ Napi::Value send_bytes(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   int socket = fd_argument(info, 0, "socket");
   std::vector<int> fds = fd_list_argument(info, 2, "fds", kMaxMessageFds);
-  // After the list, which may have run a getter; at least one byte, because fds need one to travel with.
+  // After the list, which may have run a getter; at least one byte, because fds need one to travel
+  // with.
   std::span<uint8_t> data = bytes_argument(info, 1, "data");
   Result<size_t> sent = send_message(socket, data.data(), data.size(), fds, MSG_DONTWAIT);
   if (sent) return Napi::Number::New(env, static_cast<double>(*sent));
@@ -246,19 +260,22 @@ Napi::Value receive_bytes(const Napi::CallbackInfo& info) {
     throw system_error(env, received.error());
   }
   Napi::Array list = Napi::Array::New(env, received->fd_count);
-  for (uint32_t i = 0; i < received->fd_count; i++) list.Set(i, Napi::Number::New(env, fds[i].get()));
+  for (uint32_t i = 0; i < received->fd_count; i++)
+    list.Set(i, Napi::Number::New(env, fds[i].get()));
   Napi::Object result = Napi::Object::New(env);
   result.Set("bytes", Napi::Number::New(env, static_cast<double>(received->bytes)));
   result.Set("fds", list);
   result.Set("truncated", Napi::Boolean::New(env, received->truncated));
-  for (size_t i = 0; i < received->fd_count; i++) fds[i].release();  // JavaScript owns them from here on
+  for (size_t i = 0; i < received->fd_count; i++)
+    fds[i].release();  // JavaScript owns them from here on
   return result;
 }
 
 Napi::Value unread_bytes(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   int amount = 0;
-  if (::ioctl(fd_argument(info, 0, "socket"), SIOCOUTQ, &amount) != 0) throw system_error(env, errno, "ioctl");
+  if (::ioctl(fd_argument(info, 0, "socket"), SIOCOUTQ, &amount) != 0)
+    throw system_error(env, errno, "ioctl");
   return Napi::Number::New(env, amount);
 }
 

@@ -14,7 +14,8 @@
 namespace perfbroker::addon {
 namespace {
 
-// One recvmsg(2) without room for fds. The kernel drops the fds that came with the bytes; `*fds` is set then.
+// One recvmsg(2) without room for fds. The kernel drops the fds that came with the bytes; `*fds` is
+// set then.
 ssize_t read_bytes(int socket, std::vector<char>& into, int flags, bool* fds) {
   iovec vector{into.data(), into.size()};
   msghdr header{};
@@ -30,7 +31,8 @@ int unread(int socket) {
   return ::ioctl(socket, SIOCINQ, &bytes) == 0 ? bytes : 0;
 }
 
-// Nothing else gets numbers from `first` on while the process has fewer fds open: the kernel gives the lowest number that is free.
+// Nothing else gets numbers from `first` on while the process has fewer fds open: the kernel gives
+// the lowest number that is free.
 struct Range {
   int first, end;
 };
@@ -42,7 +44,8 @@ Range reserved_numbers() {
   return {std::min(kFirstNumber, end / 2), end};
 }
 
-// The first of `count` reserved numbers in a row. Those that were given before are free again: close_together needs them for microseconds.
+// The first of `count` reserved numbers in a row. Those that were given before are free again:
+// close_together needs them for microseconds.
 int reserve_numbers(int count) {
   const auto [first, end] = reserved_numbers();
   static std::mutex mutex;

@@ -1,8 +1,10 @@
-// One libuv handle that is closed exactly once, also when the environment goes away before its owner does.
+// One libuv handle that is closed exactly once, also when the environment goes away before its
+// owner does.
 //
-// libuv wants a handle's memory until the close callback has run on the loop, and a worker that is terminated aborts
-// the process if its loop still has an open handle. So the handle lives on the heap together with an asynchronous
-// cleanup hook: Node waits for the hook, and the hook is over when the close callback has run.
+// libuv wants a handle's memory until the close callback has run on the loop, and a worker that is
+// terminated aborts the process if its loop still has an open handle. So the handle lives on the
+// heap together with an asynchronous cleanup hook: Node waits for the hook, and the hook is over
+// when the close callback has run.
 #pragma once
 
 #include <napi.h>
@@ -19,9 +21,9 @@ namespace perfbroker::addon {
 template <typename Handle>
 class UvHandle {
  public:
-  // `init(loop, handle)` returns a libuv status; `call` names it in the error. `teardown` is called on the loop's
-  // thread when the environment ends while the handle is open; no JavaScript may run from there. The handle is closed
-  // right after it.
+  // `init(loop, handle)` returns a libuv status; `call` names it in the error. `teardown` is called
+  // on the loop's thread when the environment ends while the handle is open; no JavaScript may run
+  // from there. The handle is closed right after it.
   template <typename Init>
   UvHandle(Napi::Env env, void* data, const char* call, Init init, std::function<void()> teardown) {
     uv_loop_t* loop = nullptr;

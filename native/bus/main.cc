@@ -25,7 +25,8 @@ int main(int argc, char** argv) {
   const std::string program = perfbroker::find_program("/bus/main.js");
   if (access(program.c_str(), R_OK) != 0) return report_error(program, strerrordesc_np(errno));
   const std::string node = perfbroker::find_node();
-  if (node.empty()) return report_error("node", "neither in PATH nor in /usr/bin nor in /usr/local/bin");
+  if (node.empty())
+    return report_error("node", "neither in PATH nor in /usr/bin nor in /usr/local/bin");
   // Like the broker, see monitor/main.cc: no compiler, so that the unit can forbid memory that is
   // writable and executable, and little memory.
   std::vector<const char*> arguments = {node.c_str(), "--jitless",

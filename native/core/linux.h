@@ -1,4 +1,5 @@
-// The system headers of the privileged program, in one place: nearly every file of it needs most of them.
+// The system headers of the privileged program, in one place: nearly every file of it needs most of
+// them.
 #pragma once
 
 #include <dirent.h>

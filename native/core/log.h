@@ -1,4 +1,5 @@
-// One line on stderr, "perfbrokerd: …", in one write(2) and without allocating: the opener says its last words so too.
+// One line on stderr, "perfbrokerd: …", in one write(2) and without allocating: the opener says its
+// last words so too.
 #pragma once
 
 #include <cstdarg>

@@ -4,15 +4,17 @@ namespace perfbroker {
 
 namespace {
 
-// struct perf_event_attr's word of single-bit fields, and which of its bits each EventFlag is, in EventFlag's order.
+// struct perf_event_attr's word of single-bit fields, and which of its bits each EventFlag is, in
+// EventFlag's order.
 constexpr size_t kFlagsOffset = 40;
-constexpr uint8_t kAttrBits[] = {1,  2,  3,  4,  5,  6,  7,  19, 20, 21, 22, 8,  17, 23, 34, 9,  24,
-                                 13, 26, 28, 29, 30, 32, 33, 10, 11, 35, 12, 36, 14, 18, 25, 27};
+constexpr uint8_t kAttrBits[] = {1, 2, 3, 4, 5, 6, 7, 19, 20, 21, 22, 8, 17, 23, 34, 9, 24, 13, 26,
+    28, 29, 30, 32, 33, 10, 11, 35, 12, 36, 14, 18, 25, 27};
 constexpr unsigned kDisabledBit = 0, kPreciseIpShift = 15;
 static_assert(protocol::kAllEventFlags == (uint64_t{1} << sizeof kAttrBits) - 1);
 static_assert(offsetof(perf_event_attr, read_format) + 8 == kFlagsOffset);
 
-// Where config3 begins (Linux 6.3, PERF_ATTR_SIZE_VER8); the headers of older systems end before it.
+// Where config3 begins (Linux 6.3, PERF_ATTR_SIZE_VER8); the headers of older systems end before
+// it.
 constexpr size_t kConfig3Offset = 128;
 
 }  // namespace
@@ -50,7 +52,8 @@ Attr build_attr(const protocol::EventFields& f) {
 }
 
 UniqueFd open_event(const Attr& attr, pid_t pid, int cpu, int group, unsigned long flags) {
-  return UniqueFd(static_cast<int>(syscall(SYS_perf_event_open, attr.bytes, pid, cpu, group, flags | PERF_FLAG_FD_CLOEXEC)));
+  return UniqueFd(static_cast<int>(
+      syscall(SYS_perf_event_open, attr.bytes, pid, cpu, group, flags | PERF_FLAG_FD_CLOEXEC)));
 }
 
 }  // namespace perfbroker

@@ -1,5 +1,5 @@
-// What /proc says of a task, proc(5). Fixed buffers only: these run in the opener for every request. What returns bool
-// leaves the reason in errno.
+// What /proc says of a task, proc(5). Fixed buffers only: these run in the opener for every
+// request. What returns bool leaves the reason in errno.
 #pragma once
 
 #include "core/linux.h"
@@ -22,7 +22,8 @@ inline bool read_text(int fd, std::span<char> buffer, std::string_view& text) {
   return length < buffer.size();
 }
 
-inline bool read_file(int directory, const char* path, std::span<char> buffer, std::string_view& text) {
+inline bool read_file(
+    int directory, const char* path, std::span<char> buffer, std::string_view& text) {
   const UniqueFd file(openat(directory, path, O_RDONLY | O_CLOEXEC));
   return file && read_text(file.get(), buffer, text);
 }
@@ -47,9 +48,11 @@ inline std::string_view take_line(std::string_view& text, std::string_view name)
 }
 
 template <typename T>
-bool take_field(std::string_view& text, std::string_view name, T* values, size_t count, int base = 10) {
+bool take_field(
+    std::string_view& text, std::string_view name, T* values, size_t count, int base = 10) {
   std::string_view line = take_line(text, name);
-  return std::all_of(values, values + count, [&](T& value) { return take_number(line, value, base); });
+  return std::all_of(
+      values, values + count, [&](T& value) { return take_number(line, value, base); });
 }
 
 // /proc/PID/status and /proc/TID/status.
@@ -58,14 +61,15 @@ struct TaskStatus {
   uint32_t uid[4], gid[4], group_count;  // real, effective, saved, file system; supplementary
   uint64_t caps[5];                      // by CapSet
   uint32_t no_new_privs, seccomp;
-  // The file belongs to the effective ids (a dumpable task's) and not to root. True for every task of root, whose
-  // dumpability can not be told apart this way. Of the directory /proc/PID the owner tells nothing.
+  // The file belongs to the effective ids (a dumpable task's) and not to root. True for every task
+  // of root, whose dumpability can not be told apart this way. Of the directory /proc/PID the owner
+  // tells nothing.
   bool dumpable;
 };
 enum CapSet { kInheritable, kPermitted, kEffective, kBounding, kAmbient };
 
-// False when a field is missing or no number. In the kernel's order (fs/proc/array.c); the name comes first, with its
-// newlines escaped.
+// False when a field is missing or no number. In the kernel's order (fs/proc/array.c); the name
+// comes first, with its newlines escaped.
 inline bool parse_status(std::string_view text, TaskStatus& s) {
   if (!take_field(text, "Tgid:", &s.tgid, 1) || !take_field(text, "Uid:", s.uid, 4)) return false;
   if (!take_field(text, "Gid:", s.gid, 4)) return false;
@@ -76,18 +80,21 @@ inline bool parse_status(std::string_view text, TaskStatus& s) {
   for (size_t i = 0; i < std::size(sets); i++) {
     if (!take_field(text, sets[i], &s.caps[i], 1, 16)) return false;
   }
-  return take_field(text, "NoNewPrivs:", &s.no_new_privs, 1) && take_field(text, "Seccomp:", &s.seccomp, 1);
+  return take_field(text, "NoNewPrivs:", &s.no_new_privs, 1) &&
+         take_field(text, "Seccomp:", &s.seccomp, 1);
 }
 
-// Field 22 of stat, in clock ticks since boot. The name, field 2, may hold any character: `a) R 1 (` is one.
+// Field 22 of stat, in clock ticks since boot. The name, field 2, may hold any character: `a) R 1
+// (` is one.
 inline bool parse_start_time(std::string_view text, uint64_t& ticks) {
   text.remove_prefix(std::min(text.rfind(')'), text.size()));
-  for (int field = 2; field < 22; field++) text.remove_prefix(std::min(text.find(' ', 1), text.size()));
+  for (int field = 2; field < 22; field++)
+    text.remove_prefix(std::min(text.find(' ', 1), text.size()));
   return take_number(text, ticks);
 }
 
-// An open status file, which pins its task: when the task has ended the read fails with ESRCH even if the number
-// has been given to another one since.
+// An open status file, which pins its task: when the task has ended the read fails with ESRCH even
+// if the number has been given to another one since.
 inline bool read_status(int status_fd, TaskStatus& status) {
   struct stat owner;
   std::string_view text;
@@ -98,8 +105,9 @@ inline bool read_status(int status_fd, TaskStatus& status) {
   return parsed;
 }
 
-// The stat file of a process's first thread. /proc/PID/stat has the same start time and flags, but sums the times of every
-// thread for it: 18 ms for 30,000 threads (do_task_stat, fs/proc/array.c, Linux 6.18).
+// The stat file of a process's first thread. /proc/PID/stat has the same start time and flags, but
+// sums the times of every thread for it: 18 ms for 30,000 threads (do_task_stat, fs/proc/array.c,
+// Linux 6.18).
 inline bool read_leader_stat(int process_dir, int pid, std::string_view& text) {
   char path[32];
   snprintf(path, sizeof path, "task/%d/stat", pid);
@@ -111,7 +119,9 @@ inline bool read_identity(int process_dir, protocol::Identity& identity) {
   TaskStatus status;
   std::string_view text;
   const UniqueFd status_fd(openat(process_dir, "status", O_RDONLY | O_CLOEXEC));
-  if (!status_fd || !read_status(status_fd.get(), status) || !read_leader_stat(process_dir, status.tgid, text)) return false;
+  if (!status_fd || !read_status(status_fd.get(), status) ||
+      !read_leader_stat(process_dir, status.tgid, text))
+    return false;
   identity = {};
   memcpy(identity.uid, status.uid, sizeof identity.uid);
   memcpy(identity.gid, status.gid, sizeof identity.gid);
@@ -120,15 +130,20 @@ inline bool read_identity(int process_dir, protocol::Identity& identity) {
   return parse_start_time(text, identity.start_time);
 }
 
-// Whether it has the same uid_map as this process: taken as "in the same user namespace". A namespace that maps every
-// id to itself looks the same; only a privileged process can set one up. `proc_dir`: an fd of /proc.
+// Whether it has the same uid_map as this process: taken as "in the same user namespace". A
+// namespace that maps every id to itself looks the same; only a privileged process can set one up.
+// `proc_dir`: an fd of /proc.
 inline bool in_own_user_namespace(int proc_dir, int process_dir) {
-  // 340 lines at most (UID_GID_MAP_MAX_EXTENTS) of 33 characters. Kept: no part changes its namespace, and a map is
-  // written once. Empty: a namespace that has no map yet.
-  static struct { char text[12 << 10]; std::string_view map; } own;
+  // 340 lines at most (UID_GID_MAP_MAX_EXTENTS) of 33 characters. Kept: no part changes its
+  // namespace, and a map is written once. Empty: a namespace that has no map yet.
+  static struct {
+    char text[12 << 10];
+    std::string_view map;
+  } own;
   std::string_view theirs;
   return (!own.map.empty() || read_file(proc_dir, "self/uid_map", own.text, own.map)) &&
-         read_file(process_dir, "uid_map", text_buffer, theirs) && !theirs.empty() && own.map == theirs;
+         read_file(process_dir, "uid_map", text_buffer, theirs) && !theirs.empty() &&
+         own.map == theirs;
 }
 
 // Not even a zombie. False also on errors.
@@ -139,16 +154,19 @@ inline bool pidfd_alive(int pidfd) {
 }
 
 // `directory`: /proc/PID.
-struct Process { int pid = 0; UniqueFd directory; };
+struct Process {
+  int pid = 0;
+  UniqueFd directory;
+};
 
-// The process of a pidfd. EBADF when it is no pidfd; ESRCH when the process has ended or lives outside of this pid
-// namespace. The directory is proven to be that process's: it was alive, and so had its number, after the directory was
-// opened.
+// The process of a pidfd. EBADF when it is no pidfd; ESRCH when the process has ended or lives
+// outside of this pid namespace. The directory is proven to be that process's: it was alive, and so
+// had its number, after the directory was opened.
 inline bool open_process(int proc_dir, int pidfd, Process& process) {
   char path[48], link[24];
   snprintf(path, sizeof path, "self/fd/%d", pidfd);
-  // The kernel's own names for it: a file system's paths begin with a slash. fdinfo alone would not do, as other
-  // kinds of fd put names there that a user chose.
+  // The kernel's own names for it: a file system's paths begin with a slash. fdinfo alone would not
+  // do, as other kinds of fd put names there that a user chose.
   const ssize_t length = readlinkat(proc_dir, path, link, sizeof link);
   const std::string_view name(link, static_cast<size_t>(std::max<ssize_t>(length, 0)));
   errno = EBADF;
@@ -159,7 +177,8 @@ inline bool open_process(int proc_dir, int pidfd, Process& process) {
   errno = EBADF;
   if (!take_field(text, "Pid:", &process.pid, 1)) return false;
   snprintf(path, sizeof path, "%d", process.pid);
-  if (process.pid > 0) process.directory.reset(openat(proc_dir, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (process.pid > 0)
+    process.directory.reset(openat(proc_dir, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
   errno = ESRCH;
   return process.directory && pidfd_alive(pidfd);
 }

@@ -7,7 +7,8 @@
 
 namespace perfbroker {
 
-Result<Received> receive_message(int socket, void* data, size_t size, std::span<UniqueFd> fds, int flags) {
+Result<Received> receive_message(
+    int socket, void* data, size_t size, std::span<UniqueFd> fds, int flags) {
   iovec vector{data, size};
   // Room for all that the kernel can send, so that surplus fds arrive here and can be closed.
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxMessageFds)];
@@ -25,7 +26,8 @@ Result<Received> receive_message(int socket, void* data, size_t size, std::span<
   Received received{static_cast<size_t>(bytes), 0, (header.msg_flags & MSG_TRUNC) != 0};
   bool overflow = (header.msg_flags & MSG_CTRUNC) != 0;
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(0)) continue;
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(0))
+      continue;
     const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (size_t i = 0; i < count; i++) {
       int number;
@@ -40,7 +42,8 @@ Result<Received> receive_message(int socket, void* data, size_t size, std::span<
   return Error{EMSGSIZE, "recvmsg"};
 }
 
-Result<size_t> send_message(int socket, const void* data, size_t size, std::span<const int> fds, int flags) {
+Result<size_t> send_message(
+    int socket, const void* data, size_t size, std::span<const int> fds, int flags) {
   if (fds.size() > kMaxMessageFds || (size == 0 && !fds.empty())) return Error{EINVAL, "sendmsg"};
   iovec vector{const_cast<void*>(data), size};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxMessageFds)];

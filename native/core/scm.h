@@ -17,12 +17,14 @@ struct Received {
 };
 
 // One recvmsg(2), every fd FD_CLOEXEC. `flags` as MSG_DONTWAIT; EINTR is retried.
-// EMSGSIZE when fds were cut off by the kernel (MSG_CTRUNC: the receiver's RLIMIT_NOFILE) or more came than `fds`
-// holds: then every one of them has been closed.
-Result<Received> receive_message(int socket, void* data, size_t size, std::span<UniqueFd> fds, int flags);
+// EMSGSIZE when fds were cut off by the kernel (MSG_CTRUNC: the receiver's RLIMIT_NOFILE) or more
+// came than `fds` holds: then every one of them has been closed.
+Result<Received> receive_message(
+    int socket, void* data, size_t size, std::span<UniqueFd> fds, int flags);
 
-// One sendmsg(2) with MSG_NOSIGNAL; the caller keeps the fds. Returns the bytes sent. EINVAL for more than
-// kMaxMessageFds fds, or for fds without data.
-Result<size_t> send_message(int socket, const void* data, size_t size, std::span<const int> fds, int flags);
+// One sendmsg(2) with MSG_NOSIGNAL; the caller keeps the fds. Returns the bytes sent. EINVAL for
+// more than kMaxMessageFds fds, or for fds without data.
+Result<size_t> send_message(
+    int socket, const void* data, size_t size, std::span<const int> fds, int flags);
 
 }  // namespace perfbroker

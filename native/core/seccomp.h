@@ -1,5 +1,6 @@
-// A seccomp filter (seccomp(2)), written instruction by instruction: a list of system calls with what happens to
-// each, and a default. Calls of another architecture kill the process, x32's included.
+// A seccomp filter (seccomp(2)), written instruction by instruction: a list of system calls with
+// what happens to each, and a default. Calls of another architecture kill the process, x32's
+// included.
 #pragma once
 
 #include <linux/audit.h>
@@ -27,7 +28,8 @@ class SeccompFilter {
     add(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 1, 0);
     add(BPF_RET | BPF_K, kKill);
     add(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
-    add(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1);  // __X32_SYSCALL_BIT: no native call of either architecture has it
+    add(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0,
+        1);  // __X32_SYSCALL_BIT: no native call of either architecture has it
     add(BPF_RET | BPF_K, kKill);
   }
 
@@ -36,11 +38,12 @@ class SeccompFilter {
     add(BPF_RET | BPF_K, action);
   }
 
-  // By the low 32 bits of an argument: `set` when any bit of `mask` is, else `clear`. Both architectures are
-  // little-endian: the low half comes first.
+  // By the low 32 bits of an argument: `set` when any bit of `mask` is, else `clear`. Both
+  // architectures are little-endian: the low half comes first.
   void on_bits(long call, unsigned argument, uint32_t mask, uint32_t set, uint32_t clear) {
     add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(call), 0, 4);
-    add(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offsetof(seccomp_data, args) + argument * sizeof(uint64_t)));
+    add(BPF_LD | BPF_W | BPF_ABS,
+        static_cast<uint32_t>(offsetof(seccomp_data, args) + argument * sizeof(uint64_t)));
     add(BPF_JMP | BPF_JSET | BPF_K, mask, 0, 1);
     add(BPF_RET | BPF_K, set);
     add(BPF_RET | BPF_K, clear);

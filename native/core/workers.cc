@@ -11,7 +11,8 @@ Workers::Workers(size_t most) : most_(std::min(most, kMost)) {
   sigprocmask(SIG_BLOCK, &child, &while_waiting_);
   sigdelset(&while_waiting_, SIGCHLD);
   // A pipe takes 64 KiB: the number of every worker fits.
-  void* memory = mmap(nullptr, sizeof(Reserved), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      mmap(nullptr, sizeof(Reserved), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED || pipe2(reports_, O_CLOEXEC | O_NONBLOCK) != 0) _exit(1);
   if (pipe2(lifeline_, O_CLOEXEC) != 0) _exit(1);
   reserved_ = static_cast<Reserved*>(memory);  // zeros
@@ -19,7 +20,7 @@ Workers::Workers(size_t most) : most_(std::min(most, kMost)) {
 
 bool Workers::dispatch() {
   constexpr timespec retry{0, 100'000'000};
-  struct sigaction wake{};
+  struct sigaction wake {};
   wake.sa_handler = [](int) {};  // it only interrupts
   sigaction(SIGCHLD, &wake, nullptr);
   while (exit_code_ == 0) {
@@ -96,8 +97,8 @@ bool Workers::ended(size_t worker, int status) {
 }
 
 bool Workers::reserve(uint64_t bytes, uint64_t limit) {
-  // Added first: of two workers at the limit both may be refused, and never both let through. No sum is kept, which a worker that is
-  // killed could leave wrong.
+  // Added first: of two workers at the limit both may be refused, and never both let through. No
+  // sum is kept, which a worker that is killed could leave wrong.
   reserved_->of[self_] += bytes;
   uint64_t total = 0;
   for (const auto& of : std::span(reserved_->of, most_)) total += of;
@@ -114,9 +115,11 @@ WorkerExit Workers::take_channel(int socket, UniqueFd& channel) {
     if (ppoll(pollers, std::size(pollers), nullptr, nullptr) < 0) continue;
     if (pollers[1].revents != 0) return WorkerExit::kEnded;
     char byte;
-    Result<Received> received = receive_message(socket, &byte, sizeof byte, std::span(&channel, 1), MSG_DONTWAIT);
+    Result<Received> received =
+        receive_message(socket, &byte, sizeof byte, std::span(&channel, 1), MSG_DONTWAIT);
     if (!received && received.error().number == EAGAIN) continue;  // another worker has taken it
-    if (received ? received->bytes == 0 : received.error().number == ECONNRESET) return WorkerExit::kEnded;
+    if (received ? received->bytes == 0 : received.error().number == ECONNRESET)
+      return WorkerExit::kEnded;
     report(static_cast<uint16_t>(self_));
     close(socket);
     if (received && !received->truncated && received->fd_count == 1) return WorkerExit::kServed;

@@ -1,6 +1,7 @@
-// The workers of a helper process: the requests of a session run in a process of their own. Calls such as
-// perf_event_open(2), ptrace(2) and munmap(2) of a ring can wait for a lock that a client's task holds, as long as that task
-// likes; no signal ends such a wait. So they run where nothing else is served.
+// The workers of a helper process: the requests of a session run in a process of their own. Calls
+// such as perf_event_open(2), ptrace(2) and munmap(2) of a ring can wait for a lock that a client's
+// task holds, as long as that task likes; no signal ends such a wait. So they run where nothing
+// else is served.
 #pragma once
 
 #include <atomic>
@@ -10,32 +11,37 @@
 
 namespace perfbroker {
 
-// Exit codes of a worker. kEnded: the broker has closed its end. kMalformed: a message that only a compromised broker sends.
+// Exit codes of a worker. kEnded: the broker has closed its end. kMalformed: a message that only a
+// compromised broker sends.
 enum class WorkerExit : int { kServed = 0, kMalformed = 9, kEnded = 10 };
 
 class Workers {
  public:
-  // A worker costs some 100 KiB. One user has at most 32 (MAX_WORKERS_PER_USER in src/broker/ipc/helper_client.ts).
+  // A worker costs some 100 KiB. One user has at most 32 (MAX_WORKERS_PER_USER in
+  // src/broker/helper_client.ts).
   static constexpr size_t kMost = 1024;
 
-  // Before the system call filter, which knows neither call. `most`: workers that may exist at a time, up to kMost.
+  // Before the system call filter, which knows neither call. `most`: workers that may exist at a
+  // time, up to kMost.
   explicit Workers(size_t most);
 
-  // Keeps workers waiting. Returns true in each worker, which has to take one channel from the helper's socket. Returns
-  // false in the helper itself, when the broker has closed its end or is compromised; `exit_code` says which.
+  // Keeps workers waiting. Returns true in each worker, which has to take one channel from the
+  // helper's socket. Returns false in the helper itself, when the broker has closed its end or is
+  // compromised; `exit_code` says which.
   bool dispatch();
   int exit_code() const { return exit_code_; }
 
-  // Worker: takes a channel from the helper's socket, which it closes: a packet of one byte with one fd. Anything else is malformed.
-  // The helper itself never holds an fd that a client sent or is to get: if its close(2) were the last, the helper would wait for
-  // the client's task.
+  // Worker: takes a channel from the helper's socket, which it closes: a packet of one byte with
+  // one fd. Anything else is malformed. The helper itself never holds an fd that a client sent or
+  // is to get: if its close(2) were the last, the helper would wait for the client's task.
   WorkerExit take_channel(int socket, UniqueFd& channel);
 
-  // Worker: the exit code for it to end with. A malformed message is reported to the helper before the broker can notice.
+  // Worker: the exit code for it to end with. A malformed message is reported to the helper before
+  // the broker can notice.
   int leave(WorkerExit how);
 
-  // Worker: counts memory towards a limit of all workers together, until it gives it back or ends. False, and nothing is counted, above
-  // `limit`.
+  // Worker: counts memory towards a limit of all workers together, until it gives it back or ends.
+  // False, and nothing is counted, above `limit`.
   bool reserve(uint64_t bytes, uint64_t limit);
   void give_back(uint64_t bytes);
 
@@ -59,8 +65,10 @@ class Workers {
 
   const size_t most_;
   sigset_t while_waiting_;
-  int reports_[2] = {-1, -1};   // a pipe: numbers of workers that have taken a channel, two bytes each, or kMalformedReport
-  int lifeline_[2] = {-1, -1};  // a pipe whose writing end only the helper has: workers that wait end with it
+  int reports_[2] = {-1, -1};  // a pipe: numbers of workers that have taken a channel, two bytes
+                               // each, or kMalformedReport
+  int lifeline_[2] = {
+      -1, -1};  // a pipe whose writing end only the helper has: workers that wait end with it
   Reserved* reserved_ = nullptr;
   State states_[kMost] = {};
   pid_t pids_[kMost] = {};

@@ -7,8 +7,8 @@
 #include "core/scm.h"
 #include "launcher/node.h"
 #include "launcher/orphan.h"
-#include "protocol/launcher.h"
 #include "launcher/say.h"
+#include "protocol/launcher.h"
 
 namespace perfbroker {
 namespace {
@@ -18,13 +18,14 @@ constexpr int kControlFd = 3, kPidfdFd = 4, kTellFd = 5, kBrokerFd = 6, kFirstOt
 // Numbers out of the way of those.
 constexpr int kSafeFd = 16;
 
-// The users of the daemon's parts and of its D-Bus front end, and their ids where there are no such users
-// (monitor/options.h, src/broker/main.ts).
-constexpr const char* kDaemonUsers[] = {"perfbroker", "perfbroker-opener", "perfbroker-tracer", "perfbroker-bus"};
+// The users of the daemon's parts and of its D-Bus front end, and their ids where there are no such
+// users (monitor/options.h, src/broker/main.ts).
+constexpr const char* kDaemonUsers[] = {
+    "perfbroker", "perfbroker-opener", "perfbroker-tracer", "perfbroker-bus"};
 constexpr uid_t kFirstDaemonFallback = 60910, kLastDaemonFallback = 60913;
 
-// Processes of one uid can write each other's memory. The collector parses what a hostile CMD writes: under the uid of a
-// part of the daemon, a fault in it would be one in that part.
+// Processes of one uid can write each other's memory. The collector parses what a hostile CMD
+// writes: under the uid of a part of the daemon, a fault in it would be one in that part.
 bool is_daemon_uid(uid_t uid) {
   if (uid >= kFirstDaemonFallback && uid <= kLastDaemonFallback) return true;
   return std::ranges::any_of(kDaemonUsers, [uid](const char* name) {
@@ -40,8 +41,10 @@ bool is_id(const char* text, uint32_t& id) {
 
 // Node's settings and preloaded libraries are meant for CMD; the marker is made here.
 bool belongs_to_command(const char* variable) {
-  constexpr std::string_view prefixes[] = {"NODE_", "LD_PRELOAD=", "LD_AUDIT=", "PERFBROKER_COLLECTOR="};
-  return std::ranges::any_of(prefixes, [variable](auto prefix) { return std::string_view(variable).starts_with(prefix); });
+  constexpr std::string_view prefixes[] = {
+      "NODE_", "LD_PRELOAD=", "LD_AUDIT=", "PERFBROKER_COLLECTOR="};
+  return std::ranges::any_of(
+      prefixes, [variable](auto prefix) { return std::string_view(variable).starts_with(prefix); });
 }
 
 struct Child {
@@ -56,35 +59,42 @@ struct Child {
     failure.version = launch::kVersion;
     failure.type = launch::Type::kFailed;
     failure.exit_code = kExitGaveUp;
-    snprintf(failure.text, sizeof failure.text, "the collector could not start: %s: %s", step, strerrordesc_np(error));
+    snprintf(failure.text, sizeof failure.text, "the collector could not start: %s: %s", step,
+        strerrordesc_np(error));
     (void)static_cast<bool>(send_message(control, &failure, sizeof failure, {}, 0));
     _exit(kExitGaveUp);
   }
 
   static int check(int result) { return result == 0 ? 0 : errno; }
 
-  // CMD's pipes must not be kept open here, and node must not have CMD's standard error among its first three: it would
-  // make a pipe non-blocking, which CMD shares, and at its end give a terminal the modes that it had at node's start.
+  // CMD's pipes must not be kept open here, and node must not have CMD's standard error among its
+  // first three: it would make a pipe non-blocking, which CMD shares, and at its end give a
+  // terminal the modes that it had at node's start.
   void place_fds() const {
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     const int tell = fcntl(2, F_GETFD) >= 0 && null != 2 ? 2 : null;
-    if (null < 0 || dup2(tell, kTellFd) < 0 || dup2(control, kControlFd) < 0 || dup2(pidfd, kPidfdFd) < 0 ||
-        (broker >= 0 && dup2(broker, kBrokerFd) < 0) || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(errors, 2) < 0) {
+    if (null < 0 || dup2(tell, kTellFd) < 0 || dup2(control, kControlFd) < 0 ||
+        dup2(pidfd, kPidfdFd) < 0 || (broker >= 0 && dup2(broker, kBrokerFd) < 0) ||
+        dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(errors, 2) < 0) {
       fail("dup2", errno);
     }
   }
 
-  // Everything at once, and what each step may fail with is fatal: nothing privileged executes node.
+  // Everything at once, and what each step may fail with is fatal: nothing privileged executes
+  // node.
   void drop() const {
     const bool may_seal = (get_caps().effective & cap_bit(CAP_SETPCAP)) != 0;
-    const struct { const char* name; int error; } steps[] = {  // in this order: a braced list is evaluated left to right
+    const struct {
+      const char* name;
+      int error;
+    } steps[] = {// in this order: a braced list is evaluated left to right
         {"bounding set", may_seal ? empty_bounding() : 0},
         {"securebits", may_seal ? lock_securebits() : 0},
-        {"supplementary groups", user.change ? check(setgroups(user.groups.size(), user.groups.data())) : 0},
+        {"supplementary groups",
+            user.change ? check(setgroups(user.groups.size(), user.groups.data())) : 0},
         {"gids", user.change ? check(setresgid(user.gid, user.gid, user.gid)) : 0},
         {"uids", user.change ? check(setresuid(user.uid, user.uid, user.uid)) : 0},
-        {"ambient set", clear_ambient()},
-        {"capability sets", set_caps({})},
+        {"ambient set", clear_ambient()}, {"capability sets", set_caps({})},
         {"no_new_privs", check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))}};
     for (const auto& step : steps) {
       if (step.error != 0) fail(step.name, step.error);
@@ -92,8 +102,9 @@ struct Child {
     TaskStatus status;
     const UniqueFd file(open("/proc/self/status", O_RDONLY | O_CLOEXEC));
     if (!file || !read_status(file.get(), status)) fail("/proc/self/status", errno);
-    const bool bare = status.caps[kPermitted] == 0 && status.caps[kEffective] == 0 && status.caps[kInheritable] == 0 &&
-                      status.caps[kAmbient] == 0 && status.no_new_privs == 1;
+    const bool bare = status.caps[kPermitted] == 0 && status.caps[kEffective] == 0 &&
+                      status.caps[kInheritable] == 0 && status.caps[kAmbient] == 0 &&
+                      status.no_new_privs == 1;
     const bool root = std::ranges::find(status.uid, 0u) != std::end(status.uid);
     if (!bare || root) fail("proof that it has no privilege", EPERM);
   }
@@ -101,7 +112,8 @@ struct Child {
   [[noreturn]] void run() {
     setsid();
     place_fds();
-    syscall(SYS_close_range, static_cast<unsigned>(broker >= 0 ? kFirstOtherFd : kBrokerFd), ~0u, 0);
+    syscall(
+        SYS_close_range, static_cast<unsigned>(broker >= 0 ? kFirstOtherFd : kBrokerFd), ~0u, 0);
     control = kControlFd;
     for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
     sigset_t none;
@@ -129,7 +141,8 @@ CollectorUser find_collector_user() {
     const passwd* entry = getpwnam(kCollectorUser);
     user.uid = entry != nullptr ? entry->pw_uid : 0;
     user.gid = entry != nullptr ? entry->pw_gid : 0;
-    if (user.uid == 0 || user.gid == 0 || is_daemon_uid(user.uid)) user.uid = user.gid = kFallbackCollector;
+    if (user.uid == 0 || user.gid == 0 || is_daemon_uid(user.uid))
+      user.uid = user.gid = kFallbackCollector;
   } else if (const passwd* entry = getpwuid(user.uid); entry != nullptr) {
     int count = 64;
     user.groups.resize(static_cast<size_t>(count));
@@ -145,31 +158,42 @@ CollectorUser find_collector_user() {
 std::string Collector::last_words() const {
   char text[1024];
   const off_t end = lseek(errors.get(), 0, SEEK_END);
-  const ssize_t length = pread(errors.get(), text, sizeof text, std::max<off_t>(end - static_cast<off_t>(sizeof text), 0));
+  const ssize_t length = pread(
+      errors.get(), text, sizeof text, std::max<off_t>(end - static_cast<off_t>(sizeof text), 0));
   std::string words(text, static_cast<size_t>(std::max<ssize_t>(length, 0)));
-  std::ranges::replace_if(words, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, ' ');
+  std::ranges::replace_if(
+      words, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, ' ');
   return words;
 }
 
 Collector start_collector(const CollectorStart& start, std::string& problem) {
   if (start.user.change && is_daemon_uid(start.user.uid)) {
-    return problem = "its uid would be " + std::to_string(start.user.uid) + ", a part of perfbrokerd's", Collector();
+    return problem =
+               "its uid would be " + std::to_string(start.user.uid) + ", a part of perfbrokerd's",
+           Collector();
   }
   const std::string node = find_node(), program = find_program();
-  if (node.empty()) return problem = "node is neither in PATH nor in /usr/bin nor in /usr/local/bin", Collector();
+  if (node.empty())
+    return problem = "node is neither in PATH nor in /usr/bin nor in /usr/local/bin", Collector();
 
   int pair[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return problem = strerrordesc_np(errno), Collector();
-  Collector collector{out_of_the_way(UniqueFd(pair[0])), out_of_the_way(UniqueFd(memfd_create("errors", MFD_CLOEXEC)))};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+    return problem = strerrordesc_np(errno), Collector();
+  Collector collector{out_of_the_way(UniqueFd(pair[0])),
+      out_of_the_way(UniqueFd(memfd_create("errors", MFD_CLOEXEC)))};
   const UniqueFd theirs = out_of_the_way(UniqueFd(pair[1]));
-  const UniqueFd pidfd = out_of_the_way(UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0))));
+  const UniqueFd pidfd =
+      out_of_the_way(UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0))));
   if (!collector.control || !collector.errors || !theirs || !pidfd) {
-    return problem = std::string("its fds could not be made: ") + strerrordesc_np(errno), Collector();
+    return problem = std::string("its fds could not be made: ") + strerrordesc_np(errno),
+           Collector();
   }
 
-  Child child{start.user, theirs.get(), pidfd.get(), collector.errors.get(), start.broker, node.c_str(), program.c_str(), {}, {}};
+  Child child{start.user, theirs.get(), pidfd.get(), collector.errors.get(), start.broker,
+      node.c_str(), program.c_str(), {}, {}};
   child.arguments = {const_cast<char*>(child.node), const_cast<char*>(child.program)};
-  for (char** argument = start.arguments + 1; *argument != nullptr; argument++) child.arguments.push_back(*argument);
+  for (char** argument = start.arguments + 1; *argument != nullptr; argument++)
+    child.arguments.push_back(*argument);
   child.arguments.push_back(nullptr);
   std::string marker = "PERFBROKER_COLLECTOR=" + std::to_string(getpid()) + " " + start.source +
                        (start.user.change && !start.user.invoking ? " launcher" : " self");
@@ -178,7 +202,9 @@ Collector start_collector(const CollectorStart& start, std::string& problem) {
   }
   child.environment.push_back(marker.data());
   child.environment.push_back(nullptr);
-  if (const int error = fork_orphan([](void* argument) { static_cast<Child*>(argument)->run(); }, &child)) return problem = std::string("fork: ") + strerrordesc_np(error), Collector();
+  if (const int error =
+          fork_orphan([](void* argument) { static_cast<Child*>(argument)->run(); }, &child))
+    return problem = std::string("fork: ") + strerrordesc_np(error), Collector();
   return collector;
 }
 

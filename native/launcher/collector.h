@@ -10,12 +10,14 @@
 
 namespace perfbroker {
 
-// Whose root's collector is where there is no invoking user (SUDO_UID), and the id where that user has not been created.
+// Whose root's collector is where there is no invoking user (SUDO_UID), and the id where that user
+// has not been created.
 inline constexpr const char* kCollectorUser = "perfbroker-collector";
 inline constexpr uid_t kFallbackCollector = 60914;
 
-// Whose the collector is. change: this process's ids are root's, which it never keeps. invoking: known from SUDO_UID,
-// and with it what the user may write; else root's own files are created for it.
+// Whose the collector is. change: this process's ids are root's, which it never keeps. invoking:
+// known from SUDO_UID, and with it what the user may write; else root's own files are created for
+// it.
 struct CollectorUser {
   bool change = false, invoking = false;
   uid_t uid = 0;
@@ -25,10 +27,12 @@ struct CollectorUser {
 
 CollectorUser find_collector_user();
 
-// The same file under a number that no standard fd has and none of the collector's: CMD may have been given closed ones.
+// The same file under a number that no standard fd has and none of the collector's: CMD may have
+// been given closed ones.
 UniqueFd out_of_the_way(UniqueFd fd);
 
-// source: where events come from: "broker", "direct" or "none". broker: a connection to it, or none.
+// source: where events come from: "broker", "direct" or "none". broker: a connection to it, or
+// none.
 struct CollectorStart {
   const CollectorUser& user;
   const char* source;
@@ -36,7 +40,8 @@ struct CollectorStart {
   int broker;        // out of the way
 };
 
-// The launcher's end of the socketpair, and what node itself wrote to its standard error: a file in memory.
+// The launcher's end of the socketpair, and what node itself wrote to its standard error: a file in
+// memory.
 struct Collector {
   UniqueFd control, errors;
 
@@ -45,8 +50,9 @@ struct Collector {
 };
 
 // Starts node with the collector. The collector is nobody's child
-// but init's (or a subreaper's) and has a session of its own: no wait(2) of CMD, no signal to its process group and no
-// hang-up of its terminal meets it. Without a control fd `problem` says why there is none.
+// but init's (or a subreaper's) and has a session of its own: no wait(2) of CMD, no signal to its
+// process group and no hang-up of its terminal meets it. Without a control fd `problem` says why
+// there is none.
 Collector start_collector(const CollectorStart& start, std::string& problem);
 
 }  // namespace perfbroker

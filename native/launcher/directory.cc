@@ -10,11 +10,13 @@ namespace {
 constexpr int kMaxLinks = 40;  // as path_resolution(7)
 constexpr int kDirectory = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
-// Root owns both, and no other user may replace the link: nothing but the owner renames in a sticky directory.
+// Root owns both, and no other user may replace the link: nothing but the owner renames in a sticky
+// directory.
 bool is_roots_link(int directory, const struct stat& link) {
   struct stat holder;
   if (fstat(directory, &holder) != 0) return false;
-  const bool is_closed = (holder.st_mode & (S_IWGRP | S_IWOTH)) == 0 || (holder.st_mode & S_ISVTX) != 0;
+  const bool is_closed =
+      (holder.st_mode & (S_IWGRP | S_IWOTH)) == 0 || (holder.st_mode & S_ISVTX) != 0;
   return link.st_uid == 0 && holder.st_uid == 0 && is_closed;
 }
 
@@ -39,7 +41,9 @@ std::string take_component(std::string& path) {
   return name;
 }
 
-UniqueFd open_start(const std::string& path) { return UniqueFd(open(path.starts_with('/') ? "/" : ".", kDirectory)); }
+UniqueFd open_start(const std::string& path) {
+  return UniqueFd(open(path.starts_with('/') ? "/" : ".", kDirectory));
+}
 
 }  // namespace
 
@@ -47,7 +51,8 @@ UniqueFd open_directory_of(const std::string& path) {
   std::string rest = path.substr(0, path.size() - name_of(path).size());
   UniqueFd directory = open_start(rest);
   int links = 0;
-  for (std::string name = take_component(rest); directory && !name.empty(); name = take_component(rest)) {
+  for (std::string name = take_component(rest); directory && !name.empty();
+       name = take_component(rest)) {
     UniqueFd next(openat(directory.get(), name.c_str(), kDirectory));
     if (!next && (errno == ENOTDIR || errno == ELOOP)) {
       const std::string target = read_roots_link(directory.get(), name.c_str());

@@ -7,8 +7,9 @@
 
 namespace perfbroker {
 
-// Opens (O_PATH) the directory that holds `path`. A symbolic link on the way is followed where root alone can have put it,
-// as /var/run: any other user could lead root's file into a directory of its choice. Empty: errno, ELOOP for such a link.
+// Opens (O_PATH) the directory that holds `path`. A symbolic link on the way is followed where root
+// alone can have put it, as /var/run: any other user could lead root's file into a directory of its
+// choice. Empty: errno, ELOOP for such a link.
 UniqueFd open_directory_of(const std::string& path);
 
 // The name of `path` in that directory.

@@ -7,7 +7,8 @@
 namespace perfbroker {
 namespace {
 
-constexpr unsigned kSecurebits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED;
+constexpr unsigned kSecurebits =
+    SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED;
 
 // Calls each(cap) for every capability of the set.
 template <typename Each>
@@ -27,7 +28,9 @@ uint64_t read_bounding(uint64_t& known) {
   return bounding;
 }
 
-std::string failed(const char* step, int error) { return std::string(step) + ": " + strerrordesc_np(error); }
+std::string failed(const char* step, int error) {
+  return std::string(step) + ": " + strerrordesc_np(error);
+}
 
 std::string first_name(uint64_t set) {
   return std::string("CAP_") + cap_name(static_cast<unsigned>(__builtin_ctzll(set)));
@@ -35,11 +38,12 @@ std::string first_name(uint64_t set) {
 
 bool is_root() { return getuid() == 0 || geteuid() == 0; }
 
-// Without NOROOT uid 0 would get the whole bounding set at exec; with it root keeps what is in its ambient set, and
-// nobody can add to that.
+// Without NOROOT uid 0 would get the whole bounding set at exec; with it root keeps what is in its
+// ambient set, and nobody can add to that.
 std::string lock(const CapSets& held, uint64_t keep) {
   if (is_root()) {
-    if (const int error = set_caps({held.effective, held.permitted, held.inheritable | keep})) return failed("capset", error);
+    if (const int error = set_caps({held.effective, held.permitted, held.inheritable | keep}))
+      return failed("capset", error);
     int error = 0;
     for_each_cap(keep, [&error](unsigned cap) {
       if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) != 0) error = errno;
@@ -58,8 +62,8 @@ bool parse_capabilities(std::string_view& list, uint64_t& bits) {
   do {
     std::string name(list.substr(0, list.find(',')));
     if (strncasecmp(name.c_str(), "cap_", 4) == 0) name.erase(0, 4);
-    const auto* found = std::ranges::find_if(
-        kCapabilityNames, [&name](const char* known) { return strcasecmp(known, name.c_str()) == 0; });
+    const auto* found = std::ranges::find_if(kCapabilityNames,
+        [&name](const char* known) { return strcasecmp(known, name.c_str()) == 0; });
     if (found == std::end(kCapabilityNames)) return false;
     bits |= cap_bit(static_cast<unsigned>(found - kCapabilityNames));
     const size_t comma = list.find(',');
@@ -85,13 +89,15 @@ std::string apply_downgrade(const Downgrade& d) {
   } else if ((bounding & drop) != 0 && !no_new_privs &&
              (d.named || is_root() || ((held.permitted | held.inheritable) & drop) != 0)) {
     // Who had none of it, and asked for nothing, runs setuid programs in CMD as ever.
-    fprintf(stderr, "perfbroker: CAP_SETPCAP is missing, so no_new_privs keeps %s from coming back\n",
-            first_name(bounding & drop).c_str());
+    fprintf(stderr,
+        "perfbroker: CAP_SETPCAP is missing, so no_new_privs keeps %s from coming back\n",
+        first_name(bounding & drop).c_str());
     no_new_privs = true;
   }
   if (d.lock) {
     if (!may_seal) return "--lock sets securebits, which takes CAP_SETPCAP";
-    if (std::string problem = lock(held, held.permitted & bounding & ~drop); !problem.empty()) return problem;
+    if (std::string problem = lock(held, held.permitted & bounding & ~drop); !problem.empty())
+      return problem;
   }
   const CapSets now = get_caps();
   // The ambient set follows: it never holds what is not both permitted and inheritable.
@@ -99,7 +105,8 @@ std::string apply_downgrade(const Downgrade& d) {
     error = set_caps({now.effective & ~drop, now.permitted & ~drop, now.inheritable & ~drop});
     if (error != 0) return failed("capset", error);
   }
-  if (no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed("no_new_privs", errno);
+  if (no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    return failed("no_new_privs", errno);
   return "";
 }
 
@@ -114,12 +121,14 @@ std::string verify_downgrade(const Downgrade& d) {
     const uint64_t left = status.caps[set] & d.drop & known;
     // What only the bounding set holds comes back by executing a file, which no_new_privs forbids.
     if (left == 0 || (set == kBounding && status.no_new_privs == 1)) continue;
-    const char* remedy = set == kBounding ? ": a setuid program brings it back (add --no-new-privs)" : "";
+    const char* remedy =
+        set == kBounding ? ": a setuid program brings it back (add --no-new-privs)" : "";
     return first_name(left) + " is still in the " + names[set] + " set" + remedy;
   }
   if (d.no_new_privs && status.no_new_privs != 1) return "no_new_privs is not set";
   const int bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
-  if (d.lock && (bits < 0 || (static_cast<unsigned>(bits) & kSecurebits) != kSecurebits)) return "securebits are not locked";
+  if (d.lock && (bits < 0 || (static_cast<unsigned>(bits) & kSecurebits) != kSecurebits))
+    return "securebits are not locked";
   return "";
 }
 

@@ -1,6 +1,6 @@
-// Taking capabilities from this process so that a program which it executes lacks them too: capset(2) alone is undone
-// by execve(2) for uid 0, by setuid programs and by file capabilities. capabilities(7), "Transformation of capabilities
-// during execve()".
+// Taking capabilities from this process so that a program which it executes lacks them too:
+// capset(2) alone is undone by execve(2) for uid 0, by setuid programs and by file capabilities.
+// capabilities(7), "Transformation of capabilities during execve()".
 #pragma once
 
 #include <string>
@@ -15,14 +15,15 @@ struct Downgrade {
   bool named = false, no_new_privs = false, lock = false;
 };
 
-// "PERFMON,cap_sys_admin" or "all" to bits. False when a name is unknown: `list` then begins with it.
+// "PERFMON,cap_sys_admin" or "all" to bits. False when a name is unknown: `list` then begins with
+// it.
 bool parse_capabilities(std::string_view& list, uint64_t& bits);
 
 // Empty, or what could not be done. The process must be single-threaded.
 std::string apply_downgrade(const Downgrade& downgrade);
 
-// What /proc/self/status says against it: that a set still holds a capability, or that a program could bring it back.
-// Empty: nothing.
+// What /proc/self/status says against it: that a set still holds a capability, or that a program
+// could bring it back. Empty: nothing.
 std::string verify_downgrade(const Downgrade& downgrade);
 
 }  // namespace perfbroker

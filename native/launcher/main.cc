@@ -1,7 +1,8 @@
-// perfbroker: finds the tree that it lies in and executes node with the command line's program. It is an ELF file, so
-// that debuggers and profilers can start it, and so that `run` and `--exec-gate` leave nothing of node in their command.
-#include <poll.h>
+// perfbroker: finds the tree that it lies in and executes node with the command line's program. It
+// is an ELF file, so that debuggers and profilers can start it, and so that `run` and `--exec-gate`
+// leave nothing of node in their command.
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -34,9 +35,9 @@ bool parse_number(const char* text, T& value) {
   return error == std::errc{} && end == view.data() + view.size();
 }
 
-// perfbroker --exec-gate FD [--nofile N] -- CMD ARG...: waits for a byte on FD, so that events can be attached to this
-// pid first, then becomes CMD; the errno of an exec that fails goes back as a byte. Node ignores SIGPIPE and SIGXFSZ and
-// raises the soft limit of open files: both are undone.
+// perfbroker --exec-gate FD [--nofile N] -- CMD ARG...: waits for a byte on FD, so that events can
+// be attached to this pid first, then becomes CMD; the errno of an exec that fails goes back as a
+// byte. Node ignores SIGPIPE and SIGXFSZ and raises the soft limit of open files: both are undone.
 int exec_gate(int argc, char** argv) {
   int gate = -1;
   int next = 3;
@@ -75,7 +76,8 @@ int exec_gate(int argc, char** argv) {
 // Index of the word `run`, which only --socket may precede; 0: another command.
 int find_run(int argc, char** argv) {
   int index = 1;
-  while (index < argc && strncmp(argv[index], "--socket", 8) == 0) index += argv[index][8] == '=' ? 1 : 2;
+  while (index < argc && strncmp(argv[index], "--socket", 8) == 0)
+    index += argv[index][8] == '=' ? 1 : 2;
   return index < argc && strcmp(argv[index], "run") == 0 ? index : 0;
 }
 
@@ -84,14 +86,18 @@ int find_run(int argc, char** argv) {
 int main(int argc, char** argv) {
   if (argc > 1 && strcmp(argv[1], "--exec-gate") == 0) return exec_gate(argc, argv);
   if (const int run = find_run(argc, argv)) {
-    const int code = perfbroker::run_command({argv, static_cast<size_t>(argc)}, static_cast<size_t>(run));
+    const int code =
+        perfbroker::run_command({argv, static_cast<size_t>(argc)}, static_cast<size_t>(run));
     if (code >= 0) return code;
   }
 
   // CMD, and the names of files, would be others than were meant.
   for (int index = 1; index < argc; index++) {
     if (perfbroker::is_utf8(argv[index])) continue;
-    fprintf(stderr, "perfbroker: word %d after the program's name is not UTF-8, which only `perfbroker run` takes in CMD\n", index);
+    fprintf(stderr,
+        "perfbroker: word %d after the program's name is not UTF-8, which only `perfbroker run` "
+        "takes in CMD\n",
+        index);
     return kExitUsage;
   }
 
@@ -107,7 +113,8 @@ int main(int argc, char** argv) {
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
     setenv("PERFBROKER_LAUNCHER_NOFILE", std::to_string(files.rlim_cur).c_str(), 1);
   }
-  std::vector<char*> arguments = {const_cast<char*>(node.c_str()), const_cast<char*>(program.c_str())};
+  std::vector<char*> arguments = {
+      const_cast<char*>(node.c_str()), const_cast<char*>(program.c_str())};
   arguments.insert(arguments.end(), argv + 1, argv + argc);
   arguments.push_back(nullptr);
   execv(node.c_str(), arguments.data());

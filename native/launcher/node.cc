@@ -24,9 +24,11 @@ std::string above(std::string path, int levels) {
 std::string find_program(const char* name) {
   char path[PATH_MAX];
   const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
-  std::string program = above(std::string(path, length > 0 ? static_cast<size_t>(length) : 0), 2) + name;
+  std::string program =
+      above(std::string(path, length > 0 ? static_cast<size_t>(length) : 0), 2) + name;
   if (access(program.c_str(), R_OK) == 0) return program;
-  // The real path may lead through a directory that this user may not search, where the one that was used does not.
+  // The real path may lead through a directory that this user may not search, where the one that
+  // was used does not.
   const auto* used = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
   char resolved[PATH_MAX];
   if (used != nullptr && used[0] != '/' && getcwd(resolved, sizeof resolved) != nullptr) {
@@ -39,7 +41,8 @@ std::string find_program(const char* name) {
 
 std::string find_node() {
   const char* path = getenv("PATH");
-  const std::string directories = std::string(path != nullptr ? path : "") + ":/usr/bin:/usr/local/bin";
+  const std::string directories =
+      std::string(path != nullptr ? path : "") + ":/usr/bin:/usr/local/bin";
   for (size_t start = 0; start <= directories.size();) {
     size_t end = directories.find(':', start);
     if (end == std::string::npos) end = directories.size();

@@ -10,10 +10,12 @@ struct Start {
   void* argument;
 };
 
-// The child in between, whose end makes the other an orphan. It shares the launcher's memory, which sleeps meanwhile.
+// The child in between, whose end makes the other an orphan. It shares the launcher's memory, which
+// sleeps meanwhile.
 int make_orphan(void* argument) {
   const auto* start = static_cast<Start*>(argument);
-  const long pid = syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);  // fork(2), without glibc's locks
+  const long pid = syscall(
+      SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);  // fork(2), without glibc's locks
   if (pid == 0) start->body(start->argument);
   _exit(pid < 0 ? errno : 0);
 }
@@ -25,8 +27,8 @@ int fork_orphan(void (*body)(void*), void* argument) {
   int subreaper = 0;
   prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0);
   if (subreaper != 0) prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
-  // No exit signal: a SIGCHLD that CMD's signal mask holds back would still be pending in CMD. CLONE_VFORK makes it a
-  // vfork(2) for debuggers, which let it go without ado.
+  // No exit signal: a SIGCHLD that CMD's signal mask holds back would still be pending in CMD.
+  // CLONE_VFORK makes it a vfork(2) for debuggers, which let it go without ado.
   alignas(16) static char stack[64 << 10];
   Start start{body, argument};
   const int pid = clone(make_orphan, stack + sizeof stack, CLONE_VM | CLONE_VFORK, &start);

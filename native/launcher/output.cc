@@ -18,7 +18,8 @@ constexpr char kExecutes = 'x', kFailed = 'f';
 // 0, or why no profile may take the place of `name`. One that is missing is fine.
 int find_obstacle(int directory, const char* name) {
   struct stat existing;
-  if (fstatat(directory, name, &existing, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? 0 : errno;
+  if (fstatat(directory, name, &existing, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno == ENOENT ? 0 : errno;
   if (S_ISLNK(existing.st_mode)) return ELOOP;
   if (S_ISDIR(existing.st_mode)) return EISDIR;
   return S_ISREG(existing.st_mode) ? 0 : EEXIST;
@@ -28,8 +29,8 @@ int rename_in(int directory, const std::string& from, const std::string& to, uns
   return renameat2(directory, from.c_str(), directory, to.c_str(), flags) == 0 ? 0 : errno;
 }
 
-// Gives the file its name, and what has that name by now the name `name`.old. On failure all names are as they were, but where
-// the file system has no RENAME_EXCHANGE.
+// Gives the file its name, and what has that name by now the name `name`.old. On failure all names
+// are as they were, but where the file system has no RENAME_EXCHANGE.
 int take_place(int directory, const std::string& temporary, const std::string& name) {
   const std::string old = name + ".old";
   if (const int error = find_obstacle(directory, name.c_str())) return error;
@@ -47,8 +48,8 @@ int take_place(int directory, const std::string& temporary, const std::string& n
   return error == 0 || error == ENOENT ? rename_in(directory, temporary, name, 0) : error;
 }
 
-// The process that waits for the exec with root's rights. It holds the launcher's end of the collector's socket, so that the
-// collector takes CMD for executed when the file has its name.
+// The process that waits for the exec with root's rights. It holds the launcher's end of the
+// collector's socket, so that the collector takes CMD for executed when the file has its name.
 struct Keeper {
   int directory, channel, control;
   const std::string& temporary;
@@ -61,7 +62,9 @@ struct Keeper {
     sigprocmask(SIG_BLOCK, &all, nullptr);
     // Nothing of CMD's may be held open here. The three are out of the way of these numbers.
     constexpr int kDirectory = 3, kChannel = 4, kControl = 5;
-    if (dup2(directory, kDirectory) < 0 || dup2(channel, kChannel) < 0 || dup2(control, kControl) < 0) _exit(1);
+    if (dup2(directory, kDirectory) < 0 || dup2(channel, kChannel) < 0 ||
+        dup2(control, kControl) < 0)
+      _exit(1);
     syscall(SYS_close_range, 0u, 2u, 0);
     syscall(SYS_close_range, 6u, ~0u, 0);
     char said = 0;
@@ -72,7 +75,8 @@ struct Keeper {
     const int error = said == kExecutes ? take_place(kDirectory, temporary, name) : 0;
     if (said != kExecutes || error != 0) unlinkat(kDirectory, temporary.c_str(), 0);
     if (error != 0) {
-      const launch::Reply misplaced{launch::kVersion, static_cast<uint32_t>(error), launch::kMisplaced, 0, 0};
+      const launch::Reply misplaced{
+          launch::kVersion, static_cast<uint32_t>(error), launch::kMisplaced, 0, 0};
       (void)static_cast<bool>(send_message(kControl, &misplaced, sizeof misplaced, {}, 0));
     }
     _exit(0);
@@ -105,9 +109,12 @@ int OutputFile::create(UniqueFd& fd, int control) {
   if (name.empty()) return EISDIR;
   if (const int error = find_obstacle(directory_.get(), name.c_str())) return error;
   struct stat old;
-  if (fstatat(directory_.get(), (name + ".old").c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(old.st_mode)) return EISDIR;
+  if (fstatat(directory_.get(), (name + ".old").c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0 &&
+      S_ISDIR(old.st_mode))
+    return EISDIR;
   const std::string temporary = random_name();
-  fd.reset(openat(directory_.get(), temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  fd.reset(openat(directory_.get(), temporary.c_str(),
+      O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return errno;
   temporary_ = temporary;
   const int error = start_keeper(control);
@@ -131,7 +138,8 @@ int OutputFile::start_keeper(int control) {
   if (!ours || !theirs) return errno;
   const std::string name = name_of(path_);
   Keeper keeper{directory_.get(), theirs.get(), control, temporary_, name};
-  const int error = fork_orphan([](void* argument) { static_cast<Keeper*>(argument)->run(); }, &keeper);
+  const int error =
+      fork_orphan([](void* argument) { static_cast<Keeper*>(argument)->run(); }, &keeper);
   if (error == 0) keeper_ = std::move(ours);
   return error;
 }

@@ -12,8 +12,8 @@ namespace {
 constexpr const char* kDefaultSocket = "/run/perfbroker/broker.sock";
 constexpr timeval kConnectTimeout{5, 0};
 
-// The broker, connected by this process, which is the target: whoever holds the connection asks for it in its name and
-// with its rights. Empty: errno.
+// The broker, connected by this process, which is the target: whoever holds the connection asks for
+// it in its name and with its rights. Empty: errno.
 UniqueFd connect_broker(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -49,13 +49,15 @@ std::string_view first_line(std::string_view text) { return text.substr(0, text.
 // 0, or the exit code of a failure that is fatal: what was asked for is done, or CMD does not run.
 int downgrade(const RunOptions& options) {
   if (const std::string problem = apply_downgrade(options.downgrade); !problem.empty()) {
-    fprintf(stderr, "perfbroker: the downgrade failed, so %s was not run: %s\n", options.command[0], problem.c_str());
+    fprintf(stderr, "perfbroker: the downgrade failed, so %s was not run: %s\n", options.command[0],
+        problem.c_str());
     return kExitGaveUp;
   }
   if (!options.verify) return 0;
   const std::string problem = verify_downgrade(options.downgrade);
   if (problem.empty()) return 0;
-  fprintf(stderr, "perfbroker: --verify: %s was not run: %s\n", options.command[0], problem.c_str());
+  fprintf(
+      stderr, "perfbroker: --verify: %s was not run: %s\n", options.command[0], problem.c_str());
   return kExitGaveUp;
 }
 
@@ -67,13 +69,15 @@ int run_command(std::span<char*> arguments, size_t run) {
   std::vector<char*> words(arguments.begin() + 1, arguments.begin() + static_cast<ptrdiff_t>(run));
   words.insert(words.end(), arguments.begin() + static_cast<ptrdiff_t>(run) + 1, arguments.end());
   words.push_back(nullptr);
-  if (const std::string problem = parse_run_options({words.data(), words.size() - 1}, options); !problem.empty()) {
+  if (const std::string problem = parse_run_options({words.data(), words.size() - 1}, options);
+      !problem.empty()) {
     fprintf(stderr, "perfbroker: %s\nSee perfbroker run --help.\n", problem.c_str());
     return kExitUsage;
   }
   if (options.help) return -1;
   if (getuid() != geteuid() || getgid() != getegid()) {
-    fputs("perfbroker: run executes any CMD, so this program must not be setuid or setgid\n", stderr);
+    fputs(
+        "perfbroker: run executes any CMD, so this program must not be setuid or setgid\n", stderr);
     return kExitGaveUp;
   }
 
@@ -82,7 +86,11 @@ int run_command(std::span<char*> arguments, size_t run) {
   const int refused = errno;
   const bool opens = !broker && holds_capability();
   const CollectorUser user = find_collector_user();
-  const CollectorStart start{user, broker ? "broker" : opens ? "direct" : "none", arguments.data(), broker.get()};
+  const CollectorStart start{user,
+      broker  ? "broker"
+      : opens ? "direct"
+              : "none",
+      arguments.data(), broker.get()};
   Verdict verdict{false, kExitGaveUp, ""};
   Collector collector = start_collector(start, verdict.problem);
   UniqueFd& control = collector.control;
@@ -102,8 +110,9 @@ int run_command(std::span<char*> arguments, size_t run) {
                         "), and this process has neither CAP_PERFMON nor CAP_SYS_ADMIN";
     }
     const std::string_view text = options.require ? verdict.problem : first_line(verdict.problem);
-    fprintf(stderr, "perfbroker: %s %s: %.*s\n", options.command[0], options.require ? "was not run" : "runs unprofiled",
-            static_cast<int>(text.size()), text.data());
+    fprintf(stderr, "perfbroker: %s %s: %.*s\n", options.command[0],
+        options.require ? "was not run" : "runs unprofiled", static_cast<int>(text.size()),
+        text.data());
     if (options.require) return kExitGaveUp;
   }
   if (const int code = downgrade(options)) {

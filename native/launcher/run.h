@@ -5,8 +5,8 @@
 
 namespace perfbroker {
 
-// What main() was called with, and where the word `run` stands in it. Returns only when CMD was not executed; -1: help
-// was asked for, and node prints it.
+// What main() was called with, and where the word `run` stands in it. Returns only when CMD was not
+// executed; -1: help was asked for, and node prints it.
 int run_command(std::span<char*> arguments, size_t run);
 
 }  // namespace perfbroker

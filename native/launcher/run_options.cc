@@ -6,23 +6,39 @@
 namespace perfbroker {
 namespace {
 
-enum class Meaning { kCollector, kDrop, kKeep, kNoNewPrivs, kLock, kVerify, kRequire, kSocket, kOutput, kHelp };
+enum class Meaning {
+  kCollector,
+  kDrop,
+  kKeep,
+  kNoNewPrivs,
+  kLock,
+  kVerify,
+  kRequire,
+  kSocket,
+  kOutput,
+  kHelp
+};
 
-struct Option { char letter; std::string_view name; bool has_value; Meaning meaning; };
+struct Option {
+  char letter;
+  std::string_view name;
+  bool has_value;
+  Meaning meaning;
+};
 
-constexpr Option kOptions[] = {
-    {0, "drop", true, Meaning::kDrop}, {0, "keep", true, Meaning::kKeep},
+constexpr Option kOptions[] = {{0, "drop", true, Meaning::kDrop}, {0, "keep", true, Meaning::kKeep},
     {0, "no-new-privs", false, Meaning::kNoNewPrivs}, {0, "lock", false, Meaning::kLock},
     {0, "verify", false, Meaning::kVerify}, {0, "require", false, Meaning::kRequire},
-    {0, "socket", true, Meaning::kSocket}, {'o', "output", true, Meaning::kOutput}, {'h', "help", false, Meaning::kHelp},
-    {'e', "event", true, Meaning::kCollector}, {'F', "freq", true, Meaning::kCollector},
-    {'c', "count", true, Meaning::kCollector}, {'g', "call-graph", false, Meaning::kCollector},
-    {'m', "mmap-pages", true, Meaning::kCollector}, {0, "duration", true, Meaning::kCollector},
-    {'q', "quiet", false, Meaning::kCollector}};
+    {0, "socket", true, Meaning::kSocket}, {'o', "output", true, Meaning::kOutput},
+    {'h', "help", false, Meaning::kHelp}, {'e', "event", true, Meaning::kCollector},
+    {'F', "freq", true, Meaning::kCollector}, {'c', "count", true, Meaning::kCollector},
+    {'g', "call-graph", false, Meaning::kCollector}, {'m', "mmap-pages", true, Meaning::kCollector},
+    {0, "duration", true, Meaning::kCollector}, {'q', "quiet", false, Meaning::kCollector}};
 
 class Parser {
  public:
-  Parser(std::span<char*> arguments, RunOptions& options) : arguments_(arguments), options_(options) {}
+  Parser(std::span<char*> arguments, RunOptions& options)
+      : arguments_(arguments), options_(options) {}
 
   std::string parse() {
     for (; next_ < arguments_.size(); next_++) {
@@ -32,7 +48,8 @@ class Parser {
         next_++;
         break;
       }
-      std::string problem = word[1] == '-' ? parse_long(word.substr(2)) : parse_letters(word.substr(1));
+      std::string problem =
+          word[1] == '-' ? parse_long(word.substr(2)) : parse_letters(word.substr(1));
       if (!problem.empty() || options_.help) return problem;
     }
     if (next_ == arguments_.size()) return "nothing to run: name a CMD";
@@ -46,7 +63,8 @@ class Parser {
     const size_t equals = word.find('=');
     const auto* option = std::ranges::find(kOptions, word.substr(0, equals), &Option::name);
     if (option == std::end(kOptions)) return "unknown option '--" + std::string(word) + "'";
-    if (equals == std::string_view::npos) return option->has_value ? take_value(*option) : apply(*option, "");
+    if (equals == std::string_view::npos)
+      return option->has_value ? take_value(*option) : apply(*option, "");
     if (!option->has_value) return "--" + std::string(option->name) + " takes no value";
     return apply(*option, word.substr(equals + 1));
   }
@@ -55,8 +73,10 @@ class Parser {
   std::string parse_letters(std::string_view letters) {
     for (size_t i = 0; i < letters.size(); i++) {
       const auto* option = std::ranges::find(kOptions, letters[i], &Option::letter);
-      if (option == std::end(kOptions)) return "unknown option '-" + std::string(letters.substr(i)) + "'";
-      if (option->has_value) return i + 1 < letters.size() ? apply(*option, letters.substr(i + 1)) : take_value(*option);
+      if (option == std::end(kOptions))
+        return "unknown option '-" + std::string(letters.substr(i)) + "'";
+      if (option->has_value)
+        return i + 1 < letters.size() ? apply(*option, letters.substr(i + 1)) : take_value(*option);
       if (std::string problem = apply(*option, ""); !problem.empty()) return problem;
     }
     return "";
@@ -70,22 +90,38 @@ class Parser {
   std::string apply(const Option& option, std::string_view value) {
     uint64_t bits = 0;
     switch (option.meaning) {
-      case Meaning::kCollector: break;
+      case Meaning::kCollector:
+        break;
       case Meaning::kDrop:
       case Meaning::kKeep:
         if (!parse_capabilities(value, bits)) {
-          return "--" + std::string(option.name) + ": '" + std::string(value.substr(0, value.find(','))) + "' is no capability";
+          return "--" + std::string(option.name) + ": '" +
+                 std::string(value.substr(0, value.find(','))) + "' is no capability";
         }
         (option.meaning == Meaning::kDrop ? options_.downgrade.drop : keep_) |= bits;
         options_.downgrade.named = options_.downgrade.named || option.meaning == Meaning::kDrop;
         break;
-      case Meaning::kNoNewPrivs: options_.downgrade.no_new_privs = true; break;
-      case Meaning::kLock: options_.downgrade.lock = true; break;
-      case Meaning::kVerify: options_.verify = true; break;
-      case Meaning::kRequire: options_.require = true; break;
-      case Meaning::kSocket: options_.socket = value; break;
-      case Meaning::kOutput: options_.output = value; break;
-      case Meaning::kHelp: options_.help = true; break;
+      case Meaning::kNoNewPrivs:
+        options_.downgrade.no_new_privs = true;
+        break;
+      case Meaning::kLock:
+        options_.downgrade.lock = true;
+        break;
+      case Meaning::kVerify:
+        options_.verify = true;
+        break;
+      case Meaning::kRequire:
+        options_.require = true;
+        break;
+      case Meaning::kSocket:
+        options_.socket = value;
+        break;
+      case Meaning::kOutput:
+        options_.output = value;
+        break;
+      case Meaning::kHelp:
+        options_.help = true;
+        break;
     }
     return "";
   }
@@ -98,6 +134,8 @@ class Parser {
 
 }  // namespace
 
-std::string parse_run_options(std::span<char*> arguments, RunOptions& options) { return Parser(arguments, options).parse(); }
+std::string parse_run_options(std::span<char*> arguments, RunOptions& options) {
+  return Parser(arguments, options).parse();
+}
 
 }  // namespace perfbroker

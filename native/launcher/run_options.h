@@ -1,5 +1,6 @@
-// The command line of `perfbroker run`. All of it is taken apart here, so that CMD is found without a `--`; the
-// collector parses its own part again and checks the values. A test holds this table and the collector's together.
+// The command line of `perfbroker run`. All of it is taken apart here, so that CMD is found without
+// a `--`; the collector parses its own part again and checks the values. A test holds this table
+// and the collector's together.
 #pragma once
 
 #include <span>

@@ -11,8 +11,10 @@
 
 namespace perfbroker {
 
-// Exit codes as a shell has them; 125 as env(1) and timeout(1) do: a failure of the launcher itself.
-inline constexpr int kExitUsage = 2, kExitGaveUp = 125, kExitNotExecutable = 126, kExitNotFound = 127;
+// Exit codes as a shell has them; 125 as env(1) and timeout(1) do: a failure of the launcher
+// itself.
+inline constexpr int kExitUsage = 2, kExitGaveUp = 125, kExitNotExecutable = 126,
+                     kExitNotFound = 127;
 
 // "perfbroker: what: why"; returns the exit code for a program that could not be executed.
 inline int complain(const char* what, int error) {
@@ -20,8 +22,8 @@ inline int complain(const char* what, int error) {
   return error == ENOENT ? kExitNotFound : kExitNotExecutable;
 }
 
-// The same for a CMD that execvp(3) could not find or execute. It says EACCES also where only a directory of PATH is
-// closed; to a shell the command is not found then.
+// The same for a CMD that execvp(3) could not find or execute. It says EACCES also where only a
+// directory of PATH is closed; to a shell the command is not found then.
 inline int complain_command(const char* command, int error) {
   bool found = error != EACCES || strchr(command, '/') != nullptr;
   const char* path = getenv("PATH");

@@ -1,4 +1,5 @@
-// What the launcher does for the collector until CMD runs: opens events on itself, creates root's output file.
+// What the launcher does for the collector until CMD runs: opens events on itself, creates root's
+// output file.
 #pragma once
 
 #include <string>
@@ -10,8 +11,8 @@
 
 namespace perfbroker {
 
-// How the conversation ended. ready: CMD may run; else `problem` says why nothing will be recorded, and `exit_code` what
-// to exit with when that is fatal.
+// How the conversation ended. ready: CMD may run; else `problem` says why nothing will be recorded,
+// and `exit_code` what to exit with when that is fatal.
 struct Verdict {
   bool ready = false;
   int exit_code = 0;
@@ -22,7 +23,10 @@ class CollectorService {
  public:
   // opens: whether this process opens the events, for want of a broker. output: the file of -o.
   CollectorService(int control, const CollectorUser& user, bool opens, const std::string& output)
-      : control_(control), opens_(opens), creates_(user.change && !user.invoking), output_(output) {}
+      : control_(control),
+        opens_(opens),
+        creates_(user.change && !user.invoking),
+        output_(output) {}
 
   // Answers requests until the collector is ready, has failed or is gone.
   Verdict serve();
@@ -30,7 +34,8 @@ class CollectorService {
   // The next thing this process does is execute CMD.
   void announce_exec() { output_.announce_exec(); }
 
-  // CMD could not be executed: removes the file that was created for the collector, and reports that to it.
+  // CMD could not be executed: removes the file that was created for the collector, and reports
+  // that to it.
   void discard(int error);
 
  private:

@@ -1,4 +1,5 @@
-// Whether node can take a word as it is: it decodes its arguments, and puts U+FFFD where they are not UTF-8.
+// Whether node can take a word as it is: it decodes its arguments, and puts U+FFFD where they are
+// not UTF-8.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,10 @@ inline bool is_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i++]);
     if (lead < 0x80) continue;
-    const int following = lead >= 0xc2 && lead < 0xe0 ? 1 : lead >= 0xe0 && lead < 0xf0 ? 2 : lead >= 0xf0 && lead < 0xf5 ? 3 : 0;
+    const int following = lead >= 0xc2 && lead < 0xe0   ? 1
+                          : lead >= 0xe0 && lead < 0xf0 ? 2
+                          : lead >= 0xf0 && lead < 0xf5 ? 3
+                                                        : 0;
     if (following == 0) return false;
     uint32_t point = lead & (0x3fu >> following);
     for (int n = 0; n < following; n++, i++) {

@@ -1,4 +1,5 @@
-// Prints the layout and the constants of protocol.h as JSON, for the test that compares src/broker/ipc/opener_protocol.ts.
+// Prints the layout and the constants of protocol.h as JSON, for the test that compares
+// src/broker/opener_protocol.ts.
 #include <cstddef>
 #include <cstdio>
 
@@ -46,18 +47,27 @@ void field(const char* name, size_t offset, size_t size) {
 int main() {
   printf("{");
   begin("constants");
-  NUMBER(kVersion); NUMBER(kMaxEvents); NUMBER(kMaxSlots); NUMBER(kMaxRings); NUMBER(kMaxPremapBytes); NUMBER(kNoLeader);
+  NUMBER(kVersion);
+  NUMBER(kMaxEvents);
+  NUMBER(kMaxSlots);
+  NUMBER(kMaxRings);
+  NUMBER(kMaxPremapBytes);
+  NUMBER(kNoLeader);
   end();
 
   STRUCT(EventFields);
   FIELD(EventFields, type);
   FIELD(EventFields, wakeup);
-  FIELD(EventFields, config); FIELD(EventFields, config1); FIELD(EventFields, config2); FIELD(EventFields, config3);
+  FIELD(EventFields, config);
+  FIELD(EventFields, config1);
+  FIELD(EventFields, config2);
+  FIELD(EventFields, config3);
   FIELD(EventFields, sample_period);
   FIELD(EventFields, sample_type);
   FIELD(EventFields, read_format);
   FIELD(EventFields, branch_sample_type);
-  FIELD(EventFields, sample_regs_user); FIELD(EventFields, sample_regs_intr);
+  FIELD(EventFields, sample_regs_user);
+  FIELD(EventFields, sample_regs_intr);
   FIELD(EventFields, flags);
   FIELD(EventFields, sample_stack_user);
   FIELD(EventFields, bp_type);
@@ -88,7 +98,8 @@ int main() {
   FIELD(Request, type);
   FIELD(Request, serial);
   FIELD(Request, target);
-  FIELD(Request, event_count); FIELD(Request, slot_count);
+  FIELD(Request, event_count);
+  FIELD(Request, slot_count);
   FIELD(Request, ring_pages);
   FIELD(Request, reserved);
   FIELD(Request, expected);

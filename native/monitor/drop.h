@@ -4,14 +4,14 @@
 #include <linux/seccomp.h>
 
 #include "core/caps.h"
-#include "core/proc.h"
 #include "core/log.h"
+#include "core/proc.h"
 
 namespace perfbroker {
 
-// part: for messages: "opener". change_ids: false when started without CAP_SETUID and CAP_SETGID: groups stay, too. seal:
-// CAP_SETPCAP was held: bounding set and securebits can be changed, else no_new_privs seals them. keep: capability bits,
-// permitted and effective.
+// part: for messages: "opener". change_ids: false when started without CAP_SETUID and CAP_SETGID:
+// groups stay, too. seal: CAP_SETPCAP was held: bounding set and securebits can be changed, else
+// no_new_privs seals them. keep: capability bits, permitted and effective.
 struct Privileges {
   const char* part;
   bool change_ids, seal;
@@ -20,39 +20,46 @@ struct Privileges {
   uint64_t keep;
 };
 
-// For the calling process, which must be single-threaded. False when a step failed, which it has reported: the process
-// must not go on.
+// For the calling process, which must be single-threaded. False when a step failed, which it has
+// reported: the process must not go on.
 inline bool drop_privileges(const Privileges& p) {
   const auto check = [](int result) { return result == 0 ? 0 : errno; };
   const rlimit none{0, 0};
-  const struct { const char* name; int error; } steps[] = {  // in this order: a braced list is evaluated left to right
+  const struct {
+    const char* name;
+    int error;
+  } steps[] = {// in this order: a braced list is evaluated left to right
       {"bounding set", p.seal ? empty_bounding() : 0},
       {"securebits", p.seal ? lock_securebits() : check(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))},
       {"supplementary groups", p.change_ids ? check(setgroups(0, nullptr)) : 0},
       {"gids", p.change_ids ? check(setresgid(p.gid, p.gid, p.gid)) : 0},
       {"uids", p.change_ids ? check(setresuid(p.real_uid, p.effective_uid, p.saved_uid)) : 0},
-      {"ambient set", clear_ambient()},
-      {"capability sets", set_caps({p.keep, p.keep, 0})},
+      {"ambient set", clear_ambient()}, {"capability sets", set_caps({p.keep, p.keep, 0})},
       {"keep-capabilities flag", p.seal ? 0 : check(prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0))},
       {"no_new_privs", check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))},
       {"core dumps", check(setrlimit(RLIMIT_CORE, &none))},
       {"dumpable flag", check(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))}};
-  const auto* failed = std::ranges::find_if(steps, [](const auto& step) { return step.error != 0; });
+  const auto* failed =
+      std::ranges::find_if(steps, [](const auto& step) { return step.error != 0; });
   if (failed == std::end(steps)) return true;
   say("the %s could not drop its %s: %s", p.part, failed->name, strerrordesc_np(failed->error));
   return false;
 }
 
 inline bool prove_thread(const Privileges& p, int tid, const TaskStatus& s) {
-  const struct { const char* what; uint64_t found, wanted; } facts[] = {
-      {"NoNewPrivs", s.no_new_privs, 1}, {"Seccomp", s.seccomp, SECCOMP_MODE_FILTER},
+  const struct {
+    const char* what;
+    uint64_t found, wanted;
+  } facts[] = {{"NoNewPrivs", s.no_new_privs, 1}, {"Seccomp", s.seccomp, SECCOMP_MODE_FILTER},
       {"real uid", s.uid[0], p.real_uid}, {"effective uid", s.uid[1], p.effective_uid},
       {"saved uid", s.uid[2], p.saved_uid}, {"file system uid", s.uid[3], p.effective_uid},
-      {"real gid", s.gid[0], p.gid}, {"effective gid", s.gid[1], p.gid}, {"saved gid", s.gid[2], p.gid},
-      {"file system gid", s.gid[3], p.gid}, {"supplementary groups", p.change_ids ? s.group_count : 0, 0}};
+      {"real gid", s.gid[0], p.gid}, {"effective gid", s.gid[1], p.gid},
+      {"saved gid", s.gid[2], p.gid}, {"file system gid", s.gid[3], p.gid},
+      {"supplementary groups", p.change_ids ? s.group_count : 0, 0}};
   for (const auto& fact : facts) {
     if (fact.found == fact.wanted) continue;
-    say("proof failed: thread %d of the %s: %s: %lu instead of %lu", tid, p.part, fact.what, fact.found, fact.wanted);
+    say("proof failed: thread %d of the %s: %s: %lu instead of %lu", tid, p.part, fact.what,
+        fact.found, fact.wanted);
     return false;
   }
   constexpr const char* names[] = {"inheritable", "permitted", "effective", "bounding", "ambient"};
@@ -67,8 +74,8 @@ inline bool prove_thread(const Privileges& p, int tid, const TaskStatus& s) {
   return true;
 }
 
-// Every thread's status, compared; a seccomp filter must be in force by now. False names thread and difference on
-// stderr. `proc_dir`: /proc.
+// Every thread's status, compared; a seccomp filter must be in force by now. False names thread and
+// difference on stderr. `proc_dir`: /proc.
 inline bool prove_privileges(const Privileges& p, int proc_dir) {
   const UniqueFd tasks(openat(proc_dir, "self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   alignas(dirent64) char entries[4096];
@@ -85,12 +92,14 @@ inline bool prove_privileges(const Privileges& p, int proc_dir) {
       snprintf(path, sizeof path, "%d/status", tid);
       const UniqueFd file(openat(tasks.get(), path, O_RDONLY | O_CLOEXEC));
       TaskStatus status;
-      if (!read_status(file.get(), status)) return say("proof failed: thread %d of the %s is unreadable", tid, p.part), false;
+      if (!read_status(file.get(), status))
+        return say("proof failed: thread %d of the %s is unreadable", tid, p.part), false;
       if (!prove_thread(p, tid, status)) return false;
       proven++;
     }
   }
-  if (proven != 1) say("proof failed: %u threads of the %s could be read instead of 1", proven, p.part);
+  if (proven != 1)
+    say("proof failed: %u threads of the %s could be read instead of 1", proven, p.part);
   return proven == 1;
 }
 

@@ -10,25 +10,41 @@ namespace perfbroker {
 
 inline constexpr int kDeadline = 5, kKilledDeadline = 1;  // seconds
 
-// Until every part has ended. SIGTERM and SIGINT end in order: the broker is told, and the opener ends by itself when the
-// broker has closed its side. SIGHUP goes to the broker. When a part dies unasked the others are ended. `signals`: a
-// signalfd of these, SIGCHLD and SIGALRM. Returns the daemon's exit code; a part that not even SIGKILL ends is left behind.
+// Until every part has ended. SIGTERM and SIGINT end in order: the broker is told, and the opener
+// ends by itself when the broker has closed its side. SIGHUP goes to the broker. When a part dies
+// unasked the others are ended. `signals`: a signalfd of these, SIGCHLD and SIGALRM. Returns the
+// daemon's exit code; a part that not even SIGKILL ends is left behind.
 inline int supervise(std::span<Part> parts, Part& broker, int signals) {
   bool ending = false, told = false, killed = false;
   ExitCode code = kOrdered;
-  const auto alarm_in = [](time_t seconds) { const itimerval timer{{}, {seconds, 0}}; setitimer(ITIMER_REAL, &timer, nullptr); };
-  const auto signal_part = [](const Part& part, int number) { if (part.pid > 0) kill(part.pid, number); };
-  const auto begin_end = [&] { if (!std::exchange(ending, true)) alarm_in(kDeadline); };
-  const auto end = [&] { if (!ending) signal_part(broker, SIGTERM); begin_end(); };
+  const auto alarm_in = [](time_t seconds) {
+    const itimerval timer{{}, {seconds, 0}};
+    setitimer(ITIMER_REAL, &timer, nullptr);
+  };
+  const auto signal_part = [](const Part& part, int number) {
+    if (part.pid > 0) kill(part.pid, number);
+  };
+  const auto begin_end = [&] {
+    if (!std::exchange(ending, true)) alarm_in(kDeadline);
+  };
+  const auto end = [&] {
+    if (!ending) signal_part(broker, SIGTERM);
+    begin_end();
+  };
   const auto on_death = [&](Part& part, int status) {
     const pid_t pid = std::exchange(part.pid, -1);
-    const auto broker_says = [&](ExitCode own) { return &part == &broker && status == W_EXITCODE(own, 0); };
-    // The broker ends with 0 when it was told to, or has had nothing to do for long enough. The others do when the
-    // broker has closed their sockets: it is ending, and what it dies of still to be heard.
+    const auto broker_says = [&](ExitCode own) {
+      return &part == &broker && status == W_EXITCODE(own, 0);
+    };
+    // The broker ends with 0 when it was told to, or has had nothing to do for long enough. The
+    // others do when the broker has closed their sockets: it is ending, and what it dies of still
+    // to be heard.
     if (status == 0) return begin_end();
-    // Only the first death tells something: the others follow from it, as the broker says of its own by this code.
+    // Only the first death tells something: the others follow from it, as the broker says of its
+    // own by this code.
     if (!broker_says(kPartDied) && !std::exchange(told, true)) {
-      say("the %s (pid %d) %s %d; ending", part.name, pid, WIFSIGNALED(status) ? "was killed by signal" : "exited with code",
+      say("the %s (pid %d) %s %d; ending", part.name, pid,
+          WIFSIGNALED(status) ? "was killed by signal" : "exited with code",
           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     }
     code = broker_says(kStartup) ? kStartup : broker_says(kProof) ? kProof : kPartDied;

@@ -1,11 +1,12 @@
-// Which capability this kernel demands for what the opener does, found out by trying: CAP_PERFMON may be held and not
-// be enough (Debian's and Ubuntu's kernels at kernel.perf_event_paranoid 3 and above ask for CAP_SYS_ADMIN).
+// Which capability this kernel demands for what the opener does, found out by trying: CAP_PERFMON
+// may be held and not be enough (Debian's and Ubuntu's kernels at kernel.perf_event_paranoid 3 and
+// above ask for CAP_SYS_ADMIN).
 #pragma once
 
 #include "core/caps.h"
+#include "core/log.h"
 #include "core/perf_event.h"
 #include "core/proc.h"
-#include "core/log.h"
 
 namespace perfbroker {
 
@@ -13,12 +14,13 @@ namespace perfbroker {
 inline int read_paranoid_level() {
   int level = 2;
   std::string_view text;
-  if (read_file(AT_FDCWD, "/proc/sys/kernel/perf_event_paranoid", text_buffer, text)) take_number(text, level);
+  if (read_file(AT_FDCWD, "/proc/sys/kernel/perf_event_paranoid", text_buffer, text))
+    take_number(text, level);
   return level;
 }
 
-// 0, or the errno of opening this task and a whole cpu with one capability, the kernel side included. In a child, so
-// that this process keeps what it has.
+// 0, or the errno of opening this task and a whole cpu with one capability, the kernel side
+// included. In a child, so that this process keeps what it has.
 inline int try_capability(unsigned capability) {
   const pid_t child = fork();
   if (child == 0) {
@@ -29,11 +31,14 @@ inline int try_capability(unsigned capability) {
     fields.config = PERF_COUNT_SW_TASK_CLOCK;
     if (!open_event(build_attr(fields), 0, -1, -1, 0)) _exit(errno);
     fields.config = PERF_COUNT_SW_CPU_CLOCK;
-    _exit(open_event(build_attr(fields), -1, 0, -1, 0) || errno == ENODEV ? 0 : errno);  // ENODEV: cpu 0 is offline
+    _exit(open_event(build_attr(fields), -1, 0, -1, 0) || errno == ENODEV
+              ? 0
+              : errno);  // ENODEV: cpu 0 is offline
   }
   int status = 0;
   if (child < 0 || waitpid(child, &status, 0) != child) return errno;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : EPERM;  // by a signal: a seccomp filter that kills
+  return WIFEXITED(status) ? WEXITSTATUS(status)
+                           : EPERM;  // by a signal: a seccomp filter that kills
 }
 
 // The weakest of the held capabilities that works; 0 when there is none, which it explains.
@@ -42,13 +47,19 @@ inline unsigned find_capability(uint64_t held) {
   for (const unsigned capability : {unsigned{CAP_PERFMON}, unsigned{CAP_SYS_ADMIN}}) {
     if ((held & cap_bit(capability)) == 0) continue;
     if ((error = try_capability(capability)) == 0) return capability;
-    say("a trial perf_event_open with CAP_%s alone failed: %s", cap_name(capability), strerrordesc_np(error));
+    say("a trial perf_event_open with CAP_%s alone failed: %s", cap_name(capability),
+        strerrordesc_np(error));
   }
   const char* wanted = read_paranoid_level() >= 3 ? "CAP_SYS_ADMIN" : "CAP_PERFMON";
   const bool filtered = error == EPERM || error == ENOSYS;
-  if (!filtered) say("%s is missing, and kernel.perf_event_paranoid is %d", wanted, read_paranoid_level());
-  if (!filtered) say("start this as root, or from a systemd unit with AmbientCapabilities=%s CAP_IPC_LOCK", wanted);
-  if (filtered) say("a seccomp filter blocks it (a container's profile, a unit's SystemCallFilter=): allow perf_event_open");
+  if (!filtered)
+    say("%s is missing, and kernel.perf_event_paranoid is %d", wanted, read_paranoid_level());
+  if (!filtered)
+    say("start this as root, or from a systemd unit with AmbientCapabilities=%s CAP_IPC_LOCK",
+        wanted);
+  if (filtered)
+    say("a seccomp filter blocks it (a container's profile, a unit's SystemCallFilter=): allow "
+        "perf_event_open");
   return 0;
 }
 

@@ -13,12 +13,15 @@ namespace perfbroker::check {
 using namespace protocol;
 
 // Past the last bit of Linux 6.18's uapi/linux/perf_event.h.
-inline constexpr uint64_t kSampleTypeEnd = 1ull << 25, kReadFormatEnd = 1ull << 5, kBranchTypeEnd = 1ull << 20;
+inline constexpr uint64_t kSampleTypeEnd = 1ull << 25, kReadFormatEnd = 1ull << 5,
+                          kBranchTypeEnd = 1ull << 20;
 // A PMU's number is an int; perf_copy_attr wants a stack size below USHRT_MAX, a multiple of 8.
-inline constexpr uint32_t kTypeEnd = 1u << 31, kMaxStackUser = 65528, kMaxRingPages = kMaxPremapBytes / 4096;
+inline constexpr uint32_t kTypeEnd = 1u << 31, kMaxStackUser = 65528,
+                          kMaxRingPages = kMaxPremapBytes / 4096;
 inline constexpr int32_t kMaxCpu = 65535;
 
-// User space lies below it on every machine (at most 56 bits on x86-64, 52 on aarch64), the kernel's half far above it.
+// User space lies below it on every machine (at most 56 bits on x86-64, 52 on aarch64), the
+// kernel's half far above it.
 inline constexpr uint64_t kUserEnd = 1ull << 56;
 
 inline const char* find_event_malformation(const EventFields& e) {
@@ -32,7 +35,8 @@ inline const char* find_event_malformation(const EventFields& e) {
   if (e.reserved != 0) return "reserved field of an event";
   // R, W, RW or X.
   const bool breakpoint = e.type == PERF_TYPE_BREAKPOINT;
-  if (breakpoint ? e.bp_type < HW_BREAKPOINT_R || e.bp_type > HW_BREAKPOINT_X : e.bp_type != 0) return "breakpoint type";
+  if (breakpoint ? e.bp_type < HW_BREAKPOINT_R || e.bp_type > HW_BREAKPOINT_X : e.bp_type != 0)
+    return "breakpoint type";
   // CLOCK_REALTIME, MONOTONIC, MONOTONIC_RAW, BOOTTIME, TAI: what perf_event_set_clock accepts.
   constexpr uint32_t clocks = 1u << 0 | 1u << 1 | 1u << 4 | 1u << 7 | 1u << 11;
   const bool clock = e.clockid >= 0 && e.clockid < 32 && (clocks >> e.clockid & 1) != 0;
@@ -49,7 +53,8 @@ inline const char* find_slot_malformation(const Request& r, uint32_t index) {
   if (slot.leader == kNoLeader) return nullptr;
   if (slot.leader >= index) return "group leader";
   const Slot& leader = r.slots[slot.leader];
-  const bool together = leader.leader == kNoLeader && leader.tid == slot.tid && leader.cpu == slot.cpu;
+  const bool together =
+      leader.leader == kNoLeader && leader.tid == slot.tid && leader.cpu == slot.cpu;
   return together ? nullptr : "group leader";
 }
 
@@ -63,12 +68,16 @@ inline const char* find_open_malformation(const Request& r, size_t fd_count) {
   if (fd_count != (r.target == TargetKind::kSystem ? 1 : 2)) return "number of fds";
   if (r.event_count == 0 || r.event_count > kMaxEvents) return "number of events";
   if (r.slot_count == 0 || r.slot_count > kMaxSlots) return "number of slots";
-  if (r.ring_pages > kMaxRingPages || (r.ring_pages != 0 && !std::has_single_bit(r.ring_pages))) return "ring size";
+  if (r.ring_pages > kMaxRingPages || (r.ring_pages != 0 && !std::has_single_bit(r.ring_pages)))
+    return "ring size";
   if (r.expected.dumpable > 1 || r.expected.reserved != 0) return "identity";
-  if (r.target != TargetKind::kProcess && !all_zero(&r.expected, sizeof r.expected)) return "identity";
+  if (r.target != TargetKind::kProcess && !all_zero(&r.expected, sizeof r.expected))
+    return "identity";
   const char* what = nullptr;
-  for (uint32_t i = 0; i < r.event_count && what == nullptr; i++) what = find_event_malformation(r.events[i]);
-  for (uint32_t i = 0; i < r.slot_count && what == nullptr; i++) what = find_slot_malformation(r, i);
+  for (uint32_t i = 0; i < r.event_count && what == nullptr; i++)
+    what = find_event_malformation(r.events[i]);
+  for (uint32_t i = 0; i < r.slot_count && what == nullptr; i++)
+    what = find_slot_malformation(r, i);
   return what;
 }
 
@@ -76,10 +85,13 @@ inline uint32_t classes_of_event(const EventFields& e) {
   // PERF_TYPE_HARDWARE, SOFTWARE, TRACEPOINT, HW_CACHE, RAW, BREAKPOINT; then every dynamic PMU.
   constexpr Ceiling by_type[PERF_TYPE_MAX] = {kUser, kUser, kTracepoint, kUser, kRaw, kBreakpoint};
   const uint32_t classes = e.type < PERF_TYPE_MAX ? by_type[e.type] : kRaw;
-  const bool kernel_address = classes == kBreakpoint && (e.config1 >= kUserEnd || e.config2 > kUserEnd - e.config1);
-  const bool kernel_side = (e.flags & kExcludeKernel) == 0 || (e.flags & (kNamespaces | kKsymbol | kBpfEvent | kTextPoke)) != 0 ||
-                           (e.sample_type & (PERF_SAMPLE_PHYS_ADDR | PERF_SAMPLE_REGS_INTR)) != 0 ||
-                           (e.branch_sample_type & (PERF_SAMPLE_BRANCH_KERNEL | PERF_SAMPLE_BRANCH_HV)) != 0;
+  const bool kernel_address =
+      classes == kBreakpoint && (e.config1 >= kUserEnd || e.config2 > kUserEnd - e.config1);
+  const bool kernel_side =
+      (e.flags & kExcludeKernel) == 0 ||
+      (e.flags & (kNamespaces | kKsymbol | kBpfEvent | kTextPoke)) != 0 ||
+      (e.sample_type & (PERF_SAMPLE_PHYS_ADDR | PERF_SAMPLE_REGS_INTR)) != 0 ||
+      (e.branch_sample_type & (PERF_SAMPLE_BRANCH_KERNEL | PERF_SAMPLE_BRANCH_HV)) != 0;
   return kernel_side || kernel_address ? classes | kKernel : classes;
 }
 
@@ -87,8 +99,8 @@ inline uint32_t classes_of_event(const EventFields& e) {
 
 namespace perfbroker {
 
-// Why a request is malformed, or null. The broker validates all of it before it sends, so a malformed request means
-// that the broker was taken over.
+// Why a request is malformed, or null. The broker validates all of it before it sends, so a
+// malformed request means that the broker was taken over.
 inline const char* find_malformation(const protocol::Request& r, size_t fd_count) {
   using namespace check;
   if (r.version != kVersion) return "version";
@@ -99,8 +111,8 @@ inline const char* find_malformation(const protocol::Request& r, size_t fd_count
   return fd_count == 0 && r.event_count == 0 && r.slot_count == 0 ? nullptr : "release";
 }
 
-// The ceiling classes that an open request needs by its events and kind of target. kOtherUsers is not among them:
-// that takes a look at the target.
+// The ceiling classes that an open request needs by its events and kind of target. kOtherUsers is
+// not among them: that takes a look at the target.
 inline uint32_t classes_of(const protocol::Request& r) {
   using namespace check;
   uint32_t classes = r.target == TargetKind::kProcess ? 0 : uint32_t{kSystemWide};

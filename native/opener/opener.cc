@@ -3,10 +3,10 @@
 #include <linux/magic.h>
 #include <sys/statfs.h>
 
+#include "core/log.h"
 #include "core/perf_event.h"
 #include "core/scm.h"
 #include "opener/check.h"
-#include "core/log.h"
 
 namespace perfbroker {
 namespace {
@@ -18,7 +18,7 @@ struct Opening {
   const OpenerConfig& config;
   const Request& request;
   Reply& reply;
-  int connection, target;       // the fds that came along; target is -1 when there is none
+  int connection, target;  // the fds that came along; target is -1 when there is none
   UniqueFd events[kMaxSlots];
   UniqueFd threads[kMaxSlots];  // status file of the thread, at the first slot that names it
   uint16_t first[kMaxSlots];    // that slot
@@ -38,7 +38,9 @@ bool is_forbidden(const OpenerConfig& config, const EventFields& event) {
   // Generalised events name the PMU of a hybrid machine in the upper half of config.
   const bool generalised = event.type == PERF_TYPE_HARDWARE || event.type == PERF_TYPE_HW_CACHE;
   const auto type = generalised ? static_cast<uint32_t>(event.config >> 32) : event.type;
-  const auto names_it = [type](uint32_t listed) { return listed == type || listed == OpenerConfig::kEveryType; };
+  const auto names_it = [type](uint32_t listed) {
+    return listed == type || listed == OpenerConfig::kEveryType;
+  };
   return type >= PERF_TYPE_MAX && std::ranges::any_of(config.forbidden_types, names_it);
 }
 
@@ -49,11 +51,14 @@ bool is_cgroup_directory(int fd) {
          (system.f_type == CGROUP2_SUPER_MAGIC || system.f_type == CGROUP_SUPER_MAGIC);
 }
 
-// The target as the broker says it saw it; and the client's own right to read it, unless the ceiling goes further.
+// The target as the broker says it saw it; and the client's own right to read it, unless the
+// ceiling goes further.
 Status check_process(Opening& o, Client& client, const Process& process) {
   Identity identity;
-  if (!read_identity(process.directory.get(), identity) || !pidfd_alive(o.target)) return Status::kTargetGone;
-  if (const uint32_t mismatch = identity_mismatch(identity, o.request.expected)) return fail(o, Status::kTargetChanged, mismatch);
+  if (!read_identity(process.directory.get(), identity) || !pidfd_alive(o.target))
+    return Status::kTargetGone;
+  if (const uint32_t mismatch = identity_mismatch(identity, o.request.expected))
+    return fail(o, Status::kTargetChanged, mismatch);
   if ((o.config.ceiling & kOtherUsers) != 0) return Status::kOpened;
   if (!client.known) examine_client(o.connection, o.config.proc_dir, client);
   const bool own_namespace = in_own_user_namespace(o.config.proc_dir, process.directory.get());
@@ -61,8 +66,9 @@ Status check_process(Opening& o, Client& client, const Process& process) {
   return obstacles == 0 ? Status::kOpened : fail(o, Status::kNotSameUser, obstacles);
 }
 
-// Pins every thread before anything is opened on its number. A number that a slot is opened on later is still that
-// thread's when the pinned file can be read after it. ESRCH stays with the slots of threads that have ended.
+// Pins every thread before anything is opened on its number. A number that a slot is opened on
+// later is still that thread's when the pinned file can be read after it. ESRCH stays with the
+// slots of threads that have ended.
 Status pin_threads(Opening& o, const Process& process) {
   const UniqueFd tasks(openat(process.directory.get(), "task", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!tasks) return Status::kTargetGone;
@@ -81,7 +87,8 @@ Status pin_threads(Opening& o, const Process& process) {
   return Status::kOpened;
 }
 
-// For a cgroup the number that goes to the kernel is that of the fd that was looked at here, never one of a message.
+// For a cgroup the number that goes to the kernel is that of the fd that was looked at here, never
+// one of a message.
 Status open_slots(Opening& o) {
   const bool cgroup = o.request.target == TargetKind::kCgroup;
   const unsigned long flags = cgroup ? PERF_FLAG_PID_CGROUP : 0;
@@ -93,7 +100,8 @@ Status open_slots(Opening& o) {
     if (o.reply.slot_errno[i] != 0) continue;
     errno = ESRCH;  // the only error that a leader gets this far with
     if (slot.leader == kNoLeader || group >= 0) {
-      o.events[i] = open_event(attrs[slot.event], cgroup ? o.target : slot.tid, slot.cpu, group, flags);
+      o.events[i] =
+          open_event(attrs[slot.event], cgroup ? o.target : slot.tid, slot.cpu, group, flags);
     }
     if (o.events[i]) continue;
     o.reply.slot_errno[i] = static_cast<uint16_t>(errno);
@@ -102,13 +110,16 @@ Status open_slots(Opening& o) {
   return Status::kOpened;
 }
 
-// Every thread that was opened must, after the open, belong to the target and have the ids that were decided upon and
-// no more capabilities: a process's threads may differ in both.
+// Every thread that was opened must, after the open, belong to the target and have the ids that
+// were decided upon and no more capabilities: a process's threads may differ in both.
 uint32_t compare_thread(const TaskStatus& seen, const Process& process, const Identity& expected) {
   uint32_t mismatch = seen.tgid != process.pid ? uint32_t{kMismatchThread} : 0;
-  if (memcmp(seen.uid, expected.uid, sizeof expected.uid) != 0) mismatch |= kMismatchThread | kMismatchUid;
-  if (memcmp(seen.gid, expected.gid, sizeof expected.gid) != 0) mismatch |= kMismatchThread | kMismatchGid;
-  if ((seen.caps[kPermitted] & ~expected.permitted) != 0) mismatch |= kMismatchThread | kMismatchCapabilities;
+  if (memcmp(seen.uid, expected.uid, sizeof expected.uid) != 0)
+    mismatch |= kMismatchThread | kMismatchUid;
+  if (memcmp(seen.gid, expected.gid, sizeof expected.gid) != 0)
+    mismatch |= kMismatchThread | kMismatchGid;
+  if ((seen.caps[kPermitted] & ~expected.permitted) != 0)
+    mismatch |= kMismatchThread | kMismatchCapabilities;
   return mismatch;
 }
 
@@ -142,7 +153,8 @@ Status map_rings(Opening& o, Rings& rings) {
 // Verify, open, verify again.
 Status open_process_events(Opening& o, Client& client) {
   Process process;
-  if (!open_process(o.config.proc_dir, o.target, process)) return errno == ESRCH ? Status::kTargetGone : Status::kBadTarget;
+  if (!open_process(o.config.proc_dir, o.target, process))
+    return errno == ESRCH ? Status::kTargetGone : Status::kBadTarget;
   Status status = check_process(o, client, process);
   if (status == Status::kOpened) status = pin_threads(o, process);
   if (status == Status::kOpened) status = open_slots(o);
@@ -156,12 +168,15 @@ Status open_process_events(Opening& o, Client& client) {
 Status open_request(Opening& o, Rings& rings) {
   Client client;
   if (!identify_client(o.connection, o.config.listener, client)) return Status::kBadClient;
-  if (const uint32_t missing = classes_of(o.request) & ~o.config.ceiling) return fail(o, Status::kCeiling, missing);
+  if (const uint32_t missing = classes_of(o.request) & ~o.config.ceiling)
+    return fail(o, Status::kCeiling, missing);
   for (const EventFields& event : std::span(o.request.events, o.request.event_count)) {
     if (is_forbidden(o.config, event)) return fail(o, Status::kCeiling, kRaw);
   }
-  if (o.request.target == TargetKind::kCgroup && !is_cgroup_directory(o.target)) return Status::kBadTarget;
-  const Status status = o.request.target == TargetKind::kProcess ? open_process_events(o, client) : open_slots(o);
+  if (o.request.target == TargetKind::kCgroup && !is_cgroup_directory(o.target))
+    return Status::kBadTarget;
+  const Status status =
+      o.request.target == TargetKind::kProcess ? open_process_events(o, client) : open_slots(o);
   return status == Status::kOpened ? map_rings(o, rings) : status;
 }
 
@@ -193,7 +208,8 @@ Served serve_one(const OpenerConfig& config, Rings& rings) {
   static Reply reply;
   UniqueFd fds[2];
   Result<Received> received = receive_message(config.socket, &request, sizeof request, fds, 0);
-  if (received ? received->bytes == 0 : received.error().number == ECONNRESET) return Served::kEnded;
+  if (received ? received->bytes == 0 : received.error().number == ECONNRESET)
+    return Served::kEnded;
   const char* malformed = "size or number of fds";
   if (received && received->bytes == sizeof request && !received->truncated) {
     malformed = find_malformation(request, received->fd_count);

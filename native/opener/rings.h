@@ -1,10 +1,11 @@
-// Rings that the opener maps in advance: while it holds such a mapping, the client's own mmap of the same size is not
-// charged to the client's memlock limit (perf_mmap, kernel/events/core.c). The only state between messages.
+// Rings that the opener maps in advance: while it holds such a mapping, the client's own mmap of
+// the same size is not charged to the client's memlock limit (perf_mmap, kernel/events/core.c). The
+// only state between messages.
 #pragma once
 
 #include "core/linux.h"
-#include "protocol/opener.h"
 #include "core/workers.h"
+#include "protocol/opener.h"
 
 namespace perfbroker {
 
@@ -12,11 +13,12 @@ class Rings {
  public:
   explicit Rings(Workers& workers) : workers_(workers) {}
 
-  // Maps `pages` data pages and the control page of an event. 0, or an errno: ENOSPC when the table or, over all workers,
-  // kMaxPremapBytes is used up, else mmap(2)'s.
+  // Maps `pages` data pages and the control page of an event. 0, or an errno: ENOSPC when the table
+  // or, over all workers, kMaxPremapBytes is used up, else mmap(2)'s.
   int map(uint32_t serial, int event, uint32_t pages) {
     const size_t length = (size_t{pages} + 1) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    if (count_ == protocol::kMaxRings || !workers_.reserve(length, protocol::kMaxPremapBytes)) return ENOSPC;
+    if (count_ == protocol::kMaxRings || !workers_.reserve(length, protocol::kMaxPremapBytes))
+      return ENOSPC;
     void* address = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, event, 0);
     if (address != MAP_FAILED) rings_[count_++] = {address, length, serial};
     const int error = address == MAP_FAILED ? errno : 0;
@@ -35,7 +37,11 @@ class Rings {
   }
 
  private:
-  struct Ring { void* address; size_t length; uint32_t serial; };
+  struct Ring {
+    void* address;
+    size_t length;
+    uint32_t serial;
+  };
   Workers& workers_;
   Ring rings_[protocol::kMaxRings];
   size_t count_ = 0;

@@ -64,7 +64,8 @@ constexpr Mutation kMalformed[] = {
     {"reserved of an event", [](Request& r) { r.events[1].reserved = 1; }},
     {"breakpoint type without breakpoint", [](Request& r) { r.events[1].bp_type = 1; }},
     {"breakpoint without type", [](Request& r) { r.events[1].type = PERF_TYPE_BREAKPOINT; }},
-    {"breakpoint type 5", [](Request& r) { r.events[1].type = PERF_TYPE_BREAKPOINT, r.events[1].bp_type = 5; }},
+    {"breakpoint type 5",
+        [](Request& r) { r.events[1].type = PERF_TYPE_BREAKPOINT, r.events[1].bp_type = 5; }},
     {"clock without flag", [](Request& r) { r.events[1].clockid = 1; }},
     {"clock 2", [](Request& r) { r.events[1].flags |= kUseClockid, r.events[1].clockid = 2; }},
     {"clock -1", [](Request& r) { r.events[1].flags |= kUseClockid, r.events[1].clockid = -1; }},
@@ -100,7 +101,8 @@ TEST("each malformed field is found") {
   for (const Mutation& mutation : kMalformed) {
     Request r = valid();
     mutation.apply(r);
-    if (find_malformation(r, 2) == nullptr) harness::check(false, mutation.what, __FILE__, __LINE__);
+    if (find_malformation(r, 2) == nullptr)
+      harness::check(false, mutation.what, __FILE__, __LINE__);
   }
 }
 
@@ -158,12 +160,16 @@ TEST("every event needs the classes of its type and of what it would show of the
   EQUAL(classes([](EventFields& e) { e.flags |= kTextPoke; }), kUser | kKernel);
   EQUAL(classes([](EventFields& e) { e.sample_type = PERF_SAMPLE_PHYS_ADDR; }), kUser | kKernel);
   EQUAL(classes([](EventFields& e) { e.sample_type = PERF_SAMPLE_REGS_INTR; }), kUser | kKernel);
-  EQUAL(classes([](EventFields& e) { e.branch_sample_type = PERF_SAMPLE_BRANCH_KERNEL; }), kUser | kKernel);
-  EQUAL(classes([](EventFields& e) { e.branch_sample_type = PERF_SAMPLE_BRANCH_HV; }), kUser | kKernel);
+  EQUAL(classes([](EventFields& e) { e.branch_sample_type = PERF_SAMPLE_BRANCH_KERNEL; }),
+      kUser | kKernel);
+  EQUAL(classes([](EventFields& e) { e.branch_sample_type = PERF_SAMPLE_BRANCH_HV; }),
+      kUser | kKernel);
   EQUAL(classes([](EventFields& e) { e.branch_sample_type = PERF_SAMPLE_BRANCH_USER; }), kUser);
 }
 
-TEST("a breakpoint outside of user space needs the kernel class, by its start, its end or an overflow") {
+TEST(
+    "a breakpoint outside of user space needs the kernel class, by its start, its end or an "
+    "overflow") {
   const auto breakpoint = [](uint64_t address, uint64_t length) {
     Request r = valid();
     r.events[1].type = PERF_TYPE_BREAKPOINT;

@@ -15,7 +15,8 @@ bool exists(const std::string& path) {
 
 bool connects(const Socket& s, UniqueFd& connection) {
   connection.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  return connect(connection.get(), reinterpret_cast<const sockaddr*>(&s.address.value), s.address.length) == 0;
+  return connect(connection.get(), reinterpret_cast<const sockaddr*>(&s.address.value),
+             s.address.length) == 0;
 }
 
 bool is_refused(const Socket& s) {
@@ -43,7 +44,9 @@ TEST("a socket that no process holds is removed") {
   CHECK(clear_stale(listener.path.c_str(), listener.address) == nullptr && !exists(listener.path));
 }
 
-TEST("a socket whose listening process has ended is removed, though another process holds it and it takes connections") {
+TEST(
+    "a socket whose listening process has ended is removed, though another process holds it and it "
+    "takes connections") {
   const Socket listener;
   Child child = listening_child(listener);
   EQUAL(child.hear(), 'r');

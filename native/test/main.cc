@@ -6,7 +6,8 @@
 
 #include "test/harness.h"
 
-// Runs every test, or those whose name contains the first argument. The exit code is the number of failures, at most 99.
+// Runs every test, or those whose name contains the first argument. The exit code is the number of
+// failures, at most 99.
 int main(int argc, char** argv) {
   setvbuf(stdout, nullptr, _IOLBF, 0);
   int failed = 0, number = 0;

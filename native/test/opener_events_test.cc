@@ -8,11 +8,15 @@
 using namespace harness;
 using namespace perfbroker::protocol;
 
-ROOT_TEST("an event on the client's own process is opened, disabled and close-on-exec, and counts when enabled") {
+ROOT_TEST(
+    "an event on the client's own process is opened, disabled and close-on-exec, and counts when "
+    "enabled") {
   Socket socket;
   Opener opener(socket, kUser);
   Connection alice(socket, kAlice);
-  Target target(kAlice, [](char) { for (int i = 0; i < 10'000'000; i++) asm volatile(""); });
+  Target target(kAlice, [](char) {
+    for (int i = 0; i < 10'000'000; i++) asm volatile("");
+  });
   const int fds[] = {alice.accepted.get(), target.pidfd()};
   auto answer = opener.ask(request_for(target), fds);
   STATUS(answer, kOpened);
@@ -29,7 +33,8 @@ ROOT_TEST("an event on the client's own process is opened, disabled and close-on
   CHECK(read(event, &count, sizeof count) == sizeof count && count > 0);
 }
 
-ROOT_TEST("what the kernel refuses is told with its errno, for its slot, and nothing is handed over") {
+ROOT_TEST(
+    "what the kernel refuses is told with its errno, for its slot, and nothing is handed over") {
   Socket socket;
   Opener opener(socket, kUser);
   Connection alice(socket, kAlice);
@@ -57,7 +62,8 @@ ROOT_TEST("253 slots in one request come back as 253 fds in slot order") {
   request.event_count = 2;
   request.events[1] = request.events[0];
   request.events[1].read_format = PERF_FORMAT_ID;
-  for (uint32_t i = 0; i < kMaxSlots; i++) request.slots[i] = {target.pid(), -1, static_cast<uint16_t>(i % 2), kNoLeader};
+  for (uint32_t i = 0; i < kMaxSlots; i++)
+    request.slots[i] = {target.pid(), -1, static_cast<uint16_t>(i % 2), kNoLeader};
   const int fds[] = {alice.accepted.get(), target.pidfd()};
   auto answer = opener.ask(request, fds);
   STATUS(answer, kOpened);
@@ -86,7 +92,9 @@ ROOT_TEST("a group is read through its leader") {
   EQUAL(values[0], 3);
 }
 
-ROOT_TEST("a ring mapped in advance lets a client without memlock map it, and is unmapped by its release") {
+ROOT_TEST(
+    "a ring mapped in advance lets a client without memlock map it, and is unmapped by its "
+    "release") {
   Socket socket;
   Opener opener(socket, kUser);
   Connection alice(socket, kAlice);
@@ -110,7 +118,8 @@ ROOT_TEST("a ring mapped in advance lets a client without memlock map it, and is
     setrlimit(RLIMIT_MEMLOCK, &none);
     become(kAlice);
     void* first = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, answer.fds[0].get(), 0);
-    void* second = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, answer.fds[1].get(), 0);
+    void* second =
+        mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, answer.fds[1].get(), 0);
     _exit(first == MAP_FAILED ? 1 : second != MAP_FAILED || errno != EPERM ? 2 : 0);
   });
   EQUAL(client.wait(), 0);
@@ -138,7 +147,9 @@ static size_t count_events(pid_t pid) {
   for (int fd = 0; fd < 64; fd++) {
     char name[32] = {};
     const std::string path = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd);
-    if (readlink(path.c_str(), name, sizeof name - 1) > 0 && strcmp(name, "anon_inode:[perf_event]") == 0) count++;
+    if (readlink(path.c_str(), name, sizeof name - 1) > 0 &&
+        strcmp(name, "anon_inode:[perf_event]") == 0)
+      count++;
   }
   return count;
 }
@@ -238,7 +249,8 @@ ROOT_TEST("system-wide events are opened on their cpu") {
   STATUS(opener.ask(request, fds), kOpenFailed);
 }
 
-ROOT_TEST("a plain directory, a file and a pidfd are no cgroup, and a real one reaches the kernel") {
+ROOT_TEST(
+    "a plain directory, a file and a pidfd are no cgroup, and a real one reaches the kernel") {
   Socket socket;
   Opener opener(socket, kUser | kSystemWide);
   Connection alice(socket, kAlice);
@@ -251,15 +263,19 @@ ROOT_TEST("a plain directory, a file and a pidfd are no cgroup, and a real one r
   request.events[0].type = PERF_TYPE_SOFTWARE;
   request.events[0].flags = kExcludeKernel;
   request.slots[0] = {-1, 0, 0, kNoLeader};
-  const UniqueFd directory(open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const UniqueFd directory(open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+      null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   for (const int fd : {directory.get(), null.get(), alice.client.pidfd(), socket.fd.get()}) {
     const int fds[] = {alice.accepted.get(), fd};
     STATUS(opener.ask(request, fds), kBadTarget);
   }
-  for (const char* path : {"/sys/fs/cgroup/perf_event", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"}) {
+  for (const char* path :
+      {"/sys/fs/cgroup/perf_event", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"}) {
     const UniqueFd cgroup(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     struct statfs fs;
-    if (!cgroup || fstatfs(cgroup.get(), &fs) != 0 || (fs.f_type != 0x63677270 && fs.f_type != 0x27e0eb)) continue;
+    if (!cgroup || fstatfs(cgroup.get(), &fs) != 0 ||
+        (fs.f_type != 0x63677270 && fs.f_type != 0x27e0eb))
+      continue;
     const UniqueFd procs(openat(cgroup.get(), "cgroup.procs", O_RDONLY | O_CLOEXEC));
     const int file[] = {alice.accepted.get(), procs.get()};
     STATUS(opener.ask(request, file), kBadTarget);
@@ -276,7 +292,8 @@ ROOT_TEST("1,000 requests, of which every third fails, leave no fd and no worker
   Opener opener(socket, kUser);
   Connection alice(socket, kAlice);
   Target target(kAlice), foreign(kBob);
-  const int mine[] = {alice.accepted.get(), target.pidfd()}, theirs[] = {alice.accepted.get(), foreign.pidfd()};
+  const int mine[] = {alice.accepted.get(), target.pidfd()},
+            theirs[] = {alice.accepted.get(), foreign.pidfd()};
   Request request = request_for(target);
   request.slot_count = 3;
   request.slots[1] = request.slots[2] = request.slots[0];
@@ -314,8 +331,8 @@ ROOT_TEST("a malformed request ends the opener with its own code, whatever is wr
   };
   std::vector<unsigned char> longer(sizeof good + 1);
   memcpy(longer.data(), &good, sizeof good);
-  ends(longer.data(), longer.size(), 2);      // one byte too long
-  ends(&good, sizeof good - 1, 2);            // and too short
+  ends(longer.data(), longer.size(), 2);  // one byte too long
+  ends(&good, sizeof good - 1, 2);        // and too short
   ends(&good, 1, 2);
   for (const size_t count : {0u, 1u, 3u}) ends(&good, sizeof good, count);
   Request bad = good;

@@ -1,4 +1,5 @@
-// A broker that lies about who asks and about whom: whose connection it is, whose process, and what the ceiling lets.
+// A broker that lies about who asks and about whom: whose connection it is, whose process, and what
+// the ceiling lets.
 #include "test/processes.h"
 
 using namespace harness;
@@ -10,14 +11,17 @@ ROOT_TEST("an identity that is not the target's is refused, field by field") {
   Connection alice(socket, kAlice);
   Target target(kAlice);
   const int fds[] = {alice.accepted.get(), target.pidfd()};
-  const struct { void (*lie)(Identity&); uint32_t detail; } lies[] = {
-      {[](Identity& i) { i.start_time++; }, kMismatchStartTime},
+  const struct {
+    void (*lie)(Identity&);
+    uint32_t detail;
+  } lies[] = {{[](Identity& i) { i.start_time++; }, kMismatchStartTime},
       {[](Identity& i) { i.uid[0] = 0; }, kMismatchUid},
       {[](Identity& i) { i.uid[2] = 0; }, kMismatchUid},
       {[](Identity& i) { i.gid[1] = 0; }, kMismatchGid},
       {[](Identity& i) { i.permitted = 1; }, kMismatchCapabilities},
       {[](Identity& i) { i.dumpable = 0; }, kMismatchDumpable},
-      {[](Identity& i) { i = {}; }, kMismatchStartTime | kMismatchUid | kMismatchGid | kMismatchDumpable}};
+      {[](Identity& i) { i = {}; },
+          kMismatchStartTime | kMismatchUid | kMismatchGid | kMismatchDumpable}};
   for (const auto& lie : lies) {
     Request request = request_for(target);
     lie.lie(request.expected);
@@ -28,7 +32,8 @@ ROOT_TEST("an identity that is not the target's is refused, field by field") {
   }
 }
 
-ROOT_TEST("another user's process is refused under the ceiling user, and opened under other-users") {
+ROOT_TEST(
+    "another user's process is refused under the ceiling user, and opened under other-users") {
   Socket socket;
   Connection alice(socket, kAlice);
   Target target(kBob);
@@ -47,7 +52,8 @@ ROOT_TEST("one differing id among real, effective and saved is enough to refuse"
   Connection alice(socket, kAlice);
   // Its saved uid stays root's, as in a setuid program that dropped its rights for a while.
   Target target(0, [](char) {
-    CHECK(setgroups(0, nullptr) == 0 && setresgid(kAlice, kAlice, kAlice) == 0 && setresuid(kAlice, kAlice, 0) == 0);
+    CHECK(setgroups(0, nullptr) == 0 && setresgid(kAlice, kAlice, kAlice) == 0 &&
+          setresuid(kAlice, kAlice, 0) == 0);
     const CapSets none;
     set_caps(none);
     prctl(PR_SET_DUMPABLE, 1);
@@ -92,14 +98,20 @@ ROOT_TEST("a target or a client in another user namespace is refused") {
   Socket socket;
   Opener opener(socket, kUser);
   Connection alice(socket, kAlice);
-  Target target(kAlice, [](char) { CHECK(unshare(CLONE_NEWUSER) == 0); prctl(PR_SET_DUMPABLE, 1); });
+  Target target(kAlice, [](char) {
+    CHECK(unshare(CLONE_NEWUSER) == 0);
+    prctl(PR_SET_DUMPABLE, 1);
+  });
   target.command('n');
   const int fds[] = {alice.accepted.get(), target.pidfd()};
   auto answer = opener.ask(request_for(target), fds);
   STATUS(answer, kNotSameUser);
   CHECK((answer.reply.detail & kMismatchUserNamespace) != 0);
 
-  Connection inside(socket, kAlice, [](char) { CHECK(unshare(CLONE_NEWUSER) == 0); prctl(PR_SET_DUMPABLE, 1); });
+  Connection inside(socket, kAlice, [](char) {
+    CHECK(unshare(CLONE_NEWUSER) == 0);
+    prctl(PR_SET_DUMPABLE, 1);
+  });
   inside.client.say('n');
   EQUAL(inside.client.hear(), 'd');
   Target plain(kAlice);
@@ -131,7 +143,8 @@ ROOT_TEST("a client that is gone, or became somebody else after connecting, lend
   CHECK((answer.reply.detail & kMismatchCapabilities) != 0);
 }
 
-ROOT_TEST("capabilities that the client's process got after connecting, or hides, are not the client's") {
+ROOT_TEST(
+    "capabilities that the client's process got after connecting, or hides, are not the client's") {
   Socket socket;
   Opener opener(socket, kUser);
   // Alice's own process with a capability: what only a client with that capability may read.
@@ -149,18 +162,23 @@ ROOT_TEST("capabilities that the client's process got after connecting, or hides
   STATUS(opener.ask(request_for(target), as_alice), kNotSameUser);
 
   // Connects as alice and is root again afterwards, as one who executes a setuid program would be.
-  const auto connect_as_alice = [&socket](const std::function<void(int)>& before, const std::function<void()>& after) {
+  const auto connect_as_alice = [&socket](const std::function<void(int)>& before,
+                                    const std::function<void()>& after) {
     return [=, &socket](int channel) {
       before(channel);
       const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
-      if (connect(fd, reinterpret_cast<const sockaddr*>(&socket.address.value), socket.address.length) != 0) _exit(71);
+      if (connect(fd, reinterpret_cast<const sockaddr*>(&socket.address.value),
+              socket.address.length) != 0)
+        _exit(71);
       after();
       target_body(0)(channel);
     };
   };
   Child risen(connect_as_alice(
       [](int) {
-        if (setgroups(0, nullptr) != 0 || setresgid(kAlice, kAlice, kAlice) != 0 || setresuid(kAlice, kAlice, 0) != 0) _exit(70);
+        if (setgroups(0, nullptr) != 0 || setresgid(kAlice, kAlice, kAlice) != 0 ||
+            setresuid(kAlice, kAlice, 0) != 0)
+          _exit(70);
       },
       [] {
         if (setresuid(0, 0, 0) != 0) _exit(70);
@@ -175,7 +193,8 @@ ROOT_TEST("capabilities that the client's process got after connecting, or hides
 
   // Has the capability under its own ids, dumpable or not, as a program with file capabilities has.
   for (const bool dumpable : {true, false}) {
-    Child capable(connect_as_alice([&](int) { with_net_raw('c'); }, [=] { prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0); }));
+    Child capable(connect_as_alice(
+        [&](int) { with_net_raw('c'); }, [=] { prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0); }));
     const UniqueFd fd(accept4(socket.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
     EQUAL(capable.hear(), 'r');
     const int fds[] = {fd.get(), target.pidfd()};
@@ -200,13 +219,16 @@ ROOT_TEST("only a connection that was accepted on our listener is a client's") {
   Target target(kAlice);
   int pair[2];
   CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-  const UniqueFd datagram(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)), null(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const UniqueFd unconnected(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)), tcp(::socket(AF_INET, SOCK_STREAM, 0));
+  const UniqueFd datagram(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)),
+      null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const UniqueFd unconnected(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)),
+      tcp(::socket(AF_INET, SOCK_STREAM, 0));
   // The client's end of a true connection has no name of its own.
   const UniqueFd client_end(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  CHECK(connect(client_end.get(), reinterpret_cast<sockaddr*>(&socket.address.value), socket.address.length) == 0);
-  for (const int fd : {foreign.accepted.get(), pair[0], datagram.get(), null.get(), unconnected.get(), tcp.get(),
-                       socket.fd.get(), client_end.get(), target.pidfd()}) {
+  CHECK(connect(client_end.get(), reinterpret_cast<sockaddr*>(&socket.address.value),
+            socket.address.length) == 0);
+  for (const int fd : {foreign.accepted.get(), pair[0], datagram.get(), null.get(),
+           unconnected.get(), tcp.get(), socket.fd.get(), client_end.get(), target.pidfd()}) {
     const int fds[] = {fd, target.pidfd()};
     auto answer = opener.ask(request_for(target), fds);
     STATUS(answer, kBadClient);
@@ -214,7 +236,8 @@ ROOT_TEST("only a connection that was accepted on our listener is a client's") {
   }
 }
 
-ROOT_TEST("a socket with our name that is connected to a service of root's is no connection of root's") {
+ROOT_TEST(
+    "a socket with our name that is connected to a service of root's is no connection of root's") {
   Socket socket, service;
   Opener opener(socket, protocol::kUser);
   Target target(0);
@@ -222,8 +245,10 @@ ROOT_TEST("a socket with our name that is connected to a service of root's is no
   const std::string moved = socket.path + ".moved";
   CHECK(rename(socket.path.c_str(), moved.c_str()) == 0);
   const UniqueFd forged(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  CHECK(bind(forged.get(), reinterpret_cast<sockaddr*>(&socket.address.value), socket.address.length) == 0);
-  CHECK(connect(forged.get(), reinterpret_cast<sockaddr*>(&service.address.value), service.address.length) == 0);
+  CHECK(bind(forged.get(), reinterpret_cast<sockaddr*>(&socket.address.value),
+            socket.address.length) == 0);
+  CHECK(connect(forged.get(), reinterpret_cast<sockaddr*>(&service.address.value),
+            service.address.length) == 0);
   CHECK(rename(moved.c_str(), socket.path.c_str()) == 0);
   const int fds[] = {forged.get(), target.pidfd()};
   auto answer = opener.ask(request_for(target), fds);
@@ -237,12 +262,24 @@ ROOT_TEST("what is not in the ceiling is refused, with the class that is missing
   Connection alice(socket, kAlice);
   Target target(kAlice);
   const int fds[] = {alice.accepted.get(), target.pidfd()};
-  const struct { void (*ask)(EventFields&); uint32_t detail; } asked[] = {
-      {[](EventFields& e) { e.flags = 0; }, kKernel},
+  const struct {
+    void (*ask)(EventFields&);
+    uint32_t detail;
+  } asked[] = {{[](EventFields& e) { e.flags = 0; }, kKernel},
       {[](EventFields& e) { e.sample_type = PERF_SAMPLE_PHYS_ADDR; }, kKernel},
       {[](EventFields& e) { e.type = PERF_TYPE_RAW; }, kRaw},
-      {[](EventFields& e) { e.type = PERF_TYPE_TRACEPOINT; e.flags = 0; }, kTracepoint | kKernel},
-      {[](EventFields& e) { e.type = PERF_TYPE_BREAKPOINT; e.bp_type = 1; e.config1 = 4096; e.config2 = 1; }, kBreakpoint}};
+      {[](EventFields& e) {
+         e.type = PERF_TYPE_TRACEPOINT;
+         e.flags = 0;
+       },
+          kTracepoint | kKernel},
+      {[](EventFields& e) {
+         e.type = PERF_TYPE_BREAKPOINT;
+         e.bp_type = 1;
+         e.config1 = 4096;
+         e.config2 = 1;
+       },
+          kBreakpoint}};
   for (const auto& each : asked) {
     Request request = request_for(target);
     each.ask(request.events[0]);
@@ -259,7 +296,9 @@ ROOT_TEST("what is not in the ceiling is refused, with the class that is missing
   EQUAL(answer.reply.detail, kSystemWide);
 }
 
-ROOT_TEST("PMUs whose config is a pointer are refused under any ceiling, by their type and as a generalised event's PMU") {
+ROOT_TEST(
+    "PMUs whose config is a pointer are refused under any ceiling, by their type and as a "
+    "generalised event's PMU") {
   Socket socket;
   Opener opener(socket, kAllClasses, {6, 7});
   Opener unknown(socket, kAllClasses, {OpenerConfig::kEveryType});
@@ -288,7 +327,8 @@ ROOT_TEST("a target fd that is no pidfd, or a pidfd of a thread alone, is refuse
   Connection alice(socket, kAlice);
   Target target(kAlice);
   const UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const UniqueFd directory(open(("/proc/" + std::to_string(target.pid())).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd directory(
+      open(("/proc/" + std::to_string(target.pid())).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   for (const int fd : {null.get(), directory.get(), alice.accepted.get()}) {
     const int fds[] = {alice.accepted.get(), fd};
     STATUS(opener.ask(request_for(target), fds), kBadTarget);

@@ -1,4 +1,5 @@
-// Everything that changes under the opener's hands, before the request and while the kernel opens the event.
+// Everything that changes under the opener's hands, before the request and while the kernel opens
+// the event.
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
@@ -21,7 +22,8 @@ ROOT_TEST("a setresuid between the decision and the request is noticed") {
   const int fds[] = {alice.accepted.get(), target.pidfd()};
   auto answer = opener.ask(request, fds);
   STATUS(answer, kTargetChanged);
-  EQUAL(answer.reply.detail & ~kMismatchDumpable, kMismatchUid | kMismatchGid | kMismatchCapabilities);
+  EQUAL(answer.reply.detail & ~kMismatchDumpable,
+      kMismatchUid | kMismatchGid | kMismatchCapabilities);
 }
 
 ROOT_TEST("an exec of a setuid program between the decision and the request is noticed") {
@@ -34,7 +36,8 @@ ROOT_TEST("an exec of a setuid program between the decision and the request is n
   struct statvfs fs;
   CHECK(fstatvfs(copy.get(), &fs) == 0);
   char block[1 << 16];
-  for (ssize_t got; (got = read(sleep.get(), block, sizeof block)) > 0;) CHECK(write(copy.get(), block, size_t(got)) == got);
+  for (ssize_t got; (got = read(sleep.get(), block, sizeof block)) > 0;)
+    CHECK(write(copy.get(), block, size_t(got)) == got);
   CHECK(fchmod(copy.get(), 04755) == 0);
   // Written through this process's fd: it must be closed before the program can be executed.
   copy.reset();
@@ -56,18 +59,21 @@ ROOT_TEST("an exec of a setuid program between the decision and the request is n
 
 namespace {
 
-// Holds the opener inside of perf_event_open with a seccomp notification until the test has changed the world.
+// Holds the opener inside of perf_event_open with a seccomp notification until the test has changed
+// the world.
 class HeldOpener {
  public:
   HeldOpener(const Socket& socket, uint32_t ceiling) : pair_{-1, -1} {
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair_) == 0);
     opener.emplace(socket, ceiling, std::vector<uint32_t>{}, [this] {
       sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_perf_event_open, 0, 1),
-                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_perf_event_open, 0, 1),
+          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
       const sock_fprog program{4, code};
       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-      const int fd = static_cast<int>(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
+      const int fd = static_cast<int>(syscall(
+          SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
       const int fds[] = {fd};
       if (!send_message(pair_[1], "x", 1, fds, 0)) _exit(73);
       close(fd);
@@ -115,7 +121,8 @@ ROOT_TEST("a setresuid while the event is being opened closes it again") {
   held.hold([&] { target.command('u'); });
   auto answer = Opener::receive_reply(std::move(channel));
   STATUS(answer, kTargetChanged);
-  CHECK((answer.reply.detail & (kMismatchUid | kMismatchThread)) == (kMismatchUid | kMismatchThread));
+  CHECK(
+      (answer.reply.detail & (kMismatchUid | kMismatchThread)) == (kMismatchUid | kMismatchThread));
   EQUAL(answer.fds.size(), 0);
   EQUAL(held.opener->count_fds(), before);
 }
@@ -147,12 +154,15 @@ ROOT_TEST("a target that ends while the event is being opened gives no fd") {
   EQUAL(answer.fds.size(), 0);
 }
 
-ROOT_TEST("a request that the kernel keeps waiting holds up no other one, and is answered when it goes on") {
+ROOT_TEST(
+    "a request that the kernel keeps waiting holds up no other one, and is answered when it goes "
+    "on") {
   Socket socket;
   HeldOpener held(socket, kUser);
   Connection alice(socket, kAlice), bob(socket, kBob);
   Target hers(kAlice), his(kBob);
-  const int of_alice[] = {alice.accepted.get(), hers.pidfd()}, of_bob[] = {bob.accepted.get(), his.pidfd()};
+  const int of_alice[] = {alice.accepted.get(), hers.pidfd()},
+            of_bob[] = {bob.accepted.get(), his.pidfd()};
   UniqueFd late = held.opener->send_request(request_for(hers), of_alice);
   const seccomp_notif call = held.await_call();
   UniqueFd channel = held.opener->send_request(request_for(his), of_bob);

@@ -33,7 +33,8 @@ std::vector<int> threads_of(pid_t pid) {
 
 }  // namespace
 
-ROOT_TEST("a thread with ids or capabilities of its own is refused though its process is as expected") {
+ROOT_TEST(
+    "a thread with ids or capabilities of its own is refused though its process is as expected") {
   Socket socket;
   Opener opener(socket, kAllClasses);
   Connection root(socket, 0);
@@ -92,7 +93,8 @@ ROOT_TEST("a pidfd of one thread does not stand for its process") {
     if (tid != target.pid()) request.slots[0].tid = tid;
   }
   constexpr unsigned pidfd_thread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
-  const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, request.slots[0].tid, pidfd_thread)));
+  const UniqueFd pidfd(
+      static_cast<int>(syscall(SYS_pidfd_open, request.slots[0].tid, pidfd_thread)));
   if (!pidfd) SKIP("this kernel has no pidfd of a thread");
   request.expected = identity_of(pidfd.get());
   const int fds[] = {alice.accepted.get(), pidfd.get()};
@@ -115,7 +117,9 @@ ROOT_TEST("a thread of another process is never opened for the target") {
   EQUAL(answer.fds.size(), 0);
 }
 
-ROOT_TEST("a thread that has ended gives ESRCH to its slots, group members included, and the others are opened") {
+ROOT_TEST(
+    "a thread that has ended gives ESRCH to its slots, group members included, and the others are "
+    "opened") {
   Socket socket;
   Opener opener(socket, kUser);
   Connection alice(socket, kAlice);

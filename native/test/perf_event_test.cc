@@ -18,18 +18,24 @@ struct Flag {
   uint64_t flag;
   bool (*read)(const perf_event_attr&);
 };
-#define FLAG(flag, member) {protocol::flag, [](const perf_event_attr& a) { return a.member == 1; }}
-constexpr Flag kFlags[] = {
-    FLAG(kInherit, inherit), FLAG(kPinned, pinned), FLAG(kExclusive, exclusive), FLAG(kExcludeUser, exclude_user),
-    FLAG(kExcludeKernel, exclude_kernel), FLAG(kExcludeHv, exclude_hv), FLAG(kExcludeIdle, exclude_idle),
-    FLAG(kExcludeHost, exclude_host), FLAG(kExcludeGuest, exclude_guest),
-    FLAG(kExcludeCallchainKernel, exclude_callchain_kernel), FLAG(kExcludeCallchainUser, exclude_callchain_user),
-    FLAG(kMmap, mmap), FLAG(kMmapData, mmap_data), FLAG(kMmap2, mmap2), FLAG(kBuildId, build_id), FLAG(kComm, comm),
-    FLAG(kCommExec, comm_exec), FLAG(kTask, task), FLAG(kContextSwitch, context_switch), FLAG(kNamespaces, namespaces),
-    FLAG(kKsymbol, ksymbol), FLAG(kBpfEvent, bpf_event), FLAG(kCgroup, cgroup), FLAG(kTextPoke, text_poke),
-    FLAG(kFreq, freq), FLAG(kInheritStat, inherit_stat), FLAG(kInheritThread, inherit_thread),
-    FLAG(kEnableOnExec, enable_on_exec), FLAG(kRemoveOnExec, remove_on_exec), FLAG(kWatermark, watermark),
-    FLAG(kSampleIdAll, sample_id_all), FLAG(kUseClockid, use_clockid), FLAG(kWriteBackward, write_backward)};
+#define FLAG(flag, member)                                                 \
+  {                                                                        \
+    protocol::flag, [](const perf_event_attr& a) { return a.member == 1; } \
+  }
+constexpr Flag kFlags[] = {FLAG(kInherit, inherit), FLAG(kPinned, pinned),
+    FLAG(kExclusive, exclusive), FLAG(kExcludeUser, exclude_user),
+    FLAG(kExcludeKernel, exclude_kernel), FLAG(kExcludeHv, exclude_hv),
+    FLAG(kExcludeIdle, exclude_idle), FLAG(kExcludeHost, exclude_host),
+    FLAG(kExcludeGuest, exclude_guest), FLAG(kExcludeCallchainKernel, exclude_callchain_kernel),
+    FLAG(kExcludeCallchainUser, exclude_callchain_user), FLAG(kMmap, mmap),
+    FLAG(kMmapData, mmap_data), FLAG(kMmap2, mmap2), FLAG(kBuildId, build_id), FLAG(kComm, comm),
+    FLAG(kCommExec, comm_exec), FLAG(kTask, task), FLAG(kContextSwitch, context_switch),
+    FLAG(kNamespaces, namespaces), FLAG(kKsymbol, ksymbol), FLAG(kBpfEvent, bpf_event),
+    FLAG(kCgroup, cgroup), FLAG(kTextPoke, text_poke), FLAG(kFreq, freq),
+    FLAG(kInheritStat, inherit_stat), FLAG(kInheritThread, inherit_thread),
+    FLAG(kEnableOnExec, enable_on_exec), FLAG(kRemoveOnExec, remove_on_exec),
+    FLAG(kWatermark, watermark), FLAG(kSampleIdAll, sample_id_all), FLAG(kUseClockid, use_clockid),
+    FLAG(kWriteBackward, write_backward)};
 
 }  // namespace
 
@@ -40,7 +46,8 @@ TEST("every event flag sets its own bit-field of perf_event_attr and no other") 
     fields.flags = flag.flag;
     const perf_event_attr attr = build(fields);
     for (const Flag& other : kFlags) {
-      const bool implied = flag.flag == protocol::kExcludeKernel && other.flag == protocol::kExcludeCallchainKernel;
+      const bool implied =
+          flag.flag == protocol::kExcludeKernel && other.flag == protocol::kExcludeCallchainKernel;
       EQUAL(other.read(attr), other.flag == flag.flag || implied);
     }
     seen |= flag.flag;
@@ -68,15 +75,42 @@ TEST("sigtrap, aux output and every bit that has no flag stay zero") {
 
 TEST("the typed fields arrive in the members of the same name") {
   protocol::EventFields f{};
-  f.type = 1; f.wakeup = 2; f.config = 3; f.config1 = 4; f.config2 = 5; f.sample_period = 6; f.sample_type = 7;
-  f.read_format = 8; f.branch_sample_type = 9; f.sample_regs_user = 10; f.sample_regs_intr = 11; f.sample_stack_user = 16;
-  f.bp_type = 3; f.clockid = 4; f.sample_max_stack = 12; f.precise_ip = 2;
+  f.type = 1;
+  f.wakeup = 2;
+  f.config = 3;
+  f.config1 = 4;
+  f.config2 = 5;
+  f.sample_period = 6;
+  f.sample_type = 7;
+  f.read_format = 8;
+  f.branch_sample_type = 9;
+  f.sample_regs_user = 10;
+  f.sample_regs_intr = 11;
+  f.sample_stack_user = 16;
+  f.bp_type = 3;
+  f.clockid = 4;
+  f.sample_max_stack = 12;
+  f.precise_ip = 2;
   const perf_event_attr a = build(f);
-  EQUAL(a.type, 1); EQUAL(a.wakeup_events, 2); EQUAL(a.config, 3); EQUAL(a.config1, 4); EQUAL(a.config2, 5);
-  EQUAL(a.sample_period, 6); EQUAL(a.sample_type, 7); EQUAL(a.read_format, 8); EQUAL(a.branch_sample_type, 9);
-  EQUAL(a.sample_regs_user, 10); EQUAL(a.sample_regs_intr, 11); EQUAL(a.sample_stack_user, 16); EQUAL(a.bp_type, 3);
-  EQUAL(a.clockid, 4); EQUAL(a.sample_max_stack, 12); EQUAL(a.precise_ip, 2);
-  EQUAL(a.aux_watermark, 0); EQUAL(a.aux_sample_size, 0); EQUAL(a.sig_data, 0);
+  EQUAL(a.type, 1);
+  EQUAL(a.wakeup_events, 2);
+  EQUAL(a.config, 3);
+  EQUAL(a.config1, 4);
+  EQUAL(a.config2, 5);
+  EQUAL(a.sample_period, 6);
+  EQUAL(a.sample_type, 7);
+  EQUAL(a.read_format, 8);
+  EQUAL(a.branch_sample_type, 9);
+  EQUAL(a.sample_regs_user, 10);
+  EQUAL(a.sample_regs_intr, 11);
+  EQUAL(a.sample_stack_user, 16);
+  EQUAL(a.bp_type, 3);
+  EQUAL(a.clockid, 4);
+  EQUAL(a.sample_max_stack, 12);
+  EQUAL(a.precise_ip, 2);
+  EQUAL(a.aux_watermark, 0);
+  EQUAL(a.aux_sample_size, 0);
+  EQUAL(a.sig_data, 0);
 }
 
 TEST("the size is VER7's until config3 asks for VER8's") {

@@ -43,7 +43,8 @@ class Sleeper {
 };
 
 void become_nobody() {
-  CHECK(setgroups(0, nullptr) == 0 && setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
+  CHECK(setgroups(0, nullptr) == 0 && setresgid(65534, 65534, 65534) == 0 &&
+        setresuid(65534, 65534, 65534) == 0);
 }
 
 const UniqueFd& proc() {
@@ -52,9 +53,12 @@ const UniqueFd& proc() {
 }
 
 constexpr char kStatus[] =
-    "Name:\ta\\nUid:\t0\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t42\nNgid:\t0\nPid:\t43\nPPid:\t1\nTracerPid:\t0\n"
-    "Uid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nFDSize:\t64\nGroups:\t4 24 27 \nCapInh:\t0000000000000001\n"
-    "CapPrm:\t000001ffffffffff\nCapEff:\t0000000000000002\nCapBnd:\t0000000000000003\nCapAmb:\t0000000000000004\n"
+    "Name:\ta\\nUid:\t0\nUmask:\t0022\nState:\tS "
+    "(sleeping)\nTgid:\t42\nNgid:\t0\nPid:\t43\nPPid:\t1\nTracerPid:\t0\n"
+    "Uid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nFDSize:\t64\nGroups:\t4 24 27 "
+    "\nCapInh:\t0000000000000001\n"
+    "CapPrm:\t000001ffffffffff\nCapEff:\t0000000000000002\nCapBnd:\t0000000000000003\nCapAmb:"
+    "\t0000000000000004\n"
     "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
 
 }  // namespace
@@ -78,13 +82,15 @@ TEST("a status file that is cut off anywhere is refused") {
   const std::string_view whole(kStatus);
   TaskStatus s;
   const size_t needed = whole.find("Seccomp:") + strlen("Seccomp:\t2");
-  for (size_t length = 0; length < needed; length++) CHECK(!parse_status(whole.substr(0, length), s));
+  for (size_t length = 0; length < needed; length++)
+    CHECK(!parse_status(whole.substr(0, length), s));
   CHECK(parse_status(whole.substr(0, needed), s));
 }
 
 TEST("the start time is found behind names that look like fields") {
   const std::string tail = " R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21";
-  for (const char* name : {"cat", "a) R 1 (", ")", "((", "", "a b) S 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 9 ("}) {
+  for (const char* name :
+      {"cat", "a) R 1 (", ")", "((", "", "a b) S 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 9 ("}) {
     uint64_t ticks = 0;
     CHECK(parse_start_time("1 (" + std::string(name) + ")" + tail, ticks));
     EQUAL(ticks, 4711);
@@ -115,7 +121,9 @@ ROOT_TEST("a real process with a misleading name has the ids and the start time 
   CHECK(identity.start_time <= ticks && identity.start_time + 3000 > ticks);
 }
 
-ROOT_TEST("a task that is not dumpable shows in the owner of its status file and not in that of its directory") {
+ROOT_TEST(
+    "a task that is not dumpable shows in the owner of its status file and not in that of its "
+    "directory") {
   Sleeper sleeper([] {
     become_nobody();
     prctl(PR_SET_DUMPABLE, 0);
@@ -132,7 +140,8 @@ ROOT_TEST("a task that is not dumpable shows in the owner of its status file and
 
 TEST("an open status file tells of its task's end and never of another task with the same number") {
   Sleeper sleeper([] {});
-  const UniqueFd status(open(("/proc/" + std::to_string(sleeper.pid()) + "/status").c_str(), O_RDONLY));
+  const UniqueFd status(
+      open(("/proc/" + std::to_string(sleeper.pid()) + "/status").c_str(), O_RDONLY));
   sleeper.end();
   TaskStatus s;
   CHECK(!read_status(status.get(), s));
@@ -141,7 +150,8 @@ TEST("an open status file tells of its task's end and never of another task with
 
 TEST("only a pidfd is taken for one") {
   Process process;
-  const UniqueFd null(open("/dev/null", O_RDONLY)), directory(open("/proc/self", O_RDONLY | O_DIRECTORY));
+  const UniqueFd null(open("/dev/null", O_RDONLY)),
+      directory(open("/proc/self", O_RDONLY | O_DIRECTORY));
   for (const int fd : {null.get(), directory.get(), 999, -1}) {
     CHECK(!open_process(proc().get(), fd, process));
     EQUAL(errno, EBADF);

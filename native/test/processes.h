@@ -1,5 +1,5 @@
-// Processes for the opener's tests, which drive it directly, as root, with clients and targets under made-up uids. Each is
-// ended with its object.
+// Processes for the opener's tests, which drive it directly, as root, with clients and targets
+// under made-up uids. Each is ended with its object.
 #pragma once
 
 #include <sched.h>
@@ -24,9 +24,11 @@ inline int proc_fd() {
   return directory.get();
 }
 
-// The effective capabilities go with the uid; dumpability is given back, as a program that was started so would have it.
+// The effective capabilities go with the uid; dumpability is given back, as a program that was
+// started so would have it.
 inline void become(uid_t uid) {
-  if (setgroups(0, nullptr) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0) _exit(70);
+  if (setgroups(0, nullptr) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0)
+    _exit(70);
   prctl(PR_SET_DUMPABLE, 1);
 }
 
@@ -79,7 +81,8 @@ class Child {
 };
 
 // Sends 'r', then does one thing for each byte that it gets, and answers with 'd'.
-inline std::function<void(int)> target_body(uid_t uid, const std::function<void(char)>& on_command = {}) {
+inline std::function<void(int)> target_body(
+    uid_t uid, const std::function<void(char)>& on_command = {}) {
   return [=](int socket) {
     if (uid != 0) become(uid);
     char c = 'r';
@@ -92,7 +95,8 @@ inline std::function<void(int)> target_body(uid_t uid, const std::function<void(
 
 class Target : public Child {
  public:
-  explicit Target(uid_t uid, const std::function<void(char)>& on_command = {}) : Child(target_body(uid, on_command)) {
+  explicit Target(uid_t uid, const std::function<void(char)>& on_command = {})
+      : Child(target_body(uid, on_command)) {
     EQUAL(hear(), 'r');
   }
   void command(char c) {
@@ -111,7 +115,8 @@ class Socket {
     SocketAddress wanted{{AF_UNIX, {}}, sizeof(sockaddr_un)};
     strcpy(wanted.value.sun_path, path.c_str());
     CHECK(bind(fd.get(), reinterpret_cast<sockaddr*>(&wanted.value), wanted.length) == 0);
-    CHECK(chmod(path.c_str(), 0666) == 0 && listen(fd.get(), 8) == 0 && read_address(fd.get(), address));
+    CHECK(chmod(path.c_str(), 0666) == 0 && listen(fd.get(), 8) == 0 &&
+          read_address(fd.get(), address));
   }
   ~Socket() {
     unlink(path.c_str());
@@ -132,7 +137,9 @@ class Connection {
       : client([&socket, uid, on_command](int channel) {
           if (uid != 0) become(uid);
           const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
-          if (connect(fd, reinterpret_cast<const sockaddr*>(&socket.address.value), socket.address.length) != 0) _exit(71);
+          if (connect(fd, reinterpret_cast<const sockaddr*>(&socket.address.value),
+                  socket.address.length) != 0)
+            _exit(71);
           target_body(0, on_command)(channel);
         }) {
     accepted.reset(accept4(socket.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -142,12 +149,12 @@ class Connection {
   UniqueFd accepted;
 };
 
-// The opener's own loop, with its privileges dropped as perfbrokerd does it, but without the system call filter: the
-// sanitizers need more than that allows.
+// The opener's own loop, with its privileges dropped as perfbrokerd does it, but without the system
+// call filter: the sanitizers need more than that allows.
 class Opener : public Child {
  public:
   explicit Opener(const Socket& socket, uint32_t ceiling, std::vector<uint32_t> forbidden = {},
-                  const std::function<void()>& prepare = {})
+      const std::function<void()>& prepare = {})
       : Child([&](int channel) {
           if (prepare) prepare();
           const uint64_t keep = cap_bit(CAP_PERFMON) | cap_bit(CAP_IPC_LOCK);
@@ -186,7 +193,8 @@ class Opener : public Child {
   static Answer receive_reply(UniqueFd channel) {
     Answer answer;
     answer.fds.resize(kMaxMessageFds);
-    Result<Received> received = receive_message(channel.get(), &answer.reply, sizeof answer.reply, answer.fds, 0);
+    Result<Received> received =
+        receive_message(channel.get(), &answer.reply, sizeof answer.reply, answer.fds, 0);
     CHECK(bool(received));
     EQUAL(received->bytes, sizeof answer.reply);
     EQUAL(received->fd_count, answer.reply.fd_count);
@@ -218,10 +226,12 @@ class Opener : public Child {
 
   std::vector<pid_t> workers() const {
     std::vector<pid_t> found;
-    const std::string path = "/proc/" + std::to_string(pid()) + "/task/" + std::to_string(pid()) + "/children";
+    const std::string path =
+        "/proc/" + std::to_string(pid()) + "/task/" + std::to_string(pid()) + "/children";
     FILE* children = fopen(path.c_str(), "re");
     CHECK(children != nullptr);
-    for (pid_t child; children != nullptr && fscanf(children, "%d", &child) == 1;) found.push_back(child);
+    for (pid_t child; children != nullptr && fscanf(children, "%d", &child) == 1;)
+      found.push_back(child);
     if (children != nullptr) fclose(children);
     return found;
   }
@@ -248,7 +258,8 @@ class Opener : public Child {
     char line[512];
     while (maps != nullptr && fgets(line, sizeof line, maps) != nullptr) {
       size_t from = 0, to = 0;
-      if (strstr(line, "[perf_event]") != nullptr && sscanf(line, "%zx-%zx", &from, &to) == 2) bytes += to - from;
+      if (strstr(line, "[perf_event]") != nullptr && sscanf(line, "%zx-%zx", &from, &to) == 2)
+        bytes += to - from;
     }
     if (maps != nullptr) fclose(maps);
     return bytes;
@@ -258,7 +269,8 @@ class Opener : public Child {
 inline protocol::Identity identity_of(int pidfd) {
   Process process;
   protocol::Identity identity{};
-  CHECK(open_process(proc_fd(), pidfd, process) && read_identity(process.directory.get(), identity));
+  CHECK(
+      open_process(proc_fd(), pidfd, process) && read_identity(process.directory.get(), identity));
   return identity;
 }
 

@@ -80,7 +80,8 @@ TEST("a limit cuts between records, never within one") {
 }
 
 TEST("a size that can not be true is EBADMSG, and nothing beyond the bytes is read") {
-  for (const uint16_t size : {uint16_t{0}, uint16_t{4}, uint16_t{12}, uint16_t{24}, uint16_t{65528}, uint16_t{65535}}) {
+  for (const uint16_t size :
+      {uint16_t{0}, uint16_t{4}, uint16_t{12}, uint16_t{24}, uint16_t{65528}, uint16_t{65535}}) {
     Stream stream;
     stream.record(PERF_RECORD_SAMPLE, 8);
     stream.record(PERF_RECORD_LOST, size, {5});
@@ -112,7 +113,8 @@ TEST("an output that nobody reads is given up on abort, and has what fitted") {
   iovec vectors[] = {{bytes.data(), 0}, {bytes.data(), bytes.size()}};
   std::atomic<bool> abort = false;
   uint64_t written = 0;
-  // The event is taken by the first wait; the second is ended by another, with the flag set before it.
+  // The event is taken by the first wait; the second is ended by another, with the flag set before
+  // it.
   std::thread later([&] {
     usleep(50'000);
     abort = true;

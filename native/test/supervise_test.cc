@@ -32,7 +32,8 @@ int supervise_both(void (*broker)(), void (*opener)(), std::string& said) {
   const int code = supervise(parts, parts[1], signals.get());
   close(STDERR_FILENO);
   char text[4096];
-  for (ssize_t bytes; (bytes = read(ends[0], text, sizeof text)) > 0;) said.append(text, static_cast<size_t>(bytes));
+  for (ssize_t bytes; (bytes = read(ends[0], text, sizeof text)) > 0;)
+    said.append(text, static_cast<size_t>(bytes));
   close(ends[0]);
   return code;
 }
@@ -41,27 +42,38 @@ int supervise_both(void (*broker)(), void (*opener)(), std::string& said) {
 
 TEST("a part that dies is told, though the broker that ended for it was gone before") {
   std::string said;
-  EQUAL(supervise_both([] { _exit(kPartDied); }, [] { usleep(300'000), raise(SIGKILL); }, said), kPartDied);
-  CHECK(said.find("the opener (pid ") != said.npos && said.find("was killed by signal 9; ending\n") != said.npos);
+  EQUAL(supervise_both([] { _exit(kPartDied); }, [] { usleep(300'000), raise(SIGKILL); }, said),
+      kPartDied);
+  CHECK(said.find("the opener (pid ") != said.npos &&
+        said.find("was killed by signal 9; ending\n") != said.npos);
   CHECK(said.find("the broker") == said.npos);
 }
 
 TEST("a broker that dies of itself is told, and not what follows from it") {
   std::string said;
   EQUAL(supervise_both([] { _exit(1); }, [] { usleep(300'000), _exit(70); }, said), kPartDied);
-  CHECK(said.find("the broker (pid ") != said.npos && said.find("exited with code 1; ending\n") != said.npos);
+  CHECK(said.find("the broker (pid ") != said.npos &&
+        said.find("exited with code 1; ending\n") != said.npos);
   CHECK(said.find("the opener") == said.npos);
 }
 
 TEST("a broker that can not start ends the daemon with a code of its own") {
   std::string said;
   EQUAL(supervise_both([] { _exit(kStartup); }, [] { usleep(300'000); }, said), kStartup);
-  CHECK(said.find("the broker (pid ") != said.npos && said.find("exited with code 7; ending\n") != said.npos);
+  CHECK(said.find("the broker (pid ") != said.npos &&
+        said.find("exited with code 7; ending\n") != said.npos);
 }
 
 TEST("a broker whose sockets have closed is given five seconds, and then killed") {
   std::string said;
-  EQUAL(supervise_both([] { signal(SIGTERM, SIG_IGN); alarm(0); pause(); }, [] {}, said), kPartDied);
+  EQUAL(supervise_both(
+            [] {
+              signal(SIGTERM, SIG_IGN);
+              alarm(0);
+              pause();
+            },
+            [] {}, said),
+      kPartDied);
   CHECK(said.find("not everything has ended within 5 s; killing it\n") != said.npos);
 }
 

@@ -17,8 +17,8 @@ bool read_facts(int task_dir, pid_t tid, ThreadFacts& facts) {
   const std::string_view state = take_line(head, "State:\t");
   facts.state = state.empty() ? '?' : state[0];
   errno = EPROTO;
-  return take_field(head, "PPid:", &facts.parent, 1) && take_field(head, "TracerPid:", &facts.tracer, 1) &&
-         parse_status(text, facts.status);
+  return take_field(head, "PPid:", &facts.parent, 1) &&
+         take_field(head, "TracerPid:", &facts.tracer, 1) && parse_status(text, facts.status);
 }
 
 int64_t now_us() {
@@ -55,7 +55,8 @@ bool await_event(Thread& thread, int64_t deadline) {
     const Stop stop = wait_for(thread, deadline, signal);
     if (stop == Stop::kEvent) return true;
     if (stop == Stop::kGone || stop == Stop::kLate) return false;
-    // While a thread is changed its signals are blocked: but for SIGSTOP, one can only come from the change itself.
+    // While a thread is changed its signals are blocked: but for SIGSTOP, one can only come from
+    // the change itself.
     const bool deliver = stop == Stop::kSignal && (!thread.changed || signal == SIGSTOP);
     // A thread that can not go on has been killed: the next wait tells.
     resume(thread, PTRACE_CONT, deliver ? signal : 0);
@@ -102,10 +103,12 @@ Status Threads::attach(int task_dir, pid_t tid) {
   if (ptrace(PTRACE_SEIZE, tid, nullptr, PTRACE_O_TRACESYSGOOD) != 0) {
     const int error = errno;
     ThreadFacts facts;
-    if (error == ESRCH || !read_facts(task_dir, tid, facts) || facts.ended()) return Status::kDowngraded;  // it is ending
+    if (error == ESRCH || !read_facts(task_dir, tid, facts) || facts.ended())
+      return Status::kDowngraded;  // it is ending
     // Ours: by executing a program it has taken over the number of the leader, which is gone.
     if (facts.tracer != getpid()) {
-      return fail(Status::kRefused, tid, static_cast<uint32_t>(facts.tracer != 0 ? Refusal::kTraced : Refusal::kNotPermitted));
+      return fail(Status::kRefused, tid,
+          static_cast<uint32_t>(facts.tracer != 0 ? Refusal::kTraced : Refusal::kNotPermitted));
     }
   }
   if (count_ == std::size(threads_)) return fail(Status::kTooManyThreads, tid, 0);
@@ -128,19 +131,24 @@ Status Threads::attach_new(int task_dir, int64_t deadline, bool& any) {
   }
   any = count_ > known;
   for (Thread& thread : std::span(threads_ + known, count_ - known)) {
-    if (!await_event(thread, deadline) && thread.state != ThreadState::kGone) return fail(Status::kDeadline, thread.tid, 0);
+    if (!await_event(thread, deadline) && thread.state != ThreadState::kGone)
+      return fail(Status::kDeadline, thread.tid, 0);
   }
-  count_ = static_cast<size_t>(std::remove_if(threads_ + known, threads_ + count_,
-                                              [](const Thread& t) { return t.state == ThreadState::kGone; }) - threads_);
+  count_ =
+      static_cast<size_t>(std::remove_if(threads_ + known, threads_ + count_, [](const Thread& t) {
+        return t.state == ThreadState::kGone;
+      }) - threads_);
   return Status::kDowngraded;
 }
 
 Status Threads::stop_all(int task_dir, int64_t deadline) {
-  // A thread that has stopped starts no others. The last of two scans in a row that find nothing new ran while all
-  // stood still; a single one may have missed a thread while another one was ending.
+  // A thread that has stopped starts no others. The last of two scans in a row that find nothing
+  // new ran while all stood still; a single one may have missed a thread while another one was
+  // ending.
   for (int quiet = 0; quiet < 2;) {
     bool any = false;
-    if (const Status status = attach_new(task_dir, deadline, any); status != Status::kDowngraded) return status;
+    if (const Status status = attach_new(task_dir, deadline, any); status != Status::kDowngraded)
+      return status;
     quiet = any ? 0 : quiet + 1;
     if (now_us() >= deadline) return fail(Status::kDeadline, 0, 0);
   }

@@ -1,9 +1,10 @@
-// Stopping every thread of a process, ptrace(2): by PTRACE_SEIZE and PTRACE_INTERRUPT, which send no signal.
+// Stopping every thread of a process, ptrace(2): by PTRACE_SEIZE and PTRACE_INTERRUPT, which send
+// no signal.
 #pragma once
 
 #include "core/proc.h"
-#include "tracer/registers.h"
 #include "protocol/tracer.h"
+#include "tracer/registers.h"
 
 namespace perfbroker {
 
@@ -23,8 +24,8 @@ int64_t now_us();
 
 enum class ThreadState : uint8_t { kRunning, kStopped, kGone };
 
-// A system call's memory operands, in the target: capset(2)'s header and data. A place below the stack that is put
-// back before any thread runs again.
+// A system call's memory operands, in the target: capset(2)'s header and data. A place below the
+// stack that is put back before any thread runs again.
 inline constexpr size_t kScratchSize = 32;
 
 struct Thread {
@@ -37,18 +38,21 @@ struct Thread {
   uint64_t signal_mask;
   uint64_t scratch;  // address; 0: none
   unsigned char scratch_saved[kScratchSize];
-  uint64_t sequence_field, sequence;  // rseq(2): address of its rseq_cs, and what that held; 0: none
+  uint64_t sequence_field,
+      sequence;  // rseq(2): address of its rseq_cs, and what that held; 0: none
 };
 
 // What a wait for one thread ended with. kSignal: about to be delivered.
 enum class Stop { kEvent, kSyscall, kSignal, kGone, kLate };
 
-// The threads of one process. Whatever still is attached when this program ends is let go by the kernel, as it was: that
-// is how threads that can not be stopped are detached, and why each request has a process of its own.
+// The threads of one process. Whatever still is attached when this program ends is let go by the
+// kernel, as it was: that is how threads that can not be stopped are detached, and why each request
+// has a process of its own.
 class Threads {
  public:
-  // Stops all of them, those born meanwhile too. kDowngraded stands for success; else tid() and detail() tell more.
-  // `deadline`: by now_us(); the interval timer must be running, which ends blocking calls.
+  // Stops all of them, those born meanwhile too. kDowngraded stands for success; else tid() and
+  // detail() tell more. `deadline`: by now_us(); the interval timer must be running, which ends
+  // blocking calls.
   tracer_protocol::Status stop_all(int task_dir, int64_t deadline);
 
   // The list of /proc/PID/task into `tids`, its size; -1 with errno. E2BIG: more than kMaxThreads.
@@ -76,8 +80,8 @@ Stop wait_for(Thread& thread, int64_t deadline, int& signal);
 // Lets a stopped thread go on. False when it has been killed meanwhile.
 bool resume(Thread& thread, long request, int signal);
 
-// On to a stop of the kind that INTERRUPT brings about, from which the kernel finishes what was interrupted as if nothing
-// had happened. False: kGone, or the deadline (kRunning).
+// On to a stop of the kind that INTERRUPT brings about, from which the kernel finishes what was
+// interrupted as if nothing had happened. False: kGone, or the deadline (kRunning).
 bool await_event(Thread& thread, int64_t deadline);
 
 }  // namespace perfbroker

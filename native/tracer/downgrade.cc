@@ -13,8 +13,8 @@ using namespace tracer_protocol;
 
 namespace {
 
-// From the first change on the target goes on only when all is done, as half a downgrade is of no use. What bounds it is
-// for a thread that gets no processor at all.
+// From the first change on the target goes on only when all is done, as half a downgrade is of no
+// use. What bounds it is for a thread that gets no processor at all.
 constexpr int64_t kChangeTime = 1'000'000;  // microseconds
 
 ThreadResult results[kMaxThreads];
@@ -22,22 +22,28 @@ pid_t tids[kMaxThreads];
 
 // The capability sets that count: the bounding set gives nothing by itself.
 bool is_downgraded(const TaskStatus& s, const Order& order) {
-  const uint64_t held = s.caps[kInheritable] | s.caps[kPermitted] | s.caps[kEffective] | s.caps[kAmbient];
+  const uint64_t held =
+      s.caps[kInheritable] | s.caps[kPermitted] | s.caps[kEffective] | s.caps[kAmbient];
   return (held & order.drop) == 0 && (!order.no_new_privs || s.no_new_privs != 0);
 }
 
-// Blocking calls end at the deadline and, as the signal may come just before one begins, again and again after it.
+// Blocking calls end at the deadline and, as the signal may come just before one begins, again and
+// again after it.
 void set_timer(uint32_t ms) {
   constexpr suseconds_t again = 2000;
-  const itimerval timer{{0, ms == 0 ? 0 : again}, {ms / 1000, static_cast<suseconds_t>(ms % 1000) * 1000}};
+  const itimerval timer{
+      {0, ms == 0 ? 0 : again}, {ms / 1000, static_cast<suseconds_t>(ms % 1000) * 1000}};
   setitimer(ITIMER_REAL, &timer, nullptr);
 }
 
 class Downgrade {
  public:
   Downgrade(int proc_dir, const Process& process, const Order& order)
-      : proc_dir_(proc_dir), process_(process), order_(order),
-        tasks_(openat(process.directory.get(), "task", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) {}
+      : proc_dir_(proc_dir),
+        process_(process),
+        order_(order),
+        tasks_(openat(
+            process.directory.get(), "task", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) {}
 
   Outcome run() {
     if (!look() || order_.dry_run) return finished();
@@ -78,7 +84,8 @@ class Downgrade {
       if (!refuse(refuse_thread(facts), tid)) return false;
       if (!order_.dry_run) continue;
       TaskStatus would = facts.status;
-      for (const CapSet set : {kInheritable, kPermitted, kEffective, kAmbient}) would.caps[set] &= ~order_.drop;
+      for (const CapSet set : {kInheritable, kPermitted, kEffective, kAmbient})
+        would.caps[set] &= ~order_.drop;
       would.no_new_privs |= order_.no_new_privs ? 1 : 0;
       add_result(tid, facts.status, would, 0);
     }
@@ -90,14 +97,17 @@ class Downgrade {
   bool examine() {
     protocol::Identity identity;
     if (!read_identity(process_.directory.get(), identity)) return end(Status::kTargetGone, 0, 0);
-    if (const uint32_t mismatch = identity_mismatch(identity, order_.expected)) return end(Status::kTargetChanged, mismatch, 0);
+    if (const uint32_t mismatch = identity_mismatch(identity, order_.expected))
+      return end(Status::kTargetChanged, mismatch, 0);
     for (Thread& thread : threads_.all()) {
       ThreadFacts facts;
-      if (!read_facts(tasks_.get(), thread.tid, facts)) return end(Status::kTargetGone, 0, 0);  // SIGKILL, for all
+      if (!read_facts(tasks_.get(), thread.tid, facts))
+        return end(Status::kTargetGone, 0, 0);  // SIGKILL, for all
       thread.had = facts.status;
       if (!refuse(refuse_thread(facts), thread.tid)) return false;
       if (const int error = read_registers(thread)) {
-        return error == ENOEXEC ? refuse(Refusal::kCompat, thread.tid) : end(Status::kTargetGone, 0, 0);
+        return error == ENOEXEC ? refuse(Refusal::kCompat, thread.tid)
+                                : end(Status::kTargetGone, 0, 0);
       }
       if (check_dispatch(thread) != 0) return refuse(Refusal::kSeccomp, thread.tid);
     }
@@ -113,13 +123,17 @@ class Downgrade {
       // capset(2) narrows the ambient set by itself to what stays both permitted and inheritable.
       unsigned char scratch[kScratchSize] = {};
       const __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-      const auto half = [&](CapSet set, int shift) { return static_cast<uint32_t>((thread.had.caps[set] & ~order_.drop) >> shift); };
-      const __user_cap_data_struct data[2] = {{half(kEffective, 0), half(kPermitted, 0), half(kInheritable, 0)},
-                                              {half(kEffective, 32), half(kPermitted, 32), half(kInheritable, 32)}};
+      const auto half = [&](CapSet set, int shift) {
+        return static_cast<uint32_t>((thread.had.caps[set] & ~order_.drop) >> shift);
+      };
+      const __user_cap_data_struct data[2] = {
+          {half(kEffective, 0), half(kPermitted, 0), half(kInheritable, 0)},
+          {half(kEffective, 32), half(kPermitted, 32), half(kInheritable, 32)}};
       static_assert(sizeof header + sizeof data <= kScratchSize);
       memcpy(scratch, &header, sizeof header);
       memcpy(scratch + sizeof header, data, sizeof data);
-      if (const int error = prepare(thread, scratch)) return end(Status::kSystemError, static_cast<uint32_t>(error), thread.tid);
+      if (const int error = prepare(thread, scratch))
+        return end(Status::kSystemError, static_cast<uint32_t>(error), thread.tid);
     }
     return now_us() < deadline || end(Status::kDeadline, 0, 0);
   }
@@ -128,12 +142,14 @@ class Downgrade {
     const int64_t deadline = now_us() + kChangeTime;
     if (order_.drop != 0) {
       call_each(threads_.all(), call_address_, deadline, [](const Thread& thread) {
-        return Call{SYS_capset, {thread.scratch, thread.scratch + sizeof(__user_cap_header_struct), 0, 0, 0}};
+        return Call{SYS_capset,
+            {thread.scratch, thread.scratch + sizeof(__user_cap_header_struct), 0, 0, 0}};
       });
     }
     if (order_.no_new_privs) {
-      call_each(threads_.all(), call_address_, deadline,
-                [](const Thread&) { return Call{SYS_prctl, {PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0}}; });
+      call_each(threads_.all(), call_address_, deadline, [](const Thread&) {
+        return Call{SYS_prctl, {PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0}};
+      });
     }
   }
 
@@ -150,7 +166,8 @@ class Downgrade {
       if (thread == nullptr && !kept) continue;
       failed |= kept;
       const int error = thread != nullptr ? thread->error : 0;
-      add_result(tid, thread != nullptr ? thread->had : facts.status, facts.status, kept && error == 0 ? EAGAIN : error);
+      add_result(tid, thread != nullptr ? thread->had : facts.status, facts.status,
+          kept && error == 0 ? EAGAIN : error);
     }
     if (failed) end(Status::kFailed, 0, 0);
   }

@@ -16,12 +16,13 @@ struct Outcome {
   tracer_protocol::Status status;
   uint32_t detail = 0;
   pid_t tid = 0;
-  uint32_t stopped = 0;                               // microseconds
+  uint32_t stopped = 0;                                   // microseconds
   std::span<tracer_protocol::ThreadResult> results = {};  // static memory
 };
 
-// Once in a process: what it works on is in static memory, and threads that could not be stopped stay attached until the
-// process ends. The handler of SIGALRM must be there and must not restart calls. `proc_dir`: /proc.
+// Once in a process: what it works on is in static memory, and threads that could not be stopped
+// stay attached until the process ends. The handler of SIGALRM must be there and must not restart
+// calls. `proc_dir`: /proc.
 Outcome downgrade(int proc_dir, const Process& process, const Order& order);
 
 }  // namespace perfbroker

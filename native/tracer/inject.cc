@@ -46,7 +46,8 @@ bool set_signal_mask(const Thread& thread, uint64_t mask) {
 
 bool is_syscall(pid_t tid, uint64_t address) {
   unsigned char code[sizeof kSyscallCode];
-  return address != 0 && read_memory(tid, address, code, sizeof code) && memcmp(code, kSyscallCode, sizeof code) == 0;
+  return address != 0 && read_memory(tid, address, code, sizeof code) &&
+         memcmp(code, kSyscallCode, sizeof code) == 0;
 }
 
 uint64_t find_vdso_syscall(pid_t tid, int task_dir) {
@@ -58,7 +59,8 @@ uint64_t find_vdso_syscall(pid_t tid, int task_dir) {
   size_t held = 0;
   for (ssize_t got; (got = read(file.get(), maps + held, sizeof maps - held)) > 0;) {
     std::string_view text(maps, held + static_cast<size_t>(got));
-    for (size_t end; (end = text.find('\n')) != std::string_view::npos; text.remove_prefix(end + 1)) {
+    for (size_t end; (end = text.find('\n')) != std::string_view::npos;
+         text.remove_prefix(end + 1)) {
       std::string_view line = text.substr(0, end);
       uint64_t begin = 0, limit = 0;
       if (!line.ends_with(" [vdso]") || !take_number(line, begin, 16)) continue;
@@ -66,7 +68,9 @@ uint64_t find_vdso_syscall(pid_t tid, int task_dir) {
       if (!take_number(line, limit, 16)) return 0;
       const size_t size = std::min(limit - begin, sizeof code);
       if (!read_memory(tid, begin, code, size)) return 0;
-      const size_t found = std::string_view(code, size).find({reinterpret_cast<const char*>(kSyscallCode), sizeof kSyscallCode});
+      const size_t found =
+          std::string_view(code, size)
+              .find({reinterpret_cast<const char*>(kSyscallCode), sizeof kSyscallCode});
       return found == std::string_view::npos ? 0 : begin + found;
     }
     held = text.size() < sizeof maps ? text.size() : 0;
@@ -112,7 +116,9 @@ int read_registers(Thread& thread) {
 
 int check_dispatch(const Thread& thread) {
   DispatchConfig config{};  // EIO: the kernel does not tell, before Linux 6.4
-  return trace(kGetDispatchConfig, thread.tid, sizeof config, &config) == 0 && config.mode != 0 ? EPERM : 0;
+  return trace(kGetDispatchConfig, thread.tid, sizeof config, &config) == 0 && config.mode != 0
+             ? EPERM
+             : 0;
 }
 
 uint64_t find_syscall(std::span<Thread> threads, int task_dir) {
@@ -126,11 +132,14 @@ uint64_t find_syscall(std::span<Thread> threads, int task_dir) {
 int prepare(Thread& thread, std::span<const unsigned char, kScratchSize> scratch) {
   thread.scratch = (stack_pointer(thread.registers) - kRedZone - kScratchSize) & ~uint64_t{15};
   if (!read_memory(thread.tid, thread.scratch, thread.scratch_saved, kScratchSize)) return EFAULT;
-  // Leaving a restartable sequence ends it: the kernel forgets it as soon as the thread is elsewhere. It is told again of
-  // it afterwards, so that the thread does not finish what it must begin anew.
+  // Leaving a restartable sequence ends it: the kernel forgets it as soon as the thread is
+  // elsewhere. It is told again of it afterwards, so that the thread does not finish what it must
+  // begin anew.
   RseqConfiguration rseq{};
   if (trace(kGetRseqConfiguration, thread.tid, sizeof rseq, &rseq) > 0 && rseq.address != 0 &&
-      read_memory(thread.tid, rseq.address + kSequenceOffset, &thread.sequence, sizeof thread.sequence) && thread.sequence != 0) {
+      read_memory(
+          thread.tid, rseq.address + kSequenceOffset, &thread.sequence, sizeof thread.sequence) &&
+      thread.sequence != 0) {
     thread.sequence_field = rseq.address + kSequenceOffset;
   }
   if (trace(PTRACE_GETSIGMASK, thread.tid, sizeof thread.signal_mask, &thread.signal_mask) != 0 ||
@@ -156,8 +165,10 @@ void finish_call(Thread& thread, int64_t deadline) {
   if (!reach_syscall_stop(thread, deadline)) return;
   Registers after;
   iovec vector{&after, sizeof after};
-  if (trace(PTRACE_GETREGSET, thread.tid, NT_PRSTATUS, &vector) != 0) thread.error = errno;
-  else if (const int64_t result = call_result(after); result < 0) thread.error = static_cast<int>(-result);
+  if (trace(PTRACE_GETREGSET, thread.tid, NT_PRSTATUS, &vector) != 0)
+    thread.error = errno;
+  else if (const int64_t result = call_result(after); result < 0)
+    thread.error = static_cast<int>(-result);
 }
 
 void release(std::span<Thread> threads) {
@@ -173,12 +184,14 @@ void release(std::span<Thread> threads) {
   for (const Thread& thread : threads) {
     if (!thread.changed || thread.state == ThreadState::kGone) continue;
     write_memory(thread.tid, thread.scratch, thread.scratch_saved, kScratchSize);
-    if (thread.sequence_field != 0) write_memory(thread.tid, thread.sequence_field, &thread.sequence, sizeof thread.sequence);
+    if (thread.sequence_field != 0)
+      write_memory(thread.tid, thread.sequence_field, &thread.sequence, sizeof thread.sequence);
   }
   for (Thread& thread : threads) {
     // One that runs (it could not be stopped in time) is let go by the end of this process.
     if (thread.state != ThreadState::kStopped) continue;
-    if (hide_interruption(thread.registers) || thread.changed) set_registers(thread, thread.registers);
+    if (hide_interruption(thread.registers) || thread.changed)
+      set_registers(thread, thread.registers);
     if (thread.changed) set_signal_mask(thread, thread.signal_mask);
     trace(PTRACE_DETACH, thread.tid, 0, nullptr);
     thread.changed = false;

@@ -11,7 +11,8 @@ bool is_kernel_thread(const Process& process) {
   std::string_view text;
   if (!read_leader_stat(process.directory.get(), process.pid, text)) return false;
   text.remove_prefix(std::min(text.rfind(')'), text.size()));
-  for (int field = 2; field < 9; field++) text.remove_prefix(std::min(text.find(' ', 1), text.size()));
+  for (int field = 2; field < 9; field++)
+    text.remove_prefix(std::min(text.find(' ', 1), text.size()));
   uint32_t flags = 0;
   return take_number(text, flags) && (flags & kernel_thread) != 0;
 }
@@ -26,7 +27,8 @@ Refusal refuse_process(int proc_dir, const Process& process) {
   // From this process over the tracer to the monitor, whose children are the parts, and on.
   int generation = 0;
   for (pid_t pid = getpid(); pid > 0; pid = facts.parent, generation++) {
-    if (pid == process.pid || (known && generation == 2 && target.parent == pid)) return Refusal::kAncestor;
+    if (pid == process.pid || (known && generation == 2 && target.parent == pid))
+      return Refusal::kAncestor;
     if (!read_facts(proc_dir, pid, facts)) break;
   }
   return Refusal::kNone;

@@ -1,9 +1,9 @@
 #include "tracer/tracer.h"
 
 #include "core/caps.h"
+#include "core/log.h"
 #include "core/scm.h"
 #include "monitor/filters.h"
-#include "core/log.h"
 #include "tracer/downgrade.h"
 
 namespace perfbroker {
@@ -24,9 +24,11 @@ const char* find_malformation(const Request& r, size_t fd_count) {
   return fd_count == kRequestFds ? nullptr : "number of fds";
 }
 
-// The policy is the broker's; this is what holds without it: root of the host may do it to any process, anybody to his
-// own. Their capabilities do not count, as a target has more of them by the nature of the thing.
-uint32_t client_obstacles(const TracerConfig& config, int connection, Client& client, const protocol::Identity& target) {
+// The policy is the broker's; this is what holds without it: root of the host may do it to any
+// process, anybody to his own. Their capabilities do not count, as a target has more of them by the
+// nature of the thing.
+uint32_t client_obstacles(
+    const TracerConfig& config, int connection, Client& client, const protocol::Identity& target) {
   constexpr uint32_t ids = protocol::kMismatchUid | protocol::kMismatchGid;
   if (client.uid != 0) return same_user_obstacles(client, target, true) & ids;
   examine_client(connection, config.proc_dir, client);
@@ -35,18 +37,23 @@ uint32_t client_obstacles(const TracerConfig& config, int connection, Client& cl
   return (client.permitted & administrator) != 0 ? 0 : uint32_t{protocol::kMismatchCapabilities};
 }
 
-Outcome serve_request(const TracerConfig& config, const Request& request, std::span<const UniqueFd> fds) {
+Outcome serve_request(
+    const TracerConfig& config, const Request& request, std::span<const UniqueFd> fds) {
   Client client;
   Process process;
   protocol::Identity identity;
   if (!identify_client(fds[0].get(), config.listener, client)) return {Status::kBadClient};
-  if (!open_process(config.proc_dir, fds[1].get(), process)) return {errno == ESRCH ? Status::kTargetGone : Status::kBadTarget};
-  if (!read_identity(process.directory.get(), identity) || !pidfd_alive(fds[1].get())) return {Status::kTargetGone};
-  if (const uint32_t obstacles = client_obstacles(config, fds[0].get(), client, identity)) return {Status::kNotSameUser, obstacles};
-  if (const uint32_t mismatch = identity_mismatch(identity, request.expected)) return {Status::kTargetChanged, mismatch};
+  if (!open_process(config.proc_dir, fds[1].get(), process))
+    return {errno == ESRCH ? Status::kTargetGone : Status::kBadTarget};
+  if (!read_identity(process.directory.get(), identity) || !pidfd_alive(fds[1].get()))
+    return {Status::kTargetGone};
+  if (const uint32_t obstacles = client_obstacles(config, fds[0].get(), client, identity))
+    return {Status::kNotSameUser, obstacles};
+  if (const uint32_t mismatch = identity_mismatch(identity, request.expected))
+    return {Status::kTargetChanged, mismatch};
   return downgrade(config.proc_dir, process,
-                   {request.drop, (request.flags & kNoNewPrivs) != 0, (request.flags & kDryRun) != 0, request.deadline,
-                    request.expected});
+      {request.drop, (request.flags & kNoNewPrivs) != 0, (request.flags & kDryRun) != 0,
+          request.deadline, request.expected});
 }
 
 bool send_outcome(const TracerConfig& config, uint32_t serial, const Outcome& outcome) {
@@ -55,7 +62,8 @@ bool send_outcome(const TracerConfig& config, uint32_t serial, const Outcome& ou
   do {
     const size_t count = std::min<size_t>(outcome.results.size() - first, kThreadsPerReply);
     reply = {kVersion, serial, outcome.status, outcome.detail, outcome.tid, outcome.stopped,
-             static_cast<uint32_t>(outcome.results.size()), static_cast<uint32_t>(first), static_cast<uint32_t>(count), 0, {}};
+        static_cast<uint32_t>(outcome.results.size()), static_cast<uint32_t>(first),
+        static_cast<uint32_t>(count), 0, {}};
     std::ranges::copy(outcome.results.subspan(first, count), reply.threads);
     if (!send_message(config.socket, &reply, sizeof reply, {}, 0)) return false;
     first += count;
@@ -67,7 +75,8 @@ WorkerExit serve_one(const TracerConfig& config) {
   static Request request;
   UniqueFd fds[kRequestFds];
   Result<Received> received = receive_message(config.socket, &request, sizeof request, fds, 0);
-  if (received ? received->bytes == 0 : received.error().number == ECONNRESET) return WorkerExit::kServed;
+  if (received ? received->bytes == 0 : received.error().number == ECONNRESET)
+    return WorkerExit::kServed;
   const char* malformed = "size or number of fds";
   if (received && received->bytes == sizeof request && !received->truncated) {
     malformed = find_malformation(request, received->fd_count);
@@ -83,7 +92,7 @@ WorkerExit serve_one(const TracerConfig& config) {
 }  // namespace
 
 int serve_tracer(const TracerConfig& config, Workers& workers) {
-  struct sigaction tick{};
+  struct sigaction tick {};
   tick.sa_handler = [](int) {};  // it only interrupts
   sigaction(SIGALRM, &tick, nullptr);
   if (!send_outcome(config, 0, {Status::kReady})) return 0;
@@ -104,9 +113,9 @@ int serve_tracer(const TracerConfig& config, Workers& workers) {
 int install_tracer_filter() {
   SeccompFilter filter;
   filter.on_bits(SYS_clone, 0, ~uint32_t{SIGCHLD}, kKill, kAllow);
-  constexpr long more[] = {SYS_recvmsg, SYS_sendmsg, SYS_getsockopt, SYS_getsockname, SYS_pidfd_open, SYS_readlinkat,
-                           SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_setitimer,
-                           SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_getpid};
+  constexpr long more[] = {SYS_recvmsg, SYS_sendmsg, SYS_getsockopt, SYS_getsockname,
+      SYS_pidfd_open, SYS_readlinkat, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev,
+      SYS_setitimer, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_getpid};
   return install_allow_list(filter, more);
 }
 

@@ -1,5 +1,6 @@
-// The tracer: its workers serve requests of tracer_protocol.h, one each. A worker holds threads no longer
-// than its request takes, outlives the tracer if it must, and when it ends the kernel releases whatever it still holds.
+// The tracer: its workers serve requests of tracer_protocol.h, one each. A worker holds threads no
+// longer than its request takes, outlives the tracer if it must, and when it ends the kernel
+// releases whatever it still holds.
 #pragma once
 
 #include "core/client.h"
@@ -13,8 +14,9 @@ struct TracerConfig {
   SocketAddress listener{};
 };
 
-// Serves until the broker closes its end. Returns the process's exit code, a worker's too: WorkerExit::kMalformed after a
-// malformed request, which only a compromised broker sends. Announces itself first.
+// Serves until the broker closes its end. Returns the process's exit code, a worker's too:
+// WorkerExit::kMalformed after a malformed request, which only a compromised broker sends.
+// Announces itself first.
 int serve_tracer(const TracerConfig& config, Workers& workers);
 
 // Allow-list, and no other process but by plain fork. 0 or errno; no_new_privs must be set.

@@ -1,5 +1,6 @@
-// Reads requests to the opener from standard input and prints one line for each: what the opener's check finds wrong
-// with it (or "ok"), the bits of the ceiling that it needs, and the attr of its first event in hexadecimal.
+// Reads requests to the opener from standard input and prints one line for each: what the opener's
+// check finds wrong with it (or "ok"), the bits of the ceiling that it needs, and the attr of its
+// first event in hexadecimal.
 #include <cstdio>
 
 #include "core/perf_event.h"
