@@ -8,7 +8,7 @@
 
 namespace perfbroker {
 
-[[gnu::format(printf, 1, 2)]] inline void say(const char* format, ...) {
+[[gnu::format(printf, 1, 2)]] inline void log_error(const char* format, ...) {
   char line[1024] = "perfbrokerd: ";
   const size_t prefix = strlen(line);
   va_list arguments;

@@ -88,7 +88,7 @@ bool Workers::ended(size_t worker, int status) {
   pids_[worker] = 0;
   reserved_->of[worker] = 0;
   if (WIFSIGNALED(status)) {
-    say("a worker was killed by signal %d", WTERMSIG(status));
+    log_error("a worker was killed by signal %d", WTERMSIG(status));
     // A call that the filter does not know: it did what none of our code does.
     if (WTERMSIG(status) == SIGSYS) exit_code_ = static_cast<int>(WorkerExit::kMalformed);
     return exit_code_ == 0;
@@ -123,7 +123,7 @@ WorkerExit Workers::take_channel(int socket, UniqueFd& channel) {
     report(static_cast<uint16_t>(self_));
     close(socket);
     if (received && !received->truncated && received->fd_count == 1) return WorkerExit::kServed;
-    say("a helper process got a malformed channel: its broker is compromised; ending");
+    log_error("a helper process got a malformed channel: its broker is compromised; ending");
     return WorkerExit::kMalformed;
   }
 }

@@ -7,7 +7,7 @@
 #include "core/scm.h"
 #include "launcher/node.h"
 #include "launcher/orphan.h"
-#include "launcher/say.h"
+#include "launcher/report.h"
 #include "protocol/launcher.h"
 
 namespace perfbroker {
@@ -58,11 +58,11 @@ struct Child {
     launch::Request failure{};
     failure.version = launch::kVersion;
     failure.type = launch::Type::kFailed;
-    failure.exit_code = kExitGaveUp;
+    failure.exit_code = kExitFailed;
     snprintf(failure.text, sizeof failure.text, "the collector could not start: %s: %s", step,
         strerrordesc_np(error));
     (void)static_cast<bool>(send_message(control, &failure, sizeof failure, {}, 0));
-    _exit(kExitGaveUp);
+    _exit(kExitFailed);
   }
 
   static int check(int result) { return result == 0 ? 0 : errno; }
@@ -130,7 +130,9 @@ struct Child {
 
 }  // namespace
 
-UniqueFd out_of_the_way(UniqueFd fd) { return UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, kSafeFd)); }
+UniqueFd dup_above_reserved(UniqueFd fd) {
+  return UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, kSafeFd));
+}
 
 CollectorUser find_collector_user() {
   CollectorUser user;
@@ -179,11 +181,11 @@ Collector start_collector(const CollectorStart& start, std::string& problem) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
     return problem = strerrordesc_np(errno), Collector();
-  Collector collector{out_of_the_way(UniqueFd(pair[0])),
-      out_of_the_way(UniqueFd(memfd_create("errors", MFD_CLOEXEC)))};
-  const UniqueFd theirs = out_of_the_way(UniqueFd(pair[1]));
+  Collector collector{dup_above_reserved(UniqueFd(pair[0])),
+      dup_above_reserved(UniqueFd(memfd_create("errors", MFD_CLOEXEC)))};
+  const UniqueFd theirs = dup_above_reserved(UniqueFd(pair[1]));
   const UniqueFd pidfd =
-      out_of_the_way(UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0))));
+      dup_above_reserved(UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0))));
   if (!collector.control || !collector.errors || !theirs || !pidfd) {
     return problem = std::string("its fds could not be made: ") + strerrordesc_np(errno),
            Collector();

@@ -29,7 +29,7 @@ CollectorUser find_collector_user();
 
 // The same file under a number that no standard fd has and none of the collector's: CMD may have
 // been given closed ones.
-UniqueFd out_of_the_way(UniqueFd fd);
+UniqueFd dup_above_reserved(UniqueFd fd);
 
 // source: where events come from: "broker", "direct" or "none". broker: a connection to it, or
 // none.

@@ -16,17 +16,17 @@
 #include <vector>
 
 #include "launcher/node.h"
+#include "launcher/report.h"
 #include "launcher/run.h"
-#include "launcher/say.h"
 #include "launcher/utf8.h"
 
 namespace {
 
-using perfbroker::complain;
-using perfbroker::complain_command;
-using perfbroker::kExitGaveUp;
+using perfbroker::kExitFailed;
 using perfbroker::kExitNotFound;
 using perfbroker::kExitUsage;
+using perfbroker::report_command_error;
+using perfbroker::report_exec_error;
 
 template <typename T>
 bool parse_number(const char* text, T& value) {
@@ -41,18 +41,18 @@ bool parse_number(const char* text, T& value) {
 int exec_gate(int argc, char** argv) {
   int gate = -1;
   int next = 3;
-  if (argc < 3 || !parse_number(argv[2], gate) || gate < 0) return kExitGaveUp;
+  if (argc < 3 || !parse_number(argv[2], gate) || gate < 0) return kExitFailed;
   rlimit files{};
   if (next + 1 < argc && strcmp(argv[next], "--nofile") == 0) {
     rlim_t soft = 0;
-    if (!parse_number(argv[next + 1], soft)) return kExitGaveUp;
+    if (!parse_number(argv[next + 1], soft)) return kExitFailed;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && soft <= files.rlim_max) {
       files.rlim_cur = soft;
       setrlimit(RLIMIT_NOFILE, &files);
     }
     next += 2;
   }
-  if (next + 1 >= argc || strcmp(argv[next], "--") != 0) return kExitGaveUp;
+  if (next + 1 >= argc || strcmp(argv[next], "--") != 0) return kExitFailed;
   signal(SIGPIPE, SIG_DFL);
   signal(SIGXFSZ, SIG_DFL);
   char byte;
@@ -62,7 +62,7 @@ int exec_gate(int argc, char** argv) {
     poll(&poller, 1, -1);
     got = read(gate, &byte, 1);
   } while (got < 0 && (errno == EINTR || errno == EAGAIN));
-  if (got != 1) return kExitGaveUp;
+  if (got != 1) return kExitFailed;
   fcntl(gate, F_SETFD, FD_CLOEXEC);
   char** command = argv + next + 1;
   execvp(command[0], command);
@@ -70,7 +70,7 @@ int exec_gate(int argc, char** argv) {
   const int error = errno;
   const unsigned char told = static_cast<unsigned char>(error);
   send(gate, &told, 1, MSG_NOSIGNAL);
-  return complain_command(command[0], error);
+  return report_command_error(command[0], error);
 }
 
 // Index of the word `run`, which only --socket may precede; 0: another command.
@@ -102,7 +102,8 @@ int main(int argc, char** argv) {
   }
 
   const std::string program = perfbroker::find_program();
-  if (access(program.c_str(), R_OK) != 0) return complain(program.c_str(), errno), kExitNotFound;
+  if (access(program.c_str(), R_OK) != 0)
+    return report_exec_error(program.c_str(), errno), kExitNotFound;
   const std::string node = perfbroker::find_node();
   if (node.empty()) {
     fprintf(stderr, "perfbroker: node is neither in PATH nor in /usr/bin nor in /usr/local/bin\n");
@@ -118,5 +119,5 @@ int main(int argc, char** argv) {
   arguments.insert(arguments.end(), argv + 1, argv + argc);
   arguments.push_back(nullptr);
   execv(node.c_str(), arguments.data());
-  return complain(node.c_str(), errno);
+  return report_exec_error(node.c_str(), errno);
 }

@@ -134,7 +134,8 @@ int OutputFile::create_scratch(UniqueFd& fd) {
 int OutputFile::start_keeper(int control) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return errno;
-  UniqueFd ours = out_of_the_way(UniqueFd(pair[0])), theirs = out_of_the_way(UniqueFd(pair[1]));
+  UniqueFd ours = dup_above_reserved(UniqueFd(pair[0])),
+           theirs = dup_above_reserved(UniqueFd(pair[1]));
   if (!ours || !theirs) return errno;
   const std::string name = name_of(path_);
   Keeper keeper{directory_.get(), theirs.get(), control, temporary_, name};

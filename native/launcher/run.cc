@@ -2,8 +2,8 @@
 
 #include "core/linux.h"
 #include "launcher/collector.h"
+#include "launcher/report.h"
 #include "launcher/run_options.h"
-#include "launcher/say.h"
 #include "launcher/service.h"
 
 namespace perfbroker {
@@ -30,7 +30,7 @@ UniqueFd connect_broker(const std::string& path) {
     return connection;
   }
   fcntl(connection.get(), F_SETFL, O_RDWR | O_NONBLOCK);
-  return out_of_the_way(std::move(connection));
+  return dup_above_reserved(std::move(connection));
 }
 
 std::string socket_path(const RunOptions& options) {
@@ -51,14 +51,14 @@ int downgrade(const RunOptions& options) {
   if (const std::string problem = apply_downgrade(options.downgrade); !problem.empty()) {
     fprintf(stderr, "perfbroker: the downgrade failed, so %s was not run: %s\n", options.command[0],
         problem.c_str());
-    return kExitGaveUp;
+    return kExitFailed;
   }
   if (!options.verify) return 0;
   const std::string problem = verify_downgrade(options.downgrade);
   if (problem.empty()) return 0;
   fprintf(
       stderr, "perfbroker: --verify: %s was not run: %s\n", options.command[0], problem.c_str());
-  return kExitGaveUp;
+  return kExitFailed;
 }
 
 }  // namespace
@@ -78,7 +78,7 @@ int run_command(std::span<char*> arguments, size_t run) {
   if (getuid() != geteuid() || getgid() != getegid()) {
     fputs(
         "perfbroker: run executes any CMD, so this program must not be setuid or setgid\n", stderr);
-    return kExitGaveUp;
+    return kExitFailed;
   }
 
   const std::string path = socket_path(options);
@@ -91,7 +91,7 @@ int run_command(std::span<char*> arguments, size_t run) {
       : opens ? "direct"
               : "none",
       arguments.data(), broker.get()};
-  Verdict verdict{false, kExitGaveUp, ""};
+  Verdict verdict{false, kExitFailed, ""};
   Collector collector = start_collector(start, verdict.problem);
   UniqueFd& control = collector.control;
   broker.reset();
@@ -113,7 +113,7 @@ int run_command(std::span<char*> arguments, size_t run) {
     fprintf(stderr, "perfbroker: %s %s: %.*s\n", options.command[0],
         options.require ? "was not run" : "runs unprofiled", static_cast<int>(text.size()),
         text.data());
-    if (options.require) return kExitGaveUp;
+    if (options.require) return kExitFailed;
   }
   if (const int code = downgrade(options)) {
     if (control) service.discard(EPERM);
@@ -124,7 +124,7 @@ int run_command(std::span<char*> arguments, size_t run) {
   execvp(options.command[0], options.command);
   const int error = errno;
   if (control) service.discard(error);
-  return complain_command(options.command[0], error);
+  return report_command_error(options.command[0], error);
 }
 
 }  // namespace perfbroker

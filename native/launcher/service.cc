@@ -2,7 +2,7 @@
 
 #include "core/proc.h"
 #include "core/scm.h"
-#include "launcher/say.h"
+#include "launcher/report.h"
 #include "opener/check.h"
 
 namespace perfbroker {
@@ -76,11 +76,11 @@ Verdict CollectorService::serve() {
   for (;;) {
     Result<Received> received = receive_message(control_, &request, sizeof request, {}, 0);
     if (!received || received->bytes == 0)
-      return {false, kExitGaveUp, "the collector ended before it was ready"};
+      return {false, kExitFailed, "the collector ended before it was ready"};
     request.text[sizeof request.text - 1] = '\0';
     if (received->truncated || received->bytes != sizeof request ||
         request.version != launch::kVersion) {
-      return {false, kExitGaveUp, "the collector is of another version than the launcher"};
+      return {false, kExitFailed, "the collector is of another version than the launcher"};
     }
     int error = EPERM;
     uint32_t value = 0, failed = 0;
@@ -103,12 +103,12 @@ Verdict CollectorService::serve() {
         if (creates_) error = output_.create_scratch(opened.emplace_back());
         break;
       default:
-        return {false, kExitGaveUp, "the collector asked for something unknown"};
+        return {false, kExitFailed, "the collector asked for something unknown"};
     }
     std::vector<int> fds;
     if (error == 0) std::ranges::transform(opened, std::back_inserter(fds), &UniqueFd::get);
     if (!reply(error, value, failed, fds))
-      return {false, kExitGaveUp, "the collector ended before it was ready"};
+      return {false, kExitFailed, "the collector ended before it was ready"};
   }
 }
 

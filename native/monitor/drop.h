@@ -42,7 +42,8 @@ inline bool drop_privileges(const Privileges& p) {
   const auto* failed =
       std::ranges::find_if(steps, [](const auto& step) { return step.error != 0; });
   if (failed == std::end(steps)) return true;
-  say("the %s could not drop its %s: %s", p.part, failed->name, strerrordesc_np(failed->error));
+  log_error(
+      "the %s could not drop its %s: %s", p.part, failed->name, strerrordesc_np(failed->error));
   return false;
 }
 
@@ -58,7 +59,7 @@ inline bool prove_thread(const Privileges& p, int tid, const TaskStatus& s) {
       {"supplementary groups", p.change_ids ? s.group_count : 0, 0}};
   for (const auto& fact : facts) {
     if (fact.found == fact.wanted) continue;
-    say("proof failed: thread %d of the %s: %s: %lu instead of %lu", tid, p.part, fact.what,
+    log_error("proof failed: thread %d of the %s: %s: %lu instead of %lu", tid, p.part, fact.what,
         fact.found, fact.wanted);
     return false;
   }
@@ -67,7 +68,7 @@ inline bool prove_thread(const Privileges& p, int tid, const TaskStatus& s) {
   for (size_t set = 0; set < std::size(wanted); set++) {
     if (s.caps[set] == wanted[set]) continue;
     const auto first = static_cast<unsigned>(__builtin_ctzll(s.caps[set] ^ wanted[set]));
-    say("proof failed: thread %d of the %s %s CAP_%s in its %s set", tid, p.part,
+    log_error("proof failed: thread %d of the %s %s CAP_%s in its %s set", tid, p.part,
         (s.caps[set] & cap_bit(first)) != 0 ? "still has" : "lacks", cap_name(first), names[set]);
     return false;
   }
@@ -93,13 +94,13 @@ inline bool prove_privileges(const Privileges& p, int proc_dir) {
       const UniqueFd file(openat(tasks.get(), path, O_RDONLY | O_CLOEXEC));
       TaskStatus status;
       if (!read_status(file.get(), status))
-        return say("proof failed: thread %d of the %s is unreadable", tid, p.part), false;
+        return log_error("proof failed: thread %d of the %s is unreadable", tid, p.part), false;
       if (!prove_thread(p, tid, status)) return false;
       proven++;
     }
   }
   if (proven != 1)
-    say("proof failed: %u threads of the %s could be read instead of 1", proven, p.part);
+    log_error("proof failed: %u threads of the %s could be read instead of 1", proven, p.part);
   return proven == 1;
 }
 

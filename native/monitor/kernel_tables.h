@@ -54,7 +54,8 @@ inline UniqueFd collect_tracepoints() {
       lseek(fd.get(), 0, SEEK_SET) == 0 && fcntl(fd.get(), F_ADD_SEALS, seals) == 0) {
     return fd;
   }
-  say("tracepoint names are unknown: tracefs is not mounted (mount -t tracefs tracefs "
+  log_error(
+      "tracepoint names are unknown: tracefs is not mounted (mount -t tracefs tracefs "
       "/sys/kernel/tracing)");
   return {};
 }

@@ -92,7 +92,7 @@ inline Listener make_listener(const Options& o) {
   if (wrong == nullptr && !read_address(listener.fd.get(), listener.address))
     wrong = "the socket has no name";
   if (wrong == nullptr) return listener;
-  say("%s: %s", passed ? "LISTEN_FDS" : o.socket.c_str(), wrong);
+  log_error("%s: %s", passed ? "LISTEN_FDS" : o.socket.c_str(), wrong);
   return {};
 }
 

@@ -36,7 +36,7 @@ UniqueFd open_install_root() {
     root = root.substr(0, root.rfind('/'));
   UniqueFd fd(open((std::string(root) + "/").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (fd && faccessat(fd.get(), "dist/broker/main.js", F_OK, 0) == 0) return fd;
-  say("%s/dist/broker/main.js is missing: the tree has not been built (npm run build)",
+  log_error("%s/dist/broker/main.js is missing: the tree has not been built (npm run build)",
       std::string(root).c_str());
   return {};
 }
@@ -49,7 +49,8 @@ int open_resources(const Options& o, Resources& r) {
     r.audit.reset(
         open(o.audit.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
     if (!r.audit)
-      return say("%s: %s", o.audit.c_str(), strerrordesc_np(errno)), static_cast<int>(kStartup);
+      return log_error("%s: %s", o.audit.c_str(), strerrordesc_np(errno)),
+             static_cast<int>(kStartup);
   }
   r.pointer_pmus = read_pointer_pmus();
   if ((o.classes & protocol::kTracepoint) != 0) r.tracepoints = collect_tracepoints();
@@ -119,7 +120,7 @@ int start(const Options& o, Resources& r, unsigned capability, uint64_t held, bo
                          : Part{}};
   for (const Part& part : std::span(parts, 2 + o.with_tracer)) {
     const int code = receive_byte(part.channel.get());
-    if (code < 0) say("the %s ended before it was ready", part.name);
+    if (code < 0) log_error("the %s ended before it was ready", part.name);
     if (code != 0) return code > 0 ? code : static_cast<int>(kPartDied);
   }
   // Nothing is freed behind the filter, which knows no munmap: it ends by _exit.
@@ -148,7 +149,8 @@ int main(int argc, char** argv) {
     return code;
   if (getauxval(AT_SECURE) != 0) {
     // Whoever starts it so could serve a policy of his own.
-    say("not from a setuid file or one with capabilities: start it as root, or with systemd's "
+    log_error(
+        "not from a setuid file or one with capabilities: start it as root, or with systemd's "
         "AmbientCapabilities=");
     return kNoCapability;
   }
@@ -161,7 +163,7 @@ int main(int argc, char** argv) {
   const uint64_t ids = cap_bit(CAP_SETUID) | cap_bit(CAP_SETGID);
   const bool change_ids = (held & ids) == ids;
   if (!change_ids) {
-    say("%s: without CAP_SETUID and CAP_SETGID all parts run as uid %u",
+    log_error("%s: without CAP_SETUID and CAP_SETGID all parts run as uid %u",
         getuid() == 0 ? "refused" : "warning", getuid());
     if (getuid() == 0 || geteuid() == 0) return kStartup;
     options.broker = options.opener = options.tracer = {getuid(), getgid()};

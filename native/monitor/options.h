@@ -133,14 +133,14 @@ inline int parse_options(std::span<char*> arguments, Options& o) {
       return name.substr(0, equals) == std::string("--") + option.first;
     });
     if (found == std::end(table) || (equals == std::string::npos && i + 1 == arguments.size())) {
-      say("%s: no such option, or its value is missing; see --help", arguments[i]);
+      log_error("%s: no such option, or its value is missing; see --help", arguments[i]);
       return kUsage;
     }
     *found->second = equals == std::string::npos ? arguments[++i] : name.substr(equals + 1);
   }
   const char* wrong = interpret(o);
   if (wrong == nullptr) return -1;
-  say("--%s: not a valid value, or root's id for a part; see --help", wrong);
+  log_error("--%s: not a valid value, or root's id for a part; see --help", wrong);
   return kUsage;
 }
 

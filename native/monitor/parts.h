@@ -29,7 +29,7 @@ inline bool send_byte(int channel, int value) {
   return write(channel, &byte, 1) == 1;
 }
 
-[[noreturn]] inline void give_up(int channel, ExitCode code) {
+[[noreturn]] inline void exit_with(int channel, ExitCode code) {
   _exit((send_byte(channel, code), code));
 }
 
@@ -61,7 +61,7 @@ inline bool arrange_fds(std::span<int> fds) {
 
 // A child's first half: until here it has only what its parent had. Ends the process when a step
 // fails.
-inline void become(
+inline void drop_and_confine(
     const Privileges& p, int channel, int proc_dir, pid_t monitor, int (*install_filter)()) {
   for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
   setsid();  // a terminal's Ctrl-C is for the monitor, which ends the parts in order
@@ -69,9 +69,9 @@ inline void become(
   // A change of ids clears the parent-death signal, so it comes after. It is sent with the dying
   // monitor's rights, whose ids are chosen for it (main.cc).
   if (!drop_privileges(p) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
-    give_up(channel, kProof);
+    exit_with(channel, kProof);
   if (getppid() != monitor) _exit(kPartDied);
-  if (install_filter() != 0 || !prove_privileges(p, proc_dir)) give_up(channel, kProof);
+  if (install_filter() != 0 || !prove_privileges(p, proc_dir)) exit_with(channel, kProof);
   if (!send_byte(channel, 0)) _exit(kPartDied);
 }
 
@@ -100,7 +100,7 @@ inline void limit_processes(const Privileges& p, rlim_t workers) {
   limit_processes(p, Workers::kMost);
   clearenv();
   // The signals that the monitor handles stay blocked: the opener ends when its broker has.
-  become(p, fds[2], fds[1], monitor, install_opener_filter);
+  drop_and_confine(p, fds[2], fds[1], monitor, install_opener_filter);
   close(fds[2]);
   _exit(serve(config, workers));
 }
@@ -114,7 +114,8 @@ struct BrokerStart {
 
 inline bool is_readable(const char* path) {
   if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0) return true;
-  say("the broker's user (uid %u) can not read %s: %s", geteuid(), path, strerrordesc_np(errno));
+  log_error(
+      "the broker's user (uid %u) can not read %s: %s", geteuid(), path, strerrordesc_np(errno));
   return false;
 }
 
@@ -127,12 +128,12 @@ inline bool is_readable(const char* path) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  become(p, fds[5], fds[6], monitor, install_broker_filter);
+  drop_and_confine(p, fds[5], fds[6], monitor, install_broker_filter);
   // Now the monitor listens for a code, and only for that.
   if (receive_byte(fds[5]) < 0) _exit(kPartDied);
   if (!is_readable("dist/broker/main.js") ||
       !is_readable(s.policy.empty() ? "." : s.policy.c_str()))
-    give_up(fds[5], kStartup);
+    exit_with(fds[5], kStartup);
   std::vector<const char*> argv;
   for (const std::string& argument : s.argv) argv.push_back(argument.c_str());
   argv.push_back(nullptr);
@@ -147,10 +148,10 @@ inline bool is_readable(const char* path) {
   for (const char* node : {argv[0], "/usr/bin/node", "/usr/local/bin/node"}) {
     argv[1] = wasm_option(node, const_cast<char* const*>(environment));
     execvpe(node, const_cast<char* const*>(argv.data()), const_cast<char* const*>(environment));
-    say("%s can not be executed by uid %u: %s", node, geteuid(), strerrordesc_np(errno));
+    log_error("%s can not be executed by uid %u: %s", node, geteuid(), strerrordesc_np(errno));
     if (strchr(argv[0], '/') != nullptr) break;  // --node, and nothing else
   }
-  give_up(fds[5], kStartup);
+  exit_with(fds[5], kStartup);
 }
 
 }  // namespace perfbroker

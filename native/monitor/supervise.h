@@ -43,7 +43,7 @@ inline int supervise(std::span<Part> parts, Part& broker, int signals) {
     // Only the first death tells something: the others follow from it, as the broker says of its
     // own by this code.
     if (!broker_says(kPartDied) && !std::exchange(told, true)) {
-      say("the %s (pid %d) %s %d; ending", part.name, pid,
+      log_error("the %s (pid %d) %s %d; ending", part.name, pid,
           WIFSIGNALED(status) ? "was killed by signal" : "exited with code",
           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     }
@@ -56,7 +56,8 @@ inline int supervise(std::span<Part> parts, Part& broker, int signals) {
     if (info.ssi_signo == SIGHUP) signal_part(broker, SIGHUP);
     if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) end();
     if (info.ssi_signo == SIGALRM) {
-      if (code == kOrdered) say("not everything has ended within %d s; killing it", kDeadline);
+      if (code == kOrdered)
+        log_error("not everything has ended within %d s; killing it", kDeadline);
       code = kPartDied;
       if (std::exchange(killed, true)) break;
       for (const Part& part : parts) signal_part(part, SIGKILL);

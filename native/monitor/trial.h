@@ -47,18 +47,19 @@ inline unsigned find_capability(uint64_t held) {
   for (const unsigned capability : {unsigned{CAP_PERFMON}, unsigned{CAP_SYS_ADMIN}}) {
     if ((held & cap_bit(capability)) == 0) continue;
     if ((error = try_capability(capability)) == 0) return capability;
-    say("a trial perf_event_open with CAP_%s alone failed: %s", cap_name(capability),
+    log_error("a trial perf_event_open with CAP_%s alone failed: %s", cap_name(capability),
         strerrordesc_np(error));
   }
   const char* wanted = read_paranoid_level() >= 3 ? "CAP_SYS_ADMIN" : "CAP_PERFMON";
   const bool filtered = error == EPERM || error == ENOSYS;
   if (!filtered)
-    say("%s is missing, and kernel.perf_event_paranoid is %d", wanted, read_paranoid_level());
+    log_error("%s is missing, and kernel.perf_event_paranoid is %d", wanted, read_paranoid_level());
   if (!filtered)
-    say("start this as root, or from a systemd unit with AmbientCapabilities=%s CAP_IPC_LOCK",
+    log_error("start this as root, or from a systemd unit with AmbientCapabilities=%s CAP_IPC_LOCK",
         wanted);
   if (filtered)
-    say("a seccomp filter blocks it (a container's profile, a unit's SystemCallFilter=): allow "
+    log_error(
+        "a seccomp filter blocks it (a container's profile, a unit's SystemCallFilter=): allow "
         "perf_event_open");
   return 0;
 }

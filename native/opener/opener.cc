@@ -215,7 +215,8 @@ Served serve_one(const OpenerConfig& config, Rings& rings) {
     malformed = find_malformation(request, received->fd_count);
   }
   if (malformed != nullptr) {
-    say("the opener got a malformed request (%s): its broker is compromised; ending", malformed);
+    log_error(
+        "the opener got a malformed request (%s): its broker is compromised; ending", malformed);
     return Served::kMalformed;
   }
   reply = {kVersion, request.serial, Status::kReleased, 0, 0, 0, {}, 0};

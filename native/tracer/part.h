@@ -12,7 +12,7 @@ inline bool make_tracer_ends(const Options& o, uint64_t held, UniqueFd& tracer, 
   if (o.with_tracer == 0) return true;
   int pair[2];
   if ((held & cap_bit(CAP_SYS_PTRACE)) == 0)
-    return say("--with-tracer needs CAP_SYS_PTRACE"), false;
+    return log_error("--with-tracer needs CAP_SYS_PTRACE"), false;
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return false;
   tracer.reset(pair[0]);
   broker.reset(pair[1]);
@@ -36,7 +36,7 @@ inline constexpr size_t kMostTracerWorkers = 64;
   Workers workers(kMostTracerWorkers);
   limit_processes(p, kMostTracerWorkers);
   clearenv();
-  become(p, fds[2], fds[1], monitor, install_tracer_filter);
+  drop_and_confine(p, fds[2], fds[1], monitor, install_tracer_filter);
   close(fds[2]);
   _exit(serve_tracer(config, workers));
 }

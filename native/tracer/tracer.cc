@@ -82,7 +82,8 @@ WorkerExit serve_one(const TracerConfig& config) {
     malformed = find_malformation(request, received->fd_count);
   }
   if (malformed != nullptr) {
-    say("the tracer got a malformed request (%s): its broker is compromised; ending", malformed);
+    log_error(
+        "the tracer got a malformed request (%s): its broker is compromised; ending", malformed);
     return WorkerExit::kMalformed;
   }
   send_outcome(config, request.serial, serve_request(config, request, fds));
