@@ -131,13 +131,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   shutdown(broker.get(), SHUT_WR);  // nothing waits for another one
 
   opened = 0;
-  const OpenerConfig config{opener.get(), world.proc_dir, world.listener, kUser, kForbidden};
-  const Served served = serve_one(config, rings);
-  if (served == Served::kReplied) {
+  const OpenerConfig config{{opener.get(), world.proc_dir, world.listener}, kUser, kForbidden};
+  if (!serve_one(config, rings)) {
     require(length == sizeof request, "a packet of another size");
     Reply reply{};
     static UniqueFd received_fds[kMaxMessageFds];
-    Result<Received> received =
+    const std::optional<Received> received =
         receive_message(broker.get(), &reply, sizeof reply, received_fds, MSG_DONTWAIT);
     require(bool(received) && received->bytes == sizeof reply, "the reply");
     require(received->fd_count == reply.fd_count && reply.fd_count <= request.slot_count,

@@ -18,7 +18,7 @@
 #include "addon/event_set.h"
 #include "addon/output_file.h"
 #include "addon/records.h"
-#include "core/result.h"
+#include "addon/result.h"
 #include "core/unique_fd.h"
 
 namespace perfbroker::addon {

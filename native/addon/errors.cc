@@ -17,6 +17,10 @@ Napi::Error system_error(Napi::Env env, int error, const char* syscall) {
   return result;
 }
 
+Napi::Error system_error(Napi::Env env, const Error& error) {
+  return system_error(env, error.number, error.call);
+}
+
 Napi::Error uv_error(Napi::Env env, int status, const char* call) {
   return system_error(env, -status, call);
 }

@@ -3,16 +3,14 @@
 
 #include <napi.h>
 
-#include "core/result.h"
+#include "addon/result.h"
 
 namespace perfbroker::addon {
 
 // `code: message, syscall` with the properties errno (positive), code and syscall.
 Napi::Error system_error(Napi::Env env, int error, const char* syscall);
 
-inline Napi::Error system_error(Napi::Env env, const Error& error) {
-  return system_error(env, error.number, error.call);
-}
+Napi::Error system_error(Napi::Env env, const Error& error);
 
 // The same for an error code of libuv, which is a negated errno on Linux.
 Napi::Error uv_error(Napi::Env env, int status, const char* call);

@@ -11,7 +11,7 @@
 #include <span>
 #include <utility>
 
-#include "core/result.h"
+#include "addon/result.h"
 
 namespace perfbroker::addon {
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "core/result.h"
+#include "addon/result.h"
 #include "core/unique_fd.h"
 
 namespace perfbroker::addon {

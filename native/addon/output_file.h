@@ -8,7 +8,7 @@
 #include <optional>
 #include <span>
 
-#include "core/result.h"
+#include "addon/result.h"
 #include "core/unique_fd.h"
 
 namespace perfbroker::addon {

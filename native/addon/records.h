@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "addon/event_ring.h"
-#include "core/result.h"
+#include "addon/result.h"
 
 namespace perfbroker::addon {
 

@@ -242,10 +242,11 @@ Napi::Value send_bytes(const Napi::CallbackInfo& info) {
   // After the list, which may have run a getter; at least one byte, because fds need one to travel
   // with.
   std::span<uint8_t> data = bytes_argument(info, 1, "data");
-  Result<size_t> sent = send_message(socket, data.data(), data.size(), fds, MSG_DONTWAIT);
+  const std::optional<size_t> sent =
+      send_message(socket, data.data(), data.size(), fds, MSG_DONTWAIT);
   if (sent) return Napi::Number::New(env, static_cast<double>(*sent));
-  if (sent.error().number == EAGAIN) return env.Null();
-  throw system_error(env, sent.error());
+  if (errno == EAGAIN) return env.Null();
+  throw system_error(env, last_error("sendmsg"));
 }
 
 Napi::Value receive_bytes(const Napi::CallbackInfo& info) {
@@ -254,10 +255,11 @@ Napi::Value receive_bytes(const Napi::CallbackInfo& info) {
   // Not empty: 0 bytes must mean end of stream.
   std::span<uint8_t> into = bytes_argument(info, 1, "into");
   std::array<UniqueFd, kMaxMessageFds> fds;
-  Result<Received> received = receive_message(socket, into.data(), into.size(), fds, MSG_DONTWAIT);
+  const std::optional<Received> received =
+      receive_message(socket, into.data(), into.size(), fds, MSG_DONTWAIT);
   if (!received) {
-    if (received.error().number == EAGAIN) return env.Null();
-    throw system_error(env, received.error());
+    if (errno == EAGAIN) return env.Null();
+    throw system_error(env, last_error("recvmsg"));
   }
   Napi::Array list = Napi::Array::New(env, received->fd_count);
   for (uint32_t i = 0; i < received->fd_count; i++)

@@ -27,8 +27,8 @@ int main(int argc, char** argv) {
   const std::string node = perfbroker::find_node();
   if (node.empty())
     return report_error("node", "neither in PATH nor in /usr/bin nor in /usr/local/bin");
-  // Like the broker, see monitor/main.cc: no compiler, so that the unit can forbid memory that is
-  // writable and executable, and little memory.
+  // Like the broker, see monitor/broker_process.cc: no compiler, so that the unit can forbid memory
+  // that is writable and executable, and little memory.
   std::vector<const char*> arguments = {node.c_str(), "--jitless",
       perfbroker::wasm_option(node.c_str(), environ), "--max-semi-space-size=1",
       "--no-memory-reducer", "--disallow-code-generation-from-strings", program.c_str()};

@@ -7,7 +7,7 @@
 
 namespace perfbroker {
 
-Result<Received> receive_message(
+std::optional<Received> receive_message(
     int socket, void* data, size_t size, std::span<UniqueFd> fds, int flags) {
   iovec vector{data, size};
   // Room for all that the kernel can send, so that surplus fds arrive here and can be closed.
@@ -17,11 +17,8 @@ Result<Received> receive_message(
   header.msg_iovlen = 1;
   header.msg_control = control;
   header.msg_controllen = sizeof control;
-  ssize_t bytes;
-  do {
-    bytes = recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC);
-  } while (bytes < 0 && errno == EINTR);
-  if (bytes < 0) return last_error("recvmsg");
+  const ssize_t bytes = TEMP_FAILURE_RETRY(recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC));
+  if (bytes < 0) return {};
 
   Received received{static_cast<size_t>(bytes), 0, (header.msg_flags & MSG_TRUNC) != 0};
   bool overflow = (header.msg_flags & MSG_CTRUNC) != 0;
@@ -39,12 +36,16 @@ Result<Received> receive_message(
   }
   if (!overflow) return received;
   for (UniqueFd& fd : fds) fd.reset();
-  return Error{EMSGSIZE, "recvmsg"};
+  errno = EMSGSIZE;
+  return {};
 }
 
-Result<size_t> send_message(
+std::optional<size_t> send_message(
     int socket, const void* data, size_t size, std::span<const int> fds, int flags) {
-  if (fds.size() > kMaxMessageFds || (size == 0 && !fds.empty())) return Error{EINVAL, "sendmsg"};
+  if (fds.size() > kMaxMessageFds || (size == 0 && !fds.empty())) {
+    errno = EINVAL;
+    return {};
+  }
   iovec vector{const_cast<void*>(data), size};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxMessageFds)];
   msghdr header{};
@@ -60,11 +61,8 @@ Result<size_t> send_message(
     c->cmsg_len = CMSG_LEN(fds.size_bytes());
     memcpy(CMSG_DATA(c), fds.data(), fds.size_bytes());
   }
-  ssize_t bytes;
-  do {
-    bytes = sendmsg(socket, &header, flags | MSG_NOSIGNAL);
-  } while (bytes < 0 && errno == EINTR);
-  if (bytes < 0) return last_error("sendmsg");
+  const ssize_t bytes = TEMP_FAILURE_RETRY(sendmsg(socket, &header, flags | MSG_NOSIGNAL));
+  if (bytes < 0) return {};
   return static_cast<size_t>(bytes);
 }
 

@@ -1,9 +1,10 @@
 // Messages with file descriptors over AF_UNIX sockets (SCM_RIGHTS, unix(7)).
 #pragma once
 
+#include <cerrno>
+#include <optional>
 #include <span>
 
-#include "core/result.h"
 #include "core/unique_fd.h"
 
 namespace perfbroker {
@@ -16,15 +17,15 @@ struct Received {
   bool truncated = false;  // MSG_TRUNC: the packet was longer than the buffer
 };
 
-// One recvmsg(2), every fd FD_CLOEXEC. `flags` as MSG_DONTWAIT; EINTR is retried.
-// EMSGSIZE when fds were cut off by the kernel (MSG_CTRUNC: the receiver's RLIMIT_NOFILE) or more
-// came than `fds` holds: then every one of them has been closed.
-Result<Received> receive_message(
+// One recvmsg(2), every fd with FD_CLOEXEC. `flags`: such as MSG_DONTWAIT; EINTR is retried. Empty:
+// errno. EMSGSIZE when the kernel cut off fds (MSG_CTRUNC: the receiver's RLIMIT_NOFILE) or when
+// more came than `fds` holds: then every one of them has been closed.
+std::optional<Received> receive_message(
     int socket, void* data, size_t size, std::span<UniqueFd> fds, int flags);
 
-// One sendmsg(2) with MSG_NOSIGNAL; the caller keeps the fds. Returns the bytes sent. EINVAL for
-// more than kMaxMessageFds fds, or for fds without data.
-Result<size_t> send_message(
+// One sendmsg(2) with MSG_NOSIGNAL; the caller keeps the fds. Returns the bytes sent. Empty: errno.
+// EINVAL for more than kMaxMessageFds fds, or for fds without data.
+std::optional<size_t> send_message(
     int socket, const void* data, size_t size, std::span<const int> fds, int flags);
 
 }  // namespace perfbroker

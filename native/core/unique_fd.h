@@ -12,13 +12,16 @@ class UniqueFd {
   UniqueFd() = default;
   explicit UniqueFd(int fd) : fd_(fd) {}
   UniqueFd(UniqueFd&& other) noexcept : fd_(other.release()) {}
-  UniqueFd& operator=(UniqueFd&& other) noexcept { return reset(other.release()), *this; }
+  UniqueFd& operator=(UniqueFd&& other) noexcept {
+    reset(other.release());
+    return *this;
+  }
   ~UniqueFd() { reset(); }
 
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
   int release() { return std::exchange(fd_, -1); }
-  // close(2) errors are of no use here: on Linux the number is free again in every case but EBADF.
+  // Errors of close(2) are of no use here: Linux frees the number in every case except EBADF.
   void reset(int fd = -1) {
     if (const int old = std::exchange(fd_, fd); old >= 0) close(old);
   }

@@ -1,15 +1,24 @@
-// The workers of a helper process: the requests of a session run in a process of their own. Calls
-// such as perf_event_open(2), ptrace(2) and munmap(2) of a ring can wait for a lock that a client's
-// task holds, as long as that task likes; no signal ends such a wait. So they run where nothing
-// else is served.
+// The workers of a helper process (opener, tracer): each serves the requests of one session in a
+// process of its own. Calls such as perf_event_open(2), ptrace(2) and munmap(2) of a ring can wait
+// for a lock that a client's task holds, for as long as that task likes, and no signal ends such a
+// wait. So they run where no other session waits for them.
 #pragma once
 
 #include <atomic>
+#include <optional>
 
-#include "core/linux.h"
+#include "core/client.h"
+#include "core/log.h"
 #include "core/scm.h"
 
 namespace perfbroker {
+
+// Given to a helper process. socket: its end of the SEQPACKET socketpair with the broker; in a
+// worker its channel. proc_dir: /proc, O_PATH. listener: the broker's.
+struct HelperConfig {
+  int socket = -1, proc_dir = -1;
+  SocketAddress listener{};
+};
 
 // Exit codes of a worker. kEnded: the broker has closed its end. kMalformed: a message that only a
 // compromised broker sends.
@@ -21,29 +30,20 @@ class Workers {
   // src/broker/helper_client.ts).
   static constexpr size_t kMost = 1024;
 
-  // Before the system call filter, which knows neither call. `most`: workers that may exist at a
-  // time, up to kMost.
+  // Comes before the system call filter, which allows none of its calls. `most`: workers that may
+  // exist at a time, up to kMost.
   explicit Workers(size_t most);
 
-  // Keeps workers waiting. Returns true in each worker, which has to take one channel from the
-  // helper's socket. Returns false in the helper itself, when the broker has closed its end or is
-  // compromised; `exit_code` says which.
-  bool dispatch();
-  int exit_code() const { return exit_code_; }
+  // Keeps workers waiting until the broker closes its end of `socket` or proves to be compromised.
+  // Each worker takes one channel from the socket and calls serve(channel), which returns a
+  // WorkerExit. Returns the exit code of the process, in a worker as well.
+  template <typename Serve>
+  int run(int socket, Serve serve);
 
-  // Worker: takes a channel from the helper's socket, which it closes: a packet of one byte with
-  // one fd. Anything else is malformed. The helper itself never holds an fd that a client sent or
-  // is to get: if its close(2) were the last, the helper would wait for the client's task.
-  WorkerExit take_channel(int socket, UniqueFd& channel);
-
-  // Worker: the exit code for it to end with. A malformed message is reported to the helper before
-  // the broker can notice.
-  int leave(WorkerExit how);
-
-  // Worker: counts memory towards a limit of all workers together, until it gives it back or ends.
-  // False, and nothing is counted, above `limit`.
+  // Worker: counts memory towards a limit of all workers together, until the worker releases it or
+  // ends. False above `limit`: nothing is counted then.
   bool reserve(uint64_t bytes, uint64_t limit);
-  void give_back(uint64_t bytes);
+  void release(uint64_t bytes);
 
  private:
   // Latency: the next channel mostly comes while a worker for the one after it is being forked.
@@ -52,12 +52,15 @@ class Workers {
   static constexpr uint16_t kMalformedReport = 0xffff;
 
   enum class State : uint8_t { kFree, kWaiting, kBusy };
-  // Shared memory: what each worker has reserved. The helper clears it when the worker has ended.
+  // Shared memory: the bytes that each worker has reserved. The helper clears an entry when its
+  // worker has ended.
   struct Reserved {
     std::atomic<uint64_t> of[kMost];
   };
 
+  bool dispatch();
   bool fork_missing();
+  WorkerExit take_channel(int socket, UniqueFd& channel);
   void report(uint16_t number);
   void note_reports();
   bool reap();
@@ -65,10 +68,10 @@ class Workers {
 
   const size_t most_;
   sigset_t while_waiting_;
-  int reports_[2] = {-1, -1};  // a pipe: numbers of workers that have taken a channel, two bytes
-                               // each, or kMalformedReport
-  int lifeline_[2] = {
-      -1, -1};  // a pipe whose writing end only the helper has: workers that wait end with it
+  // A pipe: the two-byte numbers of workers that have taken a channel, or kMalformedReport.
+  int reports_[2] = {-1, -1};
+  // A pipe whose writing end only the helper has: waiting workers end with it.
+  int lifeline_[2] = {-1, -1};
   Reserved* reserved_ = nullptr;
   State states_[kMost] = {};
   pid_t pids_[kMost] = {};
@@ -76,7 +79,35 @@ class Workers {
   int exit_code_ = 0;
 };
 
-// Until the broker has sent something or closed its end.
+// Returns when the broker has sent something or closed its end.
 void await_input(int channel);
+
+// Receives one request of a worker's channel. Empty: it is well-formed. Otherwise the worker has to
+// end, with this code. find_malformation(request, number of fds): null, or a name for the fault.
+template <typename Request>
+std::optional<WorkerExit> receive_request(int channel, const char* helper, Request& request,
+    std::span<UniqueFd> fds, const char* (*find_malformation)(const Request&, size_t)) {
+  const std::optional<Received> received =
+      receive_message(channel, &request, sizeof request, fds, 0);
+  if (received ? received->bytes == 0 : errno == ECONNRESET) return WorkerExit::kServed;
+  const bool whole = received && received->bytes == sizeof request && !received->truncated;
+  const char* malformed =
+      whole ? find_malformation(request, received->fd_count) : "size or number of fds";
+  if (malformed == nullptr) return {};
+  log_error(
+      "the %s got a malformed request (%s): its broker is compromised; exiting", helper, malformed);
+  return WorkerExit::kMalformed;
+}
+
+template <typename Serve>
+int Workers::run(int socket, Serve serve) {
+  if (!dispatch()) return exit_code_;
+  UniqueFd channel;
+  WorkerExit how = take_channel(socket, channel);
+  if (how == WorkerExit::kServed) how = serve(channel.get());
+  // Reported before the broker can notice the end of the channel.
+  if (how == WorkerExit::kMalformed) report(kMalformedReport);
+  return static_cast<int>(how);
+}
 
 }  // namespace perfbroker

@@ -19,7 +19,7 @@ constexpr int kControlFd = 3, kPidfdFd = 4, kTellFd = 5, kBrokerFd = 6, kFirstOt
 constexpr int kSafeFd = 16;
 
 // The users of the daemon's parts and of its D-Bus front end, and their ids where there are no such
-// users (monitor/options.h, src/broker/main.ts).
+// users (monitor/options.cc, src/broker/main.ts).
 constexpr const char* kDaemonUsers[] = {
     "perfbroker", "perfbroker-opener", "perfbroker-tracer", "perfbroker-bus"};
 constexpr uid_t kFirstDaemonFallback = 60910, kLastDaemonFallback = 60913;
@@ -169,27 +169,27 @@ std::string Collector::last_words() const {
 }
 
 Collector start_collector(const CollectorStart& start, std::string& problem) {
+  const auto fail = [&problem](std::string reason) {
+    problem = std::move(reason);
+    return Collector();
+  };
   if (start.user.change && is_daemon_uid(start.user.uid)) {
-    return problem =
-               "its uid would be " + std::to_string(start.user.uid) + ", a part of perfbrokerd's",
-           Collector();
+    return fail("its uid would be " + std::to_string(start.user.uid) +
+                ", which a process of perfbrokerd has");
   }
   const std::string node = find_node(), program = find_program();
-  if (node.empty())
-    return problem = "node is neither in PATH nor in /usr/bin nor in /usr/local/bin", Collector();
+  if (node.empty()) return fail("node is neither in PATH nor in /usr/bin nor in /usr/local/bin");
 
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-    return problem = strerrordesc_np(errno), Collector();
+    return fail(strerrordesc_np(errno));
   Collector collector{dup_above_reserved(UniqueFd(pair[0])),
       dup_above_reserved(UniqueFd(memfd_create("errors", MFD_CLOEXEC)))};
   const UniqueFd theirs = dup_above_reserved(UniqueFd(pair[1]));
   const UniqueFd pidfd =
       dup_above_reserved(UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0))));
-  if (!collector.control || !collector.errors || !theirs || !pidfd) {
-    return problem = std::string("its fds could not be made: ") + strerrordesc_np(errno),
-           Collector();
-  }
+  if (!collector.control || !collector.errors || !theirs || !pidfd)
+    return fail(std::string("its fds could not be made: ") + strerrordesc_np(errno));
 
   Child child{start.user, theirs.get(), pidfd.get(), collector.errors.get(), start.broker,
       node.c_str(), program.c_str(), {}, {}};
@@ -206,7 +206,7 @@ Collector start_collector(const CollectorStart& start, std::string& problem) {
   child.environment.push_back(nullptr);
   if (const int error =
           fork_orphan([](void* argument) { static_cast<Child*>(argument)->run(); }, &child))
-    return problem = std::string("fork: ") + strerrordesc_np(error), Collector();
+    return fail(std::string("fork: ") + strerrordesc_np(error));
   return collector;
 }
 

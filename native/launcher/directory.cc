@@ -25,8 +25,10 @@ std::string read_roots_link(int directory, const char* name) {
   const UniqueFd link(openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat status;
   if (!link || fstat(link.get(), &status) != 0) return "";
-  if (!S_ISLNK(status.st_mode)) return errno = ENOTDIR, "";
-  if (!is_roots_link(directory, status)) return errno = ELOOP, "";
+  errno = ENOTDIR;
+  if (!S_ISLNK(status.st_mode)) return "";
+  errno = ELOOP;
+  if (!is_roots_link(directory, status)) return "";
   char target[PATH_MAX];
   const ssize_t length = readlinkat(link.get(), "", target, sizeof target);
   return length < 0 ? "" : std::string(target, static_cast<size_t>(length));
@@ -57,7 +59,10 @@ UniqueFd open_directory_of(const std::string& path) {
     if (!next && (errno == ENOTDIR || errno == ELOOP)) {
       const std::string target = read_roots_link(directory.get(), name.c_str());
       if (target.empty()) return UniqueFd();
-      if (++links > kMaxLinks) return errno = ELOOP, UniqueFd();
+      if (++links > kMaxLinks) {
+        errno = ELOOP;
+        return UniqueFd();
+      }
       rest = target + "/" + rest;
       if (target.starts_with('/')) directory = open_start(target);
       continue;

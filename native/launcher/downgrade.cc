@@ -1,5 +1,6 @@
 #include "launcher/downgrade.h"
 
+#include <linux/securebits.h>
 #include <strings.h>
 
 #include "core/proc.h"
@@ -57,8 +58,8 @@ std::string lock(const CapSets& held, uint64_t keep) {
 }  // namespace
 
 bool parse_capabilities(std::string_view& list, uint64_t& bits) {
-  if (list == "all") return bits = ~uint64_t{0}, true;
-  bits = 0;
+  bits = list == "all" ? ~uint64_t{0} : 0;
+  if (list == "all") return true;
   do {
     std::string name(list.substr(0, list.find(',')));
     if (strncasecmp(name.c_str(), "cap_", 4) == 0) name.erase(0, 4);

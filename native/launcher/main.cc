@@ -102,8 +102,10 @@ int main(int argc, char** argv) {
   }
 
   const std::string program = perfbroker::find_program();
-  if (access(program.c_str(), R_OK) != 0)
-    return report_exec_error(program.c_str(), errno), kExitNotFound;
+  if (access(program.c_str(), R_OK) != 0) {
+    report_exec_error(program.c_str(), errno);
+    return kExitNotFound;
+  }
   const std::string node = perfbroker::find_node();
   if (node.empty()) {
     fprintf(stderr, "perfbroker: node is neither in PATH nor in /usr/bin nor in /usr/local/bin\n");

@@ -17,7 +17,10 @@ constexpr timeval kConnectTimeout{5, 0};
 UniqueFd connect_broker(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return errno = ENAMETOOLONG, UniqueFd();
+  if (path.size() >= sizeof address.sun_path) {
+    errno = ENAMETOOLONG;
+    return UniqueFd();
+  }
   memcpy(address.sun_path, path.data(), path.size());
   UniqueFd connection(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!connection) return connection;

@@ -18,8 +18,7 @@ bool is_pointer_pmu(uint32_t type) {
       {"/sys/bus/event_source/devices/kprobe/type", "/sys/bus/event_source/devices/uprobe/type"}) {
     std::string_view text;
     uint32_t number = 0;
-    if (read_file(AT_FDCWD, path, text_buffer, text) && take_number(text, number) && number == type)
-      return true;
+    if (read_file(AT_FDCWD, path, text) && take_number(text, number) && number == type) return true;
   }
   return false;
 }
@@ -29,19 +28,18 @@ bool is_pointer_pmu(uint32_t type) {
 bool is_well_formed(const Request& r) {
   if (r.event_count == 0 || r.event_count > launch::kMaxEvents || r.cpu_count == 0) return false;
   if (uint64_t{r.event_count} * r.cpu_count > launch::kMaxSlots) return false;
-  if (r.ring_pages > check::kMaxRingPages ||
+  if (r.ring_pages > protocol::kMaxRingPages ||
       (r.ring_pages != 0 && !std::has_single_bit(r.ring_pages)))
     return false;
   for (uint32_t i = 0; i < r.event_count; i++) {
     const protocol::EventFields& event = r.events[i];
-    if (check::find_event_malformation(event) != nullptr ||
-        (event.flags & protocol::kEnableOnExec) == 0)
+    if (find_event_malformation(event) != nullptr || (event.flags & protocol::kEnableOnExec) == 0)
       return false;
     if (event.type >= PERF_TYPE_MAX && is_pointer_pmu(event.type)) return false;
     if (r.leaders[i] != protocol::kNoLeader && r.leaders[i] >= i) return false;
   }
-  return std::all_of(
-      r.cpus, r.cpus + r.cpu_count, [](int32_t cpu) { return cpu >= -1 && cpu <= check::kMaxCpu; });
+  return std::all_of(r.cpus, r.cpus + r.cpu_count,
+      [](int32_t cpu) { return cpu >= -1 && cpu <= protocol::kMaxCpu; });
 }
 
 // errno, or 0 with the number.
@@ -56,7 +54,7 @@ int find_tracepoint(const char* name, uint32_t& id) {
   const std::string path = "/sys/kernel/tracing/events/" + std::string(text.substr(0, colon)) +
                            "/" + std::string(text.substr(colon + 1)) + "/id";
   std::string_view number;
-  if (!read_file(AT_FDCWD, path.c_str(), text_buffer, number)) return errno;
+  if (!read_file(AT_FDCWD, path.c_str(), number)) return errno;
   return take_number(number, id) ? 0 : EPROTO;
 }
 
@@ -74,7 +72,8 @@ std::string printable(std::string text) {
 Verdict CollectorService::serve() {
   static Request request;
   for (;;) {
-    Result<Received> received = receive_message(control_, &request, sizeof request, {}, 0);
+    const std::optional<Received> received =
+        receive_message(control_, &request, sizeof request, {}, 0);
     if (!received || received->bytes == 0)
       return {false, kExitFailed, "the collector ended before it was ready"};
     request.text[sizeof request.text - 1] = '\0';

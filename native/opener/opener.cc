@@ -3,9 +3,8 @@
 #include <linux/magic.h>
 #include <sys/statfs.h>
 
-#include "core/log.h"
 #include "core/perf_event.h"
-#include "core/scm.h"
+#include "core/seccomp.h"
 #include "opener/check.h"
 
 namespace perfbroker {
@@ -203,22 +202,12 @@ bool serve_open(Opening& o, Rings& rings) {
 
 }  // namespace
 
-Served serve_one(const OpenerConfig& config, Rings& rings) {
+std::optional<WorkerExit> serve_one(const OpenerConfig& config, Rings& rings) {
   static Request request;
   static Reply reply;
   UniqueFd fds[2];
-  Result<Received> received = receive_message(config.socket, &request, sizeof request, fds, 0);
-  if (received ? received->bytes == 0 : received.error().number == ECONNRESET)
-    return Served::kEnded;
-  const char* malformed = "size or number of fds";
-  if (received && received->bytes == sizeof request && !received->truncated) {
-    malformed = find_malformation(request, received->fd_count);
-  }
-  if (malformed != nullptr) {
-    log_error(
-        "the opener got a malformed request (%s): its broker is compromised; ending", malformed);
-    return Served::kMalformed;
-  }
+  if (const auto end = receive_request(config.socket, "opener", request, fds, find_malformation))
+    return end;
   reply = {kVersion, request.serial, Status::kReleased, 0, 0, 0, {}, 0};
   bool replied;
   if (request.type == RequestType::kOpen) {
@@ -229,21 +218,31 @@ Served serve_one(const OpenerConfig& config, Rings& rings) {
     rings.release(request.serial);
     replied = send_reply(config, reply, {});
   }
-  return replied ? Served::kReplied : Served::kEnded;
+  if (replied) return {};
+  return WorkerExit::kServed;
 }
 
-int serve(const OpenerConfig& config, Workers& workers) {
+int serve_opener(const OpenerConfig& config, Workers& workers) {
   if (!send_reply(config, {kVersion, 0, Status::kReleased, 0, 0, 0, {}, 0}, {})) return 0;
-  if (!workers.dispatch()) return workers.exit_code();
-  UniqueFd channel;
-  const WorkerExit taken = workers.take_channel(config.socket, channel);
-  if (taken != WorkerExit::kServed) return workers.leave(taken);
-  OpenerConfig own = config;
-  own.socket = channel.get();
-  static Rings rings(workers);
-  Served served = Served::kReplied;
-  while (served == Served::kReplied) served = serve_one(own, rings);
-  return workers.leave(served == Served::kMalformed ? WorkerExit::kMalformed : WorkerExit::kServed);
+  return workers.run(config.socket, [&](int channel) {
+    static Rings rings(workers);
+    OpenerConfig own = config;
+    own.socket = channel;
+    std::optional<WorkerExit> end;
+    while (!end) end = serve_one(own, rings);
+    return *end;
+  });
+}
+
+int install_opener_filter() {
+  constexpr uint32_t open_flags = PERF_FLAG_FD_CLOEXEC | PERF_FLAG_PID_CGROUP;
+  SeccompFilter filter;
+  filter.on_bits(SYS_perf_event_open, 4, ~open_flags, kKill, kAllow);
+  filter.on_bits(SYS_mmap, 2, PROT_EXEC, kKill, kAllow);
+  filter.on_bits(SYS_clone, 0, ~uint32_t{SIGCHLD}, kKill, kAllow);  // workers, by plain fork
+  constexpr long more[] = {SYS_recvmsg, SYS_sendmsg, SYS_getsockopt, SYS_getsockname,
+      SYS_pidfd_open, SYS_fstatfs, SYS_readlinkat, SYS_munmap, SYS_rt_sigaction};
+  return install_allow_list(filter, more);
 }
 
 }  // namespace perfbroker

@@ -1,31 +1,29 @@
-// The opener: its workers serve requests of protocol.h, each those of one channel. It believes the
-// broker nothing that it can ask the kernel for.
+// The opener: its workers serve requests of protocol/opener.h, each those of one channel. It checks
+// everything that the kernel can tell it instead of trusting the broker.
 #pragma once
 
-#include "core/client.h"
 #include "opener/rings.h"
 
 namespace perfbroker {
 
-struct OpenerConfig {
-  int socket = -1;    // the opener's end of the SEQPACKET socketpair; a worker's: its channel
-  int proc_dir = -1;  // /proc, O_PATH
-  SocketAddress listener{};
-  uint32_t ceiling = 0;  // protocol::Ceiling bits
-  // Dynamic PMUs that are refused: kprobe and uprobe, whose config1 is a pointer into the opener.
+// ceiling: protocol::Ceiling bits. forbidden_types: dynamic PMUs that are refused (kprobe and
+// uprobe, whose config1 is a pointer into the opener); kEveryType forbids all of them.
+struct OpenerConfig : HelperConfig {
   static constexpr uint32_t kEveryType = ~0u;
+  uint32_t ceiling = 0;
   std::span<const uint32_t> forbidden_types = {};
 };
 
-enum class Served { kReplied, kEnded, kMalformed };
+// Worker: receives one request, serves it and replies. Returns when the broker has closed its end
+// or sent the next request: until then it may rely on the worker's copies of the fds. Empty: the
+// worker goes on. Otherwise it has to end, with this code.
+std::optional<WorkerExit> serve_one(const OpenerConfig& config, Rings& rings);
 
-// A worker: one request. Receives it, serves it, replies, and returns when the broker has closed
-// its end or sent the next one: it may count on the worker's copies of the fds until then. kEnded:
-// the broker has closed its end.
-Served serve_one(const OpenerConfig& config, Rings& rings);
+// Announces itself with a reply of serial 0, for which the broker waits, and serves until the
+// broker closes its end. Returns the exit code of the process, in a worker as well.
+int serve_opener(const OpenerConfig& config, Workers& workers);
 
-// Announces itself with a reply of serial 0, which the broker waits for, and serves until the end.
-// Returns the process's exit code, a worker's too.
-int serve(const OpenerConfig& config, Workers& workers);
+// The allow-list of the opener and its workers. 0 or errno; no_new_privs must be set.
+int install_opener_filter();
 
 }  // namespace perfbroker

@@ -1,9 +1,8 @@
 // Rings that the opener maps in advance: while it holds such a mapping, the client's own mmap of
-// the same size is not charged to the client's memlock limit (perf_mmap, kernel/events/core.c). The
-// only state between messages.
+// the same size is not charged to the client's memlock limit (perf_mmap, kernel/events/core.c).
+// They are the only state between the messages of a channel.
 #pragma once
 
-#include "core/linux.h"
 #include "core/workers.h"
 #include "protocol/opener.h"
 
@@ -14,27 +13,11 @@ class Rings {
   explicit Rings(Workers& workers) : workers_(workers) {}
 
   // Maps `pages` data pages and the control page of an event. 0, or an errno: ENOSPC when the table
-  // or, over all workers, kMaxPremapBytes is used up, else mmap(2)'s.
-  int map(uint32_t serial, int event, uint32_t pages) {
-    const size_t length = (size_t{pages} + 1) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    if (count_ == protocol::kMaxRings || !workers_.reserve(length, protocol::kMaxPremapBytes))
-      return ENOSPC;
-    void* address = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, event, 0);
-    if (address != MAP_FAILED) rings_[count_++] = {address, length, serial};
-    const int error = address == MAP_FAILED ? errno : 0;
-    if (error != 0) workers_.give_back(length);
-    return error;
-  }
+  // is full or all workers together hold kMaxPremapBytes, else that of mmap(2).
+  int map(uint32_t serial, int event, uint32_t pages);
 
-  // Unmaps what belongs to a request; none is fine.
-  void release(uint32_t serial) {
-    for (size_t i = count_; i-- > 0;) {
-      if (rings_[i].serial != serial) continue;
-      munmap(rings_[i].address, rings_[i].length);
-      workers_.give_back(rings_[i].length);
-      rings_[i] = rings_[--count_];
-    }
-  }
+  // Unmaps the rings of a request. It may have none.
+  void release(uint32_t serial);
 
  private:
   struct Ring {

@@ -19,6 +19,8 @@ inline constexpr uint32_t kVersion = 1;
 inline constexpr uint32_t kMaxEvents = 16, kMaxSlots = 253;
 // Rings mapped in advance: of one worker, and their bytes of all workers together.
 inline constexpr uint64_t kMaxRings = 1024, kMaxPremapBytes = 256ull << 20;
+inline constexpr uint32_t kMaxRingPages = kMaxPremapBytes / 4096;
+inline constexpr int32_t kMaxCpu = 65535;
 inline constexpr uint16_t kNoLeader = 0xffff;
 
 // ---- requests

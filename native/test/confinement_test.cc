@@ -1,9 +1,9 @@
 // The filters and the proof, in child processes.
-#include "monitor/filters.h"
+#include "monitor/broker_process.h"
 
 #include <sys/mman.h>
 
-#include "monitor/drop.h"
+#include "monitor/supervise.h"
 #include "test/processes.h"
 
 using namespace harness;

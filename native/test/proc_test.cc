@@ -186,7 +186,7 @@ TEST("a text that does not fit its buffer is refused with EOVERFLOW") {
   char small[8];
   std::string_view text;
   const UniqueFd status(open("/proc/self/status", O_RDONLY));
-  CHECK(!read_text(status.get(), small, text));
+  CHECK(!read_text(status.get(), text, small));
   EQUAL(errno, EOVERFLOW);
 }
 

@@ -6,6 +6,7 @@
 
 #include <functional>
 
+#include "core/caps.h"
 #include "core/scm.h"
 #include "monitor/drop.h"
 #include "opener/opener.h"
@@ -160,7 +161,7 @@ class Opener : public Child {
           const uint64_t keep = cap_bit(CAP_PERFMON) | cap_bit(CAP_IPC_LOCK);
           if (!drop_privileges({"opener", true, true, 60911, 60911, 60911, 60911, keep})) _exit(72);
           Workers workers(kMostWorkers);
-          _exit(serve({channel, proc_fd(), socket.address, ceiling, forbidden}, workers));
+          _exit(serve_opener({{channel, proc_fd(), socket.address}, ceiling, forbidden}, workers));
         }) {
     protocol::Reply ready{};
     EQUAL(recv(this->socket(), &ready, sizeof ready, 0), sizeof ready);
@@ -193,7 +194,7 @@ class Opener : public Child {
   static Answer receive_reply(UniqueFd channel) {
     Answer answer;
     answer.fds.resize(kMaxMessageFds);
-    Result<Received> received =
+    const std::optional<Received> received =
         receive_message(channel.get(), &answer.reply, sizeof answer.reply, answer.fds, 0);
     CHECK(bool(received));
     EQUAL(received->bytes, sizeof answer.reply);

@@ -1,6 +1,8 @@
 // What the monitor makes of the deaths of its parts.
 #include "monitor/supervise.h"
 
+#include <sys/signalfd.h>
+
 #include "test/harness.h"
 
 using namespace perfbroker;
@@ -28,8 +30,8 @@ int supervise_both(void (*broker)(), void (*opener)(), std::string& said) {
   CHECK(pipe2(ends, O_CLOEXEC) == 0);
   dup2(ends[1], STDERR_FILENO);
   close(ends[1]);
-  Part parts[] = {{"opener", start(opener)}, {"broker", start(broker)}};
-  const int code = supervise(parts, parts[1], signals.get());
+  ChildProcess children[] = {{"opener", start(opener)}, {"broker", start(broker)}};
+  const int code = supervise(children, children[1], signals.get());
   close(STDERR_FILENO);
   char text[4096];
   for (ssize_t bytes; (bytes = read(ends[0], text, sizeof text)) > 0;)

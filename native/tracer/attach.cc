@@ -12,7 +12,7 @@ bool read_facts(int task_dir, pid_t tid, ThreadFacts& facts) {
   char path[32];
   snprintf(path, sizeof path, "%d/status", tid);
   std::string_view text;
-  if (!read_file(task_dir, path, text_buffer, text)) return false;
+  if (!read_file(task_dir, path, text)) return false;
   std::string_view head = text;
   const std::string_view state = take_line(head, "State:\t");
   facts.state = state.empty() ? '?' : state[0];
@@ -72,27 +72,6 @@ Thread* Threads::find(pid_t tid) {
   return nullptr;
 }
 
-int Threads::list(int task_dir, std::span<pid_t> tids) {
-  // Much at a time: the kernel can lose its place in the list when a thread ends between two calls.
-  alignas(dirent64) static char entries[128 << 10];
-  const UniqueFd directory(openat(task_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  size_t count = 0;
-  ssize_t size;
-  while ((size = getdents64(directory.get(), entries, sizeof entries)) > 0) {
-    const dirent64* entry;
-    for (ssize_t offset = 0; offset < size; offset += entry->d_reclen) {
-      entry = reinterpret_cast<const dirent64*>(entries + offset);
-      if (entry->d_name[0] == '.') continue;
-      errno = E2BIG;
-      if (count == tids.size()) return -1;
-      tids[count] = 0;
-      std::string_view name(entry->d_name);
-      take_number(name, tids[count++]);
-    }
-  }
-  return size < 0 ? -1 : static_cast<int>(count);
-}
-
 Status Threads::fail(Status status, pid_t tid, uint32_t detail) {
   tid_ = tid;
   detail_ = detail;
@@ -120,7 +99,7 @@ Status Threads::attach(int task_dir, pid_t tid) {
 
 Status Threads::attach_new(int task_dir, int64_t deadline, bool& any) {
   static pid_t tids[tracer_protocol::kMaxThreads];
-  const int listed = list(task_dir, tids);
+  const int listed = list_tasks(task_dir, tids);
   if (listed < 0) {
     return errno == E2BIG ? fail(Status::kTooManyThreads, 0, 0) : fail(Status::kTargetGone, 0, 0);
   }

@@ -55,9 +55,6 @@ class Threads {
   // blocking calls.
   tracer_protocol::Status stop_all(int task_dir, int64_t deadline);
 
-  // The list of /proc/PID/task into `tids`, its size; -1 with errno. E2BIG: more than kMaxThreads.
-  static int list(int task_dir, std::span<pid_t> tids);
-
   std::span<Thread> all() { return {threads_, count_}; }
   Thread* find(pid_t tid);
   pid_t tid() const { return tid_; }

@@ -76,7 +76,7 @@ class Downgrade {
   // Before anything is touched.
   bool look() {
     if (!refuse(refuse_process(proc_dir_, process_), process_.pid)) return false;
-    const int count = Threads::list(tasks_.get(), tids);
+    const int count = list_tasks(tasks_.get(), tids);
     if (count < 0) return end(errno == E2BIG ? Status::kTooManyThreads : Status::kTargetGone, 0, 0);
     for (const pid_t tid : std::span(tids, static_cast<size_t>(count))) {
       ThreadFacts facts;
@@ -122,16 +122,11 @@ class Downgrade {
       if (is_downgraded(thread.had, order_)) continue;
       // capset(2) narrows the ambient set by itself to what stays both permitted and inheritable.
       unsigned char scratch[kScratchSize] = {};
-      const __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-      const auto half = [&](CapSet set, int shift) {
-        return static_cast<uint32_t>((thread.had.caps[set] & ~order_.drop) >> shift);
-      };
-      const __user_cap_data_struct data[2] = {
-          {half(kEffective, 0), half(kPermitted, 0), half(kInheritable, 0)},
-          {half(kEffective, 32), half(kPermitted, 32), half(kInheritable, 32)}};
-      static_assert(sizeof header + sizeof data <= kScratchSize);
-      memcpy(scratch, &header, sizeof header);
-      memcpy(scratch + sizeof header, data, sizeof data);
+      const auto kept = [&](CapSet set) { return thread.had.caps[set] & ~order_.drop; };
+      const CapsetArguments arguments =
+          pack_caps({kept(kEffective), kept(kPermitted), kept(kInheritable)});
+      static_assert(sizeof arguments <= kScratchSize);
+      memcpy(scratch, &arguments, sizeof arguments);
       if (const int error = prepare(thread, scratch))
         return end(Status::kSystemError, static_cast<uint32_t>(error), thread.tid);
     }
@@ -143,7 +138,7 @@ class Downgrade {
     if (order_.drop != 0) {
       call_each(threads_.all(), call_address_, deadline, [](const Thread& thread) {
         return Call{SYS_capset,
-            {thread.scratch, thread.scratch + sizeof(__user_cap_header_struct), 0, 0, 0}};
+            {thread.scratch, thread.scratch + offsetof(CapsetArguments, data), 0, 0, 0}};
       });
     }
     if (order_.no_new_privs) {
@@ -155,8 +150,11 @@ class Downgrade {
 
   // By /proc alone, whatever the calls returned; threads that were born since then, too.
   void verify() {
-    const int count = Threads::list(tasks_.get(), tids);
-    if (count < 0 && errno != E2BIG) return static_cast<void>(end(Status::kTargetGone, 0, 0));
+    const int count = list_tasks(tasks_.get(), tids);
+    if (count < 0 && errno != E2BIG) {
+      end(Status::kTargetGone, 0, 0);
+      return;
+    }
     bool failed = count < 0;
     for (const pid_t tid : std::span(tids, static_cast<size_t>(std::max(count, 0)))) {
       ThreadFacts facts;

@@ -10,11 +10,8 @@ bool is_kernel_thread(const Process& process) {
   constexpr uint32_t kernel_thread = 0x00200000;  // PF_KTHREAD, include/linux/sched.h
   std::string_view text;
   if (!read_leader_stat(process.directory.get(), process.pid, text)) return false;
-  text.remove_prefix(std::min(text.rfind(')'), text.size()));
-  for (int field = 2; field < 9; field++)
-    text.remove_prefix(std::min(text.find(' ', 1), text.size()));
   uint32_t flags = 0;
-  return take_number(text, flags) && (flags & kernel_thread) != 0;
+  return parse_stat_field(text, 9, flags) && (flags & kernel_thread) != 0;
 }
 
 }  // namespace

@@ -1,9 +1,7 @@
 #include "tracer/tracer.h"
 
 #include "core/caps.h"
-#include "core/log.h"
-#include "core/scm.h"
-#include "monitor/filters.h"
+#include "core/seccomp.h"
 #include "tracer/downgrade.h"
 
 namespace perfbroker {
@@ -24,11 +22,11 @@ const char* find_malformation(const Request& r, size_t fd_count) {
   return fd_count == kRequestFds ? nullptr : "number of fds";
 }
 
-// The policy is the broker's; this is what holds without it: root of the host may do it to any
-// process, anybody to his own. Their capabilities do not count, as a target has more of them by the
-// nature of the thing.
+// The policy is the broker's; this rule holds without it: root of the host may downgrade any
+// process, any other user its own ones. A client's capabilities do not count against it, as a
+// target that is worth a downgrade has more of them.
 uint32_t client_obstacles(
-    const TracerConfig& config, int connection, Client& client, const protocol::Identity& target) {
+    const HelperConfig& config, int connection, Client& client, const protocol::Identity& target) {
   constexpr uint32_t ids = protocol::kMismatchUid | protocol::kMismatchGid;
   if (client.uid != 0) return same_user_obstacles(client, target, true) & ids;
   examine_client(connection, config.proc_dir, client);
@@ -38,7 +36,7 @@ uint32_t client_obstacles(
 }
 
 Outcome serve_request(
-    const TracerConfig& config, const Request& request, std::span<const UniqueFd> fds) {
+    const HelperConfig& config, const Request& request, std::span<const UniqueFd> fds) {
   Client client;
   Process process;
   protocol::Identity identity;
@@ -56,7 +54,7 @@ Outcome serve_request(
           request.deadline, request.expected});
 }
 
-bool send_outcome(const TracerConfig& config, uint32_t serial, const Outcome& outcome) {
+bool send_outcome(int channel, uint32_t serial, const Outcome& outcome) {
   static Reply reply;
   size_t first = 0;
   do {
@@ -65,50 +63,34 @@ bool send_outcome(const TracerConfig& config, uint32_t serial, const Outcome& ou
         static_cast<uint32_t>(outcome.results.size()), static_cast<uint32_t>(first),
         static_cast<uint32_t>(count), 0, {}};
     std::ranges::copy(outcome.results.subspan(first, count), reply.threads);
-    if (!send_message(config.socket, &reply, sizeof reply, {}, 0)) return false;
+    if (!send_message(channel, &reply, sizeof reply, {}, 0)) return false;
     first += count;
   } while (first < outcome.results.size());
   return true;
 }
 
-WorkerExit serve_one(const TracerConfig& config) {
-  static Request request;
-  UniqueFd fds[kRequestFds];
-  Result<Received> received = receive_message(config.socket, &request, sizeof request, fds, 0);
-  if (received ? received->bytes == 0 : received.error().number == ECONNRESET)
-    return WorkerExit::kServed;
-  const char* malformed = "size or number of fds";
-  if (received && received->bytes == sizeof request && !received->truncated) {
-    malformed = find_malformation(request, received->fd_count);
-  }
-  if (malformed != nullptr) {
-    log_error(
-        "the tracer got a malformed request (%s): its broker is compromised; ending", malformed);
-    return WorkerExit::kMalformed;
-  }
-  send_outcome(config, request.serial, serve_request(config, request, fds));
-  return WorkerExit::kServed;
-}
-
-}  // namespace
-
-int serve_tracer(const TracerConfig& config, Workers& workers) {
-  struct sigaction tick {};
-  tick.sa_handler = [](int) {};  // it only interrupts
-  sigaction(SIGALRM, &tick, nullptr);
-  if (!send_outcome(config, 0, {Status::kReady})) return 0;
-  if (!workers.dispatch()) return workers.exit_code();
+WorkerExit serve_one(int channel, const HelperConfig& config) {
   // Neither a signal nor the end of the daemon comes between a thread's change and its restoration.
   sigset_t blocked;
   sigfillset(&blocked);
   sigdelset(&blocked, SIGALRM);
   sigprocmask(SIG_SETMASK, &blocked, nullptr);
-  UniqueFd channel;
-  const WorkerExit taken = workers.take_channel(config.socket, channel);
-  if (taken != WorkerExit::kServed) return workers.leave(taken);
-  TracerConfig own = config;
-  own.socket = channel.get();
-  return workers.leave(serve_one(own));
+  static Request request;
+  UniqueFd fds[kRequestFds];
+  if (const auto end = receive_request(channel, "tracer", request, fds, find_malformation))
+    return *end;
+  send_outcome(channel, request.serial, serve_request(config, request, fds));
+  return WorkerExit::kServed;
+}
+
+}  // namespace
+
+int serve_tracer(const HelperConfig& config, Workers& workers) {
+  struct sigaction tick {};
+  tick.sa_handler = [](int) {};  // it only interrupts
+  sigaction(SIGALRM, &tick, nullptr);
+  if (!send_outcome(config.socket, 0, {Status::kReady})) return 0;
+  return workers.run(config.socket, [&](int channel) { return serve_one(channel, config); });
 }
 
 int install_tracer_filter() {

@@ -31,7 +31,7 @@ const IDENTITY = {
 const specs = fc.sample(eventSpec(fc.oneof(resolvedSource, namedSource)), { numRuns: 800, seed: 20 });
 
 function checked(): readonly { readonly wrong: string; readonly classes: number; readonly attr: Buffer }[] {
-  const tools = compileTools({ cxx: 'check_requests', with: ['core/perf_event.cc'] });
+  const tools = compileTools({ cxx: 'check_requests', with: ['core/perf_event.cc', 'opener/check.cc'] });
   try {
     const requests = specs.map((spec) =>
       encodeOpen({

@@ -63,7 +63,7 @@ void run(const std::string& name) {
       socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
     exit(3);
   const int pidfd = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
-  TracerConfig config;
+  HelperConfig config;
   config.socket = ends[1];
   config.proc_dir = open("/proc", O_PATH | O_DIRECTORY);
   config.listener.value.sun_family = AF_UNIX;

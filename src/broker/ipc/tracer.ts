@@ -21,7 +21,7 @@ export interface DowngradeReply extends Pick<TracerReply, 'status' | 'detail' | 
 /** The longest deadline of a request, a second for its changes (kChangeTime in native/tracer/downgrade.cc), and time for a crowded machine. */
 const DEADLINE_MS = MAX_DEADLINE + 5_000;
 
-/** Workers of all users. The tracer has 64 (kMostTracerWorkers in native/tracer/part.h). */
+/** Workers of all users. The tracer has 64 (kMostTracerWorkers in native/monitor/helpers.cc). */
 const MOST_WORKERS = 60;
 /** Late sessions of one user. Only an administrator has targets of several users. */
 const MOST_LATE = 8;

@@ -11,7 +11,7 @@ export type Obstacle =
 
 /**
  * Obstacles between a client and its target, as opener and tracer report them. They examine the client only while it is dumpable and has
- * the ids that it connected with (examine_client, native/monitor/client.h). For any other client they report user-namespace, and the
+ * the ids that it connected with (examine_client, native/core/client.cc). For any other client they report user-namespace, and the
  * capabilities of the target: these are replaced by the obstacle that the broker knows.
  */
 export function accessObstacles(

@@ -14,13 +14,8 @@ import {
 import { compileTools } from '../../tools/compile.js';
 
 const sources = [
-  'tracer/attach.cc',
-  'tracer/downgrade.cc',
-  'tracer/inject.cc',
-  'tracer/refuse.cc',
-  'tracer/tracer.cc',
-  'core/workers.cc',
-  'core/scm.cc',
+  ...['attach', 'downgrade', 'inject', 'refuse', 'registers', 'tracer'].map((name) => `tracer/${name}.cc`),
+  ...['caps', 'client', 'log', 'proc', 'scm', 'seccomp', 'workers'].map((name) => `core/${name}.cc`),
 ];
 const tools = compileTools({ cxx: 'tracer_layout', with: [] }, { cxx: 'tracer_requests', with: sources });
 test.after.always(() => tools.remove());

@@ -1,5 +1,5 @@
-// A value, or the errno of the system call that failed. There are no exceptions in native/core and
-// native/monitor.
+// A value, or the errno of the system call that failed. Code that runs with privilege uses errno
+// itself.
 #pragma once
 
 #include <cerrno>

@@ -1,0 +1,66 @@
+#include "monitor/helpers.h"
+
+#include "tracer/tracer.h"
+
+namespace perfbroker {
+
+namespace {
+
+// One request has 253 events and as many status files. Fds that all workers together have sent, and
+// that the broker has not received, count as well (unix_inflight in net/unix/garbage.c): 64
+// requests, as many as the broker has under way beside late ones.
+constexpr rlim_t kOpenerFiles = 64 * 256;
+
+// A user has at most one request under way, and downgrades are rare. A user has at most four late
+// ones about its own processes (MAX_LATE_PER_OWNER in src/broker/late_sessions.ts): 15 users have
+// to be late before another one is refused.
+constexpr size_t kMostTracerWorkers = 64;
+constexpr rlim_t kTracerFiles = 64;
+
+struct Limits {
+  rlim_t files;
+  size_t workers;
+};
+
+// The body of a helper. The signals that the monitor handles stay blocked: a helper ends when its
+// broker has.
+template <typename Config>
+[[noreturn]] void run_helper(const Privileges& p, Config config, const Limits& limits, int channel,
+    pid_t monitor, int (*install_filter)(), int (*serve)(const Config&, Workers&)) {
+  int fds[] = {config.socket, config.proc_dir, channel};
+  if (!arrange_fds(fds)) _exit(kStartup);
+  config.socket = fds[0];
+  config.proc_dir = fds[1];
+  prctl(PR_SET_NAME, (std::string("pb-") + p.process).c_str(), 0, 0, 0);
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max = std::min(files.rlim_max, limits.files);
+  setrlimit(RLIMIT_NOFILE, &files);
+  Workers workers(limits.workers);
+  // A compromised worker must not fill the machine. The helper itself and the monitor count as
+  // well. Where all processes run under one user, that user has others.
+  const rlimit processes{limits.workers + 2, limits.workers + 2};
+  if (p.change_ids) setrlimit(RLIMIT_NPROC, &processes);
+  clearenv();
+  drop_and_confine(p, fds[2], fds[1], monitor, install_filter);
+  close(fds[2]);
+  _exit(serve(config, workers));
+}
+
+}  // namespace
+
+ChildProcess start_opener(const Privileges& p, OpenerConfig config) {
+  return start_child("opener", [&](int channel, pid_t monitor) {
+    const Limits limits{kOpenerFiles, Workers::kMost};
+    run_helper(p, config, limits, channel, monitor, install_opener_filter, serve_opener);
+  });
+}
+
+ChildProcess start_tracer(const Privileges& p, HelperConfig config) {
+  return start_child("tracer", [&](int channel, pid_t monitor) {
+    const Limits limits{kTracerFiles, kMostTracerWorkers};
+    run_helper(p, config, limits, channel, monitor, install_tracer_filter, serve_tracer);
+  });
+}
+
+}  // namespace perfbroker
