@@ -11,7 +11,7 @@ const FOLDERS = ['downgrade', 'e2e', 'launcher', 'native', 'packaging', 'run', '
 const FILES = [
   'broker/audit/journal',
   'broker/host/slowness',
-  'broker/ipc/{authorizer,helper_client,late_sessions,opener_protocol,tracer_protocol}',
+  'broker/ipc/{authorizer,helper_client,late_sessions,tracer_protocol}',
   'broker/lifecycle/{fd_limit,idle,notify}',
   'broker/methods/downgrade/order',
   'broker/methods/open/{attach,plan}',

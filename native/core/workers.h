@@ -27,7 +27,7 @@ enum class WorkerExit : int { kServed = 0, kMalformed = 9, kEnded = 10 };
 class Workers {
  public:
   // A worker costs some 100 KiB. One user has at most 32 (MAX_WORKERS_PER_USER in
-  // src/broker/helper_client.ts).
+  // src/broker/ipc/helper_client.ts).
   static constexpr size_t kMost = 1024;
 
   // Comes before the system call filter, which allows none of its calls. `most`: workers that may

@@ -12,8 +12,8 @@ namespace {
 constexpr rlim_t kOpenerFiles = 64 * 256;
 
 // A user has at most one request under way, and downgrades are rare. A user has at most four late
-// ones about its own processes (MAX_LATE_PER_OWNER in src/broker/late_sessions.ts): 15 users have
-// to be late before another one is refused.
+// ones about its own processes (MAX_LATE_PER_OWNER in src/broker/ipc/late_sessions.ts): 15 users
+// have to be late before another one is refused.
 constexpr size_t kMostTracerWorkers = 64;
 constexpr rlim_t kTracerFiles = 64;
 

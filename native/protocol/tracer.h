@@ -1,8 +1,7 @@
 // The conversation between the broker (no privilege) and the tracer (CAP_SYS_PTRACE).
 //
-// As protocol/opener.h: a channel for each request, packets of fixed sizes in host byte order,
-// every field with a checked range. src/broker/tracer_protocol.ts mirrors this file; a test
-// compares the two through the offsets that the compiler gives (test/tools/tracer_layout.cc).
+// As protocol/opener.h: a channel for each request, packets of fixed sizes in host byte order, and
+// every field has a checked range. src/common/native_messages.ts is generated from this file.
 #pragma once
 
 #include "protocol/opener.h"
@@ -14,46 +13,38 @@ inline constexpr uint32_t kMaxThreads = 4096;     // of one process; with more i
 inline constexpr uint32_t kThreadsPerReply = 64;  // more come in further messages
 inline constexpr uint32_t kMaxDeadline = 10'000;  // ms
 
-// kNoNewPrivs: set it in every thread, so that no execve(2) gives back what was taken.
-// kDryRun: look and answer, without stopping anything: `has` is what would be.
-enum Flag : uint32_t { kNoNewPrivs = 1u << 0, kDryRun = 1u << 1, kAllFlags = (1u << 2) - 1 };
+enum Flag : uint32_t {
+  kNoNewPrivs = 1u << 0,  // set it in every thread, so that no execve(2) restores a capability
+  kDryRun = 1u << 1,      // look and reply without stopping anything: `has` is a prediction
+  kAllFlags = (1u << 2) - 1,
+};
 
 // fds: the client's connection; the target's pidfd.
 struct Request {
   uint32_t version;             // kVersion
   uint32_t serial;              // chosen by the broker, not 0; returned in the reply
   uint32_t flags;               // Flag bits
-  uint32_t deadline;            // ms that the target may stand still before its first thread is
-                                // changed; 1..kMaxDeadline
+  uint32_t deadline;            // ms to stand still before the first change; 1..kMaxDeadline
   uint64_t drop;                // capability bits; 0 only with kNoNewPrivs
-  protocol::Identity expected;  // what the broker decided upon
+  protocol::Identity expected;  // the target that the broker decided upon
 };
 
-// kReady: serial 0, once, at the start.
-// kDowngraded: every thread, proven from /proc afterwards. Of a dry run: nothing speaks against it.
-// kFailed: some thread kept something, its result says why; nothing that was taken comes back.
-// Nothing was changed by:
-// kRefused: `detail` holds a Refusal, `tid` the thread that it is about.
-// kTargetGone, kTargetChanged, kBadClient, kBadTarget, kNotSameUser: as the opener's; `detail`
-// holds Mismatch bits. kDeadline: thread `tid` did not stop in time. kTooManyThreads: more than
-// kMaxThreads. kSystemError: `detail` holds the errno of a system call.
+// Every status from kRefused on means that nothing was changed.
 enum class Status : uint32_t {
-  kReady = 0,
-  kDowngraded = 1,
-  kFailed = 2,
-  kRefused = 3,
-  kTargetGone = 4,
+  kReady = 0,       // serial 0, once, at the start
+  kDowngraded = 1,  // every thread, proven from /proc afterwards. Dry run: no obstacle was found
+  kFailed = 2,  // some thread kept something, its result tells why; dropped privileges stay dropped
+  kRefused = 3,     // `detail`: a Refusal; `tid`: the thread concerned
+  kTargetGone = 4,  // this and the next four as the opener's; `detail`: Mismatch bits
   kTargetChanged = 5,
   kBadClient = 6,
   kBadTarget = 7,
   kNotSameUser = 8,
-  kDeadline = 9,
-  kTooManyThreads = 10,
-  kSystemError = 11,
+  kDeadline = 9,         // thread `tid` did not stop in time
+  kTooManyThreads = 10,  // more than kMaxThreads
+  kSystemError = 11,     // `detail`: the errno of a system call
 };
 
-// kNotPermitted: the kernel refuses to trace it (Yama's ptrace_scope 3, another security module).
-// kNoSyscall: nothing in its address space executes a system call.
 enum class Refusal : uint32_t {
   kNone = 0,
   kInit = 1,
@@ -62,16 +53,16 @@ enum class Refusal : uint32_t {
   kTraced = 4,
   kSeccomp = 5,
   kCompat = 6,
-  kNotPermitted = 7,
-  kNoSyscall = 8,
+  kNotPermitted = 7,  // by the kernel (Yama's ptrace_scope 3, another security module)
+  kNoSyscall = 8,     // no system call instruction was found in its address space
 };
 
-// Capability bits by perfbroker::CapSet: inheritable, permitted, effective, bounding, ambient.
 struct ThreadResult {
   int32_t tid;
-  uint32_t error;         // errno of what failed in this thread; 0: nothing did
+  uint32_t error;         // errno of the failure in this thread; 0: none
   uint32_t no_new_privs;  // afterwards
   uint32_t reserved;
+  // Capability bits by perfbroker::CapSet: inheritable, permitted, effective, bounding, ambient.
   uint64_t had[5], has[5];
 };
 
@@ -81,7 +72,7 @@ struct Reply {
   Status status;
   uint32_t detail;
   int32_t tid;
-  uint32_t stopped;  // microseconds between the first thread's stop and the last one's going on
+  uint32_t stopped;       // microseconds from the first thread's stop until the last one runs on
   uint32_t thread_count;  // results in all messages of this reply
   uint32_t first,
       count;  // of those in this message; the last one has first + count == thread_count

@@ -149,10 +149,6 @@ test('the longest request that is no mistake is within the limits of a message',
   t.notThrows(() => parseJsonObject(message, limits));
 });
 
-test('both sides of the socketpair know the same bytes of rings', (t) => {
-  t.is(constant('native/protocol/opener.h', 'kMaxPremapBytes'), MAX_PREMAP_BYTES);
-});
-
 test('the documented socket is the default', (t) => {
   t.true(protocol.includes(`The socket is \`${DEFAULT_SOCKET}\``));
 });

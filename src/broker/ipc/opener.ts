@@ -1,4 +1,5 @@
 /** Requests to the opener. */
+import { OPENER } from '../../common/native_messages.js';
 import { kernelRefused } from '../../model/errors/kernel_refused.js';
 import type { Fd, NativeError } from '../../native.js';
 import { NO_LOCK, type LockScope } from './lock_scope.js';
@@ -6,14 +7,7 @@ import { HelperClient, NO_USER } from './helper_client.js';
 import type { HelperMessage } from './helper_message.js';
 import type { HelperSession } from './helper_session.js';
 import { NoRoomForFds } from './no_room_for_fds.js';
-import {
-  decodeReply,
-  encodeOpen,
-  encodeRelease,
-  LAYOUT,
-  type OpenerReply,
-  type OpenerRequest,
-} from './opener_protocol.js';
+import { decodeReply, encodeOpen, encodeRelease, type OpenerReply, type OpenerRequest } from './opener_protocol.js';
 
 /** An answered request; `fds` belong to the caller. */
 export interface OpenReply {
@@ -41,7 +35,7 @@ export class OpenerClient {
   constructor(socket: Fd, onDeath: (reason: string) => void, onMessage?: (message: HelperMessage) => void) {
     this.#helper = new HelperClient<OpenerReply>(socket, {
       protocol: {
-        messageBytes: LAYOUT.reply.size,
+        messageBytes: OPENER.reply.size,
         decode: decodeReply,
         isLast: () => true,
         // Releases rings that do not exist: the worker closes the fds of its last request before it handles the next one.

@@ -1,4 +1,5 @@
 /** Requests to the tracer. */
+import { TRACER } from '../../common/native_messages.js';
 import type { Fd } from '../../native.js';
 import type { LockScope } from './lock_scope.js';
 import { HelperClient } from './helper_client.js';
@@ -7,7 +8,6 @@ import {
   decodeTracerReply,
   encodeDowngrade,
   MAX_DEADLINE,
-  TRACER_LAYOUT,
   type ThreadResult,
   type TracerReply,
   type TracerRequest,
@@ -36,7 +36,7 @@ export class TracerClient {
   constructor(socket: Fd, onDeath: (reason: string) => void, onMessage?: (message: HelperMessage) => void) {
     this.#helper = new HelperClient<TracerReply>(socket, {
       protocol: {
-        messageBytes: TRACER_LAYOUT.reply.size,
+        messageBytes: TRACER.reply.size,
         decode: decodeTracerReply,
         isLast: ({ first, threads, threadCount }) => first + threads.length === threadCount,
       },

@@ -1,66 +1,19 @@
-/**
- * native/protocol/tracer.h in TypeScript, as opener_protocol.ts. test/broker/ipc/tracer_protocol.test.ts compares every
- * offset with what the C++ compiler says.
- */
+/** The tracer's messages (native/protocol/tracer.h) as bytes, like those of the opener. */
+import { namesByNumber } from '../../common/names_by_number.js';
+import { TRACER } from '../../common/native_messages.js';
 import type { ProcessIdentity } from '../../model/identity/target.js';
 import { writeIdentity } from './opener_protocol.js';
 
-export const TRACER_VERSION = 1;
-export const MAX_THREADS = 4096;
-export const THREADS_PER_REPLY = 64;
+export const MAX_THREADS: number = TRACER.maxThreads;
+const THREADS_PER_REPLY = TRACER.threadsPerReply;
 /** Milliseconds. */
-export const MAX_DEADLINE = 10_000;
+export const MAX_DEADLINE: number = TRACER.maxDeadline;
 
-const FLAG_NO_NEW_PRIVS = 1;
-const FLAG_DRY_RUN = 2;
-
-export const TRACER_STATUSES = [
-  'ready',
-  'downgraded',
-  'failed',
-  'refused',
-  'target-gone',
-  'target-changed',
-  'bad-client',
-  'bad-target',
-  'not-same-user',
-  'deadline',
-  'too-many-threads',
-  'system-error',
-] as const;
-export type TracerStatus = (typeof TRACER_STATUSES)[number];
+export type TracerStatus = keyof typeof TRACER.statuses;
+export const TRACER_STATUSES: readonly TracerStatus[] = namesByNumber(TRACER.statuses);
 
 /** Names of the number in a refused reply's `detail`. */
-export const REFUSALS = [
-  'none',
-  'init',
-  'ancestor',
-  'kernel-thread',
-  'already-traced',
-  'seccomp',
-  'compat',
-  'not-permitted',
-  'no-syscall',
-] as const;
-
-/** Byte offsets; the structs hold no padding that is not named. */
-export const TRACER_LAYOUT = {
-  request: { size: 72, version: 0, serial: 4, flags: 8, deadline: 12, drop: 16, expected: 24 },
-  thread: { size: 96, tid: 0, error: 4, no_new_privs: 8, had: 16, has: 56 },
-  reply: {
-    size: 6184,
-    version: 0,
-    serial: 4,
-    status: 8,
-    detail: 12,
-    tid: 16,
-    stopped: 20,
-    thread_count: 24,
-    first: 28,
-    count: 32,
-    threads: 40,
-  },
-} as const;
+export const REFUSALS: readonly (keyof typeof TRACER.refusals)[] = namesByNumber(TRACER.refusals);
 
 export interface TracerRequest {
   /** Capability bits. */
@@ -106,24 +59,24 @@ export function encodeDowngrade(serial: number, request: TracerRequest): Uint8Ar
   const { deadline } = request;
   if (!Number.isInteger(deadline) || deadline < 1 || deadline > MAX_DEADLINE) throw new RangeError('deadline');
   if (request.drop === 0n && !request.noNewPrivs) throw new RangeError('nothing to drop');
-  const bytes = new Uint8Array(TRACER_LAYOUT.request.size);
+  const bytes = new Uint8Array(TRACER.request.size);
   const view = new DataView(bytes.buffer);
-  const flags = (request.noNewPrivs ? FLAG_NO_NEW_PRIVS : 0) | (request.dryRun ? FLAG_DRY_RUN : 0);
-  view.setUint32(TRACER_LAYOUT.request.version, TRACER_VERSION, true);
-  view.setUint32(TRACER_LAYOUT.request.serial, serial, true);
-  view.setUint32(TRACER_LAYOUT.request.flags, flags, true);
-  view.setUint32(TRACER_LAYOUT.request.deadline, deadline, true);
-  view.setBigUint64(TRACER_LAYOUT.request.drop, request.drop, true);
-  writeIdentity(view, TRACER_LAYOUT.request.expected, request.expected);
+  const flags = (request.noNewPrivs ? TRACER.flags.noNewPrivs : 0) | (request.dryRun ? TRACER.flags.dryRun : 0);
+  view.setUint32(TRACER.request.version, TRACER.version, true);
+  view.setUint32(TRACER.request.serial, serial, true);
+  view.setUint32(TRACER.request.flags, flags, true);
+  view.setUint32(TRACER.request.deadline, deadline, true);
+  view.setBigUint64(TRACER.request.drop, request.drop, true);
+  writeIdentity(view, TRACER.request.expected, request.expected);
   return bytes;
 }
 
 /** @throws RangeError for a message that the tracer never sends */
 export function decodeTracerReply(bytes: Uint8Array): TracerReply {
-  const layout = TRACER_LAYOUT.reply;
+  const layout = TRACER.reply;
   if (bytes.byteLength !== layout.size) throw new RangeError(`reply of ${bytes.byteLength} bytes`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint32(layout.version, true) !== TRACER_VERSION) throw new RangeError('reply of another version');
+  if (view.getUint32(layout.version, true) !== TRACER.version) throw new RangeError('reply of another version');
   const status = TRACER_STATUSES[view.getUint32(layout.status, true)];
   const threadCount = view.getUint32(layout.thread_count, true);
   const first = view.getUint32(layout.first, true);
@@ -138,14 +91,12 @@ export function decodeTracerReply(bytes: Uint8Array): TracerReply {
     stoppedMicroseconds: view.getUint32(layout.stopped, true),
     threadCount,
     first,
-    threads: Array.from({ length: count }, (_, index) =>
-      readThread(view, layout.threads + index * TRACER_LAYOUT.thread.size),
-    ),
+    threads: Array.from({ length: count }, (_, index) => readThread(view, layout.threads + index * TRACER.thread.size)),
   };
 }
 
 function readThread(view: DataView, at: number): ThreadResult {
-  const layout = TRACER_LAYOUT.thread;
+  const layout = TRACER.thread;
   return {
     tid: view.getInt32(at + layout.tid, true),
     error: view.getUint32(at + layout.error, true),

@@ -1,33 +1,19 @@
 /**
- * native/protocol/launcher.h in TypeScript: requests of the collector of `perfbroker run` to the process that waits to
- * become CMD. Fixed-size messages over a SEQPACKET socket, in host byte order; the C++ side asserts the same offsets.
+ * Messages of the launcher (native/protocol/launcher.h) as bytes: requests of the collector of `perfbroker run` to the
+ * process that waits to become CMD. Fixed-size messages over a SEQPACKET socket, in host byte order.
  */
-import { EVENT_LAYOUT, writeEventFields } from '../../model/events/attr/event_bytes.js';
+import { EVENT, LAUNCHER, OPENER } from '../../common/native_messages.js';
+import { writeEventFields } from '../../model/events/attr/event_bytes.js';
 import type { EventFields } from '../../model/events/event_fields.js';
 
-const VERSION = 1;
-const REQUEST_BYTES = 4912;
-export const REPLY_BYTES = 20;
-export const MAX_EVENTS = 16;
+export const REPLY_BYTES: number = LAUNCHER.reply.size;
+export const MAX_EVENTS: number = LAUNCHER.maxEvents;
 /** SCM_MAX_FD: fds in one message. */
-export const MAX_SLOTS = 253;
-const NO_LEADER = 0xffff;
+export const MAX_SLOTS: number = LAUNCHER.maxSlots;
 /** {@link LauncherReply.value} after `ready`: CMD runs, but its file could not be named. */
-export const MISPLACED = 1;
+export const MISPLACED: number = LAUNCHER.misplaced;
 
-const TYPES = { openEvents: 1, tracepoint: 2, output: 3, scratch: 4, ready: 5, failed: 6 } as const;
-const OFFSETS = {
-  version: 0,
-  type: 4,
-  event_count: 8,
-  cpu_count: 12,
-  ring_pages: 16,
-  exit_code: 20,
-  events: 24,
-  leaders: 1816,
-  cpus: 1848,
-  text: 2860,
-} as const;
+const OFFSETS = LAUNCHER.request;
 
 export type LauncherRequest =
   | {
@@ -56,10 +42,10 @@ export interface LauncherReply {
 }
 
 export function encodeLauncherRequest(request: LauncherRequest): Uint8Array {
-  const bytes = new Uint8Array(REQUEST_BYTES);
+  const bytes = new Uint8Array(OFFSETS.size);
   const view = new DataView(bytes.buffer);
-  view.setUint32(OFFSETS.version, VERSION, true);
-  view.setUint32(OFFSETS.type, TYPES[request.type], true);
+  view.setUint32(OFFSETS.version, LAUNCHER.version, true);
+  view.setUint32(OFFSETS.type, LAUNCHER.types[request.type], true);
   switch (request.type) {
     case 'openEvents': {
       const { events, leaders, cpus, ringPages } = request;
@@ -69,8 +55,8 @@ export function encodeLauncherRequest(request: LauncherRequest): Uint8Array {
       view.setUint32(OFFSETS.cpu_count, cpus.length, true);
       view.setUint32(OFFSETS.ring_pages, ringPages, true);
       for (const [index, event] of events.entries()) {
-        writeEventFields(view, OFFSETS.events + index * EVENT_LAYOUT.size, event);
-        view.setUint16(OFFSETS.leaders + 2 * index, leaders[index] ?? NO_LEADER, true);
+        writeEventFields(view, OFFSETS.events + index * EVENT.size, event);
+        view.setUint16(OFFSETS.leaders + 2 * index, leaders[index] ?? OPENER.noLeader, true);
       }
       for (const [index, cpu] of cpus.entries()) view.setInt32(OFFSETS.cpus + 4 * index, cpu, true);
       break;
@@ -89,18 +75,19 @@ export function encodeLauncherRequest(request: LauncherRequest): Uint8Array {
 
 /** Truncates text that does not fit; the last byte stays NUL. */
 function writeText(bytes: Uint8Array, text: string): void {
-  new TextEncoder().encodeInto(text, bytes.subarray(OFFSETS.text, REQUEST_BYTES - 1));
+  new TextEncoder().encodeInto(text, bytes.subarray(OFFSETS.text, OFFSETS.size - 1));
 }
 
 /** @throws RangeError on a reply that this launcher would not send */
 export function decodeLauncherReply(bytes: Uint8Array): LauncherReply {
   if (bytes.byteLength !== REPLY_BYTES) throw new RangeError(`reply of ${bytes.byteLength} bytes`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint32(0, true) !== VERSION) throw new RangeError('reply of another version');
+  if (view.getUint32(LAUNCHER.reply.version, true) !== LAUNCHER.version)
+    throw new RangeError('reply of another version');
   return {
-    error: view.getUint32(4, true),
-    value: view.getUint32(8, true),
-    failed: view.getUint32(12, true),
-    fdCount: view.getUint32(16, true),
+    error: view.getUint32(LAUNCHER.reply.error, true),
+    value: view.getUint32(LAUNCHER.reply.value, true),
+    failed: view.getUint32(LAUNCHER.reply.failed, true),
+    fdCount: view.getUint32(LAUNCHER.reply.fd_count, true),
   };
 }

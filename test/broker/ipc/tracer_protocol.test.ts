@@ -5,38 +5,17 @@ import {
   encodeDowngrade,
   MAX_DEADLINE,
   MAX_THREADS,
-  REFUSALS,
-  THREADS_PER_REPLY,
-  TRACER_LAYOUT,
   TRACER_STATUSES,
-  TRACER_VERSION,
 } from '#dist/broker/ipc/tracer_protocol.js';
+import { TRACER } from '#dist/common/native_messages.js';
 import { compileTools } from '../../tools/compile.js';
 
 const sources = [
   ...['attach', 'downgrade', 'inject', 'refuse', 'registers', 'tracer'].map((name) => `tracer/${name}.cc`),
   ...['caps', 'client', 'log', 'proc', 'scm', 'seccomp', 'workers'].map((name) => `core/${name}.cc`),
 ];
-const tools = compileTools({ cxx: 'tracer_layout', with: [] }, { cxx: 'tracer_requests', with: sources });
+const tools = compileTools({ cxx: 'tracer_requests', with: sources });
 test.after.always(() => tools.remove());
-const compiled = JSON.parse(execFileSync(tools.path('tracer_layout'), { encoding: 'utf8' })) as Record<
-  string,
-  Record<string, number>
->;
-
-test('every offset is that of the C++ compiler', (t) => {
-  const { constants, ...structs } = compiled;
-  t.deepEqual(structs as unknown, TRACER_LAYOUT);
-  t.deepEqual(constants, {
-    version: TRACER_VERSION,
-    maxThreads: MAX_THREADS,
-    threadsPerReply: THREADS_PER_REPLY,
-    maxDeadline: MAX_DEADLINE,
-    statuses: TRACER_STATUSES.length,
-    refusals: REFUSALS.length,
-  });
-});
-
 const MALFORMED = [
   'version',
   'serial',
@@ -101,14 +80,14 @@ test('requests that the tracer would take for malformed are never sent', (t) => 
 
 test('a reply that the tracer never sends is refused', (t) => {
   const reply = (change: (view: DataView) => void): Uint8Array => {
-    const bytes = new Uint8Array(TRACER_LAYOUT.reply.size);
+    const bytes = new Uint8Array(TRACER.reply.size);
     const view = new DataView(bytes.buffer);
-    view.setUint32(0, TRACER_VERSION, true);
+    view.setUint32(0, TRACER.version, true);
     change(view);
     return bytes;
   };
-  const set = (field: keyof typeof TRACER_LAYOUT.reply, value: number) => (view: DataView) =>
-    view.setUint32(TRACER_LAYOUT.reply[field], value, true);
+  const set = (field: keyof typeof TRACER.reply, value: number) => (view: DataView) =>
+    view.setUint32(TRACER.reply[field], value, true);
   t.notThrows(() => decodeTracerReply(reply(() => {})));
   for (const change of [
     set('version', 2),
@@ -118,5 +97,5 @@ test('a reply that the tracer never sends is refused', (t) => {
     set('first', 1),
   ])
     t.throws(() => decodeTracerReply(reply(change)), { instanceOf: RangeError });
-  t.throws(() => decodeTracerReply(new Uint8Array(TRACER_LAYOUT.reply.size - 1)), { instanceOf: RangeError });
+  t.throws(() => decodeTracerReply(new Uint8Array(TRACER.reply.size - 1)), { instanceOf: RangeError });
 });

@@ -1,32 +1,10 @@
 /** Bytes of EventFields (native/protocol/opener.h) in requests to opener and launcher. Host byte order. */
+import { EVENT } from '../../../common/native_messages.js';
 import type { EventFields } from '../event_fields.js';
-
-/** Byte offsets; the struct has no unnamed padding. */
-export const EVENT_LAYOUT = {
-  size: 112,
-  type: 0,
-  wakeup: 4,
-  config: 8,
-  config1: 16,
-  config2: 24,
-  config3: 32,
-  sample_period: 40,
-  sample_type: 48,
-  read_format: 56,
-  branch_sample_type: 64,
-  sample_regs_user: 72,
-  sample_regs_intr: 80,
-  flags: 88,
-  sample_stack_user: 96,
-  bp_type: 100,
-  clockid: 104,
-  sample_max_stack: 108,
-  precise_ip: 110,
-} as const;
 
 /** Writes the struct at `at`. */
 export function writeEventFields(view: DataView, at: number, event: EventFields): void {
-  const layout = EVENT_LAYOUT;
+  const layout = EVENT;
   view.setUint32(at + layout.type, event.type, true);
   view.setUint32(at + layout.wakeup, event.wakeup, true);
   view.setBigUint64(at + layout.config, event.config, true);
