@@ -40,6 +40,7 @@ bool is_readable(const char* path) {
 // sets for a service are passed on.
 void execute_node(const std::vector<std::string>& arguments) {
   std::vector<const char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (const std::string& argument : arguments) argv.push_back(argument.c_str());
   argv.push_back(nullptr);
   std::vector<const char*> environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/"};

@@ -9,7 +9,7 @@ namespace {
 // One request has 253 events and as many status files. Fds that all workers together have sent, and
 // that the broker has not received, count as well (unix_inflight in net/unix/garbage.c): 64
 // requests, as many as the broker has under way beside late ones.
-constexpr rlim_t kOpenerFiles = 64 * 256;
+constexpr rlim_t kOpenerFiles = rlim_t{64} * 256;
 
 // A user has at most one request under way, and downgrades are rare. A user has at most four late
 // ones about its own processes (MAX_LATE_PER_OWNER in src/broker/ipc/late_sessions.ts): 15 users

@@ -39,7 +39,7 @@ UniqueFd collect_tracepoints() {
   constexpr std::string_view directory = "/sys/kernel/tracing/events/";
   std::string lines;
   // debugfs mounts the same directory below its own.
-  for_each_number("/sys/kernel/tracing/events/*/*/id", [&](std::string path, uint32_t id) {
+  for_each_number("/sys/kernel/tracing/events/*/*/id", [&](const std::string& path, uint32_t id) {
     std::string name = path.substr(directory.size(), path.rfind('/') - directory.size());
     std::ranges::replace(name, '/', ':');
     lines += name + " " + std::to_string(id) + "\n";
