@@ -69,15 +69,15 @@ struct World {
   }
 };
 
-// What the kernel would be asked for under the ceiling user.
+// Checks an event that the kernel would be asked for under the ceiling "user".
 void require_user_only(const unsigned char* attr) {
   perf_event_attr a;
   memcpy(&a, attr, kAttrSizeVer7);
   require(
       a.type == PERF_TYPE_SOFTWARE || a.type == PERF_TYPE_HARDWARE || a.type == PERF_TYPE_HW_CACHE,
       "an event class");
-  require(a.disabled == 1 && a.exclude_kernel == 1 && a.exclude_callchain_kernel == 1,
-      "the kernel side");
+  require(
+      a.disabled == 1 && a.exclude_kernel == 1 && a.exclude_callchain_kernel == 1, "kernel mode");
   require((a.sample_type & (PERF_SAMPLE_PHYS_ADDR | PERF_SAMPLE_REGS_INTR)) == 0,
       "a sample of the kernel");
   require(

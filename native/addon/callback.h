@@ -9,7 +9,7 @@ namespace perfbroker::addon {
 
 // A function that is kept until `reset`, with the async context that its calls run in. An exception
 // that it throws becomes an uncaughtException of the process, as for any event handler. When
-// JavaScript can not run any more (a worker that is being terminated), nothing happens.
+// JavaScript cannot run any more (a worker that is being terminated), nothing happens.
 class Callback {
  public:
   Callback(Napi::Function function, const char* resource)

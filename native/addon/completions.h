@@ -18,7 +18,7 @@ namespace perfbroker::addon {
 // When the environment ends they are forgotten, and what other threads still post is dropped.
 class Completions {
  public:
-  // What the other thread posts, as an array of numbers. May be called on any thread, once.
+  // Posts an array of numbers from the other thread. May be called on any thread, once.
   using Post = std::function<void(std::vector<int>)>;
 
   explicit Completions(Napi::Env env);

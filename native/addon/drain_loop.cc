@@ -20,8 +20,8 @@ constexpr perf_event_header kFinishedRound{68, 0, sizeof(perf_event_header)};
 // small enough that a ring which was read early in the pass gets its room back soon.
 constexpr size_t kFlushBytes = 256 * 1024;
 
-// What a quiet event left below the watermark goes out after this time too: a recording that is
-// killed holds what was before, and whoever watches sees it grow. Looking at rings that are empty
+// Data of a quiet event, below the watermark, also goes out after this time: a recording that is
+// killed holds what was before, and a watching user sees it grow. Looking at rings that are empty
 // costs some microseconds.
 constexpr int kLongestWaitMs = 1000;
 
@@ -165,7 +165,7 @@ void DrainLoop::run() {
   for (;;) {
     const bool last = stop_.load();
     // Also before the first wait: adding an event to epoll has taken note of what its ring held,
-    // and told nobody.
+    // and no caller was notified.
     if ((error_ = pass())) break;
     if (last || events_.live_rings() == 0) break;
     // A stop() while the pass waited for the output has had its wake-up taken by that wait.

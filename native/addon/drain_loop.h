@@ -1,9 +1,9 @@
 // The drain: one thread that moves records from many rings to one file. Free of Node-API.
 //
-// It sleeps in epoll until the kernel says that a ring has reached its watermark (or a task has
+// It sleeps in epoll until the kernel reports that a ring has reached its watermark (or a task has
 // ended), a second at most, and then makes one pass over all rings, as perf record does: what it
 // finds in each goes out, followed by a PERF_RECORD_FINISHED_ROUND. That every pass covers every
-// ring once is what the round promises to whoever sorts.
+// ring once is what the round promises to the code that sorts.
 #pragma once
 
 #include <atomic>
@@ -44,7 +44,7 @@ class DrainLoop {
   std::optional<Error> start(std::function<void()> on_end);
   // Asks for a last pass and the end. Does not wait.
   void stop();
-  // Ends it without another pass, also when nobody reads the output, and waits for the thread.
+  // Ends it without another pass, even when no process reads the output, and waits for the thread.
   void abort();
   // Waits for the thread; to be called after on_end.
   void join();

@@ -15,7 +15,7 @@ Napi::Error system_error(Napi::Env env, const Error& error);
 // The same for an error code of libuv, which is a negated errno on Linux.
 Napi::Error uv_error(Napi::Env env, int status, const char* call);
 
-// What every exported function and every method is wrapped in: a C++ exception other than
+// The last resort of every exported function and method: a C++ exception other than
 // Napi::Error (bad_alloc, length_error) must never cross into C.
 Napi::Error unexpected_error(Napi::Env env, const char* what);
 

@@ -31,7 +31,7 @@ Result<EventRing> EventRing::map(int fd, size_t pages) {
   ring.data_ = static_cast<const uint8_t*>(address) + page_bytes();
   ring.capacity_ = capacity;
   ring.fd_ = fd;
-  // Not necessarily 0: somebody may have read from this ring before.
+  // Not necessarily 0: another reader may have read from this ring before.
   ring.tail_ = __atomic_load_n(&ring.page_->data_tail, __ATOMIC_RELAXED);
   if (ring.tail_ % 8 != 0) return Error{EBADMSG, "perf_event_mmap_page"};
   return ring;

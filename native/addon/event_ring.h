@@ -52,8 +52,8 @@ class EventRing {
   }
   ~EventRing();
 
-  // What the kernel has published and nobody has released yet; whole records, in order. EBADMSG
-  // when the head is where no ring in this mode can have it.
+  // The bytes that the kernel has published and that are not yet released; whole records, in order.
+  // EBADMSG when the head is where no ring in this mode can have it.
   Result<RingBytes> unread() const;
   // Gives the oldest `bytes` back to the kernel.
   void release(size_t bytes);

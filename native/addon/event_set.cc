@@ -27,9 +27,9 @@ size_t EventSet::add_ring() {
 
 std::optional<Error> EventSet::add_event(int fd, size_t ring) {
   // Edge-triggered: perf_poll() reads and clears the ring's flag, so that asking twice, as
-  // level-triggered epoll does after every report, costs time and tells nothing. Every event of a
-  // ring has to listen for data, because the flag is the ring's and whichever event is asked first
-  // clears it.
+  // level-triggered epoll does after every report, costs time and gives no information. Every event
+  // of a ring has to listen for data, because the flag is the ring's and the first event that
+  // is asked clears it.
   epoll_event entry{EPOLLIN | EPOLLET, {.u64 = events_.size()}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &entry) != 0) return last_error("epoll_ctl");
   events_.push_back({fd, ring, true});
@@ -56,7 +56,8 @@ std::optional<Error> EventSet::wait(int timeout) {
     if (!event.live) continue;
     event.live = false;
     live_[event.ring]--;
-    // A failure means that the fd is closed already, against the rule: then it is off the set, too.
+    // A failure means that the fd is closed already, against the rule: then it is not in the set
+    // either.
     epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, event.fd, nullptr);
   }
   return std::nullopt;

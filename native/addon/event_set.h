@@ -22,13 +22,13 @@ class EventSet {
   // An fd that only wakes wait(), level-triggered.
   std::optional<Error> add_wake(int fd);
   // Waits up to `timeout` ms (-1: no limit) and takes the events whose task has ended off the set.
-  // Which ring has data is not said: one wake-up may stand for several, so the reader looks at all
+  // The ring with data is not named: one wake-up may stand for several, so the reader looks at all
   // of them.
   std::optional<Error> wait(int timeout);
 
   size_t live_events(size_t ring) const { return live_[ring]; }
   size_t live_rings() const;
-  // The epoll fd: readable when wait() has something to say.
+  // The epoll fd: readable when wait() has something to report.
   int fd() const { return epoll_.get(); }
 
  private:

@@ -15,7 +15,7 @@ namespace perfbroker::addon {
 namespace {
 
 Napi::Value close_fd(const Napi::CallbackInfo& info) {
-  // EINTR is success here: Linux has freed the number, and a retry could close somebody else's.
+  // EINTR is success here: Linux has freed the number, and a retry could close another file.
   if (::close(fd_argument(info, 0)) != 0 && errno != EINTR)
     throw system_error(info.Env(), errno, "close");
   return info.Env().Undefined();

@@ -15,13 +15,13 @@ namespace perfbroker::addon {
 
 class OutputFile {
  public:
-  // A duplicate of `fd` (the file offset is shared), so that closing `fd` early can not send
+  // A duplicate of `fd` (the file offset is shared), so that closing `fd` early cannot send
   // records elsewhere.
   static Result<OutputFile> duplicate(int fd);
 
   // Writes all of `vectors` (which it changes) and adds to `written` what it could. Never blocks
-  // beyond `abort` on a pipe or socket that nobody reads: `wake` (an eventfd, emptied here) must
-  // become readable when `abort` is set, and the result is then ECANCELED.
+  // beyond `abort` on a pipe or socket that no process reads: `wake` (an eventfd, emptied here)
+  // must become readable when `abort` is set, and the result is then ECANCELED.
   std::optional<Error> write_all(
       std::span<iovec> vectors, const std::atomic<bool>& abort, int wake, uint64_t& written);
 
@@ -29,8 +29,8 @@ class OutputFile {
   enum class Mode {
     kPlain,   // regular files and devices: they do not wait for a reader
     kNowait,  // RWF_NOWAIT, which leaves the O_NONBLOCK of a shared file description alone
-    kSmall,   // where the kernel has no RWF_NOWAIT for it: what certainly fits once poll(2) says
-              // writable
+    kSmall,  // where the kernel has no RWF_NOWAIT for it: the bytes that certainly fit once poll(2)
+             // reports writable
   };
   ssize_t write_some(std::span<iovec> vectors);
   std::optional<Error> wait_writable(int wake) const;

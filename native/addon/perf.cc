@@ -74,12 +74,12 @@ Napi::Value perf_event_open(const Napi::CallbackInfo& info) {
   unsigned long flags = static_cast<unsigned long>(int32_argument(info, 4, "flags", 0));
 
   // A copy, because the kernel writes its own size back on E2BIG; and the kernel reads as many
-  // bytes as the struct says it has (0 means the first published size).
+  // bytes as the struct states (0 means the first published size).
   alignas(perf_event_attr) uint8_t attr[kMaxAttrBytes] = {};
   uint32_t size;
   std::memcpy(&size, bytes.data() + offsetof(perf_event_attr, size), sizeof size);
   if (bytes.size() > sizeof attr || size > bytes.size()) {
-    throw argument_error(env, "attr", "as long as its size field says, and at most 4096 bytes");
+    throw argument_error(env, "attr", "as long as its size field states, and at most 4096 bytes");
   }
   std::memcpy(attr, bytes.data(), bytes.size());
   long fd = ::syscall(SYS_perf_event_open, attr, pid, cpu, group, flags | PERF_FLAG_FD_CLOEXEC);

@@ -29,7 +29,7 @@ struct RecordCounts {
 };
 
 // Adds to `counts` every whole record that starts at the beginning of `bytes` and ends within
-// `limit`; returns the bytes that they take. EBADMSG when a header can not be true: a size of 0, no
+// `limit`; returns the bytes that they take. EBADMSG when a header cannot be true: a size of 0, no
 // multiple of 8, or beyond the end.
 Result<size_t> count_records(const RingBytes& bytes, size_t limit, RecordCounts& counts);
 

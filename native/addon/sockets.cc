@@ -1,4 +1,4 @@
-// AF_UNIX sockets with fd passing. Node's net.Socket can not pass fds.
+// AF_UNIX sockets with fd passing. Node's net.Socket cannot pass fds.
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -91,8 +91,7 @@ int socket_option(Napi::Env env, int socket, int option) {
   return value;
 }
 
-// Whoever started us passed it (sd_listen_fds(3)): blocking, and whatever that program took for a
-// listener.
+// The parent process passed it (sd_listen_fds(3)): it is blocking, and need not be a listener.
 Napi::Value adopt_listener(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   const int fd = fd_argument(info, 0);

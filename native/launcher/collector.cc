@@ -14,18 +14,19 @@ namespace perfbroker {
 namespace {
 
 // The collector's fds; src/collector/launcher/launcher.ts knows them by these numbers.
-constexpr int kControlFd = 3, kPidfdFd = 4, kTellFd = 5, kBrokerFd = 6, kFirstOtherFd = 7;
+constexpr int kControlFd = 3, kPidfdFd = 4, kCommandErrorsFd = 5, kBrokerFd = 6, kFirstOtherFd = 7;
 // Numbers out of the way of those.
 constexpr int kSafeFd = 16;
 
-// The users of the daemon's parts and of its D-Bus front end, and their ids where there are no such
-// users (monitor/options.cc, src/broker/main.ts).
+// The users of the daemon's processes and of its D-Bus front end, and their ids where there are no
+// such users (monitor/options.cc, src/broker/main.ts).
 constexpr const char* kDaemonUsers[] = {
     "perfbroker", "perfbroker-opener", "perfbroker-tracer", "perfbroker-bus"};
 constexpr uid_t kFirstDaemonFallback = 60910, kLastDaemonFallback = 60913;
 
 // Processes of one uid can write each other's memory. The collector parses what a hostile CMD
-// writes: under the uid of a part of the daemon, a fault in it would be one in that part.
+// writes: under the uid of one of the daemon's processes, a fault in it would be a fault in that
+// process.
 bool is_daemon_uid(uid_t uid) {
   if (uid >= kFirstDaemonFallback && uid <= kLastDaemonFallback) return true;
   return std::ranges::any_of(kDaemonUsers, [uid](const char* name) {
@@ -61,7 +62,7 @@ struct Child {
     failure.exit_code = kExitFailed;
     snprintf(failure.text, sizeof failure.text, "the collector could not start: %s: %s", step,
         strerrordesc_np(error));
-    (void)static_cast<bool>(send_message(control, &failure, sizeof failure, {}, 0));
+    send_message(control, &failure, sizeof failure, {}, 0);
     _exit(kExitFailed);
   }
 
@@ -72,8 +73,8 @@ struct Child {
   // terminal the modes that it had at node's start.
   void place_fds() const {
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    const int tell = fcntl(2, F_GETFD) >= 0 && null != 2 ? 2 : null;
-    if (null < 0 || dup2(tell, kTellFd) < 0 || dup2(control, kControlFd) < 0 ||
+    const int command_errors = fcntl(2, F_GETFD) >= 0 && null != 2 ? 2 : null;
+    if (null < 0 || dup2(command_errors, kCommandErrorsFd) < 0 || dup2(control, kControlFd) < 0 ||
         dup2(pidfd, kPidfdFd) < 0 || (broker >= 0 && dup2(broker, kBrokerFd) < 0) ||
         dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(errors, 2) < 0) {
       fail("dup2", errno);

@@ -40,7 +40,7 @@ std::string first_name(uint64_t set) {
 bool is_root() { return getuid() == 0 || geteuid() == 0; }
 
 // Without NOROOT uid 0 would get the whole bounding set at exec; with it root keeps what is in its
-// ambient set, and nobody can add to that.
+// ambient set, and no process can add to that.
 std::string lock(const CapSets& held, uint64_t keep) {
   if (is_root()) {
     if (const int error = set_caps({held.effective, held.permitted, held.inheritable | keep}))
@@ -89,7 +89,7 @@ std::string apply_downgrade(const Downgrade& d) {
     if (error != 0) return failed("bounding set", error);
   } else if ((bounding & drop) != 0 && !no_new_privs &&
              (d.named || is_root() || ((held.permitted | held.inheritable) & drop) != 0)) {
-    // Who had none of it, and asked for nothing, runs setuid programs in CMD as ever.
+    // A user that holds none of it, and asked for nothing, runs setuid programs in CMD as ever.
     fprintf(stderr,
         "perfbroker: CAP_SETPCAP is missing, so no_new_privs keeps %s from coming back\n",
         first_name(bounding & drop).c_str());
@@ -120,7 +120,8 @@ std::string verify_downgrade(const Downgrade& d) {
   constexpr const char* names[] = {"inheritable", "permitted", "effective", "bounding", "ambient"};
   for (size_t set = 0; set < std::size(names); set++) {
     const uint64_t left = status.caps[set] & d.drop & known;
-    // What only the bounding set holds comes back by executing a file, which no_new_privs forbids.
+    // A capability in the bounding set alone returns by executing a file, which no_new_privs
+    // forbids.
     if (left == 0 || (set == kBounding && status.no_new_privs == 1)) continue;
     const char* remedy =
         set == kBounding ? ": a setuid program brings it back (add --no-new-privs)" : "";

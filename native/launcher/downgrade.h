@@ -22,8 +22,8 @@ bool parse_capabilities(std::string_view& list, uint64_t& bits);
 // Empty, or what could not be done. The process must be single-threaded.
 std::string apply_downgrade(const Downgrade& downgrade);
 
-// What /proc/self/status says against it: that a set still holds a capability, or that a program
-// could bring it back. Empty: nothing.
+// Checks /proc/self/status. Returns the first fault: that a set still holds a capability, or that a
+// program could bring it back. Empty: nothing.
 std::string verify_downgrade(const Downgrade& downgrade);
 
 }  // namespace perfbroker

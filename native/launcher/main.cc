@@ -66,10 +66,10 @@ int exec_gate(int argc, char** argv) {
   fcntl(gate, F_SETFD, FD_CLOEXEC);
   char** command = argv + next + 1;
   execvp(command[0], command);
-  // Whoever waits behind the gate can not tell this end from one of CMD with the same exit code.
+  // The process behind the gate cannot distinguish this exit from one of CMD with the same code.
   const int error = errno;
-  const unsigned char told = static_cast<unsigned char>(error);
-  send(gate, &told, 1, MSG_NOSIGNAL);
+  const auto code = static_cast<unsigned char>(error);
+  send(gate, &code, 1, MSG_NOSIGNAL);
   return report_command_error(command[0], error);
 }
 
@@ -91,12 +91,11 @@ int main(int argc, char** argv) {
     if (code >= 0) return code;
   }
 
-  // CMD, and the names of files, would be others than were meant.
+  // Node would replace the bytes, and so change the names of CMD and of files.
   for (int index = 1; index < argc; index++) {
     if (perfbroker::is_utf8(argv[index])) continue;
     fprintf(stderr,
-        "perfbroker: word %d after the program's name is not UTF-8, which only `perfbroker run` "
-        "takes in CMD\n",
+        "perfbroker: argument %d is not UTF-8; only `perfbroker run` accepts that, in CMD\n",
         index);
     return kExitUsage;
   }
@@ -111,7 +110,7 @@ int main(int argc, char** argv) {
     fprintf(stderr, "perfbroker: node is neither in PATH nor in /usr/bin nor in /usr/local/bin\n");
     return kExitNotFound;
   }
-  // For --exec-gate: what to give back to a command, as node raises the limit for itself.
+  // For --exec-gate: the limit to restore for a command, as node raises the limit for itself.
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
     setenv("PERFBROKER_LAUNCHER_NOFILE", std::to_string(files.rlim_cur).c_str(), 1);

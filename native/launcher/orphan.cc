@@ -11,7 +11,7 @@ struct Start {
 };
 
 // The child in between, whose end makes the other an orphan. It shares the launcher's memory, which
-// sleeps meanwhile.
+// sleeps in the meantime.
 int make_orphan(void* argument) {
   const auto* start = static_cast<Start*>(argument);
   const long pid = syscall(

@@ -12,7 +12,7 @@
 namespace perfbroker {
 namespace {
 
-// What the keeper is told. End of stream without either: the launcher was killed, or discards.
+// Messages to the keeper. End of stream without one: the launcher was killed, or discards.
 constexpr char kExecutes = 'x', kFailed = 'f';
 
 // 0, or why no profile may take the place of `name`. One that is missing is fine.
@@ -67,17 +67,17 @@ struct Keeper {
       _exit(1);
     syscall(SYS_close_range, 0u, 2u, 0);
     syscall(SYS_close_range, 6u, ~0u, 0);
-    char said = 0;
+    char order = 0;
     ssize_t got;
     do {
-      got = read(kChannel, &said, 1);
+      got = read(kChannel, &order, 1);
     } while (got > 0 || (got < 0 && errno == EINTR));
-    const int error = said == kExecutes ? take_place(kDirectory, temporary, name) : 0;
-    if (said != kExecutes || error != 0) unlinkat(kDirectory, temporary.c_str(), 0);
+    const int error = order == kExecutes ? take_place(kDirectory, temporary, name) : 0;
+    if (order != kExecutes || error != 0) unlinkat(kDirectory, temporary.c_str(), 0);
     if (error != 0) {
       const launch::Reply misplaced{
           launch::kVersion, static_cast<uint32_t>(error), launch::kMisplaced, 0, 0};
-      (void)static_cast<bool>(send_message(kControl, &misplaced, sizeof misplaced, {}, 0));
+      send_message(kControl, &misplaced, sizeof misplaced, {}, 0);
     }
     _exit(0);
   }

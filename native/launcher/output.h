@@ -15,7 +15,7 @@ class OutputFile {
   // Creates the file under a temporary name in the directory of `path`, and starts its keeper: a
   // process that outlives the exec and then gives the file its name. What was there becomes
   // `path`.old. Nothing is followed or overwritten. control: the socket to the collector, which is
-  // told when that fails. 0, or errno.
+  // notified when that fails. 0, or errno.
   int create(UniqueFd& fd, int control);
 
   // Opens a file without a name in the same directory. 0, or errno.

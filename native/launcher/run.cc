@@ -12,7 +12,7 @@ namespace {
 constexpr const char* kDefaultSocket = "/run/perfbroker/broker.sock";
 constexpr timeval kConnectTimeout{5, 0};
 
-// The broker, connected by this process, which is the target: whoever holds the connection asks for
+// The broker, connected by this process, which is the target: a holder of the connection asks for
 // it in its name and with its rights. Empty: errno.
 UniqueFd connect_broker(const std::string& path) {
   sockaddr_un address{};

@@ -5,7 +5,7 @@
 
 namespace perfbroker {
 
-// What main() was called with, and where the word `run` stands in it. Returns only when CMD was not
+// The arguments of main(), and the index of `run` among them. Returns only when CMD was not
 // executed; -1: help was asked for, and node prints it.
 int run_command(std::span<char*> arguments, size_t run);
 

@@ -96,7 +96,7 @@ class Parser {
       case Meaning::kKeep:
         if (!parse_capabilities(value, bits)) {
           return "--" + std::string(option.name) + ": '" +
-                 std::string(value.substr(0, value.find(','))) + "' is no capability";
+                 std::string(value.substr(0, value.find(','))) + "' is not a capability";
         }
         (option.meaning == Meaning::kDrop ? options_.downgrade.drop : keep_) |= bits;
         options_.downgrade.named = options_.downgrade.named || option.meaning == Meaning::kDrop;

@@ -79,7 +79,7 @@ Verdict CollectorService::serve() {
     request.text[sizeof request.text - 1] = '\0';
     if (received->truncated || received->bytes != sizeof request ||
         request.version != launch::kVersion) {
-      return {false, kExitFailed, "the collector is of another version than the launcher"};
+      return {false, kExitFailed, "the collector and the launcher have different versions"};
     }
     int error = EPERM;
     uint32_t value = 0, failed = 0;
@@ -102,7 +102,7 @@ Verdict CollectorService::serve() {
         if (creates_) error = output_.create_scratch(opened.emplace_back());
         break;
       default:
-        return {false, kExitFailed, "the collector asked for something unknown"};
+        return {false, kExitFailed, "the collector sent an unknown request"};
     }
     std::vector<int> fds;
     if (error == 0) std::ranges::transform(opened, std::back_inserter(fds), &UniqueFd::get);

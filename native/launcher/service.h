@@ -1,4 +1,4 @@
-// What the launcher does for the collector until CMD runs: opens events on itself, creates root's
+// The launcher's services to the collector until CMD runs: opens events on itself, creates root's
 // output file.
 #pragma once
 
@@ -11,8 +11,8 @@
 
 namespace perfbroker {
 
-// How the conversation ended. ready: CMD may run; else `problem` says why nothing will be recorded,
-// and `exit_code` what to exit with when that is fatal.
+// The end of the conversation. ready: CMD may run; else `problem` is the reason for recording
+// nothing, and `exit_code` what to exit with when that is fatal.
 struct Verdict {
   bool ready = false;
   int exit_code = 0;

@@ -12,7 +12,7 @@ namespace {
 
 using namespace protocol;
 
-// What one open request holds while it is served; all of it is closed with it.
+// The state of one open request while it is served. Its fds are closed with it.
 struct Opening {
   const OpenerConfig& config;
   const Request& request;
@@ -50,8 +50,8 @@ bool is_cgroup_directory(int fd) {
          (system.f_type == CGROUP2_SUPER_MAGIC || system.f_type == CGROUP_SUPER_MAGIC);
 }
 
-// The target as the broker says it saw it; and the client's own right to read it, unless the
-// ceiling goes further.
+// Compares the target with the broker's view of it, and checks the client's own right to read it,
+// unless the ceiling goes further.
 Status check_process(Opening& o, Client& client, const Process& process) {
   Identity identity;
   if (!read_identity(process.directory.get(), identity) || !pidfd_alive(o.target))
@@ -65,9 +65,9 @@ Status check_process(Opening& o, Client& client, const Process& process) {
   return obstacles == 0 ? Status::kOpened : fail(o, Status::kNotSameUser, obstacles);
 }
 
-// Pins every thread before anything is opened on its number. A number that a slot is opened on
-// later is still that thread's when the pinned file can be read after it. ESRCH stays with the
-// slots of threads that have ended.
+// Pins every thread before an event is opened on its number. If the pinned file is readable after
+// the open, the number still belonged to that thread. The slots of threads that have ended keep
+// ESRCH.
 Status pin_threads(Opening& o, const Process& process) {
   const UniqueFd tasks(openat(process.directory.get(), "task", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!tasks) return Status::kTargetGone;
@@ -86,8 +86,8 @@ Status pin_threads(Opening& o, const Process& process) {
   return Status::kOpened;
 }
 
-// For a cgroup the number that goes to the kernel is that of the fd that was looked at here, never
-// one of a message.
+// For a cgroup the kernel gets the number of the fd that was checked here, never a number from a
+// message.
 Status open_slots(Opening& o) {
   const bool cgroup = o.request.target == TargetKind::kCgroup;
   const unsigned long flags = cgroup ? PERF_FLAG_PID_CGROUP : 0;
@@ -159,7 +159,7 @@ Status open_process_events(Opening& o, Client& client) {
   if (status == Status::kOpened) status = open_slots(o);
   if (status == Status::kOpened) status = verify_threads(o, process);
   if (status == Status::kOpened) status = check_process(o, client, process);
-  // Not one thread left of those that were asked for?
+  // Is any of the requested threads left?
   const bool any = std::ranges::any_of(o.events, [](const UniqueFd& event) { return bool(event); });
   return status == Status::kOpened && !any ? Status::kOpenFailed : status;
 }
@@ -191,9 +191,9 @@ bool serve_open(Opening& o, Rings& rings) {
     if (event && o.reply.status == Status::kOpened) handed[o.reply.fd_count++] = event.get();
   }
   if (o.reply.status != Status::kOpened) rings.release(o.request.serial);
-  // From here on the fds belong to whoever receives them; our own are closed with the Opening.
+  // From here on the fds belong to the receiver; our own are closed with the Opening.
   if (send_reply(o.config, o.reply, std::span(handed, o.reply.fd_count))) return true;
-  // ETOOMANYREFS, ENOMEM: the fds could not be put in flight, which is no reason to end.
+  // ETOOMANYREFS, ENOMEM: the fds could not be put in flight; the worker goes on.
   o.reply.status = fail_slot(o, 0, errno);
   o.reply.fd_count = 0;
   rings.release(o.request.serial);

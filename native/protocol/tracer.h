@@ -33,7 +33,7 @@ struct Request {
 enum class Status : uint32_t {
   kReady = 0,       // serial 0, once, at the start
   kDowngraded = 1,  // every thread, proven from /proc afterwards. Dry run: no obstacle was found
-  kFailed = 2,  // some thread kept something, its result tells why; dropped privileges stay dropped
+  kFailed = 2,      // some thread kept something (see its result); no dropped privilege comes back
   kRefused = 3,     // `detail`: a Refusal; `tid`: the thread concerned
   kTargetGone = 4,  // this and the next four as the opener's; `detail`: Mismatch bits
   kTargetChanged = 5,

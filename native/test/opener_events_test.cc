@@ -8,6 +8,32 @@
 using namespace harness;
 using namespace perfbroker::protocol;
 
+namespace {
+
+// One software event in user mode on cpu 0.
+Request cpu_request(TargetKind kind) {
+  Request request{};
+  request.version = kVersion;
+  request.type = RequestType::kOpen;
+  request.serial = 1;
+  request.target = kind;
+  request.event_count = request.slot_count = 1;
+  request.events[0].type = PERF_TYPE_SOFTWARE;
+  request.events[0].flags = kExcludeKernel;
+  request.slots[0] = {-1, 0, 0, kNoLeader};
+  return request;
+}
+
+Request release_request(uint32_t serial) {
+  Request request{};
+  request.version = kVersion;
+  request.type = RequestType::kRelease;
+  request.serial = serial;
+  return request;
+}
+
+}  // namespace
+
 ROOT_TEST(
     "an event on the client's own process is opened, disabled and close-on-exec, and counts when "
     "enabled") {
@@ -33,8 +59,7 @@ ROOT_TEST(
   CHECK(read(event, &count, sizeof count) == sizeof count && count > 0);
 }
 
-ROOT_TEST(
-    "what the kernel refuses is told with its errno, for its slot, and nothing is handed over") {
+ROOT_TEST("a refusal by the kernel is reported with its errno and slot, and no fd is handed over") {
   Socket socket;
   Opener opener(socket, kUser);
   Connection alice(socket, kAlice);
@@ -123,21 +148,18 @@ ROOT_TEST(
     _exit(first == MAP_FAILED ? 1 : second != MAP_FAILED || errno != EPERM ? 2 : 0);
   });
   EQUAL(client.wait(), 0);
-  Request release{};
-  release.version = kVersion;
-  release.type = RequestType::kRelease;
-  release.serial = 76;
-  const auto let_go = [&] {
+  Request release = release_request(76);
+  const auto release_and_check = [&] {
     CHECK(bool(send_message(answer.channel.get(), &release, sizeof release, {}, 0)));
     auto released = Opener::receive_reply(std::move(answer.channel));
     STATUS(released, kReleased);
     EQUAL(released.reply.serial, release.serial);
     answer.channel = std::move(released.channel);
   };
-  let_go();
+  release_and_check();
   EQUAL(opener.ring_bytes(), length);
   release.serial = 77;
-  let_go();
+  release_and_check();
   EQUAL(opener.ring_bytes(), 0);
 }
 
@@ -169,10 +191,7 @@ ROOT_TEST("a worker has closed the fds of its last request when it has answered 
     return sum;
   };
   EQUAL(events(), 1);
-  Request release{};
-  release.version = kVersion;
-  release.type = RequestType::kRelease;
-  release.serial = 76;
+  const Request release = release_request(76);
   CHECK(bool(send_message(answer.channel.get(), &release, sizeof release, {}, 0)));
   auto released = Opener::receive_reply(std::move(answer.channel));
   STATUS(released, kReleased);
@@ -221,7 +240,10 @@ ROOT_TEST("rings beyond the limit are refused and those of the same request unma
   request.events[0].sample_period = 1'000'000;
   request.slot_count = 3;
   request.ring_pages = 32768;  // 128 MiB each, 256 MiB in all
-  for (uint32_t i = 0; i < 3; i++) request.slots[i] = request.slots[0], request.premap[i] = 1;
+  for (uint32_t i = 0; i < 3; i++) {
+    request.slots[i] = request.slots[0];
+    request.premap[i] = 1;
+  }
   const int fds[] = {alice.accepted.get(), target.pidfd()};
   auto answer = opener.ask(request, fds);
   STATUS(answer, kMapFailed);
@@ -234,15 +256,7 @@ ROOT_TEST("system-wide events are opened on their cpu") {
   Socket socket;
   Opener opener(socket, kUser | kSystemWide);
   Connection alice(socket, kAlice);
-  Request request{};
-  request.version = kVersion;
-  request.type = RequestType::kOpen;
-  request.serial = 1;
-  request.target = TargetKind::kSystem;
-  request.event_count = request.slot_count = 1;
-  request.events[0].type = PERF_TYPE_SOFTWARE;
-  request.events[0].flags = kExcludeKernel;
-  request.slots[0] = {-1, 0, 0, kNoLeader};
+  Request request = cpu_request(TargetKind::kSystem);
   const int fds[] = {alice.accepted.get()};
   STATUS(opener.ask(request, fds), kOpened);
   request.slots[0].cpu = 60'000;
@@ -254,15 +268,7 @@ ROOT_TEST(
   Socket socket;
   Opener opener(socket, kUser | kSystemWide);
   Connection alice(socket, kAlice);
-  Request request{};
-  request.version = kVersion;
-  request.type = RequestType::kOpen;
-  request.serial = 1;
-  request.target = TargetKind::kCgroup;
-  request.event_count = request.slot_count = 1;
-  request.events[0].type = PERF_TYPE_SOFTWARE;
-  request.events[0].flags = kExcludeKernel;
-  request.slots[0] = {-1, 0, 0, kNoLeader};
+  const Request request = cpu_request(TargetKind::kCgroup);
   const UniqueFd directory(open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
       null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   for (const int fd : {directory.get(), null.get(), alice.client.pidfd(), socket.fd.get()}) {
@@ -316,7 +322,7 @@ ROOT_TEST("the opener ends with 0 when its broker has closed") {
   EQUAL(opener.wait(), 0);
 }
 
-ROOT_TEST("a malformed request ends the opener with its own code, whatever is wrong") {
+ROOT_TEST("a malformed request of every kind ends the opener with its own code") {
   Socket socket;
   Connection alice(socket, kAlice);
   Target target(kAlice);

@@ -121,7 +121,7 @@ ROOT_TEST("a target or a client in another user namespace is refused") {
   EQUAL(answer.reply.detail, kMismatchUserNamespace);
 }
 
-ROOT_TEST("a client that is gone, or became somebody else after connecting, lends nothing") {
+ROOT_TEST("a client that is gone, or changed its user after connecting, lends nothing") {
   Socket socket;
   Opener opener(socket, kUser);
   Target target(kAlice);
@@ -237,7 +237,8 @@ ROOT_TEST("only a connection that was accepted on our listener is a client's") {
 }
 
 ROOT_TEST(
-    "a socket with our name that is connected to a service of root's is no connection of root's") {
+    "a socket with our name that is connected to a service of root's is not a connection of "
+    "root's") {
   Socket socket, service;
   Opener opener(socket, protocol::kUser);
   Target target(0);
@@ -314,14 +315,14 @@ ROOT_TEST(
   request.events[0].type = PERF_TYPE_HARDWARE;
   request.events[0].config = 6ull << 32;
   STATUS(opener.ask(request, fds), kCeiling);
-  // The kernel's answer, whichever it is on this machine: the request got as far as that.
+  // Any answer of the kernel, which depends on the machine: the request got as far as that.
   request.events[0].type = 4711;
   STATUS(opener.ask(request, fds), kOpenFailed);
   STATUS(unknown.ask(request, fds), kCeiling);
   STATUS(unknown.ask(request_for(target), fds), kOpened);
 }
 
-ROOT_TEST("a target fd that is no pidfd, or a pidfd of a thread alone, is refused") {
+ROOT_TEST("a target fd that is not a pidfd, or a pidfd of a thread alone, is refused") {
   Socket socket;
   Opener opener(socket, kAllClasses);
   Connection alice(socket, kAlice);
@@ -335,7 +336,7 @@ ROOT_TEST("a target fd that is no pidfd, or a pidfd of a thread alone, is refuse
   }
 }
 
-ROOT_TEST("a target that has ended is told apart from one that changed") {
+ROOT_TEST("a target that has ended is distinguished from one that changed") {
   Socket socket;
   Opener opener(socket, kUser);
   Connection alice(socket, kAlice);

@@ -55,7 +55,7 @@ TEST("every event flag sets its own bit-field of perf_event_attr and no other") 
   EQUAL(seen, protocol::kAllEventFlags);
 }
 
-TEST("an event is built disabled whatever is asked") {
+TEST("an event is built disabled for every request") {
   protocol::EventFields fields{};
   EQUAL(build(fields).disabled, 1);
   fields.flags = protocol::kAllEventFlags;

@@ -138,7 +138,7 @@ ROOT_TEST(
   EQUAL(directory.st_uid, 65534);
 }
 
-TEST("an open status file tells of its task's end and never of another task with the same number") {
+TEST("an open status file shows its task's end and never another task with the same number") {
   Sleeper sleeper([] {});
   const UniqueFd status(
       open(("/proc/" + std::to_string(sleeper.pid()) + "/status").c_str(), O_RDONLY));
@@ -172,7 +172,7 @@ TEST("a pidfd of an ended process gives ESRCH, reaped or not") {
   EQUAL(errno, ESRCH);
 }
 
-ROOT_TEST("a process in a user namespace of its own is told apart from one in ours") {
+ROOT_TEST("a process in a user namespace of its own is distinguished from one in ours") {
   Sleeper inside([] { CHECK(unshare(CLONE_NEWUSER) == 0); });
   Sleeper outside([] {});
   Process process;

@@ -25,7 +25,7 @@ inline int proc_fd() {
   return directory.get();
 }
 
-// The effective capabilities go with the uid; dumpability is given back, as a program that was
+// The effective capabilities go with the uid; dumpability is restored, as a program that was
 // started so would have it.
 inline void become(uid_t uid) {
   if (setgroups(0, nullptr) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0)
@@ -88,7 +88,10 @@ inline std::function<void(int)> target_body(
     if (uid != 0) become(uid);
     char c = 'r';
     do {
-      if (c != 'r') on_command(c), c = 'd';
+      if (c != 'r') {
+        on_command(c);
+        c = 'd';
+      }
       if (send(socket, &c, 1, MSG_NOSIGNAL) != 1) return;
     } while (recv(socket, &c, 1, 0) == 1);
   };
@@ -275,7 +278,7 @@ inline protocol::Identity identity_of(int pidfd) {
   return identity;
 }
 
-// One task-clock event, user side only, on the target's first thread.
+// One task-clock event, user mode only, on the target's first thread.
 inline protocol::Request request_for(const Child& target) {
   using namespace protocol;
   Request r{};

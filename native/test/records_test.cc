@@ -79,7 +79,7 @@ TEST("a limit cuts between records, never within one") {
   }
 }
 
-TEST("a size that can not be true is EBADMSG, and nothing beyond the bytes is read") {
+TEST("a size that cannot be true is EBADMSG, and nothing beyond the bytes is read") {
   for (const uint16_t size :
       {uint16_t{0}, uint16_t{4}, uint16_t{12}, uint16_t{24}, uint16_t{65528}, uint16_t{65535}}) {
     Stream stream;
@@ -103,7 +103,7 @@ TEST("a LOST record too short for its own field counts nothing") {
   EQUAL(counts.records, 2);
 }
 
-TEST("an output that nobody reads is given up on abort, and has what fitted") {
+TEST("an output without a reader is given up on abort, and has the bytes that fitted") {
   int fds[2];
   EQUAL(pipe(fds), 0);
   Result<OutputFile> file = OutputFile::duplicate(fds[1]);

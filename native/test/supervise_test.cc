@@ -42,24 +42,35 @@ int supervise_both(void (*broker)(), void (*opener)(), std::string& said) {
 
 }  // namespace
 
-TEST("a part that dies is told, though the broker that ended for it was gone before") {
+TEST("the death of a process is reported, though the broker that ended for it was gone before") {
   std::string said;
-  EQUAL(supervise_both([] { _exit(kPartDied); }, [] { usleep(300'000), raise(SIGKILL); }, said),
+  EQUAL(supervise_both([] { _exit(kPartDied); },
+            [] {
+              usleep(300'000);
+              raise(SIGKILL);
+            },
+            said),
       kPartDied);
   CHECK(said.find("the opener (pid ") != said.npos &&
         said.find("was killed by signal 9; ending\n") != said.npos);
   CHECK(said.find("the broker") == said.npos);
 }
 
-TEST("a broker that dies of itself is told, and not what follows from it") {
+TEST("the death of a broker by itself is reported, and not its consequences") {
   std::string said;
-  EQUAL(supervise_both([] { _exit(1); }, [] { usleep(300'000), _exit(70); }, said), kPartDied);
+  EQUAL(supervise_both([] { _exit(1); },
+            [] {
+              usleep(300'000);
+              _exit(70);
+            },
+            said),
+      kPartDied);
   CHECK(said.find("the broker (pid ") != said.npos &&
         said.find("exited with code 1; ending\n") != said.npos);
   CHECK(said.find("the opener") == said.npos);
 }
 
-TEST("a broker that can not start ends the daemon with a code of its own") {
+TEST("a broker that cannot start ends the daemon with a code of its own") {
   std::string said;
   EQUAL(supervise_both([] { _exit(kStartup); }, [] { usleep(300'000); }, said), kStartup);
   CHECK(said.find("the broker (pid ") != said.npos &&
@@ -79,7 +90,7 @@ TEST("a broker whose sockets have closed is given five seconds, and then killed"
   CHECK(said.find("not everything has ended within 5 s; killing it\n") != said.npos);
 }
 
-TEST("a broker that ends in order takes the others with it, and nothing is said") {
+TEST("a broker that exits cleanly ends the others, and nothing is logged") {
   std::string said;
   EQUAL(supervise_both([] {}, [] { usleep(300'000); }, said), kOrdered);
   CHECK(said.empty());

@@ -55,10 +55,10 @@ bool await_event(Thread& thread, int64_t deadline) {
     const Stop stop = wait_for(thread, deadline, signal);
     if (stop == Stop::kEvent) return true;
     if (stop == Stop::kGone || stop == Stop::kLate) return false;
-    // While a thread is changed its signals are blocked: but for SIGSTOP, one can only come from
+    // While a thread is changed its signals are blocked: except for SIGSTOP, one can only come from
     // the change itself.
     const bool deliver = stop == Stop::kSignal && (!thread.changed || signal == SIGSTOP);
-    // A thread that can not go on has been killed: the next wait tells.
+    // A thread that cannot go on has been killed: the next wait reports it.
     resume(thread, PTRACE_CONT, deliver ? signal : 0);
   }
 }
@@ -84,7 +84,7 @@ Status Threads::attach(int task_dir, pid_t tid) {
     ThreadFacts facts;
     if (error == ESRCH || !read_facts(task_dir, tid, facts) || facts.ended())
       return Status::kDowngraded;  // it is ending
-    // Ours: by executing a program it has taken over the number of the leader, which is gone.
+    // Ours: by executing a program it took the number of the leader, which is gone.
     if (facts.tracer != getpid()) {
       return fail(Status::kRefused, tid,
           static_cast<uint32_t>(facts.tracer != 0 ? Refusal::kTraced : Refusal::kNotPermitted));
@@ -93,7 +93,7 @@ Status Threads::attach(int task_dir, pid_t tid) {
   if (count_ == std::size(threads_)) return fail(Status::kTooManyThreads, tid, 0);
   threads_[count_] = {};
   threads_[count_++].tid = tid;
-  ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr);  // ESRCH: the wait tells that it has ended
+  ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr);  // ESRCH: the wait reports its end
   return Status::kDowngraded;
 }
 

@@ -8,7 +8,7 @@
 
 namespace perfbroker {
 
-// What /proc/PID/task/TID/status says of a thread.
+// A thread in /proc/PID/task/TID/status.
 struct ThreadFacts {
   char state;  // proc(5): Z and X have ended
   pid_t parent, tracer;
@@ -25,7 +25,7 @@ int64_t now_us();
 enum class ThreadState : uint8_t { kRunning, kStopped, kGone };
 
 // A system call's memory operands, in the target: capset(2)'s header and data. A place below the
-// stack that is put back before any thread runs again.
+// stack that is restored before any thread runs again.
 inline constexpr size_t kScratchSize = 32;
 
 struct Thread {
@@ -42,17 +42,17 @@ struct Thread {
       sequence;  // rseq(2): address of its rseq_cs, and what that held; 0: none
 };
 
-// What a wait for one thread ended with. kSignal: about to be delivered.
+// The result of a wait for one thread. kSignal: about to be delivered.
 enum class Stop { kEvent, kSyscall, kSignal, kGone, kLate };
 
-// The threads of one process. Whatever still is attached when this program ends is let go by the
-// kernel, as it was: that is how threads that can not be stopped are detached, and why each request
-// has a process of its own.
+// The threads of one process. When this program ends, the kernel releases every attached thread
+// unchanged. Threads that cannot be stopped are detached in this way, so each request has a process
+// of its own.
 class Threads {
  public:
-  // Stops all of them, those born meanwhile too. kDowngraded stands for success; else tid() and
-  // detail() tell more. `deadline`: by now_us(); the interval timer must be running, which ends
-  // blocking calls.
+  // Stops all of them, also those born in the meantime. kDowngraded means success; otherwise tid()
+  // and detail() describe the failure. `deadline`: by now_us(); the interval timer must be running,
+  // which ends blocking calls.
   tracer_protocol::Status stop_all(int task_dir, int64_t deadline);
 
   std::span<Thread> all() { return {threads_, count_}; }
@@ -74,7 +74,7 @@ class Threads {
 // Waits for one thread's next stop. `deadline` 0: as long as it takes.
 Stop wait_for(Thread& thread, int64_t deadline, int& signal);
 
-// Lets a stopped thread go on. False when it has been killed meanwhile.
+// Continues a stopped thread. False when it has been killed in the meantime.
 bool resume(Thread& thread, long request, int signal);
 
 // On to a stop of the kind that INTERRUPT brings about, from which the kernel finishes what was

@@ -148,7 +148,7 @@ class Downgrade {
     }
   }
 
-  // By /proc alone, whatever the calls returned; threads that were born since then, too.
+  // By /proc alone, regardless of the results of the calls. Includes threads that were born since.
   void verify() {
     const int count = list_tasks(tasks_.get(), tids);
     if (count < 0 && errno != E2BIG) {
@@ -179,8 +179,9 @@ class Downgrade {
   }
 
   Outcome finished() {
-    const bool told = outcome_.status == Status::kDowngraded || outcome_.status == Status::kFailed;
-    outcome_.results = {results, told ? count_ : 0};
+    const bool complete =
+        outcome_.status == Status::kDowngraded || outcome_.status == Status::kFailed;
+    outcome_.results = {results, complete ? count_ : 0};
     return outcome_;
   }
 

@@ -20,9 +20,9 @@ struct Outcome {
   std::span<tracer_protocol::ThreadResult> results = {};  // static memory
 };
 
-// Once in a process: what it works on is in static memory, and threads that could not be stopped
-// stay attached until the process ends. The handler of SIGALRM must be there and must not restart
-// calls. `proc_dir`: /proc.
+// Runs once in a process: its data is in static memory, and threads that could not be stopped stay
+// attached until the process ends. SIGALRM must have a handler that does not restart calls.
+// `proc_dir`: /proc.
 Outcome downgrade(int proc_dir, const Process& process, const Order& order);
 
 }  // namespace perfbroker

@@ -89,7 +89,7 @@ bool reach_syscall_stop(Thread& thread, int64_t deadline) {
         resume(thread, PTRACE_SYSCALL, 0);
         break;
       case Stop::kSignal:
-        if (signal != SIGSTOP) {  // only SIGSTOP can not be blocked: it came of our call
+        if (signal != SIGSTOP) {  // only SIGSTOP cannot be blocked: it came from our call
           thread.error = EFAULT;
           return false;
         }
@@ -115,7 +115,7 @@ int read_registers(Thread& thread) {
 }
 
 int check_dispatch(const Thread& thread) {
-  DispatchConfig config{};  // EIO: the kernel does not tell, before Linux 6.4
+  DispatchConfig config{};  // EIO: not available before Linux 6.4
   return trace(kGetDispatchConfig, thread.tid, sizeof config, &config) == 0 && config.mode != 0
              ? EPERM
              : 0;
@@ -133,8 +133,8 @@ int prepare(Thread& thread, std::span<const unsigned char, kScratchSize> scratch
   thread.scratch = (stack_pointer(thread.registers) - kRedZone - kScratchSize) & ~uint64_t{15};
   if (!read_memory(thread.tid, thread.scratch, thread.scratch_saved, kScratchSize)) return EFAULT;
   // Leaving a restartable sequence ends it: the kernel forgets it as soon as the thread is
-  // elsewhere. It is told again of it afterwards, so that the thread does not finish what it must
-  // begin anew.
+  // elsewhere. It is registered again afterwards, so that the thread does not finish a sequence
+  // that it must begin again.
   RseqConfiguration rseq{};
   if (trace(kGetRseqConfiguration, thread.tid, sizeof rseq, &rseq) > 0 && rseq.address != 0 &&
       read_memory(
@@ -153,7 +153,7 @@ int prepare(Thread& thread, std::span<const unsigned char, kScratchSize> scratch
 bool begin_call(Thread& thread, uint64_t address, const Call& call) {
   Registers registers = thread.registers;
   set_call(registers, address, call);
-  // ESRCH: it has been killed, which the wait tells.
+  // ESRCH: it has been killed, which the wait reports.
   return set_registers(thread, registers) && resume(thread, PTRACE_SYSCALL, 0);
 }
 
@@ -188,7 +188,7 @@ void release(std::span<Thread> threads) {
       write_memory(thread.tid, thread.sequence_field, &thread.sequence, sizeof thread.sequence);
   }
   for (Thread& thread : threads) {
-    // One that runs (it could not be stopped in time) is let go by the end of this process.
+    // One that runs (it could not be stopped in time) is released by the end of this process.
     if (thread.state != ThreadState::kStopped) continue;
     if (hide_interruption(thread.registers) || thread.changed)
       set_registers(thread, thread.registers);

@@ -1,4 +1,4 @@
-// System calls in the name of stopped threads, and putting the threads back as they were.
+// System calls in the name of stopped threads, and the restoration of these threads.
 #pragma once
 
 #include "tracer/attach.h"
@@ -8,26 +8,27 @@ namespace perfbroker {
 // PTRACE_GETREGSET; 0 or errno. ENOEXEC: the thread runs code of another architecture (32 bits).
 int read_registers(Thread& thread);
 
-// What an injected call relies on besides registers: EPERM when the thread has its calls dispatched
-// to itself (PR_SET_SYSCALL_USER_DISPATCH), where an injected one would end in its SIGSYS handler.
+// Checks the condition of an injected call besides registers: EPERM when the thread has its calls
+// dispatched to itself (PR_SET_SYSCALL_USER_DISPATCH), where an injected one would end in its
+// SIGSYS handler.
 int check_dispatch(const Thread& thread);
 
-// An address in the process at which a system call instruction lies: where one of the threads is in
+// Finds the address of a system call instruction in the process: where one of the threads is inside
 // a call, else in the vdso. 0: none.
 uint64_t find_syscall(std::span<Thread> threads, int task_dir);
 
-// Keeps what is going to be changed in a thread whose registers have been read, blocks its signals
-// and writes `scratch` below its stack. 0 or errno: then nothing was changed.
+// Prepares a thread whose registers have been read: saves everything that will change, blocks its
+// signals and writes `scratch` below its stack. 0, or an errno: then nothing was changed.
 int prepare(Thread& thread, std::span<const unsigned char, kScratchSize> scratch);
 
-// One call in each prepared thread that has no error yet, in all of them side by side. `make`: the
-// call for a thread. What fails is in each thread's `error`. `deadline`: for one that does not get
-// to run (a frozen cgroup).
+// Makes one call in each prepared thread that has no error yet, in all of them side by side.
+// `make`: returns the call for a thread. Failures go to each thread's `error`. `deadline`: for a
+// thread that does not get to run (a frozen cgroup).
 template <typename Make>
 void call_each(std::span<Thread> threads, uint64_t address, int64_t deadline, Make make);
 
-// Puts every changed thread back (as long as that takes: with others' registers none may run on),
-// and detaches all that have stopped.
+// Restores every changed thread, however long that takes, as none may run on with foreign
+// registers. Then detaches all threads that have stopped.
 void release(std::span<Thread> threads);
 
 // The two halves of call_each for one thread: sets it going; and follows it to the end of the call.

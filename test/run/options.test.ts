@@ -74,9 +74,9 @@ const MISUSES: readonly (readonly [args: readonly string[], message: RegExp])[] 
   [['-p', '1', 'true'], /unknown option '-p'/],
   [['--drop'], /--drop wants a value/],
   [['--verify=yes', 'true'], /--verify takes no value/],
-  [['--drop', 'sys_admn', 'true'], /--drop: 'sys_admn' is no capability/],
-  [['--drop', 'net_raw,', 'true'], /--drop: '' is no capability/],
-  [['--keep', '', 'true'], /--keep: '' is no capability/],
+  [['--drop', 'sys_admn', 'true'], /--drop: 'sys_admn' is not a capability/],
+  [['--drop', 'net_raw,', 'true'], /--drop: '' is not a capability/],
+  [['--keep', '', 'true'], /--keep: '' is not a capability/],
   // The collector's part, before CMD runs.
   [['-e', 'page-fualts', 'touch', 'ran'], /position 1.*page-faults/],
   [['-F', '10', '-c', '5', 'touch', 'ran'], /--freq and --count/],

@@ -1,6 +1,6 @@
 // A compromised broker, towards the tracer: each argument names a message that is sent to a tracer
 // of its own. Prints "NAME exit CODE" when the tracer ended, else "NAME status N" for its answer.
-// Needs root, for what the answers say.
+// Needs root, for the contents of the replies.
 #include <unistd.h>
 
 #include "core/scm.h"
