@@ -36,7 +36,7 @@ const LIMITS = {
   'src/model': 35,
   'src/policy': 54,
   'src/varlink': 0,
-  test: 155,
+  test: 0,
 };
 
 /** docs/errors.md is generated from src/model, where its words count. */

@@ -72,7 +72,7 @@ const u32 = (value: number): Buffer => {
   return bytes;
 };
 
-test('a message of signature h without an fd is answered with an error and harms nobody', async (t) => {
+test('a message of signature h without an fd is answered with an error and does no harm', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   const replies: (RawReply | null)[] = [];
@@ -89,7 +89,7 @@ test('a message of signature h without an fd is answered with an error and harms
   await unharmed(t, world, ...replies);
 });
 
-test('an fd without a place in a header field that nobody knows harms nobody', async (t) => {
+test('an fd index in an unknown header field does no harm', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   // dbus-daemon 1.14 passes unknown fields on.
@@ -142,7 +142,7 @@ test('a message of 20 MiB is skipped, refused and costs no memory', async (t) =>
   t.true(residentMiB(world.pid) < before + 80, `${before} -> ${residentMiB(world.pid)} MiB`);
 });
 
-test('many connections that send as much as they may at once cost no more memory than a few', async (t) => {
+test('many connections that send the most they may at once cost no more memory than a few', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   await unharmed(t, world);
@@ -166,7 +166,7 @@ test('many connections that send as much as they may at once cost no more memory
   await unharmed(t, world);
 });
 
-test('a user who calls without end is refused, and others are served as ever', async (t) => {
+test('a user who calls without end is refused, and others are still served', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   const program = `
@@ -224,7 +224,7 @@ async function setUpAsking(t: ExecutionContext): Promise<AskingWorld> {
   return { bus, asker: polkit.calls[0]!.sender, ask: () => ask(socket, { subject }) };
 }
 
-test("strangers' signals, which the bus lets anybody send, do not keep polkit from answering", async (t) => {
+test("strangers' signals, which the bus lets any client send, do not keep polkit from answering", async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUpAsking(t);
   const raw = await RawClient.connect(world.bus.path);
@@ -239,7 +239,7 @@ test("strangers' signals, which the bus lets anybody send, do not keep polkit fr
   t.like(await world.ask(), { authorized: true });
 });
 
-test('polkit is asked over another connection than callers are answered on, which they could block', async (t) => {
+test('polkit is asked over a connection of its own, because callers could block the one that answers them', async (t) => {
   if (reason !== null) return skip(t, reason);
   const { bus, asker } = await setUpAsking(t);
   const askBus = async (member: string, name: string): Promise<unknown> => {
@@ -293,7 +293,7 @@ class BigEndian {
   }
 }
 
-test('a message of the other byte order says the same numbers', async (t) => {
+test('a message of the other byte order has the same numbers', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   const body = new BigEndian();
@@ -415,7 +415,7 @@ test('replies that answer nothing and signals addressed to the front end are ign
   await unharmed(t, world);
 });
 
-test('nobody but the bus itself says that a caller has left', async (t) => {
+test('only the bus itself can report that a caller has left', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   let asked = 0;
@@ -449,7 +449,7 @@ test('nobody but the bus itself says that a caller has left', async (t) => {
   await unharmed(t, world);
 });
 
-test('who answers in the place of the bus makes nobody somebody else', async (t) => {
+test('a client that answers in place of the bus cannot change the identity of a caller', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t, [UNREQUESTED_REPLIES_POLICY]);
   // A call of somebody new, and behind it, before the bus can say anything, replies to all that the front end may ask now.
@@ -481,7 +481,7 @@ test('who answers in the place of the bus makes nobody somebody else', async (t)
   t.false(world.broker.calls.some(({ method }) => method === 'Explain'));
 });
 
-test('a call that wants no reply gets none, not even an error', async (t) => {
+test('a call that expects no reply gets none, not even an error', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   const silent = [

@@ -45,7 +45,7 @@ test('options have defaults and are checked', (t) => {
     t.true(HELP.includes(option));
 });
 
-test('what was thrown becomes a name and words for the caller, and never a stack', (t) => {
+test('an exception becomes a name and a message for the caller, and never a stack', (t) => {
   const denied = errorReply(brokerError('Unavailable', 'not-running', 'nobody there'));
   t.is(denied.name, 'org.perfbroker.Broker1.Error.Unavailable');
   t.regex(denied.message, /^nobody there \(not-running\)\n/);
@@ -66,7 +66,7 @@ test('what was thrown becomes a name and words for the caller, and never a stack
   t.false(long.message.includes('\0'));
 });
 
-test('an answer whose values do not fit becomes an error: nobody is left waiting', async (t) => {
+test('an answer whose values do not fit becomes an error, so that the caller does not wait', async (t) => {
   const sent: dbus.Message[] = [];
   const logged: string[] = [];
   const send = (message: dbus.Message): void => {
@@ -92,7 +92,7 @@ test('an answer whose values do not fit becomes an error: nobody is left waiting
   t.regex(logged.join('\n'), /^Ping of :1\.1: TypeError: secret/);
 });
 
-test('arguments of more values than the broker takes are refused here, and it is not even called', async (t) => {
+test('arguments with more values than the broker accepts are refused before the broker is called', async (t) => {
   const calls = new BrokerCalls('/nowhere');
   const caller = { uid: 1, pidfd: 0 as Fd, name: ':1.1', gone: new AbortController().signal };
   const ask = (count: number): Promise<unknown> =>

@@ -74,7 +74,7 @@ function openOwn(uid: number, socket: string, allowInteractive: boolean, after =
   );
 }
 
-test('who may by polkit’s rules gets his events, who needs a dialog gets one, and who has none gets nothing', async (t) => {
+test('a user whom polkit’s rules allow gets events, one who needs a dialog gets a dialog, and one without a dialog gets nothing', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, {
     actions: ['polkit/org.perfbroker.policy'],

@@ -441,7 +441,7 @@ test.serial(
   'TargetGone',
   'no-such-process',
 );
-test.serial('a pid that is none', badRequest, [{ pid: 1 }, { pid: -1 }], 'InvalidTarget', 'bad-value');
+test.serial('a pid that is not valid', badRequest, [{ pid: 1 }, { pid: -1 }], 'InvalidTarget', 'bad-value');
 test.serial(
   'a cgroup that does not exist',
   badRequest,
@@ -465,7 +465,7 @@ test.serial('a socket that is not there means that the broker is not running', a
   t.regex(error.remedy, /systemctl start perfbroker/);
 });
 
-test.serial('a socket that nobody listens on means that the broker is not running', async (t) => {
+test.serial('a socket without a listener means that the broker is not running', async (t) => {
   const broker = new FakeBroker({});
   const { renameSync } = await import('node:fs');
   renameSync(broker.path, `${broker.path}.kept`);
@@ -486,7 +486,7 @@ test.serial('PERFBROKER_SOCKET names the socket', async (t) => {
   broker.close();
 });
 
-test.serial('a grant is live until the broker lists it no more', async (t) => {
+test.serial('a grant is live until the broker no longer lists it', async (t) => {
   const record = { id: 'g1', uid: 0, pid: 1, executable: '', targets: [], events: 1, fds: 1, ringBytes: 0 };
   let grants: object[] = [{ ...record, rule: 'own', ageSeconds: 1, leaseSeconds: 0 }];
   const handlers: Record<string, MethodHandler<null>> = {

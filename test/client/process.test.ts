@@ -29,7 +29,7 @@ test('a client that forgets to close does not keep its process alive', async (t)
   broker.close();
 });
 
-test('a user that may not connect is told so', async (t) => {
+test('the error for a user that may not connect says so', async (t) => {
   if (process.getuid?.() !== 0) {
     t.log('skipped: needs root, to become another user');
     t.pass();

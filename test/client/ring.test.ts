@@ -161,7 +161,7 @@ test.serial('events of two tasks in one ring: the loop ends with the second', as
   reader.close();
 });
 
-test.serial('a ring that can not be mapped is an error that leaves nothing behind', (t) => {
+test.serial('a ring that cannot be mapped is an error that leaves nothing behind', (t) => {
   const before = openFds();
   t.throws(() => new RingReader(0, 8), { message: /mmap/ });
   t.throws(() => new RingReader(1_000_000, 8), { code: 'EBADF' });

@@ -133,7 +133,7 @@ function repeated(type: Type, count: number): readonly unknown[] {
   return Array.from({ length: count }, () => fullest(list.element, 32));
 }
 
-test('the longest request that is no mistake is within the limits of a message', (t) => {
+test('the longest valid request is within the limits of a message', (t) => {
   const { input } = BROKER_INTERFACE.methods['Open']!;
   const counts: Record<string, number> = { targets: MAX_TARGETS, events: MAX_EVENTS, cpus: 8192 };
   const parameters = Object.fromEntries(

@@ -61,7 +61,7 @@ privileged(
   },
 );
 
-privileged("the Python client is told why it may not have another user's process", async (t) => {
+privileged("the error for the Python client says why it may not observe another user's process", async (t) => {
   const victim = await startBusy(BOB);
   t.teardown(() => victim.end());
   const { status, stdout, stderr } = runAsAlice([program, String(victim.pid), '0.1']);

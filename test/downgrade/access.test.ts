@@ -62,7 +62,7 @@ privileged('without --with-tracer there is no tracer, and the answer says so', a
   t.is(await ask(connection, { target: { pid: process.pid }, drop: ['all'] }), 'DowngradeRefused no-tracer');
 });
 
-privileged('with the built-in policy nobody but an administrator may, not even his own processes', async (t) => {
+privileged("with the built-in policy only an administrator may downgrade processes, even a user's own", async (t) => {
   const plain = await startDaemon({ args: ['--with-tracer'] });
   t.teardown(() => plain.stop());
   const victim = await startBusy(ALICE);
@@ -76,7 +76,7 @@ privileged('with the built-in policy nobody but an administrator may, not even h
 });
 
 privileged(
-  'where policy allows it a user may downgrade processes of his own ids, and the tracer refuses the others',
+  'where the policy allows it users may downgrade processes of their own ids, and the tracer refuses all others',
   async (t) => {
     const own = await startBusy(ALICE);
     const other = await startBusy(ALICE, BOB);
@@ -90,7 +90,7 @@ privileged(
   },
 );
 
-privileged("root without the capabilities of the host's root is nobody to the tracer", async (t) => {
+privileged("the tracer refuses root without the capabilities of the host's root", async (t) => {
   const victim = await startBusy(0);
   t.teardown(() => victim.end());
   const everyone =
@@ -119,7 +119,7 @@ process.exit();
   t.is(await run(), 'done');
 });
 
-privileged('children of the same user are taken along, and processes of others are not', async (t) => {
+privileged('children of the same user are included, and processes of others are not', async (t) => {
   const script =
     'sleep 101 & sleep 102 & setpriv --reuid=60123 --clear-groups sleep 103 & setpriv --reuid=60123 --clear-groups --inh-caps=+perfmon --ambient-caps=+perfmon sleep 104 & (sleep 105 & wait) & echo ready; wait';
   const target = await startTarget('sh', '-c', script);
@@ -156,32 +156,35 @@ privileged('one refused child keeps all of them as they are', async (t) => {
   t.true(keepers(target.pid, PERFMON).length > 0);
 });
 
-privileged('an Open that carries a downgrade hands its fds over when the target has lost what it names', async (t) => {
-  const target = await startTarget(tools.path('churn'));
-  t.teardown(() => target.kill());
-  const request = {
-    targets: [{ pid: target.pid }],
-    events: parseEvents('task-clock:u').map((event) => ({ ...event, inherit: true })),
-    downgrade: { drop: ['CAP_PERFMON', 'CAP_SYS_ADMIN'], noNewPrivs: true },
-  };
-  let grant: Grant | undefined;
-  while (grant === undefined) {
-    grant = await client.open(request).catch((error: unknown) => {
-      // An Open gives its downgrade 100 ms, which a busy machine needs for other things.
-      if (error instanceof BrokerError && error.code === 'deadline') return undefined;
-      throw error;
-    });
-  }
-  t.true(grant.events.length > 0);
-  t.true(grant.downgraded!.threads.length > 0);
-  t.deepEqual(keepers(target.pid, PERFMON | ADMIN, true), []);
-  for (const event of grant.events) event.enable();
-  const counts = (): boolean => grant.events.some((event) => event.read()[0]! > 0n);
-  for (let tries = 0; tries < 1000 && !counts(); tries++) await sleep(10);
-  t.true(counts());
-  await grant.close();
-  t.is((await target.end()).code, 0);
-});
+privileged(
+  'an Open that carries a downgrade hands over its fds when the target has lost the named capabilities',
+  async (t) => {
+    const target = await startTarget(tools.path('churn'));
+    t.teardown(() => target.kill());
+    const request = {
+      targets: [{ pid: target.pid }],
+      events: parseEvents('task-clock:u').map((event) => ({ ...event, inherit: true })),
+      downgrade: { drop: ['CAP_PERFMON', 'CAP_SYS_ADMIN'], noNewPrivs: true },
+    };
+    let grant: Grant | undefined;
+    while (grant === undefined) {
+      grant = await client.open(request).catch((error: unknown) => {
+        // An Open gives its downgrade 100 ms, which a busy machine needs for other things.
+        if (error instanceof BrokerError && error.code === 'deadline') return undefined;
+        throw error;
+      });
+    }
+    t.true(grant.events.length > 0);
+    t.true(grant.downgraded!.threads.length > 0);
+    t.deepEqual(keepers(target.pid, PERFMON | ADMIN, true), []);
+    for (const event of grant.events) event.enable();
+    const counts = (): boolean => grant.events.some((event) => event.read()[0]! > 0n);
+    for (let tries = 0; tries < 1000 && !counts(); tries++) await sleep(10);
+    t.true(counts());
+    await grant.close();
+    t.is((await target.end()).code, 0);
+  },
+);
 
 privileged('an Open whose downgrade is refused or denied opens nothing', async (t) => {
   const target = await startTarget(tools.path('odd_targets'), 'seccomp-kill');
@@ -221,7 +224,7 @@ privileged('an Open whose downgrade is refused or denied opens nothing', async (
   t.is(code, 'PolicyDenied');
 });
 
-privileged('what was decided and what was done are recorded', async (t) => {
+privileged('the decision and its result are recorded', async (t) => {
   const own = await startTracing();
   t.teardown(() => own.stop());
   const victim = await startBusy(0);
@@ -238,7 +241,7 @@ privileged('what was decided and what was done are recorded', async (t) => {
   t.like(refused, { action: 'downgraded', verdict: 'error' });
 });
 
-privileged('nothing is taken that can not be recorded', async (t) => {
+privileged('a downgrade that cannot be recorded takes no capability', async (t) => {
   const full = await startTracing({ audit: '/dev/full' });
   t.teardown(() => full.stop());
   const victim = await startBusy(0);
@@ -272,7 +275,7 @@ privileged('kill -9 of the tracer ends the daemon, and leaves the targets runnin
   t.is(ended, 0, lines.join());
 });
 
-privileged('whatever part has died first is named, also when the broker has ended by then', async (t) => {
+privileged('the helper process that died first is named, also when the broker has ended by then', async (t) => {
   for (const [name, pid] of [
     ['tracer', tracerOf],
     ['opener', (daemon: Daemon): number => daemon.parts.opener],
@@ -290,7 +293,7 @@ privileged('whatever part has died first is named, also when the broker has ende
   }
 });
 
-privileged('SIGTERM and the death of another part end the tracer too', async (t) => {
+privileged('SIGTERM and the death of another helper process also end the tracer', async (t) => {
   for (const part of ['SIGTERM', 'opener', 'monitor'] as const) {
     const own = await startTracing();
     const tracer = tracerOf(own);

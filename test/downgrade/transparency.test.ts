@@ -20,7 +20,7 @@ test.after.always(async () => {
 const client = daemon === null ? null! : await open(daemon);
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-privileged('sleep loses exactly what is asked, and tells what it had and has', async (t) => {
+privileged('sleep loses exactly the named capabilities, and the reply lists them before and after', async (t) => {
   const child = spawn('sleep', ['100'], { stdio: 'ignore' });
   t.teardown(() => child.kill('SIGKILL'));
   await once(child, 'spawn');
@@ -60,7 +60,7 @@ privileged('ambient and inheritable capabilities go with the permitted ones, and
   t.is(statusOf(child.pid!).get('NoNewPrivs'), '1');
 });
 
-privileged('every waiting system call goes on: none returns EINTR, and none returns early or late', async (t) => {
+privileged('every waiting system call continues: none returns EINTR, and none returns early or late', async (t) => {
   const target = await startTarget(tools.path('blocked_calls'));
   t.teardown(() => target.kill());
   for (let round = 0; round < 5; round++) {
@@ -120,7 +120,7 @@ privileged('forty downgrades of a process that starts and ends threads without a
   t.true(threads > 200);
 });
 
-privileged('python3 and its threads compute on', async (t) => {
+privileged('python3 and its threads continue to compute', async (t) => {
   const program = `
 import sys, threading, time
 done = threading.Event()
@@ -189,7 +189,7 @@ process.stdin.on('data', () => process.exit(0));
   t.deepEqual(keepers(target.pid, ALL), []);
 });
 
-privileged('no signal is lost, queued or not, and timers go on', async (t) => {
+privileged('no signal is lost, queued or not, and timers continue', async (t) => {
   const target = await startTarget(tools.path('odd_targets'), 'signals');
   t.teardown(() => target.kill());
   const sender = spawn('python3', [
@@ -224,7 +224,7 @@ for i in range(3000):
   t.true(ticks! > 50);
 });
 
-privileged('a stopped process stays stopped, and goes on when it is told to', async (t) => {
+privileged('a stopped process stays stopped until SIGCONT', async (t) => {
   const target = await startTarget(tools.path('blocked_calls'));
   t.teardown(() => target.kill());
   target.child.kill('SIGSTOP');
@@ -241,7 +241,7 @@ privileged('a stopped process stays stopped, and goes on when it is told to', as
   t.true(lines.length > 30);
 });
 
-privileged('a SIGSTOP in the midst of it stops the process, as it would have', async (t) => {
+privileged('a SIGSTOP during a downgrade stops the process as usual', async (t) => {
   const target = await startTarget(tools.path('churn'));
   t.teardown(() => target.kill());
   for (let round = 0; round < 5; round++) {
@@ -260,7 +260,7 @@ privileged('a SIGSTOP in the midst of it stops the process, as it would have', a
   t.is((await target.end()).code, 0);
 });
 
-privileged('a zombie leader does not hide the threads that go on without it', async (t) => {
+privileged('a zombie leader does not hide the threads that continue without it', async (t) => {
   const target = await startTarget(tools.path('odd_targets'), 'zombie-leader');
   t.teardown(() => target.kill());
   t.regex(statusOf(target.pid).get('State')!, /^Z/);
@@ -271,7 +271,7 @@ privileged('a zombie leader does not hide the threads that go on without it', as
   t.deepEqual((await target.end()).lines, ['survived']);
 });
 
-privileged('a process in a user namespace of its own loses what it has there', async (t) => {
+privileged('a process in a user namespace of its own loses its capabilities there', async (t) => {
   const child = spawn('unshare', ['--user', '--map-root-user', 'sleep', '100'], { stdio: 'ignore' });
   t.teardown(() => child.kill('SIGKILL'));
   for (let tries = 0; tries < 100 && statusOf(child.pid!).get('Name') !== 'sleep'; tries++) await sleep(10);
@@ -280,7 +280,7 @@ privileged('a process in a user namespace of its own loses what it has there', a
   t.deepEqual(keepers(child.pid!, ALL, true), []);
 });
 
-privileged('a restartable sequence that is left is begun anew, not finished', async (t) => {
+privileged('a restartable sequence that is interrupted is started again, not finished', async (t) => {
   const target = await startTarget(tools.path('odd_targets'), 'sequence').catch(() => null);
   if (target === null) return skip(t, 'no rseq here');
   t.teardown(() => target.kill());
@@ -310,7 +310,7 @@ privileged('memory below a stack pointer is as it was, in use or not', async (t)
   t.deepEqual(await target.end(), { lines: [], code: 0, signal: null });
 });
 
-privileged('what has nothing to lose is only looked at, and a dry run does not even stop it', async (t) => {
+privileged('a process without capabilities to lose is only checked, and a dry run does not even stop it', async (t) => {
   const target = await startTarget(tools.path('blocked_calls'));
   t.teardown(() => target.kill());
   const [dry] = await client.downgrade({ target: { pid: target.pid }, drop: PROFILING, dryRun: true });

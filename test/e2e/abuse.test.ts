@@ -130,7 +130,7 @@ privileged('unknown methods, interfaces, parameters and prototype tricks are err
 });
 
 privileged(
-  'fds sent to methods that want none, or more than the targets mention, are refused and closed',
+  'fds sent to methods that accept none, or more than the targets mention, are refused and closed',
   async (t) => {
     const before = await settledFds(daemon.parts.broker);
     const answers = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ native }) => {
@@ -180,7 +180,7 @@ privileged(
 );
 
 privileged(
-  'a client that pipelines calls and never reads is held back, then dropped, and costs others nothing',
+  'a client that pipelines calls and never reads is throttled, then dropped, and costs others nothing',
   async (t) => {
     const before = await settledFds(daemon.parts.broker);
     const socket = await raw();
@@ -243,7 +243,7 @@ privileged('messages with many fds cost more, and end the connection over the ra
   t.is(few.at(-1), 'RateLimited', 'the connection stays');
 });
 
-privileged('an fd whose closing blocks for as long as its sender likes holds up nobody', async (t) => {
+privileged('an fd whose closing blocks for as long as its sender likes blocks no other client', async (t) => {
   if (!existsSync(PYTHON)) return skip(t, `${PYTHON} is missing`);
   const script = `
 call = b'{"method":"org.varlink.service.GetInfo"}\\0'
@@ -274,7 +274,7 @@ time.sleep(60)
   t.true(performance.now() - started < 10_000, `${performance.now() - started} ms`);
 });
 
-privileged('a directory under the name of a cgroup that never answers keeps nobody waiting', async (t) => {
+privileged('a directory that never answers under the name of a cgroup blocks no other client', async (t) => {
   if (!existsSync(PYTHON) || !existsSync('/dev/fuse')) return skip(t, `${PYTHON} or /dev/fuse is missing`);
   const cgroups = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find((path) => existsSync(`${path}/cgroup.procs`));
   if (cgroups === undefined) return skip(t, 'there is no cgroup2');
@@ -321,7 +321,7 @@ time.sleep(60)
   await said.match(/"parameters"/);
 });
 
-privileged('a client that takes no grant off its socket gets no more than its queue allows', async (t) => {
+privileged('a client that reads no grant from its socket gets no more than its queue allows', async (t) => {
   const before = await settledFds(daemon.parts.broker);
   const outcome = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ native }) => {
     const socket = native.connectUnix(process.env['PERFBROKER_SOCKET']!);
@@ -415,7 +415,7 @@ privileged('1,000 clients that connect, open and vanish leave no fd, no grant an
   t.is(grants, 0);
 });
 
-privileged('a user over the request rate is told so, and others are not', async (t) => {
+privileged('a user over the request rate gets an error that says so, and others get none', async (t) => {
   const slow = await startDaemon({ policy: `${OPEN_POLICY}\n[service]\nrequests_per_second = 5\nburst = 5\n` });
   t.teardown(() => slow.stop());
   const refused = await runAs({ uid: ALICE, socket: slow.socket }, async ({ client }) => {
@@ -503,7 +503,7 @@ privileged("a flood of 256 KiB messages ends at its user's rate, unread, and oth
   t.true(told.length >= 16 * 8 - 2 * 7, `${told.length} answers`);
 });
 
-privileged('a collector that runs out of fds gets an error and no half grant', async (t) => {
+privileged('a collector that runs out of fds gets an error and no partial grant', async (t) => {
   const before = await settledFds(daemon.parts.broker);
   const outcome = await runAs({ uid: ALICE, socket: daemon.socket, ulimit: '-n 40' }, async ({ client, syntax }) => {
     const { readdirSync } = await import('node:fs');
@@ -523,7 +523,7 @@ privileged('a collector that runs out of fds gets an error and no half grant', a
   t.is(await unharmed(before), null);
 });
 
-privileged('fds that one user lets lie in closed connections can not use up what others are sent', async (t) => {
+privileged('fds that one user leaves in closed connections cannot use up the fds for other users', async (t) => {
   const before = await settledFds(daemon.parts.broker);
   const hoarder = runAs({ uid: ALICE, socket: daemon.socket }, async ({ native }) => {
     const target = { kind: 'process', pid: process.pid, threads: 'leader' };
@@ -653,7 +653,7 @@ privileged('clients in user namespaces of their own share connections, and leave
   t.is(await runAs({ uid: ALICE, socket: roomy.socket, ownUserNamespace: true }, connect, 1), 1, 'they come back');
 });
 
-privileged('subordinate uids of users share connections, too, and leave the rest to others', async (t) => {
+privileged('subordinate uids of users also share connections, and leave the rest to others', async (t) => {
   if (!existsSync('/etc/subuid')) return skip(t, 'there is no /etc/subuid');
   const policy = `${OPEN_POLICY}\n[service]\nconnections = 200\n`;
   const lending = await startDaemon({ policy, subuid: `mallory:${LENT}:65536\n` });

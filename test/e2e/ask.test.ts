@@ -135,10 +135,10 @@ const refusals: [string, Behaviour | null, string][] = [
   ['polkit would have to ask a human', (asked) => asked.answer({ ...NO, challenge: true }), 'authorization-needed'],
   ['the dialog is closed', (asked) => asked.answer({ ...NO, dismissed: true }), 'dismissed'],
   ['the answer is a lie', (asked) => asked.send('{"parameters":{"authorized":"true"}}\0'), 'no-authorizer'],
-  ['nobody is there to ask', null, 'no-authorizer'],
+  ['no authorizer is running', null, 'no-authorizer'],
 ];
 for (const [title, behaviour, code] of refusals) {
-  privileged(`an ask is a no when ${title}, and says what nothing allows without asking`, async (t) => {
+  privileged(`an ask is refused when ${title}, and says what no rule allows without asking`, async (t) => {
     const { daemon, fake } = await scene(t, behaviour ?? (() => undefined));
     if (behaviour === null) fake.close();
     const victim = await victimOf(t, ALICE);
@@ -186,7 +186,7 @@ privileged("another user's process is opened where that is authorized and the ce
   t.deepEqual(fake.questions, [], 'nobody is bothered with what can not be');
 });
 
-privileged('explain says which actions would be asked, and asks nobody', async (t) => {
+privileged('explain names the actions that would be asked, and asks for no authorization', async (t) => {
   const { daemon, fake } = await scene(t, (asked) => asked.answer(YES));
   const decision = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
     const connection = await client.connect();
@@ -201,7 +201,7 @@ privileged('explain says which actions would be asked, and asks nobody', async (
   t.deepEqual(fake.questions, []);
 });
 
-privileged('a client that goes away takes its question back, and leaves nothing behind', async (t) => {
+privileged('the question of a client that disconnects is withdrawn, and nothing is left behind', async (t) => {
   let asked: Asked | null = null;
   const { daemon } = await scene(t, (question) => (asked = question));
   const victim = await victimOf(t, ALICE);
@@ -217,7 +217,7 @@ privileged('a client that goes away takes its question back, and leaves nothing 
   t.is(daemon.audit().length, 1);
 });
 
-privileged('a target that ends while the dialog is up is gone, whatever the answer', async (t) => {
+privileged('a target that ends while the dialog is up is gone, with any answer', async (t) => {
   let asked: Asked | null = null;
   const { daemon } = await scene(t, (question) => (asked = question));
   const victim = await victimOf(t, ALICE);
@@ -228,7 +228,7 @@ privileged('a target that ends while the dialog is up is gone, whatever the answ
   t.like(await opening, { error: 'TargetGone', code: 'exited' });
 });
 
-privileged('a target that becomes another program while the dialog is up is not what was agreed to', async (t) => {
+privileged('a target that becomes another program while the dialog is up is not covered by the answer', async (t) => {
   let asked: Asked | null = null;
   const { daemon } = await scene(t, (question) => (asked = question));
   const victim = await start(ALICE, ALICE, 'trap "exec sleep 60" USR1; while :; do sleep 0.05; done');
@@ -254,7 +254,7 @@ privileged('the policy is asked again after the answer: a reload to deny holds',
   t.like(await opening, { error: 'PolicyDenied', code: 'no-rule' });
 });
 
-privileged('a user who floods the authorizer with questions is refused the fifth, and others are served', async (t) => {
+privileged('the fifth question of a user who floods the authorizer is refused, and others are served', async (t) => {
   const { daemon, fake } = await scene(t, (asked) => {
     if (asked.question.subject.uid !== ALICE) asked.answer(YES);
   });
@@ -291,23 +291,26 @@ privileged('a user who floods the authorizer with questions is refused the fifth
   ]);
 });
 
-privileged('nobody is asked for a client in a user namespace of its own, where one user has many uids', async (t) => {
-  const { daemon, fake } = await scene(t, (asked) => asked.answer(YES));
-  const options = { uid: ALICE, socket: daemon.socket, ownUserNamespace: true };
-  const codes = await runAs(options, async ({ client }) => {
-    const connection = await client.connect();
-    const code = (error: unknown): string => (error as { code: string }).code;
-    return [
-      await connection.listGrants({ all: true, allowInteractive: true }).then(() => 'listed', code),
-      await connection.revoke('0'.repeat(24), { allowInteractive: true }).then(() => 'revoked', code),
-    ];
-  });
-  t.deepEqual(codes, ['no-authorizer', 'no-authorizer']);
-  t.deepEqual(fake.questions, []);
-  t.like(daemon.audit()[0], { action: 'ask', verdict: 'deny', answer: 'unavailable' });
-});
+privileged(
+  'no authorization is asked for a client in a user namespace of its own, where one user has many uids',
+  async (t) => {
+    const { daemon, fake } = await scene(t, (asked) => asked.answer(YES));
+    const options = { uid: ALICE, socket: daemon.socket, ownUserNamespace: true };
+    const codes = await runAs(options, async ({ client }) => {
+      const connection = await client.connect();
+      const code = (error: unknown): string => (error as { code: string }).code;
+      return [
+        await connection.listGrants({ all: true, allowInteractive: true }).then(() => 'listed', code),
+        await connection.revoke('0'.repeat(24), { allowInteractive: true }).then(() => 'revoked', code),
+      ];
+    });
+    t.deepEqual(codes, ['no-authorizer', 'no-authorizer']);
+    t.deepEqual(fake.questions, []);
+    t.like(daemon.audit()[0], { action: 'ask', verdict: 'deny', answer: 'unavailable' });
+  },
+);
 
-privileged('nobody is asked for a uid that is lent to a user, who has many of them', async (t) => {
+privileged('no authorization is asked for a uid that is lent to a user with many of them', async (t) => {
   if (!existsSync('/etc/subuid')) return skip(t, 'there is no /etc/subuid');
   const { daemon, fake } = await scene(t, (asked) => asked.answer(YES), { subuid: `mallory:${ALICE}:1\n` });
   const victim = await victimOf(t, ALICE);
@@ -321,7 +324,7 @@ privileged('nobody is asked for a uid that is lent to a user, who has many of th
 });
 
 privileged(
-  'the dialog tells a count from samples of registers and stack, and says that children are observed',
+  'the dialog distinguishes a count from samples of registers and stack, and says that children are observed',
   async (t) => {
     const { daemon, fake } = await scene(t, (asked) => asked.answer(NO));
     const victim = await victimOf(t, ALICE);
@@ -362,7 +365,7 @@ privileged(
   },
 );
 
-privileged('a program chooses its name in a dialog, and no word around it', async (t) => {
+privileged('a program chooses its name in a dialog, and none of the words around it', async (t) => {
   const { daemon, fake } = await scene(t, (asked) => asked.answer(NO));
   const victim = await start(ALICE, ALICE, 'printf "x] (uid 0) [y" >/proc/self/comm; while :; do sleep 0.05; done');
   t.teardown(() => victim.end());
@@ -371,7 +374,7 @@ privileged('a program chooses its name in a dialog, and no word around it', asyn
   t.is(fake.questions[0]!.details['target'], `pid ${victim.pid} [x? ?uid 0? ?y] of uid ${ALICE}`);
 });
 
-privileged('the dialog says how many targets of whom there are before a list that is cut off', async (t) => {
+privileged('the dialog gives the number and the owners of targets before a list that is cut off', async (t) => {
   const { daemon, fake } = await scene(t, (asked) => asked.answer(NO));
   const own = await victimOf(t, ALICE);
   const other = await victimOf(t, BOB);
@@ -437,7 +440,7 @@ privileged('a downgrade asks its own action, and is carried out when that is aut
 });
 
 privileged(
-  "others' grants: an administrator's action is asked only where a human may be, and then allows",
+  "an administrator's action on others' grants is asked only where a dialog is allowed, and then allows",
   async (t) => {
     const { daemon, fake } = await scene(t, (asked) => asked.answer(YES));
     const victim = await victimOf(t, BOB);

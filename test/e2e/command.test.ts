@@ -56,25 +56,25 @@ async function endedUnheard(directory: string, ...args: readonly string[]): Prom
   return new Promise((resolve) => child.once('exit', (code) => resolve(code ?? -1)));
 }
 
+privileged('an unread standard error changes neither the exit code nor the file of a recording', async (t) => {
+  const directory = mkdtempSync(join(daemon.directory, 'unheard-'));
+  const command = ['--', 'sh', '-c', 'sleep 0.3; touch done; exit 7'];
+  t.is(await endedUnheard(directory, 'record', '-o', 'x.folded', ...command), 7);
+  t.deepEqual(readdirSync(directory).sort(), ['done', 'x.folded']);
+  rmSync(join(directory, 'done'));
+  t.is(await endedUnheard(directory, 'record', ...command), 7);
+  t.deepEqual(readdirSync(directory).sort(), ['done', 'perf.data', 'x.folded']);
+});
+
 privileged(
-  'a standard error that nobody reads changes neither the exit code nor the file of a recording',
+  'stat waits for its command when no process reads the intervals, and ends where there is no command',
   async (t) => {
-    const directory = mkdtempSync(join(daemon.directory, 'unheard-'));
-    const command = ['--', 'sh', '-c', 'sleep 0.3; touch done; exit 7'];
-    t.is(await endedUnheard(directory, 'record', '-o', 'x.folded', ...command), 7);
-    t.deepEqual(readdirSync(directory).sort(), ['done', 'x.folded']);
-    rmSync(join(directory, 'done'));
-    t.is(await endedUnheard(directory, 'record', ...command), 7);
-    t.deepEqual(readdirSync(directory).sort(), ['done', 'perf.data', 'x.folded']);
+    const directory = mkdtempSync(join(daemon.directory, 'unread-'));
+    t.is(await endedUnheard(directory, 'stat', '-I', '20', '--', 'sh', '-c', 'sleep 0.3; touch done; exit 7'), 7);
+    t.deepEqual(readdirSync(directory), ['done']);
+    t.is(await endedUnheard(directory, 'stat', '-I', '20', '-p', String(process.pid)), 0);
   },
 );
-
-privileged('stat waits for its command when nobody reads the intervals, and ends where there is none', async (t) => {
-  const directory = mkdtempSync(join(daemon.directory, 'unread-'));
-  t.is(await endedUnheard(directory, 'stat', '-I', '20', '--', 'sh', '-c', 'sleep 0.3; touch done; exit 7'), 7);
-  t.deepEqual(readdirSync(directory), ['done']);
-  t.is(await endedUnheard(directory, 'stat', '-I', '20', '-p', String(process.pid)), 0);
-});
 
 async function perfbroker(
   directory: string,

@@ -91,7 +91,7 @@ privileged('a process in another user namespace is refused', async (t) => {
   t.true(['PolicyDenied', 'CeilingExceeded'].includes(error.error), JSON.stringify(error));
 });
 
-privileged('the kernel side is refused below the ceiling', async (t) => {
+privileged('kernel mode is refused when the ceiling does not include it', async (t) => {
   const victim = await startBusy(ALICE);
   t.teardown(() => victim.end());
   t.like(await refused(t, ALICE, openPid, victim.pid, 'task-clock'), { error: 'CeilingExceeded', code: 'kernel' });
@@ -100,7 +100,7 @@ privileged('the kernel side is refused below the ceiling', async (t) => {
     t.like(await refused(t, ALICE, openPid, victim.pid, event), { error: 'CeilingExceeded', code: 'tracepoint' });
 });
 
-privileged('system-wide events are refused below the ceiling', async (t) => {
+privileged('system-wide events are refused when the ceiling does not include them', async (t) => {
   const error = await refused(t, ALICE, async ({ client, syntax }) => {
     const connection = await client.connect();
     return (await connection.open({ targets: [{ system: true }], events: syntax.parseEvents('cpu-clock:u') })).id;
@@ -130,11 +130,11 @@ privileged('a frequency above the limit is refused with both numbers', async (t)
   t.regex(error.message, /1,?000/);
 });
 
-privileged('a pid that does not exist is a target that is gone', async (t) => {
+privileged('a pid that does not exist is reported as a target that is gone', async (t) => {
   t.like(await refused(t, ALICE, openPid, 4_194_300, 'task-clock:u'), { error: 'TargetGone' });
 });
 
-privileged('an fd that is no pidfd is no target', async (t) => {
+privileged('an fd that is not a pidfd is not a target', async (t) => {
   const error = await refused(t, ALICE, async ({ client, syntax }) => {
     const { openSync } = await import('node:fs');
     const connection = await client.connect();
@@ -148,7 +148,7 @@ privileged('an fd that is no pidfd is no target', async (t) => {
   t.like(error, { error: 'InvalidTarget', code: 'not-a-pidfd' });
 });
 
-privileged('a plain directory is no cgroup', async (t) => {
+privileged('a plain directory is not a cgroup', async (t) => {
   const error = await refused(t, ALICE, async ({ client, syntax }) => {
     const connection = await client.connect();
     return (await connection.open({ targets: [{ cgroup: '/tmp' }], events: syntax.parseEvents('task-clock:u') })).id;
@@ -270,7 +270,7 @@ privileged('grants, fds and ring bytes end at their quotas and come back when gr
   t.regex(outcome.rings, /limit|ring-bytes/);
 });
 
-privileged('Explain tells the same verdict and opens nothing', async (t) => {
+privileged('Explain gives the same verdict and opens nothing', async (t) => {
   const victim = await startBusy(BOB);
   t.teardown(() => victim.end());
   const decisions = await runAs(

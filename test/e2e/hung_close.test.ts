@@ -94,7 +94,7 @@ for (const [title, end] of [
   ['out-of-band data', ''],
   ['out-of-band data of a client that has gone', 'connection.close()\n'],
 ] as const)
-  privileged(`an fd whose close hangs holds up nobody when it comes with ${title}`, async (t) => {
+  privileged(`an fd whose close hangs blocks no other client when it comes with ${title}`, async (t) => {
     if (!existsSync(PYTHON)) return skip(t, `${PYTHON} is missing`);
     const script = `
 import array

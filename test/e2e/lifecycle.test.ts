@@ -94,7 +94,7 @@ privileged(
 );
 
 for (const part of ['monitor', 'opener', 'broker'] as const) {
-  privileged(`kill -9 of the ${part} ends every part, with an exit code that is not 0`, async (t) => {
+  privileged(`kill -9 of the ${part} ends every helper process, with an exit code that is not 0`, async (t) => {
     const daemon = await startDaemon();
     t.teardown(() => daemon.stop());
     const { parts } = daemon;
@@ -111,7 +111,7 @@ for (const part of ['monitor', 'opener', 'broker'] as const) {
   });
 }
 
-privileged('a machine that can not be read is said in one sentence', (t) => {
+privileged('a machine that cannot be read is reported in one sentence', (t) => {
   const script = 'mount -t tmpfs none /sys && exec "$0" --policy "$1" --socket "$2"';
   const directory = readableFolder(t);
   const policy = join(directory, 'policy.toml');
@@ -126,7 +126,7 @@ privileged('a machine that can not be read is said in one sentence', (t) => {
   t.notRegex(stderr, /\bat \S+:\d+/);
 });
 
-privileged('SIGTERM ends in order: the exit code is 0 and nothing stays', async (t) => {
+privileged('SIGTERM ends the broker cleanly: the exit code is 0 and nothing is left', async (t) => {
   const daemon = await startDaemon();
   const { parts } = daemon;
   const { code } = await daemon.stop();
@@ -163,7 +163,7 @@ for (const [sent, becomes] of [
   ['SIGTERM', /ending/],
   ['SIGHUP', /policy reloaded/],
 ] as const)
-  privileged(`${sent} during the start is heeded after it`, async (t) => {
+  privileged(`${sent} during the start is handled after it`, async (t) => {
     const directory = readableFolder(t);
     writeFileSync(join(directory, 'policy.toml'), OPEN_POLICY);
     let started = await startStopped(directory);
@@ -199,7 +199,7 @@ privileged('several signals do not put off the end of a broker that hangs', asyn
   t.regex(daemon.log(), /not everything has ended within 5 s; killing it/);
 });
 
-privileged('SIGTERM, once or several times, lets a request that runs finish, and takes no new one', async (t) => {
+privileged('SIGTERM, once or several times, lets a running request finish and accepts no new one', async (t) => {
   const daemon = await startDaemon();
   t.teardown(() => daemon.stop());
   const { opener, monitor, broker } = daemon.parts;
@@ -227,7 +227,7 @@ privileged('SIGTERM, once or several times, lets a request that runs finish, and
 });
 
 privileged(
-  'SIGHUP loads a changed policy; a broken one leaves the old in force and says where it is broken',
+  'SIGHUP loads a changed policy; a broken one leaves the old one in force, and the error names the place',
   async (t) => {
     const daemon = await startDaemon();
     t.teardown(() => daemon.stop());
@@ -339,7 +339,7 @@ os.execv(sys.argv[2],[sys.argv[2],'--policy',sys.argv[3]])`;
   t.is(code, 0, log);
 });
 
-privileged('without the capability it refuses to start and says what is missing and how to grant it', (t) => {
+privileged('without the capability the daemon refuses to start, and names the capability and how to grant it', (t) => {
   const run = spawnSync(
     'setpriv',
     ['--reuid=60125', '--regid=60125', '--clear-groups', PERFBROKERD, '--socket', '/tmp/never.sock'],
@@ -352,7 +352,7 @@ privileged('without the capability it refuses to start and says what is missing 
 });
 
 privileged(
-  'started by an unprivileged user who holds CAP_PERFMON or CAP_SYS_ADMIN it serves under that uid',
+  'a daemon started by an unprivileged user with CAP_PERFMON or CAP_SYS_ADMIN serves under that uid',
   async (t) => {
     const probe = await startDaemon();
     t.teardown(() => probe.stop());
@@ -457,7 +457,7 @@ for (const [what, text, mode] of [
   ['may be written by everybody', OPEN_POLICY, 0o666],
   ['is broken', 'nonsense = 1', 0o644],
 ] as const)
-  privileged(`a policy that ${what} is said, and is exit code 7 every time`, (t) => {
+  privileged(`a policy that ${what} is reported, with exit code 7 every time`, (t) => {
     const directory = readableFolder(t);
     const policy = join(directory, 'policy.toml');
     if (text !== null) writeFileSync(policy, text);
@@ -482,7 +482,7 @@ privileged('a usage error is exit code 2, --help and --version are 0', (t) => {
   t.is(spawnSync(PERFBROKERD, ['--version']).status, 0);
 });
 
-privileged('root is refused as the user of a part', (t) => {
+privileged('root is refused as the user of a helper process', (t) => {
   const run = spawnSync(PERFBROKERD, ['--user', 'root', '--socket', '/tmp/never.sock'], {
     encoding: 'utf8',
     timeout: 20_000,

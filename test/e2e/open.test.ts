@@ -150,35 +150,38 @@ privileged('a raw perf_event_attr is accepted when every bit of it is known', as
   t.true(value > 0);
 });
 
-privileged('ListGrants shows own grants only, Revoke stops the events and says what is kept', async (t) => {
-  const victim = await startBusy(ALICE);
-  t.teardown(() => victim.end());
-  const result = await runAs(
-    { uid: ALICE, socket: daemon.socket },
-    async ({ client, syntax }, pid) => {
-      const connection = await client.connect();
-      const grant = await connection.open({ targets: [{ pid }], events: syntax.parseEvents('task-clock:u') });
-      const event = grant.events[0]!;
-      event.enable();
-      const grants = await connection.listGrants();
-      const revoked = await connection.revoke(grant.id);
-      const first = event.read()[0]!;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      const second = event.read()[0]!;
-      const after = await connection.listGrants();
-      return { grants, revoked, still: Number(second - first), after };
-    },
-    victim.pid,
-  );
-  t.is(result.grants.length, 1);
-  t.is(result.grants[0]!.uid, ALICE);
-  t.is(result.still, 0, 'the event counts no more');
-  t.like(result.revoked, { fds: 1, disabled: 1 });
-  t.regex(result.revoked.kept, /keeps/);
-  t.deepEqual(result.after, []);
-});
+privileged(
+  'ListGrants shows only own grants, Revoke stops the events and reports the access that the client keeps',
+  async (t) => {
+    const victim = await startBusy(ALICE);
+    t.teardown(() => victim.end());
+    const result = await runAs(
+      { uid: ALICE, socket: daemon.socket },
+      async ({ client, syntax }, pid) => {
+        const connection = await client.connect();
+        const grant = await connection.open({ targets: [{ pid }], events: syntax.parseEvents('task-clock:u') });
+        const event = grant.events[0]!;
+        event.enable();
+        const grants = await connection.listGrants();
+        const revoked = await connection.revoke(grant.id);
+        const first = event.read()[0]!;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        const second = event.read()[0]!;
+        const after = await connection.listGrants();
+        return { grants, revoked, still: Number(second - first), after };
+      },
+      victim.pid,
+    );
+    t.is(result.grants.length, 1);
+    t.is(result.grants[0]!.uid, ALICE);
+    t.is(result.still, 0, 'the event counts no more');
+    t.like(result.revoked, { fds: 1, disabled: 1 });
+    t.regex(result.revoked.kept, /keeps/);
+    t.deepEqual(result.after, []);
+  },
+);
 
-privileged("nobody sees or revokes another user's grant, an administrator does both", async (t) => {
+privileged("no user sees or revokes another user's grant, except for an administrator", async (t) => {
   const holder = runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
     const connection = await client.connect();
     const grant = await connection.open({
@@ -275,7 +278,7 @@ privileged('a grant ends when its target does, and its fds are closed', async (t
   await fdsBackTo(daemon.parts.broker, before);
 });
 
-privileged('root opens kernel side and system-wide events only where the ceiling has them', async (t) => {
+privileged('root opens kernel-mode and system-wide events only where the ceiling has them', async (t) => {
   const ask = (socket: string): Promise<number> =>
     runAs({ uid: 0, socket }, async ({ client, syntax }) => {
       const connection = await client.connect();
@@ -315,7 +318,7 @@ privileged('a tracepoint is opened by name, a cgroup by its directory', async (t
   }
 });
 
-privileged('the audit log tells each decision: who, what, verdict, rule', async (t) => {
+privileged('the audit log records each decision: subject, request, verdict and rule', async (t) => {
   await runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
     const connection = await client.connect();
     await connection.open({ targets: [{ pid: process.pid }], events: syntax.parseEvents('page-faults:u') });
@@ -331,7 +334,7 @@ privileged('the audit log tells each decision: who, what, verdict, rule', async 
   t.regex(readFileSync(`${daemon.directory}/audit.log`, 'utf8'), /\n$/);
 });
 
-privileged('threads that are born and gone while they are attached to are no failure', async (t) => {
+privileged('threads that start and end during the attach are not a failure', async (t) => {
   const failures = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
     const { spawn } = await import('node:child_process');
     const churn =

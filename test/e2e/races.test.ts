@@ -57,7 +57,7 @@ async function openWhile(
   }
 }
 
-privileged('without a change the stopped opener opens when it goes on (the control case)', async (t) => {
+privileged('without a change the stopped opener opens when it continues (the control case)', async (t) => {
   const victim = await startBusy(ALICE);
   t.teardown(() => victim.end());
   t.true((await openWhile(victim, async () => {})).opened);
@@ -137,7 +137,7 @@ async function openAsAdministrator(
   return request;
 }
 
-privileged('a pid that is recycled between decision and hand-over gives nobody the new process', async (t) => {
+privileged('a pid that is recycled between decision and hand-over never gives access to the new process', async (t) => {
   const victim = await startBusy(ALICE);
   let heir = null as number | null;
   const outcome = await openWhile(victim, async () => {

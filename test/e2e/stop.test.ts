@@ -41,49 +41,55 @@ async function endOnceConnected(daemon: Daemon, before: number, flag: string): P
   writeFileSync(flag, '');
 }
 
-privileged('an Open that is answered then comes whole, though its fds do not fit the socket at once', async (t) => {
-  const daemon = await startDaemon({ policy: OPEN_POLICY.replace('fds = 1024', 'fds = 4096') });
-  t.teardown(() => daemon.stop());
-  let result: Promise<number> | undefined;
-  await endBehind(daemon, () => {
-    result = startAs({ uid: ALICE, socket: daemon.socket, ulimit: '-n 8192' }, async ({ client, syntax }) => {
-      const connection = await client.connect();
-      const targets = Array.from({ length: 250 }, () => ({ pid: process.pid, threads: 'leader' as const }));
-      const events = syntax.parseEvents(
-        'task-clock:u,cpu-clock:u,page-faults:u,task-clock:u,cpu-clock:u,page-faults:u',
-      );
-      return (await connection.open({ targets, events })).events.length;
-    }).result;
-  });
-  t.is(await result, 1500);
-  t.is((await daemon.exit).code, 0, daemon.log());
-});
-
-privileged('rings of an Open that is answered then can be mapped without memlock, and said to be', async (t) => {
-  const daemon = await startDaemon();
-  t.teardown(() => daemon.stop());
-  const busy = await startBusy(ALICE);
-  t.teardown(() => busy.end());
-  let result: Promise<string> | undefined;
-  await endBehind(daemon, () => {
-    result = startAs(
-      { uid: ALICE, socket: daemon.socket, ulimit: '-l 0' },
-      async ({ client, syntax }, pid) => {
+privileged(
+  'an Open that is answered during a stop arrives whole, even if its fds do not fit the socket at once',
+  async (t) => {
+    const daemon = await startDaemon({ policy: OPEN_POLICY.replace('fds = 1024', 'fds = 4096') });
+    t.teardown(() => daemon.stop());
+    let result: Promise<number> | undefined;
+    await endBehind(daemon, () => {
+      result = startAs({ uid: ALICE, socket: daemon.socket, ulimit: '-n 8192' }, async ({ client, syntax }) => {
         const connection = await client.connect();
-        const ringBytes = 4 << 20;
-        const targets = [{ pid, threads: 'leader' as const }];
-        const grant = await connection.open({ targets, events: syntax.parseEvents('task-clock:u'), ringBytes });
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        new client.RingReader(grant.events[0]!.fd, ringBytes / 4096);
-        await grant.mapped();
-        return 'mapped';
-      },
-      busy.pid,
-    ).result;
-  });
-  t.is(await result, 'mapped');
-  t.is((await daemon.exit).code, 0, daemon.log());
-});
+        const targets = Array.from({ length: 250 }, () => ({ pid: process.pid, threads: 'leader' as const }));
+        const events = syntax.parseEvents(
+          'task-clock:u,cpu-clock:u,page-faults:u,task-clock:u,cpu-clock:u,page-faults:u',
+        );
+        return (await connection.open({ targets, events })).events.length;
+      }).result;
+    });
+    t.is(await result, 1500);
+    t.is((await daemon.exit).code, 0, daemon.log());
+  },
+);
+
+privileged(
+  'rings of an Open that is answered during a stop can be mapped without memlock, and reported as mapped',
+  async (t) => {
+    const daemon = await startDaemon();
+    t.teardown(() => daemon.stop());
+    const busy = await startBusy(ALICE);
+    t.teardown(() => busy.end());
+    let result: Promise<string> | undefined;
+    await endBehind(daemon, () => {
+      result = startAs(
+        { uid: ALICE, socket: daemon.socket, ulimit: '-l 0' },
+        async ({ client, syntax }, pid) => {
+          const connection = await client.connect();
+          const ringBytes = 4 << 20;
+          const targets = [{ pid, threads: 'leader' as const }];
+          const grant = await connection.open({ targets, events: syntax.parseEvents('task-clock:u'), ringBytes });
+          await new Promise((resolve) => setTimeout(resolve, 100));
+          new client.RingReader(grant.events[0]!.fd, ringBytes / 4096);
+          await grant.mapped();
+          return 'mapped';
+        },
+        busy.pid,
+      ).result;
+    });
+    t.is(await result, 'mapped');
+    t.is((await daemon.exit).code, 0, daemon.log());
+  },
+);
 
 privileged('a program that has just begun makes several calls', async (t) => {
   const daemon = await startDaemon();
@@ -110,7 +116,7 @@ privileged('a program that has just begun makes several calls', async (t) => {
   t.true(existsSync(flag));
 });
 
-privileged('no ticket is given that would end with this broker', async (t) => {
+privileged('no ticket is issued that would end with this broker', async (t) => {
   const FRONT_END = 60913;
   const daemon = await startDaemon();
   t.teardown(() => daemon.stop());
@@ -144,7 +150,7 @@ privileged('no ticket is given that would end with this broker', async (t) => {
   t.is(await result, 'shutting-down');
 });
 
-privileged('where nobody else has the listener, whoever waits in its backlog is heard', async (t) => {
+privileged('clients in the backlog are answered when no other process has the listener', async (t) => {
   const daemon = await startDaemon();
   t.teardown(() => daemon.stop());
   const { broker, monitor } = daemon.parts;

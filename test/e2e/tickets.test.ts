@@ -121,7 +121,7 @@ const redeemAs = async ({ client }: World, ticket: string, times: number): Promi
 };
 
 privileged(
-  'what the front end prepares for a caller on the bus, the caller redeems over a connection of his own, once',
+  'a caller on the bus redeems the ticket that the front end prepared over a connection of its own, once',
   async (t) => {
     const daemon = await scene(t);
     const caller = await callerOf(t, ALICE);
@@ -147,7 +147,7 @@ privileged(
   },
 );
 
-privileged("another user's ticket, and one for another method, are no tickets", async (t) => {
+privileged("another user's ticket, and one for another method, are not valid", async (t) => {
   const daemon = await scene(t);
   const caller = await callerOf(t, ALICE);
   const prepared = await asFrontEnd(daemon, {
@@ -170,7 +170,7 @@ privileged("another user's ticket, and one for another method, are no tickets", 
   t.deepEqual(owner, ['ticket', 'opened']);
 });
 
-privileged('tickets that are guessed end at the request rate, and others are served meanwhile', async (t) => {
+privileged('guessing tickets ends at the request rate, and others are still served', async (t) => {
   const daemon = await scene(t, { policy: `[service]\nrequests_per_second = 20\nburst = 40\n${POLICY}` });
   const guess = startAs({ uid: BOB, socket: daemon.socket }, async ({ client }) => {
     const connection = await client.connect();
@@ -192,7 +192,7 @@ privileged('tickets that are guessed end at the request rate, and others are ser
   t.deepEqual(await guess.result, ['requests', 'ticket']);
 });
 
-privileged('nobody but the front end speaks for others, root neither', async (t) => {
+privileged('only the front end may make requests for other callers, not even root', async (t) => {
   const daemon = await scene(t);
   const caller = await callerOf(t, ALICE);
   const calls: [string, object][] = [
@@ -210,7 +210,7 @@ privileged('nobody but the front end speaks for others, root neither', async (t)
   t.deepEqual(daemon.audit(), []);
 });
 
-privileged('a sender that is not what the front end says it is, is refused', async (t) => {
+privileged("a sender that does not match the front end's description is refused", async (t) => {
   const daemon = await scene(t);
   const [alice, bob] = [await callerOf(t, ALICE), await callerOf(t, BOB)];
   const explain = async (sender: CallAs['sender']): Promise<string> => {
@@ -226,35 +226,41 @@ privileged('a sender that is not what the front end says it is, is refused', asy
   t.is(await explain({ ...senderOf(alice, ALICE), uid: -1 }), 'InvalidTarget sender');
 });
 
-privileged('a sender is decided about under his own rights: his groups, his processes, his pid numbers', async (t) => {
-  const daemon = await scene(t);
-  const [alice, bob] = [await callerOf(t, ALICE), await callerOf(t, BOB)];
-  const own = await asFrontEnd(daemon, {
-    method: 'Explain',
-    parameters: openOf(alice.pid),
-    sender: senderOf(alice, ALICE),
-  });
-  t.like(own.reply, { decision: { verdict: 'allow', rule: 'own' } });
-  const other = await asFrontEnd(daemon, {
-    method: 'Explain',
-    parameters: openOf(bob.pid),
-    sender: senderOf(alice, ALICE),
-  });
-  t.like(other.reply, { decision: { verdict: 'ask', actions: ['org.perfbroker.other-user'] } });
-});
+privileged(
+  "a request for a sender is decided by the sender's own rights: its groups, its processes, its pid namespace",
+  async (t) => {
+    const daemon = await scene(t);
+    const [alice, bob] = [await callerOf(t, ALICE), await callerOf(t, BOB)];
+    const own = await asFrontEnd(daemon, {
+      method: 'Explain',
+      parameters: openOf(alice.pid),
+      sender: senderOf(alice, ALICE),
+    });
+    t.like(own.reply, { decision: { verdict: 'allow', rule: 'own' } });
+    const other = await asFrontEnd(daemon, {
+      method: 'Explain',
+      parameters: openOf(bob.pid),
+      sender: senderOf(alice, ALICE),
+    });
+    t.like(other.reply, { decision: { verdict: 'ask', actions: ['org.perfbroker.other-user'] } });
+  },
+);
 
-privileged("what is asked for a sender counts for him, and the front end's other callers are served", async (t) => {
-  const daemon = await scene(t, { policy: `[service]\nrequests_per_second = 1\nburst = 10\n${POLICY}` });
-  const [alice, bob] = [await callerOf(t, ALICE), await callerOf(t, BOB)];
-  const many = { method: 'Explain', parameters: openOf(alice.pid), sender: senderOf(alice, ALICE), times: 200 };
-  t.is((await asFrontEnd(daemon, many)).code, 'requests');
-  const answer = await asFrontEnd(daemon, {
-    method: 'Explain',
-    parameters: openOf(bob.pid),
-    sender: senderOf(bob, BOB),
-  });
-  t.is(answer.code, '');
-});
+privileged(
+  "requests for a sender count against that sender, and the front end's other callers are served",
+  async (t) => {
+    const daemon = await scene(t, { policy: `[service]\nrequests_per_second = 1\nburst = 10\n${POLICY}` });
+    const [alice, bob] = [await callerOf(t, ALICE), await callerOf(t, BOB)];
+    const many = { method: 'Explain', parameters: openOf(alice.pid), sender: senderOf(alice, ALICE), times: 200 };
+    t.is((await asFrontEnd(daemon, many)).code, 'requests');
+    const answer = await asFrontEnd(daemon, {
+      method: 'Explain',
+      parameters: openOf(bob.pid),
+      sender: senderOf(bob, BOB),
+    });
+    t.is(answer.code, '');
+  },
+);
 
 privileged('a ticket carries what was authorized, for the caller that the bus named', async (t) => {
   const daemon = await scene(t);
@@ -280,7 +286,7 @@ privileged('a ticket carries what was authorized, for the caller that the bus na
   t.like(await asFrontEnd(daemon, call), { error: 'PolicyDenied', code: 'not-authorized' });
 });
 
-privileged('a ticket is worth what the policy says when it is redeemed', async (t) => {
+privileged('a ticket is decided by the policy at the time of redemption', async (t) => {
   const daemon = await scene(t);
   const fake = authorizer(t, daemon, (asked) => asked.answer(YES));
   const alice = await callerOf(t, ALICE);
@@ -368,7 +374,7 @@ const watch = async ({ client }: World, all: boolean): Promise<string[]> => {
   return seen;
 };
 
-privileged('grants are watched by those who may see them, from the first to the last', async (t) => {
+privileged('grants are watched by the callers that may see them, from the first to the last', async (t) => {
   const daemon = await scene(t);
   const alice = await callerOf(t, ALICE);
   t.deepEqual(await runAs({ uid: BOB, socket: daemon.socket }, watch, true), ['not-administrator']);
@@ -406,7 +412,7 @@ privileged('grants are watched by those who may see them, from the first to the 
   t.deepEqual(await running[3]!.result, whole(BOB), "nothing of Alice's");
 });
 
-privileged('a set-group-id program that a caller on the bus has become lends him no group', async (t) => {
+privileged('a set-group-id program that a caller on the bus executes lends the caller no group', async (t) => {
   const GROUP = 60_999;
   const policy = `[[rule]]
 name = "group"

@@ -94,7 +94,7 @@ test('zeros that mean the default are the same as absent', (t) => {
   );
 });
 
-test('lists come out in the order of the kernel, whatever order they had', (t) => {
+test('lists come out in the order of the kernel, from any order', (t) => {
   const spec = eventFromJson({ source: CPU_CLOCK, sampleType: ['tid', 'ip'], exclude: ['hv', 'kernel'] });
   t.deepEqual(spec.sampleType, ['ip', 'tid']);
   t.deepEqual(spec.exclude, ['kernel', 'hv']);

@@ -65,7 +65,7 @@ test('a reader that is behind is EAGAIN at once, and nothing of it waits', async
   t.true(performance.now() - before < 5000);
 });
 
-test('nobody there, a name that is too long, a datagram that is too long: errors with their names', async (t) => {
+test('a missing reader, a name that is too long and a datagram that is too long give errors with names', async (t) => {
   const socket = native.datagramSocket();
   closeLater(t, socket);
   const send = (name: string, bytes = 1): void => native.sendDatagram(socket, name, new Uint8Array(bytes));

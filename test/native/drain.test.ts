@@ -165,7 +165,7 @@ test.serial('with the output blocked, samples are lost and the LOST records say 
   t.true(kernelLost(fd) >= stats.lost);
 });
 
-test.serial('stop drains what is below the watermark', async (t) => {
+test.serial('stop also drains records below the watermark', async (t) => {
   const fd = openSoftware({ config: CPU_CLOCK, period: 200_000 }, process.pid);
   closeLater(t, fd);
   const output = outputFile(t);
@@ -187,7 +187,7 @@ test.serial('stop drains what is below the watermark', async (t) => {
   drain.close();
 });
 
-test.serial('what a ring held before it was added to a drain is not forgotten', async (t) => {
+test.serial('records in a ring from before it was added to a drain are not lost', async (t) => {
   const fd = openSoftware({ config: CPU_CLOCK, period: 100_000, wakeupEvents: 1 }, process.pid);
   closeLater(t, fd);
   const output = outputFile(t);
@@ -257,7 +257,7 @@ test.serial('a drain whose events are silent does not wake up', async (t) => {
   drain.close();
 });
 
-test.serial('records that stay below the watermark are written while the drain goes on', async (t) => {
+test.serial('records that stay below the watermark are written while the drain continues', async (t) => {
   const fd = openSoftware({ config: CPU_CLOCK, period: 1_000_000 }, process.pid);
   closeLater(t, fd);
   const output = outputFile(t);
@@ -294,7 +294,7 @@ test.serial('a full disk ends the drain with ENOSPC', async (t) => {
   drain.close();
 });
 
-test.serial('a ring whose head is where it can not be ends the drain with EBADMSG', async (t) => {
+test.serial('a ring with an impossible head ends the drain with EBADMSG', async (t) => {
   // Written backwards, from the end: its head falls.
   const WRITE_BACKWARD = 1n << 27n;
   const fd = openSoftware({ config: CPU_CLOCK, period: 100_000, wakeupEvents: 1, bits: WRITE_BACKWARD }, process.pid);
@@ -330,7 +330,7 @@ test.serial('a reader that goes away is EPIPE, not a signal', async (t) => {
 /** A pipe holds no more. */
 const PIPE_BYTES = 65_536n;
 
-test.serial('a pipe that is read slowly loses no byte of what was drained', async (t) => {
+test.serial('a pipe that is read slowly loses no drained byte', async (t) => {
   const fd = openSoftware({ config: CPU_CLOCK, period: 20_000, readFormat: FORMAT_LOST }, process.pid);
   closeLater(t, fd);
   const output = outputFile(t);

@@ -28,7 +28,7 @@ test.serial('closing twice is an error, not silence', (t) => {
   );
 });
 
-test.serial('a pidfd tells a living process from an ended one, reaped or not', async (t) => {
+test.serial('a pidfd distinguishes a living process from an ended one, reaped or not', async (t) => {
   const child = spawn('sleep', ['60'], { stdio: 'ignore' });
   t.teardown(() => child.kill('SIGKILL'));
   const pidfd = native.pidfdOpen(child.pid ?? 0);

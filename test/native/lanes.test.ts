@@ -84,7 +84,7 @@ test.serial('a close that hangs holds up the later ones of its lane and no other
   t.is(native.laneOperations(), 0);
 });
 
-test.serial('as many users as hang leave a thread to one more', async (t) => {
+test.serial('when the closes of several users hang, a thread is left for one more user', async (t) => {
   const target = await held(t);
   if (target === null) return;
   const copies = Array.from({ length: 64 }, () => native.duplicate(target.fd));
@@ -98,7 +98,7 @@ test.serial('as many users as hang leave a thread to one more', async (t) => {
   for (const copy of copies) native.close(copy);
 });
 
-test.serial('events are disabled when their context is released, and it is known how many are so far', async (t) => {
+test.serial('events are disabled when their context is released, and the number disabled so far is known', async (t) => {
   const target = await held(t);
   if (target === null) return;
   const { pid } = waitingShell(t, ':');
@@ -207,7 +207,7 @@ test.serial('connections that pile up behind a close that hangs are closed besid
   t.true(openFds().length <= before - 3);
 });
 
-test.serial('a connection over unread fds that do not hang ends in order', async (t) => {
+test.serial('a connection with unread fds that do not hang ends cleanly', async (t) => {
   const before = openFds().length;
   const unread = native.duplicate(0);
   for (let count = 0; count < 200; count++) {
@@ -237,7 +237,7 @@ test.serial('an empty connection, and one with a few bytes, is closed at once, a
   t.deepEqual(openFds(), before);
 });
 
-test.serial('out-of-band data that nobody reads keeps no lane busy', async (t) => {
+test.serial('unread out-of-band data keeps no lane busy', async (t) => {
   if (!existsSync(PYTHON)) return skip(t, `${PYTHON} is missing`);
   const path = join(temporaryDirectory(t), 'socket');
   const listener = native.listenUnix(path, 8);
@@ -269,7 +269,7 @@ test.serial('an fd that is not open is an error, and the others are closed', asy
   t.deepEqual(openFds(), before);
 });
 
-test.serial('a worker can be terminated while an operation of its hangs, and what comes back later is dropped', async (t) => {
+test.serial('a worker can be terminated while one of its operations hangs, and the late result is dropped', async (t) => {
   const target = await held(t);
   if (target === null) return;
   const source = `

@@ -52,7 +52,7 @@ test.serial('an inherited socket of another kind is refused and left as it was',
   }
 });
 
-test.serial('what is no listening socket at all is refused', (t) => {
+test.serial('an fd that is not a listening socket is refused', (t) => {
   const [one, other] = native.socketPair('stream');
   const file = openSync('/dev/null', 'r');
   closeLater(t, one, other, file);

@@ -35,7 +35,7 @@ test.serial('a poller reports readable, writable and the other end going away', 
   ]);
 });
 
-test.serial('a stopped poller is silent, a restarted one reports what it missed', async (t) => {
+test.serial('a stopped poller is silent, a restarted one reports the events it missed', async (t) => {
   const [near, far] = pair();
   closeLater(t, near, far);
   let calls = 0;
@@ -80,7 +80,7 @@ test.serial('close is idempotent, also from within the callback, and start after
   native.createPoller(near, () => undefined).close();
 });
 
-test.serial('what can not be polled says why', (t) => {
+test.serial('the error for an fd that cannot be polled says why', (t) => {
   t.throws(() => native.createPoller(1_000_000, () => undefined), { code: 'EBADF', message: /uv_poll_init/ });
   const [near, far] = pair();
   closeLater(t, near, far);
@@ -114,7 +114,7 @@ test.serial('a started poller keeps the process alive, a stopped or closed one d
   t.deepEqual(idle, { code: 0, signal: null, output: '' });
 });
 
-test.serial('a poller that JavaScript has forgotten goes on while it is started', async (t) => {
+test.serial('a poller that JavaScript no longer references continues while it is started', async (t) => {
   const { code, output } = await runModule(`
     const [near, far] = native.socketPair('stream');
     (() => { native.createPoller(near, () => { console.log('ready'); process.exit(0); }).start(1); })();

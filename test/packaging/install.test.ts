@@ -61,7 +61,7 @@ if (reason === null) {
   });
 }
 
-installing('it installs: users, sockets enabled, programs and policy at work', (t) => {
+installing('the package installs users, enabled sockets, and working programs and policy', (t) => {
   dpkg('--install', debs[0]!);
   for (const user of [
     'perfbroker',
@@ -104,7 +104,7 @@ installing('an upgrade keeps a changed policy, drop-ins, and what the administra
   t.deepEqual(enabled(), ['perfbroker.socket']);
 });
 
-installing('removed and installed again, it has its configuration back', (t) => {
+installing('a package that is removed and installed again has its configuration again', (t) => {
   dpkg('--remove', 'perfbroker');
   t.false(existsSync(join(root, 'usr/libexec/perfbroker')));
   t.regex(file('etc/perfbroker/policy.toml'), /# ours\n$/);
@@ -113,7 +113,7 @@ installing('removed and installed again, it has its configuration back', (t) => 
   t.deepEqual(enabled(), ['perfbroker.socket']);
 });
 
-installing('a purge leaves the locked users, what the administrator wrote, and nothing else', (t) => {
+installing("a purge leaves the locked users, the administrator's files, and nothing else", (t) => {
   dpkg('--purge', 'perfbroker');
   const after = new Set(everything());
   const known = new Set(before);
@@ -131,7 +131,7 @@ installing('a purge leaves the locked users, what the administrator wrote, and n
 });
 
 installing(
-  'a user of ours who is somebody already is not taken: the package says so, and is configured when he is gone',
+  'an existing unsuitable user with one of our names is an error, and the package is configured once that user is corrected',
   (t) => {
     t.is(run('usermod', '--shell', '/bin/bash', 'perfbroker-bus').status, 0);
     const { status, stderr } = run('dpkg', '--install', debs[0]!);

@@ -28,7 +28,7 @@ test('the default policy gives no warning where its group exists', (t) => {
   t.deepEqual(lintPolicy(policy), []);
 });
 
-test('what it says of limits is what is built in', (t) => {
+test('the limits of the default policy are the built-in ones', (t) => {
   t.deepEqual(policy.rules.find(({ name }) => name === 'own-processes')?.limits, BUILT_IN_LIMITS);
 });
 
@@ -43,11 +43,7 @@ const cases: [string, Partial<PolicyRequest>, string][] = [
     { subject: member, events: [event({ sampling: { frequency: 4001 } })] },
     'deny own-processes',
   ],
-  [
-    'a member is not allowed the kernel side without being asked',
-    { subject: member, events: [kernelEvent] },
-    'ask ask',
-  ],
+  ['a member may not observe kernel mode without being asked', { subject: member, events: [kernelEvent] }, 'ask ask'],
   ['a member is not allowed tracepoints without being asked', { subject: member, events: [tracepoint] }, 'ask ask'],
   [
     'a member does not get the processes of others without being asked',
@@ -65,9 +61,9 @@ const cases: [string, Partial<PolicyRequest>, string][] = [
     { subject: member, targets: [cgroup('/user.slice')] },
     'ask ask',
   ],
-  ['somebody else is asked about his own processes', { subject: subject() }, 'ask ask'],
+  ['any other user is asked about their own processes', { subject: subject() }, 'ask ask'],
   [
-    'an administrator gets the processes of others, the kernel side and tracepoints',
+    'an administrator gets the processes of others, kernel mode and tracepoints',
     { subject: administrator, targets: [foreign()], events: [kernelEvent, tracepoint] },
     'allow administrator',
   ],
@@ -77,7 +73,7 @@ const cases: [string, Partial<PolicyRequest>, string][] = [
     'allow administrator',
   ],
   [
-    'root without capabilities is no administrator, and is asked',
+    'root without capabilities is not an administrator, and is asked',
     { subject: { ...administrator, permitted: 0n }, targets: [system] },
     'ask ask',
   ],
@@ -94,7 +90,7 @@ for (const [title, asks, gives] of cases) {
   });
 }
 
-test('an ask tells why nothing allows the request without asking', (t) => {
+test('an ask says why no rule allows the request without authorization', (t) => {
   const verdict = decide(request({ subject: member, targets: [foreign()] }), policy);
   t.is(verdict.kind, 'ask');
   const reasons = verdict.kind === 'ask' ? verdict.reasons : [];

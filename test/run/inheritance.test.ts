@@ -65,17 +65,20 @@ async function compare(setting: Setting): Promise<readonly string[]> {
   ];
 }
 
-real('a command of a user inherits exactly what it would inherit bare, an awkward state included', async (t) => {
+real("a user's command inherits exactly the same as without perfbroker, an awkward state included", async (t) => {
   t.deepEqual(await compare(asUser()), []);
 });
 
-real('root inherits the same but for the capabilities that are taken, with a broker and without one', async (t) => {
-  for (const setting of [asRoot(), alone()]) {
-    const differences = await compare(setting);
-    t.is(differences.length, 6);
-    for (const line of differences) t.regex(line.slice(2), CAPABILITIES);
-  }
-});
+real(
+  "root's command inherits the same except for the capabilities taken away, with a broker and without one",
+  async (t) => {
+    for (const setting of [asRoot(), alone()]) {
+      const differences = await compare(setting);
+      t.is(differences.length, 6);
+      for (const line of differences) t.regex(line.slice(2), CAPABILITIES);
+    }
+  },
+);
 
 real('the only child that a command can wait for is one that was there before', async (t) => {
   const inherited = tools.path('inherited');

@@ -15,7 +15,7 @@ test('the output of the last command comes first, and that of the others under t
   t.is(stdout, 'd\n--- echo "a b"\na b\n--- echo c >&2\nc\n');
 });
 
-test('a command that fails fails the whole, whichever it is', (t) => {
+test('any command that fails makes the whole run fail', (t) => {
   for (const commands of [
     ['false', 'true', 'true'],
     ['true', 'exit 77', 'true'],

@@ -12,7 +12,7 @@ const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
 const privileged = reason === null ? test : test.skip;
 
-privileged('the front end hears that its grants have ended, and does not start it again', async (t) => {
+privileged('the front end is notified that its grants have ended, and does not start the broker again', async (t) => {
   const activated = await startActivated(OPEN_POLICY);
   t.teardown(() => activated.end());
   const told: string[] = [];
@@ -60,22 +60,25 @@ function describe(socket: Fd): Promise<string> {
   return reply(socket);
 }
 
-privileged('whoever has connected and not asked when the end begins is answered before it', async (t) => {
-  const activated = await startActivated(OPEN_POLICY);
-  t.teardown(() => activated.end());
-  const [early, later, silent] = [1, 2, 3].map(() => native.connectUnix(activated.socket)) as [Fd, Fd, Fd];
-  t.teardown(() => [early, later, silent].forEach((socket) => native.close(socket)));
-  // In order of arrival: all that came before this one have been accepted as well.
-  const last = native.connectUnix(activated.socket);
-  t.teardown(() => native.close(last));
-  t.regex(await describe(last), /"version"/);
-  process.kill(Number(activated.events[1]?.split(' ')[1]), 'SIGTERM');
-  while (!activated.log().includes('ending')) await sleep(5);
-  t.regex(await describe(early), /"version"/);
-  await sleep(100);
-  t.regex(await describe(later), /"version"/);
-  // Whoever says nothing does not hold it up.
-  await activated.ended(1);
-  t.is(await reply(silent), '');
-  t.deepEqual(activated.events.slice(2), ['ended 0']);
-});
+privileged(
+  'a client that connected before the end begins, and asks after that, is answered before the end',
+  async (t) => {
+    const activated = await startActivated(OPEN_POLICY);
+    t.teardown(() => activated.end());
+    const [early, later, silent] = [1, 2, 3].map(() => native.connectUnix(activated.socket)) as [Fd, Fd, Fd];
+    t.teardown(() => [early, later, silent].forEach((socket) => native.close(socket)));
+    // In order of arrival: all that came before this one have been accepted as well.
+    const last = native.connectUnix(activated.socket);
+    t.teardown(() => native.close(last));
+    t.regex(await describe(last), /"version"/);
+    process.kill(Number(activated.events[1]?.split(' ')[1]), 'SIGTERM');
+    while (!activated.log().includes('ending')) await sleep(5);
+    t.regex(await describe(early), /"version"/);
+    await sleep(100);
+    t.regex(await describe(later), /"version"/);
+    // Whoever says nothing does not hold it up.
+    await activated.ended(1);
+    t.is(await reply(silent), '');
+    t.deepEqual(activated.events.slice(2), ['ended 0']);
+  },
+);

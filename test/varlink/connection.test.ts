@@ -67,7 +67,7 @@ const refused = test.macro({
 
 test.serial('garbage', refused, /not JSON/, (peer) => peer.write('\x16\x03\x01\x02\0', [someFd()]));
 test.serial('an empty message', refused, /empty/, (peer) => peer.write('\0', [someFd()]));
-test.serial('a message that is no object', refused, /not a JSON object/, (peer) => peer.write('[]\0', [someFd()]));
+test.serial('a message that is not an object', refused, /not a JSON object/, (peer) => peer.write('[]\0', [someFd()]));
 test.serial('invalid UTF-8', refused, /UTF-8/, (peer) => peer.write(Uint8Array.of(0x22, 0xff, 0x22, 0), [someFd()]));
 test.serial('a deeply nested message', refused, /nested deeper/, (peer) => {
   peer.write(`${'['.repeat(60_000)}\0`, [someFd()]);
@@ -84,11 +84,11 @@ test.serial('a message with 253 fds', refused, /more than 4 fds/, (peer) => {
 test.serial('a partial message whose pieces carry too many fds', refused, /more than 4 fds/, (peer) => {
   for (let piece = 0; piece < 5; piece++) peer.write('{', [someFd()]);
 });
-test.serial('a message that is begun and not finished in time', refused, /not complete in time/, (peer) => {
+test.serial('a message that is started and not finished in time', refused, /not complete in time/, (peer) => {
   peer.write('{"slow":', [someFd()]);
 });
 
-test.serial('a slow sender can not buy time by sending a byte now and then', async (t) => {
+test.serial('a slow sender cannot gain time by sending a byte now and then', async (t) => {
   const observed = new Observed({ messageMs: 100 });
   const started = Date.now();
   const drip = setInterval(() => observed.reason ?? observed.write(' '), 10);
@@ -98,7 +98,7 @@ test.serial('a slow sender can not buy time by sending a byte now and then', asy
   observed.end();
 });
 
-test.serial('the time for a message starts anew with each message, also when the next has always begun', async (t) => {
+test.serial('the time for a message restarts with each message, even if the next one has already begun', async (t) => {
   const observed = new Observed({ messageMs: 300 });
   observed.write('{');
   for (const end = Date.now() + 700; Date.now() < end;) {
@@ -161,7 +161,7 @@ test.serial('a pause from within onMessage stops the very next message', async (
   native.close(peer);
 });
 
-test.serial('one peer with many messages does not keep the event loop from others', async (t) => {
+test.serial('one peer with many messages does not block the event loop for others', async (t) => {
   const observed = new Observed();
   observed.write('{}\0'.repeat(10_000));
   await observed.received(1);
@@ -326,7 +326,7 @@ test.serial('a peer that never reads is dropped after a time', async (t) => {
   observed.end();
 });
 
-test.serial('what waits still goes out to a peer that has only stopped sending', async (t) => {
+test.serial('waiting replies still reach a peer that has only stopped sending', async (t) => {
   const python = spawnSync('python3', ['--version']);
   if (python.error !== undefined) {
     t.log('skipped: no python3');
@@ -366,7 +366,7 @@ print(total)`;
   t.deepEqual(await fdsBackTo(before), before);
 });
 
-test.serial('what a peer sent before it vanished without reading is still delivered', async (t) => {
+test.serial('messages that a peer sent before it vanished without reading are still delivered', async (t) => {
   const observed = new Observed();
   observed.connection.pause();
   observed.connection.send({ unread: true });
@@ -401,7 +401,7 @@ test.serial('a value that is not JSON, or too many fds, throw and close the fds'
   t.deepEqual(await fdsBackTo(before), before);
 });
 
-test.serial('closing twice closes once, and takes the undelivered fds along', async (t) => {
+test.serial('closing twice closes once, together with the undelivered fds', async (t) => {
   const before = openFds();
   const [socket, peer] = native.socketPair('stream');
   const reasons: string[] = [];
@@ -462,35 +462,38 @@ test.serial('1,000 connections that come, send half a message with an fd, and go
   t.deepEqual(await fdsBackTo(before), before);
 });
 
-test.serial('who asks on and never reads has a few answers waiting, and the rest once he reads', async (t) => {
-  const before = openFds();
-  const [socket, peer] = native.socketPair('stream');
-  let answered = 0;
-  const connection = new Connection({
-    socket,
-    limits: { ...LIMITS, deliverBelowBytes: 10_000 },
-    onMessage: () => {
-      answered++;
-      connection.send({ pad: 'x'.repeat(5000) });
-    },
-    onClose: () => undefined,
-  });
-  const asked = 1000;
-  t.is(native.sendMessage(peer, Buffer.from('{}\0'.repeat(asked)), []), 3 * asked);
-  await turns(100);
-  const waiting = answered;
-  t.true(waiting > 3 && waiting < 500, `${waiting} were answered`);
-  const buffer = new Uint8Array(65_536);
-  let read = 0;
-  while (read < asked * 5011) {
-    const received = native.receiveMessage(peer, buffer);
-    if (received === null) await turns(1);
-    else if (received.bytes === 0) break;
-    else read += received.bytes;
-  }
-  t.is(answered, asked);
-  t.false(connection.closed);
-  connection.close();
-  native.close(peer);
-  t.deepEqual(await fdsBackTo(before), before);
-});
+test.serial(
+  'a peer that keeps sending requests and never reads has a few answers waiting, and gets the rest once it reads',
+  async (t) => {
+    const before = openFds();
+    const [socket, peer] = native.socketPair('stream');
+    let answered = 0;
+    const connection = new Connection({
+      socket,
+      limits: { ...LIMITS, deliverBelowBytes: 10_000 },
+      onMessage: () => {
+        answered++;
+        connection.send({ pad: 'x'.repeat(5000) });
+      },
+      onClose: () => undefined,
+    });
+    const asked = 1000;
+    t.is(native.sendMessage(peer, Buffer.from('{}\0'.repeat(asked)), []), 3 * asked);
+    await turns(100);
+    const waiting = answered;
+    t.true(waiting > 3 && waiting < 500, `${waiting} were answered`);
+    const buffer = new Uint8Array(65_536);
+    let read = 0;
+    while (read < asked * 5011) {
+      const received = native.receiveMessage(peer, buffer);
+      if (received === null) await turns(1);
+      else if (received.bytes === 0) break;
+      else read += received.bytes;
+    }
+    t.is(answered, asked);
+    t.false(connection.closed);
+    connection.close();
+    native.close(peer);
+    t.deepEqual(await fdsBackTo(before), before);
+  },
+);

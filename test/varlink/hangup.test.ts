@@ -25,7 +25,7 @@ test('a paused connection that watches notices that its peer has closed', async 
   t.is(await end(observed), 'eof');
 });
 
-test('one that does not watch keeps an answer for whoever may still be there', async (t) => {
+test('a connection that does not watch keeps an answer for a peer that may still be there', async (t) => {
   const observed = new Observed();
   observed.connection.pause();
   native.close(observed.peer);
@@ -55,7 +55,7 @@ test('a peer that stopped writing and closes later is noticed then', async (t) =
   t.is(await end(observed), 'eof');
 });
 
-test('one that closes over an answer that it has not read is noticed, too', async (t) => {
+test('a peer that closes with an unread answer is also noticed', async (t) => {
   const observed = watching();
   observed.connection.send({ parameters: {} });
   observed.write('{"method":"a.b.C"}\0');
@@ -63,7 +63,7 @@ test('one that closes over an answer that it has not read is noticed, too', asyn
   t.is(await end(observed), 'eof');
 });
 
-test('what a peer sends meanwhile waits in the socket and wakes nobody', async (t) => {
+test('a message that a peer sends during the pause waits in the socket and wakes no handler', async (t) => {
   const observed = watching();
   observed.write('{"method":"a.b.C"}\0');
   await sleep(50);

@@ -46,7 +46,7 @@ test('brackets in strings are no nesting, and depth counts what is open at once'
   t.notThrows(() => parseJsonObject(Buffer.from(`{"a":[${'[],'.repeat(1000)}{}]}`), { depth: 3, values }));
 });
 
-test('as many values as the limit are taken, whatever stands in their strings', (t) => {
+test('as many values as the limit are accepted, with any text in their strings', (t) => {
   const limits = { depth: 4, values: 10 };
   t.notThrows(() => parseJsonObject(Buffer.from(`{"a":[${'"[,{,",'.repeat(7)}1]}`), limits));
   t.notThrows(() => parseJsonObject(Buffer.from(`{"a":1${',"b,":1'.repeat(8)}}`), limits));

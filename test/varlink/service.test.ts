@@ -125,7 +125,7 @@ const invalid = (parameter: string): object => ({
   parameters: { parameter },
 });
 
-test.serial('a call is answered, and the handler knows for whom', async (t) => {
+test.serial('a call is answered, and the handler knows the caller', async (t) => {
   const served = new Served();
   t.deepEqual(await served.call([method('Echo', { text: 'hi' })]), [{ parameters: { text: 'hi' } }]);
   t.deepEqual(served.seen.order, ['someone hi']);
@@ -204,7 +204,7 @@ test.serial(
   notFound('MethodNotImplemented', { method: 'org.example.test.Missing' }),
 );
 test.serial('a message without a method', answered, {}, invalid('method'));
-test.serial('a method that is no text', answered, { method: 1 }, invalid('method'));
+test.serial('a method that is not a string', answered, { method: 1 }, invalid('method'));
 test.serial('an unknown field beside the method', answered, { ...method('Echo'), extra: 1 }, invalid('extra'));
 test.serial(
   'a field __proto__ beside the method',
@@ -317,10 +317,10 @@ test.serial('throws', failed, 'throw', /shadow/, internal);
 test.serial('does not answer', failed, 'nothing', /did not reply/, internal);
 test.serial('answers twice', failed, 'twice', /already answered/, { parameters: {} });
 test.serial('continues for a caller that did not ask for more', failed, 'uninvited', /did not ask/, internal);
-test.serial('replies what is not declared', failed, 'reply', /surprise: is not a known field/, internal);
+test.serial('replies with an undeclared field', failed, 'reply', /surprise: is not a known field/, internal);
 test.serial('fails with an error that is not declared', failed, 'undeclared', /Odd is not defined/, internal);
 
-test.serial('a call can be refused before it is looked at', async (t) => {
+test.serial('a call can be refused before it is parsed', async (t) => {
   const before = openFds();
   let calls = 0;
   const refusal = { name: 'org.other.Limited', parameters: { perSecond: 1 } };
@@ -362,7 +362,7 @@ test.serial('a message that is refused by its length is answered unread, in its 
   t.deepEqual(await fdsBackTo(before), before);
 });
 
-test.serial('what is no JSON ends the connection only when somebody has paid for finding out', async (t) => {
+test.serial('bytes that are not JSON end the connection only when the sender is within its limits', async (t) => {
   let left = 1;
   const refusal = { name: 'org.other.Limited', parameters: {} };
   const served = new Served(undefined, () => (left > 0 ? null : refusal));
@@ -378,7 +378,7 @@ test.serial('what is no JSON ends the connection only when somebody has paid for
   t.is(served.closed.detail, 'message is not JSON');
 });
 
-test.serial('who sends refused messages in one go has one answered in each turn of the event loop', async (t) => {
+test.serial('refused messages that are sent at once are answered one in each turn of the event loop', async (t) => {
   const refusal = { name: 'org.other.Limited', parameters: {} };
   const perTurn: number[] = [];
   let turn: NodeJS.Immediate | null = null;

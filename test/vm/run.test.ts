@@ -112,7 +112,7 @@ test('a verdict that fails at both boots fails the run', (t) => {
   t.false(lines.some((line) => line.startsWith('flaky:')));
 });
 
-test('a verdict that fails counts, whatever status the guest ends with', (t) => {
+test('a verdict that fails counts, with any exit status of the guest', (t) => {
   const boot = 'echo "not ok it records"; echo "exit 0"';
   t.is(runGuests(t, ['trixie'], { 'trixie/first': boot, 'trixie/second': boot }).status, 1);
 });

@@ -67,7 +67,7 @@ function pair(
 
 const openFds = (): number => readdirSync('/proc/self/fd').length;
 
-test('a question has the subject, the action and whether a dialog is allowed; 64-bit numbers are strings', async (t) => {
+test('a question has the subject, the action and a flag that allows a dialog; 64-bit numbers are strings', async (t) => {
   const { authorizer, fake } = pair(t, (asked) => asked.answer(YES));
   t.deepEqual(await authorizer.ask(question({ interactive: true }), never()), { kind: 'authorized', detail: '' });
   t.deepEqual(fake.questions, [
@@ -128,7 +128,7 @@ const answers: [string, Behaviour, Answer['kind']][] = [
   ['nothing at all', () => undefined, 'timed-out'],
 ];
 for (const [title, behaviour, kind] of answers) {
-  test(`${title} is ${kind}, and no yes`, async (t) => {
+  test(`${title} is ${kind}, not a yes`, async (t) => {
     const { authorizer } = pair(t, behaviour, kind === 'timed-out' ? { otherwiseMs: 100 } : {});
     t.is((await authorizer.ask(question(), never())).kind, kind);
     t.is(authorizer.pending, 0);
@@ -154,7 +154,7 @@ test('a dialog is given more time than polkit by itself', async (t) => {
   t.is((await authorizer.ask(question({ interactive: true }), never())).kind, 'authorized');
 });
 
-test('a socket without a listener is no authorization, and the answer names the socket', async (t) => {
+test('a socket without a listener does not authorize, and the answer names the socket', async (t) => {
   const authorizer = new Authorizer({
     path: '/nonexistent/authorizer.sock',
     listeners: [ME],
@@ -173,7 +173,7 @@ test('a listener of another uid is not asked', async (t) => {
   t.deepEqual(fake.questions, []);
 });
 
-test('a withdrawn question is disconnected, and is no authorization', async (t) => {
+test('a withdrawn question is disconnected and does not authorize', async (t) => {
   let over: Promise<void> = Promise.resolve();
   const { authorizer, fake } = pair(t, (asked) => {
     ({ over } = asked);

@@ -43,7 +43,7 @@ test('a malformed request ends the tracer', (t) => {
   );
 });
 
-test('a connection that was not accepted on our socket is nobody, and the tracer goes on', (t) => {
+test('a connection that was not accepted on our socket is a bad client, and the tracer continues', (t) => {
   const names = ['foreign-connection', 'no-socket'];
   const output = execFileSync(tools.path('tracer_requests'), names, { encoding: 'utf8' });
   const status = TRACER_STATUSES.indexOf('bad-client');
@@ -66,7 +66,7 @@ const process = {
 } as const;
 const request = { drop: 1n, noNewPrivs: false, dryRun: false, deadline: 100, expected: process };
 
-test('requests that the tracer would take for malformed are never sent', (t) => {
+test('requests that the tracer would refuse as malformed are never sent', (t) => {
   for (const wrong of [
     { drop: 0n },
     { deadline: 0 },

@@ -15,7 +15,7 @@ test.serial('Describe names the cpus that are online now, and the rules for the 
   t.like(reply.replies[0], { rules: ['own'], caller: { pid: process.pid }, capability: 'CAP_PERFMON' });
 });
 
-test.serial('Explain answers each verdict, records nothing, opens nothing and asks nobody', async (t) => {
+test.serial('Explain answers each verdict, records nothing, opens nothing and asks for no authorization', async (t) => {
   const before = await settledFds();
   for (const verdict of ['allow', 'ask', 'deny'] as const) {
     const broker = new FakeBroker(t, policyOf(verdict));

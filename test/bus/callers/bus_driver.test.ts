@@ -51,13 +51,13 @@ test('an error counts when the bus itself gave it', async (t) => {
   });
 });
 
-test('a bus that knows the user and not the process says so by 0', async (t) => {
+test('a bus that knows the user but not the process reports pid 0', async (t) => {
   const answer = (call: dbus.Message): Promise<dbus.Message> =>
     call.member === 'GetConnectionUnixUser' ? credentials(BUS)(call) : failure(BUS, 'UnixProcessIdUnknown');
   t.deepEqual(await driver(answer).credentials(':1.1'), { uid: 1000, pid: 0 });
 });
 
-test('nothing is asked of the bus whose answer has an fd: dbus-broker throws whoever takes none off the bus', async (t) => {
+test('the bus is asked nothing that it answers with an fd: dbus-broker disconnects a client that accepts none', async (t) => {
   const asked: string[] = [];
   const answer = (call: dbus.Message): Promise<dbus.Message> => {
     asked.push(call.member);
@@ -67,7 +67,7 @@ test('nothing is asked of the bus whose answer has an fd: dbus-broker throws who
   t.deepEqual(asked.sort(), ['GetConnectionUnixProcessID', 'GetConnectionUnixUser']);
 });
 
-test('a bus that does not answer is no fault of ours, and the caller hears of it', async (t) => {
+test('a bus that does not answer is not an internal error, and the caller gets an error', async (t) => {
   const error = await t.throwsAsync(driver(() => new Promise(() => {}), 20).credentials(':1.1'), {
     instanceOf: CallError,
   });

@@ -60,28 +60,31 @@ test.serial('a caller is identified once, remembered, and forgotten when it leav
   t.is(pidfds(), before);
 });
 
-test.serial('who is not seen by the bus, has left, or is another process by now is refused', async (t) => {
-  const { driver, callers, ...world } = setUp();
-  const before = pidfds();
-  const run = (name: string): Promise<unknown> => world.run(name, () => Promise.resolve());
-  driver.known.set(':1.1', { uid: 1000, pid: 0 });
-  await refused(t, run(':1.1'), 'AccessDenied');
-  await refused(t, run(':1.2'), 'Failed');
-  const child = spawn('true');
-  await once(child, 'close');
-  driver.known.set(':1.3', { uid: 1000, pid: child.pid! });
-  await refused(t, run(':1.3'), 'Failed');
-  driver.known.set(':1.4', uidOf(1000));
-  driver.between = () => driver.known.set(':1.4', { uid: 1000, pid: 1 });
-  await refused(t, run(':1.4'), 'Failed');
-  driver.between = () => driver.known.delete(':1.5');
-  driver.known.set(':1.5', uidOf(1000));
-  await refused(t, run(':1.5'), 'Failed');
-  t.is(callers.calls, 0);
-  t.is(pidfds(), before);
-});
+test.serial(
+  'a caller that the bus does not see, that has left, or that is another process by now is refused',
+  async (t) => {
+    const { driver, callers, ...world } = setUp();
+    const before = pidfds();
+    const run = (name: string): Promise<unknown> => world.run(name, () => Promise.resolve());
+    driver.known.set(':1.1', { uid: 1000, pid: 0 });
+    await refused(t, run(':1.1'), 'AccessDenied');
+    await refused(t, run(':1.2'), 'Failed');
+    const child = spawn('true');
+    await once(child, 'close');
+    driver.known.set(':1.3', { uid: 1000, pid: child.pid! });
+    await refused(t, run(':1.3'), 'Failed');
+    driver.known.set(':1.4', uidOf(1000));
+    driver.between = () => driver.known.set(':1.4', { uid: 1000, pid: 1 });
+    await refused(t, run(':1.4'), 'Failed');
+    driver.between = () => driver.known.delete(':1.5');
+    driver.known.set(':1.5', uidOf(1000));
+    await refused(t, run(':1.5'), 'Failed');
+    t.is(callers.calls, 0);
+    t.is(pidfds(), before);
+  },
+);
 
-test.serial('a caller that leaves while the bus is asked about it leaves nothing', async (t) => {
+test.serial('a caller that leaves while the bus is asked about it leaves nothing behind', async (t) => {
   const { driver, callers, run } = setUp();
   driver.known.set(':1.1', uidOf(1000));
   const before = pidfds();
@@ -113,24 +116,27 @@ test.serial('calls under way are limited by connection, by user and in all', asy
   for (const name of driver.known.keys()) callers.leave(name);
 });
 
-test.serial('one user with many connections takes no place of others, before it is known whose they are', async (t) => {
-  const { driver, callers, run } = setUp({ callsPerUser: 3, calls: 5, lookups: 2 });
-  let release = (): void => {};
-  driver.hold = new Promise((resolve) => (release = resolve));
-  const many = Array.from({ length: 20 }, (_, index) => `:1.${index}`);
-  for (const name of many) driver.known.set(name, uidOf(1000));
-  driver.known.set(':2.0', uidOf(2000));
-  const outcomes = many.map((name) => run(name, hang).catch((error: unknown) => (error as CallError).error));
-  const other = run(':2.0', () => Promise.resolve('served'));
-  t.is(driver.lookups, 2); // at the bus are those whose turn it is
-  release();
-  t.is(await other, 'served');
-  t.deepEqual(await Promise.all(outcomes.slice(3)), Array(17).fill('LimitsExceeded'));
-  t.is(callers.calls, 3);
-  for (const name of driver.known.keys()) callers.leave(name);
-});
+test.serial(
+  'one user with many connections takes no place of others, even before the owner of the connections is known',
+  async (t) => {
+    const { driver, callers, run } = setUp({ callsPerUser: 3, calls: 5, lookups: 2 });
+    let release = (): void => {};
+    driver.hold = new Promise((resolve) => (release = resolve));
+    const many = Array.from({ length: 20 }, (_, index) => `:1.${index}`);
+    for (const name of many) driver.known.set(name, uidOf(1000));
+    driver.known.set(':2.0', uidOf(2000));
+    const outcomes = many.map((name) => run(name, hang).catch((error: unknown) => (error as CallError).error));
+    const other = run(':2.0', () => Promise.resolve('served'));
+    t.is(driver.lookups, 2); // at the bus are those whose turn it is
+    release();
+    t.is(await other, 'served');
+    t.deepEqual(await Promise.all(outcomes.slice(3)), Array(17).fill('LimitsExceeded'));
+    t.is(callers.calls, 3);
+    for (const name of driver.known.keys()) callers.leave(name);
+  },
+);
 
-test.serial('lookups have their turns in order, and those that wait are limited', async (t) => {
+test.serial('lookups run in order, and the number that wait is limited', async (t) => {
   const { driver, run } = setUp({ lookups: 2, waiting: 2 });
   let release = (): void => {};
   driver.hold = new Promise((resolve) => (release = resolve));
@@ -145,7 +151,7 @@ test.serial('lookups have their turns in order, and those that wait are limited'
   t.is(await run(':1.5', () => Promise.resolve('served')), 'served');
 });
 
-test.serial('who leaves while he waits for his turn is out of the queue', async (t) => {
+test.serial('a caller that leaves while it waits for its turn leaves the queue', async (t) => {
   const { driver, callers, run } = setUp({ lookups: 1, waiting: 2 });
   let release = (): void => {};
   driver.hold = new Promise((resolve) => (release = resolve));
@@ -163,7 +169,7 @@ test.serial('who leaves while he waits for his turn is out of the queue', async 
   t.is(callers.calls, 0);
 });
 
-test.serial('connections that are not known yet make nobody forgotten, nor what is under way unheard', async (t) => {
+test.serial('connections that are not known yet displace no known caller and no call under way', async (t) => {
   const { driver, callers, run } = setUp({ names: 4, waiting: 8 });
   const goneOf = (name: string): Promise<AbortSignal> => run(name, (caller) => Promise.resolve(caller.gone));
   for (const [index, name] of [':1.1', ':1.2', ':1.3'].entries()) driver.known.set(name, uidOf(1000 + index));
@@ -191,7 +197,7 @@ test.serial('connections that are not known yet make nobody forgotten, nor what 
   await Promise.all(many);
 });
 
-test.serial('what a connection has waiting until it is known is limited in bytes', async (t) => {
+test.serial('the bytes that wait until a connection is known are limited', async (t) => {
   const { driver, run } = setUp({ waitingBytes: 1000 });
   let release = (): void => {};
   driver.hold = new Promise((resolve) => (release = resolve));
@@ -204,7 +210,7 @@ test.serial('what a connection has waiting until it is known is limited in bytes
 });
 
 test.serial(
-  'who has used up what his user is allowed is refused, then not even told, and others are served',
+  "a caller over its user's allowance is refused, then gets no reply at all, and others are served",
   async (t) => {
     let now = 0;
     const allowance = new ByteBudget({ perSecond: 1000, burst: 50_000, debt: 20_000 }, () => now);
@@ -236,7 +242,7 @@ test.serial(
   },
 );
 
-test.serial('signals of what others do keep nobody from calling', async (t) => {
+test.serial("signals about other users' actions do not keep a caller from calling", async (t) => {
   const { driver, callers, run } = setUp();
   driver.known.set(':1.1', uidOf(0));
   t.is(await run(':1.1', () => Promise.resolve('served')), 'served');
@@ -247,7 +253,7 @@ test.serial('signals of what others do keep nobody from calling', async (t) => {
   callers.leave(':1.1');
 });
 
-test.serial('uids that one user may have all of share the limits of one', async (t) => {
+test.serial('uids that can all belong to one user share the limits of one', async (t) => {
   const borrowed = { has: (uid: number) => uid >= 100_000 } as SubordinateUids;
   const driver = new FakeDriver();
   const callers = new Callers(

@@ -38,7 +38,7 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-test('a connection that is lost is no end of grants that live: the broker is asked again', async (t) => {
+test('a lost connection does not end live grants: the broker is asked again', async (t) => {
   const { broker, watch, told } = setUp(t);
   broker.grants = [grantOf(1, 'aa'), grantOf(1, 'bb')];
   watch.ensure();
@@ -54,7 +54,7 @@ test('a connection that is lost is no end of grants that live: the broker is ask
   t.is(told[2], 'removed bb lease');
 });
 
-test('with the broker its grants are gone', async (t) => {
+test('when the broker ends, its grants end', async (t) => {
   const { broker, watch, told } = setUp(t);
   broker.grants = [grantOf(1, 'aa'), grantOf(1, 'bb')];
   watch.ensure();
@@ -82,7 +82,7 @@ test('a broker that will not be watched a second time is not asked a third time'
   t.is(asked, 1);
 });
 
-test('what began while nobody watched is told of on the next connection', async (t) => {
+test('a grant that began while there was no connection is reported on the next one', async (t) => {
   const { broker, watch, told } = setUp(t);
   watch.ensure();
   await until(() => broker.connections === 1);

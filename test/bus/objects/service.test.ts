@@ -139,7 +139,7 @@ test('Downgrade becomes PrepareDowngrade, Revoke becomes Revoke', async (t) => {
   t.deepEqual(await call(caller, 'Revoke', 'sa{sv}', ['aa00', {}]), [2, 1, 'the fds']);
 });
 
-test('what a caller may not say is refused before the broker hears of it', async (t) => {
+test('a parameter that callers may not set is refused before the broker receives it', async (t) => {
   if (reason !== null) return skip(t, reason);
   const { broker, caller } = await setUp(t);
   const [targets, events] = request(1);
@@ -185,7 +185,7 @@ test("the broker's errors keep their name, code, cause and remedy", async (t) =>
   t.is(error.message, 'no rule allows it (no-rule)\nThe policy.\nAsk root.\nnot in group perfbroker');
 });
 
-test('properties come from the broker, can not be written, and are errors where they are not', async (t) => {
+test('properties come from the broker, cannot be written, and unknown ones are errors', async (t) => {
   if (reason !== null) return skip(t, reason);
   const { broker, caller } = await setUp(t);
   broker.grants = [grantOf(0), grantOf(1234, 'bb')];
@@ -231,7 +231,7 @@ test('properties come from the broker, can not be written, and are errors where 
   t.true(asked <= 1, `${asked} calls for two`);
 });
 
-test("grants are seen by their user and by root; anybody else's is answered as one that is not there", async (t) => {
+test('grants are visible to their user and to root; to any other user they do not exist', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   world.broker.grants = [grantOf(USERS.member, 'aa'), grantOf(USERS.outsider, 'bb')];
@@ -279,7 +279,7 @@ test('a grant that a broken broker lists for the wrong user is not shown', async
   t.is(stdout.trim(), '({},)'.replace('{}', '@a{oa{sa{sv}}} {}'));
 });
 
-test('root that the broker does not take for an administrator sees its own grants alone', async (t) => {
+test('root that is not an administrator to the broker sees only its own grants', async (t) => {
   if (reason !== null) return skip(t, reason);
   const { broker, caller } = await setUp(t);
   broker.grants = [grantOf(0, 'aa'), grantOf(USERS.member, 'bb')];
@@ -310,7 +310,7 @@ test('root that the broker does not take for an administrator sees its own grant
   t.deepEqual(seen, ['dd']);
 });
 
-test('signals tell of a grant those who have called and may see it, and nobody else', async (t) => {
+test('signals about a grant reach only callers that have called and may see it', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   const seen: string[] = [];
@@ -370,7 +370,7 @@ function startListener({ bus }: World, user: User): { readonly output: () => str
   return { output: () => output };
 }
 
-test('a broker that goes away takes its grants with it, is missed clearly, and found again', async (t) => {
+test('when the broker goes away its grants end, calls fail with a clear error, and a new broker is found', async (t) => {
   if (reason !== null) return skip(t, reason);
   const { bus, broker, caller, frontEnd } = await setUp(t);
   await call(caller, 'Explain', 'aa{sv}aa{sv}a{sv}', request(1));
@@ -394,7 +394,7 @@ test('a broker that goes away takes its grants with it, is missed clearly, and f
   t.is(frontEnd.child.exitCode, null);
 });
 
-test('arguments that grow beyond what the broker takes in a message are refused before it sees them', async (t) => {
+test("arguments that grow beyond the broker's message limit are refused before the broker sees them", async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   // Each becomes six characters of JSON.
@@ -405,7 +405,7 @@ test('arguments that grow beyond what the broker takes in a message are refused 
   t.false(world.broker.calls.some(({ method }) => method === 'Revoke'));
 });
 
-test('a caller that vanishes takes its question back', async (t) => {
+test('the question of a caller that vanishes is withdrawn', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   await call(world.caller, 'Explain', 'aa{sv}aa{sv}a{sv}', request(1));
@@ -440,7 +440,7 @@ test('a caller that vanishes takes its question back', async (t) => {
   t.is(world.frontEnd.child.exitCode, null);
 });
 
-test('the bus lets nobody else have the name, and nothing but the interfaces through', async (t) => {
+test('the bus gives the name to no other user, and delivers only calls of the interfaces', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t);
   const own = [
@@ -465,7 +465,7 @@ test('the bus lets nobody else have the name, and nothing but the interfaces thr
   t.regex((await gdbus(world, 'member', PATH, 'org.freedesktop.DBus.Peer.GetMachineId')).stdout, /[0-9a-f]{32}/);
 });
 
-test('a second one finds the name taken and ends', async (t) => {
+test('a second front end finds the name taken and ends', async (t) => {
   if (reason !== null) return skip(t, reason);
   const { bus, broker } = await setUp(t);
   const second = launchFrontEnd(bus, { socket: broker.socket });
@@ -473,7 +473,7 @@ test('a second one finds the name taken and ends', async (t) => {
   t.regex(second.log(), /another process owns the name/);
 });
 
-test('it does not start with a privilege, nor as root', async (t) => {
+test('the front end does not start with a privilege, nor as root', async (t) => {
   if (reason !== null) return skip(t, reason);
   const bus = await startPrivateBus(t, { policyFiles: POLICY_FILES, polkit: false });
   const asRoot = launchFrontEnd(bus, { socket: '/nowhere', user: 'root' });
@@ -486,7 +486,7 @@ test('it does not start with a privilege, nor as root', async (t) => {
   t.regex(capable.stderr, /has a privilege: CapEff is 0+800000/);
 });
 
-test('it ends when idle, with the name given back, and not while a grant lives', async (t) => {
+test('the front end ends when idle, after it releases the name, and not while a grant lives', async (t) => {
   if (reason !== null) return skip(t, reason);
   const { broker, caller, frontEnd } = await setUp(t, ['--idle-exit', '6']);
   await call(caller, 'Explain', 'aa{sv}aa{sv}a{sv}', request(1));
@@ -498,7 +498,7 @@ test('it ends when idle, with the name given back, and not while a grant lives',
   t.deepEqual(await frontEnd.exit, { code: 0, signal: null });
 });
 
-test('a question to polkit is answered before the end, and one that comes later is for the next process', async (t) => {
+test('a question to polkit is answered before the front end ends, and a later one goes to the next process', async (t) => {
   if (reason !== null) return skip(t, reason);
   const bus = await startPrivateBus(t, { policyFiles: POLICY_FILES, policies: [FAKE_POLKIT_POLICY], polkit: false });
   let answer = (): void => {};
@@ -528,7 +528,7 @@ test('a question to polkit is answered before the end, and one that comes later 
   t.like(await late, { authorized: true });
 });
 
-test('a signal ends it in order, a lost bus with an error', async (t) => {
+test('a signal ends the front end cleanly, a lost bus with an error', async (t) => {
   if (reason !== null) return skip(t, reason);
   const first = await setUp(t);
   t.deepEqual(await first.frontEnd.stop(), { code: 0, signal: null });

@@ -90,7 +90,7 @@ test('an answer becomes a dictionary with the types of the interface, also where
   });
 });
 
-test('whatever JSON a D-Bus value stands for is bounded and plain', (t) => {
+test('the JSON of any D-Bus value is bounded and plain', (t) => {
   const leaf = fc.oneof(
     fc.string().map((s) => v('s', s)),
     fc.boolean().map((b) => v('b', b)),

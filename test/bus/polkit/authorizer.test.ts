@@ -40,7 +40,7 @@ async function authenticate(bus: PrivateBus, uid: number, cookie: string): Promi
   );
 }
 
-test('every action of the code stands in the policy file, and the other way round, for polkit too', async (t) => {
+test('every action of the code is in the policy file, and the reverse, also as polkit reads it', async (t) => {
   const text = readFileSync(new URL('../../../../polkit/org.perfbroker.policy', import.meta.url), 'utf8');
   const declared = [...text.matchAll(/<action id="([^"]+)">/g)].map(([, id]) => id!).sort();
   t.deepEqual(declared, [...ACTIONS].sort());
@@ -69,7 +69,7 @@ test('every action of the code stands in the policy file, and the other way roun
   }
 });
 
-test('with the example rules members of profilers get a yes, and others what the actions say', async (t) => {
+test('with the example rules members of profilers get a yes, and others the default of the action', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, { actions: POLICY, ruleFiles: [EXAMPLE] });
   const { socket } = await startAuthorizerProcess(bus);
@@ -85,7 +85,7 @@ test('with the example rules members of profilers get a yes, and others what the
   t.deepEqual(await ask(socket, { subject: outsider, interactive: true }), CHALLENGE);
 });
 
-test('a yes and a no of a rule are what the broker gets', async (t) => {
+test('the broker gets the yes or no of a rule', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, { actions: POLICY, rules: [RULES] });
   const { socket } = await startAuthorizerProcess(bus);
@@ -121,7 +121,7 @@ test('polkit decides for the uid and the process that the question names', async
   t.regex(unavailable(await ask(socket, { subject: { ...subject, uid: USERS.member, startTime } })), /replaced/);
 });
 
-test('questions that polkit would read otherwise than they are meant never reach it', async (t) => {
+test('questions that polkit would misread never reach it', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, { actions: POLICY, rules: [RULES] });
   const { socket } = await startAuthorizerProcess(bus);
@@ -142,7 +142,7 @@ test('questions that polkit would read otherwise than they are meant never reach
     t.deepEqual(await ask(socket, { subject, details }), { error: 'InvalidParameter', message: 'details' });
 });
 
-test('a dialog comes up with what is asked, and its answer is the answer', async (t) => {
+test('a dialog shows the question, and its answer is the answer', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, { actions: POLICY });
   const { socket } = await startAuthorizerProcess(bus);
@@ -180,7 +180,7 @@ test('a dialog comes up with what is asked, and its answer is the answer', async
   t.deepEqual(await failed.outcome, NO);
 });
 
-test('what is taken away, and what is done to whose grant, stands in the dialog in three languages', async (t) => {
+test('the dialog names the capabilities taken away, and the action and the owner of a grant, in three languages', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, { actions: POLICY });
   const { socket } = await startAuthorizerProcess(bus);
@@ -223,7 +223,7 @@ test('what is taken away, and what is done to whose grant, stands in the dialog 
   }
 });
 
-test('what polkit keeps without a session, it keeps for the process that asked', async (t) => {
+test('an authorization that polkit keeps without a session is kept for the process that asked', async (t) => {
   if (missing !== null) return skip(t, missing);
   const keep = `polkit.addRule(function (action) {
     if (action.id == "org.perfbroker.kernel") return polkit.Result.AUTH_ADMIN_KEEP;
@@ -244,7 +244,7 @@ test('what polkit keeps without a session, it keeps for the process that asked',
   t.deepEqual(await ask(socket, { subject: other, action }), CHALLENGE);
 });
 
-test('a broker that hangs up takes its dialog away, and so does a deadline', async (t) => {
+test('a broker that disconnects closes its dialog, and so does a deadline', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, { actions: POLICY });
   const authorizer = await startAuthorizerProcess(bus);
@@ -268,7 +268,7 @@ test('a broker that hangs up takes its dialog away, and so does a deadline', asy
   t.regex(authorizer.log(), /ending with 0 pending/);
 });
 
-test('without polkit, with one that dies over a question, and with one that comes back', async (t) => {
+test('questions are answered without polkit, with a polkit that dies during a question, and with one that returns', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, { actions: POLICY, rules: [RULES], polkit: false });
   const { socket, log } = await startAuthorizerProcess(bus);
@@ -288,7 +288,7 @@ test('without polkit, with one that dies over a question, and with one that come
   t.deepEqual(await ask(socket, { subject }), YES);
 });
 
-test('a polkit that can not be started, and one that does not know the front end, are told apart', async (t) => {
+test('a polkit that cannot be started and one that does not know the front end get different errors', async (t) => {
   if (missing !== null) return skip(t, missing);
   const service = '[D-BUS Service]\nName=org.freedesktop.PolicyKit1\nExec=/bin/false\n';
   const failing = await startPrivateBus(t, { polkit: false, services: { 'org.freedesktop.PolicyKit1': service } });
@@ -305,7 +305,7 @@ test('a polkit that can not be started, and one that does not know the front end
   );
 });
 
-test('only the broker and root are answered', async (t) => {
+test('only the broker and root get answers', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, { actions: POLICY, rules: [RULES] });
   const { socket, logged } = await startAuthorizerProcess(bus);
@@ -332,7 +332,7 @@ test('only the broker and root are answered', async (t) => {
   }
 });
 
-test('a hundred questions at once: each gets its answer or hears that there are too many', async (t) => {
+test('each of a hundred questions at once gets its answer or an error that there are too many', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, { actions: POLICY, rules: [RULES] });
   const { socket, child } = await startAuthorizerProcess(bus);
@@ -385,7 +385,7 @@ test('only one request per connection', async (t) => {
   );
 });
 
-test('the socket may come from whoever starts the front end, when it is a listening one', async (t) => {
+test('the parent process may pass the socket to the front end, if it is a listening one', async (t) => {
   if (missing !== null) return skip(t, missing);
   const bus = await startPrivateBus(t, { actions: POLICY, rules: [RULES] });
   // systemd-socket-activate's protocol: fd 3, LISTEN_FDS, and the pid of the program itself.

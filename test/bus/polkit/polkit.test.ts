@@ -131,7 +131,7 @@ test('the decision counts, not that there was a reply', async (t) => {
     t.regex(unavailable(await told(odd, ...values)), /polkit replied with \(/, odd);
 });
 
-test('a reply from anybody but polkit is none, and takes the true one’s place at most', async (t) => {
+test('a reply from another client than polkit is not an answer, and at most displaces the true one', async (t) => {
   if (missing !== null) return skip(t, missing);
   const { bus, polkit, authorizer } = await withFake(t, () => null, { deadlineMs: 20_000 }, [
     UNREQUESTED_REPLIES_POLICY,
@@ -161,7 +161,7 @@ test('the bus itself keeps forged replies away', async (t) => {
   t.deepEqual(await question.outcome, { authorized: false, challenge: true, dismissed: false });
 });
 
-test('a caller that leaves the bus gets no yes, though polkit says so', async (t) => {
+test('a caller that leaves the bus gets no yes, even if polkit says yes', async (t) => {
   if (missing !== null) return skip(t, missing);
   let beforeAnswer = (): Promise<unknown> => Promise.resolve();
   const { bus, authorizer } = await withFake(t, async (call) => {
@@ -183,7 +183,7 @@ test('a caller that leaves the bus gets no yes, though polkit says so', async (t
   t.regex(unavailable(await ask(authorizer.socket, { subject })), /GetConnectionUnixUser: .*NameHasNoOwner/);
 });
 
-test('no answer within the deadline is no answer, and polkit hears that nobody waits', async (t) => {
+test('without an answer within the deadline there is no authorization, and polkit is asked to cancel the question', async (t) => {
   if (missing !== null) return skip(t, missing);
   const { polkit, authorizer } = await withFake(t, () => null, { deadlineMs: 300 });
   // On a busy machine a question may be over before it gets as far as polkit, which then has nothing to forget.
@@ -197,7 +197,7 @@ test('no answer within the deadline is no answer, and polkit hears that nobody w
   t.is(cancelled?.body[0], asked?.body[4]);
 });
 
-test('questions beyond what one user and all may have open are refused, until others have ended', async (t) => {
+test('questions above the limit of one user or of all are refused, until others have ended', async (t) => {
   if (missing !== null) return skip(t, missing);
   const { polkit, authorizer } = await withFake(t, () => null, { deadlineMs: 60_000, perUser: 2, total: 3 });
   const questions = [60124, 60124, 60123].map((uid) => open(authorizer.socket, { subject: { ...SUBJECT, uid } }));
@@ -225,7 +225,7 @@ test('questions beyond what one user and all may have open are refused, until ot
   for (const question of [...questions, next]) question.takeBack();
 });
 
-test('an error of polkit’s, whatever its name, is no answer', async (t) => {
+test('an error from polkit, of any name, is not an answer', async (t) => {
   if (missing !== null) return skip(t, missing);
   let name = '';
   const { authorizer } = await withFake(
@@ -250,7 +250,7 @@ test('an error of polkit’s, whatever its name, is no answer', async (t) => {
   }
 });
 
-test('what is shown is at most 200 characters, of which none moves or hides another', (t) => {
+test('a shown text has at most 200 characters, of which none moves or hides another', (t) => {
   t.is(printable('/usr/bin/perf'), '/usr/bin/perf');
   t.is(printable(''), '');
   t.is(printable('x'.repeat(200)).length, 200);

@@ -18,7 +18,7 @@ function command(exitCode: number, errno: number): ObservedCommand {
   };
 }
 
-test('a session ends with its command, its duration, an interrupt or its grant, whichever is first', async (t) => {
+test('a session ends with its command, its duration, an interrupt or its grant: the first of these', async (t) => {
   t.is(await endOf(session({ workload: command(7, 0) }), quiet, never), 'command');
   t.is(await endOf(session({ durationMs: 1 }), quiet, never), 'duration');
   t.is(await endOf(session({ interrupt: AbortSignal.abort() }), quiet, never), 'interrupt');
@@ -29,11 +29,11 @@ test('a session ends with its command, its duration, an interrupt or its grant, 
   t.is(await endOf<'write-error'>(session({}), quiet, () => Promise.resolve('write-error')), 'write-error');
 });
 
-test('a command that could not be executed was no command', async (t) => {
+test('a session whose command could not be executed had no command', async (t) => {
   t.is(await endOf(session({ workload: command(127, 2) }), quiet, never), 'not-executed');
 });
 
-test('what waits for an end of its own stops waiting when the session is over', async (t) => {
+test('a caller that waits for an end of its own stops waiting when the session is over', async (t) => {
   let stopped = false;
   await endOf(session({ durationMs: 1 }), quiet, (over) => {
     over.addEventListener('abort', () => (stopped = true));
@@ -42,7 +42,7 @@ test('what waits for an end of its own stops waiting when the session is over', 
   t.true(stopped);
 });
 
-test('a failure of the own end is thrown', async (t) => {
+test("a failure of the caller's own end is thrown", async (t) => {
   await t.throwsAsync(
     endOf(session({}), quiet, () => Promise.reject(new Error('broken'))),
     { message: 'broken' },

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseSubuid, SHARED_USER, SubordinateUids } from '#dist/model/identity/subordinate_uids.js';
 
-test('a line of subuid(5) lends a range, and what is no such line lends nothing', (t) => {
+test('a line of subuid(5) lends a range, and any other line lends nothing', (t) => {
   const text = 'alice:100000:65536\n\n# bob:1:1\nbroken\ncarol:-5:10\nalice:x:1\n1000:4294900000:65536 \n:1:2\n';
   t.deepEqual(parseSubuid(text), [
     { borrower: 'alice', first: 100_000, count: 65_536 },

@@ -28,7 +28,7 @@ rootTest('a good file is summarised rule by rule', (t) => {
   ]);
 });
 
-rootTest("a draft that is not root's is checked, with the warning that the broker would refuse it", (t) => {
+rootTest('a draft that does not belong to root is checked, with the warning that the broker would refuse it', (t) => {
   const path = write(directory(t), 'policy.toml', rule('own'));
   chownSync(path, 60123, 60123);
   const { ok, summary, errors, warnings } = checkPolicyFile(path, names);
@@ -48,7 +48,7 @@ rootTest('a link is followed, with the warning that the broker would refuse it',
   t.regex(warnings.join('\n'), /symbolic link/);
 });
 
-test('all errors of a file are told, each with its line', (t) => {
+test('all errors of a file are reported, each with its line', (t) => {
   const path = write(directory(t), 'policy.toml', rule('own', 'limit = 1').replace('"allow"', '"permit"'));
   const { ok, summary, errors } = checkPolicyFile(path, names);
   t.false(ok);

@@ -327,7 +327,7 @@ test('every limit that is exceeded is a reason', (t) => {
   t.is(inShort(verdict), 'deny own limit,limit,limit');
 });
 
-test('what a rule would ask about is held to its limits all the same', (t) => {
+test('a request that a rule asks about is still held to its limits', (t) => {
   t.is(inShort(decide(request({ fds: 10 ** 7 }), policyOf(ASK))), 'deny ask limit');
 });
 
@@ -342,7 +342,7 @@ test('an allow verdict carries the rule, its place, its limits and the classes',
   });
 });
 
-test('reasons against a rule that speaks of the subject come before rules for others, the nearest rule first', (t) => {
+test('reasons of rules that name the subject come before those of other rules, the nearest rule first', (t) => {
   const far = COUNTING.replace('any_user', 'same_user');
   const verdict = decide(
     request({ subject: member, targets: [foreign()], events: [kernelEvent] }),
@@ -372,7 +372,7 @@ test('a request of a thousand targets is not answered with a thousand reasons', 
   return undefined;
 });
 
-test('a name that a process chose can not put control characters into a reason', (t) => {
+test('a name that a process chose cannot put control characters into a reason', (t) => {
   const targets = [foreign({ executable: '[\u001b[2J\u202e"\n]' })];
   const verdict = decide(request({ subject: member, targets }), policyOf(OWN));
   t.notRegex(
@@ -481,7 +481,7 @@ function always(
   t.true(relevant >= atLeast, `${relevant} cases`);
 }
 
-test('a subject that left a denied group in a user namespace is denied, and reads why', (t) => {
+test('a subject that left a denied group in a user namespace is denied, and the reason says why', (t) => {
   const policy = policyOf(NOT_OTHERS.replace('everyone = true', 'groups = ["ops"]') + ALL);
   const asks = { targets: [foreign()] };
   t.is(inShort(decide(request(asks), policy)), 'allow all');
@@ -492,7 +492,7 @@ test('a subject that left a denied group in a user namespace is denied, and read
   t.regex(left.reasons[0]?.text ?? '', /; the rule may name the caller, because it is in a user namespace of its own$/);
 });
 
-test('whatever is allowed, one allow rule covers each class, mode and target of it, and the ceiling each class', (t) => {
+test('one allow rule covers each class, mode and target of an allowed request, and the ceiling covers each class', (t) => {
   always(t, 50, (asked, policy, verdict) => {
     if (verdict.kind !== 'allow') return undefined;
     const rule = policy.rules.find(({ name }) => name === verdict.rule);
@@ -510,7 +510,7 @@ test('whatever is allowed, one allow rule covers each class, mode and target of 
   });
 });
 
-test('whatever is allowed, every part of it alone is allowed or asked about too, or an earlier rule speaks of the part', (t) => {
+test('each part of an allowed request is also allowed or asked about alone, unless an earlier rule limits it', (t) => {
   always(t, 50, (asked, policy, verdict) => {
     if (verdict.kind !== 'allow') return undefined;
     const index = policy.rules.findIndex(({ name }) => name === verdict.rule);
@@ -527,7 +527,7 @@ test('whatever is allowed, every part of it alone is allowed or asked about too,
   });
 });
 
-test('taking away a rule that does not deny never allows what another one denied by name', (t) => {
+test('removing a rule that does not deny never allows a request that a deny rule denied', (t) => {
   always(t, 50, (asked, policy, verdict) => {
     if (verdict.kind !== 'deny' || verdict.reasons[0]?.code !== 'denied') return undefined;
     return policy.rules
@@ -539,7 +539,7 @@ test('taking away a rule that does not deny never allows what another one denied
   });
 });
 
-test('what no rule matched stays denied when any rule is taken away', (t) => {
+test('a request that no rule matched stays denied when any rule is removed', (t) => {
   always(t, 500, (asked, policy, verdict) => {
     if (verdict.kind !== 'deny' || verdict.rule !== undefined) return undefined;
     return policy.rules.every(
@@ -549,7 +549,7 @@ test('what no rule matched stays denied when any rule is taken away', (t) => {
   });
 });
 
-test('a deny rule in front of everything denies whatever it touches', (t) => {
+test('a deny rule that stands first denies every request that it touches', (t) => {
   always(t, 500, (asked, policy) => {
     const denies: Rule[] = policy.rules.slice(0, 1).map((rule) => ({
       ...rule,
@@ -581,7 +581,7 @@ test('deciding changes nothing: the same question has the same answer', (t) => {
   });
 });
 
-test('fixtures speak of what they say', (t) => {
+test('fixtures match their descriptions', (t) => {
   t.deepEqual(classesOfEvent(fixtures.event()), ['user']);
   t.deepEqual(classesOfEvent(fixtures.kernelEvent), ['user', 'kernel']);
   t.deepEqual(classesOfTarget(fixtures.foreign(), fixtures.subject()), ['other-users']);

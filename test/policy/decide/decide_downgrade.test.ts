@@ -34,7 +34,7 @@ test('a rule of mode downgrade needs no classes, and allows no event', (t) => {
   t.deepEqual(lintPolicy(policyOf(text)), []);
 });
 
-test('a rule of another mode too still needs its classes', (t) => {
+test('a rule that also has another mode still needs its classes', (t) => {
   t.throws(() => policyOf(rule('both', 'mode = ["downgrade", "counting"]')), { message: /classes/ });
 });
 
@@ -51,7 +51,7 @@ test('a process with capabilities that the subject lacks is not of the same user
   );
 });
 
-test('a rule that denies comes first where it stands first, and one caught process is enough', (t) => {
+test('a deny rule that stands first wins, and one caught process is enough', (t) => {
   const deny = rule('never', 'mode = ["downgrade"]')
     .replace('"allow"', '"deny"')
     .replace('same_user = true', 'users = [0]');
@@ -69,7 +69,7 @@ test('no rule for the subject, and no process at all, are denied', (t) => {
   t.is(ask(rule('down', 'mode = ["downgrade"]'), []), 'deny target');
 });
 
-test('by default administrators may and everybody else is asked, even about his own processes', (t) => {
+test('by default administrators may downgrade, and any other user is asked even for their own processes', (t) => {
   const policy = parsePolicy([builtIn()], names);
   const processes = [processOf(mine)];
   t.is(codes(decideDowngrade({ subject: administrator, processes }, policy)), 'allow administrator');
@@ -77,7 +77,7 @@ test('by default administrators may and everybody else is asked, even about his 
   t.is(codes(decideDowngrade({ subject: subject(), processes }, policy)), 'ask ask');
 });
 
-test('a subject under a subordinate uid is caught by a rule that denies a group, and reads why', (t) => {
+test('a subject under a subordinate uid is caught by a rule that denies a group, and the reason says why', (t) => {
   const deny = rule('never', 'mode = ["downgrade"]')
     .replace('"allow"', '"deny"')
     .replace('users = [1000]', 'groups = [991]');

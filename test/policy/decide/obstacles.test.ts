@@ -119,14 +119,14 @@ test('an own process has no obstacle, and only processes have one', (t) => {
   t.is(obstacleOf(subject({ sameUserNamespace: false }), system), undefined);
 });
 
-test('a caller that is not dumpable is told that it is the obstacle itself', (t) => {
+test('the obstacle of a caller that is not dumpable is the caller itself', (t) => {
   const obstacle = callerObstacle(subject({ dumpable: false }));
   t.is(obstacle?.code, 'access');
   t.regex(obstacle?.text ?? '', /^the caller itself is not dumpable/);
   t.notRegex(obstacle?.text ?? '', /namespace/);
 });
 
-test('a caller with other ids than its connection is told so, and one with other groups alone is no obstacle', (t) => {
+test('a caller with other ids than its connection is an obstacle, and one with only other groups is not', (t) => {
   t.regex(
     callerObstacle(subject({ asConnected: false, ownIds: false }))?.text ?? '',
     /other uids or gids than its connection/,

@@ -2,7 +2,7 @@ import test from 'ava';
 import { describeDoubt, describeSubject, describeTarget } from '#dist/policy/decide/reason_texts.js';
 import { cgroup, policyOf, process, subject, system } from '../fixtures.js';
 
-test('targets are described with what a rule sees of them', (t) => {
+test('targets are described by the properties that a rule sees', (t) => {
   t.is(describeTarget(process()), 'process 600 ("/usr/bin/work", uid 1000)');
   t.is(describeTarget(process({ uids: [1000, 0, 0] })), 'process 600 ("/usr/bin/work", uids 1000/0/0)');
   t.is(describeTarget(system), 'the whole system');
@@ -16,7 +16,7 @@ test('a subject with thousands of groups has a short text', (t) => {
   t.regex(text, / and 4985 more\)$/);
 });
 
-test('a doubt is told only where the rule does not name the subject', (t) => {
+test('a doubt is described only where the rule does not name the subject', (t) => {
   const [rule] = policyOf(`[[rule]]
 name = "never"
 verdict = "deny"

@@ -35,7 +35,7 @@ const rows: [string, Partial<RuleSubjects>, Subject, boolean][] = [
     false,
   ],
   ['a subject of no known unit matches none', { units: ['p*'] }, subject({ cgroup: '' }), false],
-  ['nobody matches a rule that names nobody', {}, administrator, false],
+  ['a rule that names no subject matches none', {}, administrator, false],
 ];
 for (const [title, rule, who, expected] of rows) {
   test(title, (t) => {
@@ -66,7 +66,7 @@ const ruleSubjects: fc.Arbitrary<RuleSubjects> = fc.record({
   units: fc.subarray(['profiler.service', 'a*']),
 });
 
-test('whatever subject a rule names, a rule of the same subjects that denies catches', (t) => {
+test('every subject that a rule names is caught by a deny rule with the same subjects', (t) => {
   let named = 0;
   fc.assert(
     fc.property(ruleSubjects, subjects, (rule, who) => {

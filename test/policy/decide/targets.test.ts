@@ -106,7 +106,7 @@ const rows: Row[] = [
     covers: false,
     touches: true,
   },
-  { title: 'users: a process of somebody else', rule: { uids: [0] }, target: foreign(), covers: false, touches: false },
+  { title: 'users: a process of another user', rule: { uids: [0] }, target: foreign(), covers: false, touches: false },
   { title: 'system: the whole system', rule: { system: true }, target: system, covers: true, touches: true },
   { title: 'system: a process', rule: { system: true }, target: process(), covers: false, touches: false },
   { title: 'any_cgroup: a cgroup', rule: { anyCgroup: true }, target: cgroup('/a'), covers: true, touches: true },
@@ -154,7 +154,7 @@ const rows: Row[] = [
     touches: true,
   },
   {
-    title: 'executables of the same user: somebody else runs it',
+    title: 'executables of the same user: another user runs it',
     rule: { sameUser: true, executables: ['/usr/bin/work'] },
     target: foreign(),
     covers: false,
@@ -265,7 +265,7 @@ const row = test.macro((t: ExecutionContext, { rule, target, covers: covered, to
 });
 for (const each of rows) {
   test(
-    `${each.title} is ${each.covers ? '' : 'not '}covered by a rule that allows and ${each.touches ? '' : 'not '}caught by one that denies`,
+    `${each.title} is ${each.covers ? '' : 'not '}covered by an allow rule and ${each.touches ? '' : 'not '}caught by a deny rule`,
     row,
     each,
   );
@@ -305,7 +305,7 @@ const ruleTargets: fc.Arbitrary<RuleTargets> = fc.record({
 });
 const subjects: fc.Arbitrary<Subject> = uid.map((id) => subject({ uid: id, gid: id }));
 
-test('whatever a rule covers, a rule of the same targets that denies catches', (t) => {
+test('every target that a rule covers is caught by a deny rule with the same targets', (t) => {
   let covered = 0;
   fc.assert(
     fc.property(ruleTargets, anyTarget, subjects, (rule, target, who) => {

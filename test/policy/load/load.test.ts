@@ -37,7 +37,7 @@ rootTest('a file is read with its drop-ins in the order of their names', (t) => 
   );
 });
 
-rootTest('drop-ins lie beside the main file under its name, or where one says', (t) => {
+rootTest('drop-ins are beside the main file under its name, or in a folder that is given', (t) => {
   t.is(dropInDirectoryOf('/etc/perfbroker/policy.toml'), '/etc/perfbroker/policy.d');
   t.is(dropInDirectoryOf('/x/my.policy'), '/x/my.policy.d');
   const root = directory(t);
@@ -74,7 +74,7 @@ if (existsSync(DEFAULT_PATH)) {
   });
 }
 
-rootTest('a file that belongs to somebody else than root is refused', (t) => {
+rootTest('a file that belongs to a user other than root is refused', (t) => {
   const path = write(directory(t), 'policy.toml', rule('main'));
   chownSync(path, 60123, 0);
   const error = refusal(t, path);
@@ -102,7 +102,7 @@ rootTest(
   },
 );
 
-rootTest('a FIFO is refused, and not waited for', (t) => {
+rootTest('a FIFO is refused without waiting for it', (t) => {
   const path = join(directory(t), 'policy.toml');
   execFileSync('mkfifo', ['-m', '644', path]);
   t.regex(refusal(t, path).message, /not a regular file/);
@@ -155,7 +155,7 @@ for (const spoil of ['owner', 'mode'] as const) {
   });
 }
 
-rootTest('a drop-in that is a link is refused, and so is a directory of drop-ins that is one', (t) => {
+rootTest('a drop-in that is a link is refused, and so is a drop-in directory that is a link', (t) => {
   const root = directory(t);
   const path = write(root, 'policy.toml', rule('main'));
   write(root, 'policy.d/a.toml', rule('a'));
@@ -176,7 +176,7 @@ rootTest('an error in a drop-in names the drop-in and its line', (t) => {
   t.like(error, { file: dropIn, line: 7, column: 1, key: 'rule.limit' });
 });
 
-rootTest('a process without privilege reads what it may, and is told what to do about what it may not', (t) => {
+rootTest('a process without privilege reads the files it may, and the error for any other says what to do', (t) => {
   const root = directory(t);
   const path = write(root, 'policy.toml', rule('main').replace('"alice"', '0'));
   const dropIn = write(root, 'policy.d/a.toml', rule('a').replace('"alice"', '0'));

@@ -71,7 +71,7 @@ test('an empty file is a policy without rules', (t) => {
   t.deepEqual(policyOf('').rules, []);
 });
 
-test('limits come from the rule, then from [limits], then from what is built in', (t) => {
+test('limits come from the rule, then from [limits], then from the built-in limits', (t) => {
   const policy = policyOf(
     `[limits]\nfrequency = 1000\nring = "1 MiB"\n${RULE}limits = { ring = 4096, lease = "none" }`,
   );
@@ -88,7 +88,7 @@ test('[limits] and [service] of a later file override single values, for the rul
   t.deepEqual(policy.service, { ...BUILT_IN_SERVICE, burst: 5, connections: 2 });
 });
 
-test('rules of several files stand in their order, but for one that says before', (t) => {
+test('rules of several files keep their order, except for a rule with before', (t) => {
   const rule = (name: string, more = ''): string => `${RULE.replace('"own"', `"${name}"`)}${more}\n`;
   const policy = policyOf(rule('a') + rule('b'), rule('c', 'before = "b"') + rule('d'), rule('e', 'before = "a"'));
   t.deepEqual(
@@ -452,7 +452,7 @@ for (const { title, text, line, key, says } of mistakes) {
   });
 }
 
-test('all that is wrong is told at once, each in its file', (t) => {
+test('all errors are reported at once, each with its file', (t) => {
   const error = t.throws(() => policyOf(withLine('verdict', 'verdict = "no"'), '[limits]\nfds = 0\nlesae = 1'), {
     instanceOf: PolicyError,
   });
@@ -464,7 +464,7 @@ test('all that is wrong is told at once, each in its file', (t) => {
   t.regex(error.message, /and 2 more/);
 });
 
-test('a name is taken, and may be referred to, by a rule that is wrong in other ways', (t) => {
+test('a rule with other errors still takes its name, and other rules may refer to it', (t) => {
   const wrong = withLine('verdict', 'verdict = "no"');
   const error = t.throws(() => policyOf(wrong, RULE, `${RULE.replace('own', 'two')}before = "own"`), {
     instanceOf: PolicyError,

@@ -5,7 +5,7 @@ import { PolicyError } from '#dist/policy/error.js';
 import { readTrusted } from '#dist/policy/load/trusted_file.js';
 import { directory, rootTest, write } from '../files.js';
 
-test('a file that does not exist is no error', (t) => {
+test('a file that does not exist is not an error', (t) => {
   t.is(readTrusted('/nonexistent/policy.toml', 'policy.toml', 'refuse'), undefined);
 });
 
@@ -19,7 +19,7 @@ rootTest('a file of root is read, and named as the caller names it', (t) => {
   });
 });
 
-rootTest("with 'tell' an untrusted file is read all the same, with every reason", (t) => {
+rootTest("with 'tell' an untrusted file is still read, with every reason", (t) => {
   const root = directory(t);
   const path = write(root, 'policy.toml', 'a = 1\n');
   chownSync(path, 1000, 0);

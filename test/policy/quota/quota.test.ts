@@ -36,7 +36,7 @@ test('one user does not use up the share of another', (t) => {
   t.true(quota.reserve(2, { grants: 2, fds: 10, ringBytes: 4096 }, LIMITS).ok);
 });
 
-test('a release gives back once, however often it is called, and without a receiver', (t) => {
+test('a release takes effect once, however often it is called, and works without a receiver', (t) => {
   const quota = new Quota();
   const first = quota.reserve(1, { grants: 1, fds: 5, ringBytes: 0 }, LIMITS);
   t.true(quota.reserve(1, { grants: 1, fds: 5, ringBytes: 0 }, LIMITS).ok);
@@ -47,7 +47,7 @@ test('a release gives back once, however often it is called, and without a recei
   return t.deepEqual(quota.usage(1), { grants: 1, fds: 5, ringBytes: 0 });
 });
 
-test('after a reload lowered the limits, what needs nothing more is still possible', (t) => {
+test('after a reload lowers the limits, a request that needs nothing more is still possible', (t) => {
   const quota = new Quota();
   t.true(quota.reserve(1, { grants: 1, fds: 10, ringBytes: 0 }, LIMITS).ok);
   const lower = { grants: 2, fds: 5, ringBytes: 0 };
@@ -61,7 +61,7 @@ for (const bad of [-1, 0.5, NaN, Infinity]) {
   });
 }
 
-test('usage is the sum of what is held, never above the limits, and nothing is remembered of who holds nothing', (t) => {
+test('usage is the sum of all reservations, never above the limits, and a user without any leaves no entry', (t) => {
   const amounts = fc.record({ grants: fc.nat(2), fds: fc.nat(12), ringBytes: fc.nat(5000) });
   const steps = fc.array(fc.oneof(fc.record({ uid: fc.nat(2), amounts }), fc.record({ release: fc.nat(20) })), {
     maxLength: 40,

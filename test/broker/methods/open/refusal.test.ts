@@ -30,7 +30,7 @@ function errorOf(reply: Partial<OpenerReply>, { source = CLOCK, subject = peerOf
 
 const explanation = (error: BrokerError): string => JSON.stringify(error);
 
-test('a cpu that went offline is named, and no missing PMU is spoken of', (t) => {
+test('a cpu that went offline is named, and the error does not mention a missing PMU', (t) => {
   const error = errorOf({ slotErrnos: [0, 0, ENODEV] });
   t.like(error, { error: 'KernelRefused', code: 'ENODEV' });
   t.regex(explanation(error), /Cpu 1 went offline/);
@@ -54,14 +54,14 @@ test('a refusal is explained by the kind of event that was refused', (t) => {
   t.regex(of({ kind: 'hardware', name: 'cpu-cycles' }, ENOENT), /Missing PMU/);
 });
 
-test('the error is of a slot that failed, and not of one whose thread has ended', (t) => {
+test('the error is that of a slot that failed, not of one whose thread has ended', (t) => {
   t.is(errorOf({ slotErrnos: [ESRCH, EPERM, 0] }).code, 'EPERM');
 });
 
 const CAPABILITIES = 1 << 3;
 const NAMESPACE = 1 << 5;
 
-test('a client that is not dumpable is told so, and nothing of user namespaces or capabilities', (t) => {
+test('the error for a client that is not dumpable says so, and does not mention user namespaces or capabilities', (t) => {
   const { subject } = peerOf({ dumpable: false });
   const error = errorOf({ status: 'not-same-user', detail: NAMESPACE | CAPABILITIES }, { subject });
   t.like(error, { error: 'CeilingExceeded', code: 'other-users' });
