@@ -127,8 +127,8 @@ export interface Ring {
   /** Redirects `fd` into this ring (PERF_EVENT_IOC_SET_OUTPUT). The caller keeps `fd` open until close. */
   addEvent(fd: Fd): void;
   /**
-   * Copies whole records out and gives their room back to the kernel.
-   * EBADMSG when the ring holds what is no record (or was opened with write_backward).
+   * Copies whole records out and returns their space to the kernel.
+   * EBADMSG when the ring holds bytes that are not a record (or was opened with write_backward).
    * @param into at least 65,535 bytes, the longest record
    */
   read(into: Uint8Array): RingRead;
@@ -157,7 +157,7 @@ export interface NativeBinding {
   socketPair(type: 'stream' | 'seqpacket'): readonly [Fd, Fd];
   /** A seqpacket pair for one request to a helper process: our end is non-blocking, the worker's is not; both CLOEXEC. */
   workerChannel(): readonly [ours: Fd, theirs: Fd];
-  /** SO_PEERCRED alone, in constant time whatever the peer is. ENOTCONN without a peer. */
+  /** SO_PEERCRED alone, in constant time for any peer. ENOTCONN without a peer. */
   peerIds(socket: Fd): PeerIds;
   /** Takes longer the more groups the peer has. */
   peerCredentials(socket: Fd): PeerCredentials;
@@ -177,12 +177,12 @@ export interface NativeBinding {
   /**
    * One sendto(2) to a path, or to an abstract name (`@name`): all of it or an error. EAGAIN when its reader is behind,
    * EMSGSIZE when it is longer than the socket's send buffer (kernel memory: about net.core.wmem_default), ENOENT,
-   * ECONNREFUSED when nobody reads there.
+   * ECONNREFUSED when no process reads there.
    */
   sendDatagram(socket: Fd, name: string, data: Uint8Array): void;
   /**
-   * A datagram that is empty and brings a file in memory (memfd_create(2)) with `data`, sealed against every change: journald's form of an
-   * entry of any length. Errors as {@link sendDatagram}, but for EMSGSIZE.
+   * Sends an empty datagram with a file in memory (memfd_create(2)) that holds `data` and is sealed against every change:
+   * journald's form of an entry of any length. Errors as {@link sendDatagram}, except for EMSGSIZE.
    */
   sendSealedFile(socket: Fd, name: string, data: Uint8Array): void;
   // fds

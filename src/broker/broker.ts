@@ -176,7 +176,7 @@ export class Broker {
 
   /** @throws AuditFailed: the caller must not hand over anything that could not be recorded */
   record(subject: Subject, record: AuditRecord): void {
-    // An end is no decision, and its subject is the holder of the grant.
+    // An end is not a decision, and its subject is the holder of the grant.
     if (record.action !== 'end' && record.action !== 'downgraded') this.noteDecision(subject, record);
     try {
       this.dependencies.audit.write(subject, record);

@@ -6,7 +6,7 @@ const MOST_CPUS = 8192;
 
 /**
  * A list as the kernel and perf write it: `0-3,8`. Sorted, without doubles.
- * @throws RangeError naming the part that is no cpu or range.
+ * @throws RangeError naming the part that is not a cpu or range.
  */
 export function parseCpuList(text: string): readonly number[] {
   const cpus = new Set<number>();
@@ -15,7 +15,7 @@ export function parseCpuList(text: string): readonly number[] {
     const first = Number(match?.[1]);
     const last = Number(match?.[2] ?? match?.[1]);
     if (match === null || last < first || last >= MOST_CPUS)
-      throw new RangeError(`'${part}' is no cpu or range of cpus`);
+      throw new RangeError(`'${part}' is not a cpu or range of cpus`);
     for (let cpu = first; cpu <= last; cpu++) cpus.add(cpu);
   }
   return [...cpus].sort((a, b) => a - b);

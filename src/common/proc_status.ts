@@ -1,4 +1,4 @@
-/** What /proc/PID/status says of a thread's privileges. Pure: whoever reads the file hands over its text. */
+/** Privileges of a thread from /proc/PID/status. Pure: the caller reads the file and passes its text. */
 
 const EMPTY_SETS = ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'] as const;
 

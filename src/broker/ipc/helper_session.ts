@@ -164,7 +164,7 @@ export class HelperSession<Message> {
     return this.#ended;
   }
 
-  /** Abandons the worker, whatever it does. */
+  /** Abandons the worker in any state. */
   abandon(error: Error): void {
     this.#drop(error);
     this.#end();

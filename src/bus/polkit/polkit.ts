@@ -162,8 +162,8 @@ export class PolkitAuthority {
       }),
     );
     const answer = readResult(reply);
-    // polkit, too, asks the bus who the name is. Were it gone by then, an old polkit would take it for root's
-    // (CVE-2021-3560): a yes counts when the caller is still there to be spoken of.
+    // polkit also asks the bus for the owner of the name. If the name is gone by then, polkit before 0.119 takes the caller
+    // for root (CVE-2021-3560): a yes counts only while the caller is still on the bus.
     if (answer.authorized && busName !== undefined) await this.#expectOwner(busName, uid);
     return answer;
   }

@@ -66,7 +66,7 @@ const DETAIL_KEY = /^[a-z]{1,32}$/;
 export function detailsDictionary(details: Readonly<Record<string, string>>): Record<string, string> {
   const entries = Object.entries(details);
   if (entries.length > MAX_DETAILS) throw new RequestError('details', `more than ${MAX_DETAILS} details`);
-  for (const [key] of entries) if (!DETAIL_KEY.test(key)) throw new RequestError('details', 'a key is no name');
+  for (const [key] of entries) if (!DETAIL_KEY.test(key)) throw new RequestError('details', 'a key is not a name');
   return Object.fromEntries(entries.map(([key, text]) => [key, printable(text)]));
 }
 

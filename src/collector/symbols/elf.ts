@@ -6,7 +6,7 @@ import type { NamedRange } from './symbol_table.js';
 /** Limits on sizes that a header may declare: 5.6 million symbols, and more text than the names of any browser. */
 const MAX_SYMBOL_BYTES = 128 << 20;
 const MAX_STRING_BYTES = 512 << 20;
-/** Limit on the decoded names: they may overlap in the string table, so that its size is no limit on them. */
+/** Limit on the decoded names: they may overlap in the string table, so that its size does not limit them. */
 const MAX_DECODED_BYTES = 512 << 20;
 const MAX_HEADER_BYTES = 16 << 20;
 const MAX_NOTE_BYTES = 64 << 10;

@@ -254,8 +254,7 @@ const table = {
       remedy: 'Name fewer threads, events or cpus, or use inherit.',
     },
     'too-many-groups': {
-      cause:
-        'The process has so many supplementary groups that its status file is longer than the opener reads (64 KiB).',
+      cause: 'The process has too many supplementary groups: its status file is longer than the opener reads (64 KiB).',
       remedy: 'Start the process with fewer supplementary groups.',
     },
     'no-such-cpu': {
@@ -408,7 +407,7 @@ const table = {
     },
     'not-same-user': {
       cause:
-        "The tracer checks the caller itself, whatever the policy allows. Root of the host may downgrade any process, every other user only processes whose ids are all the caller's.",
+        "The tracer makes its own check of the caller, in addition to the policy. Root of the host may downgrade any process, every other user only processes whose ids are all the caller's.",
       remedy: 'Run the command with sudo.',
     },
     'system-error': {

@@ -21,7 +21,7 @@ export interface Subject {
   readonly asConnected: boolean;
   /** Each uid and gid of the process is that of the connection. Unlike {@link asConnected}, this says nothing about its groups. */
   readonly ownIds: boolean;
-  /** Without it the permitted capabilities count as none: a setuid program may have taken over the connection. */
+  /** Without it the permitted capabilities count as none: a setuid program may hold the connection now. */
   readonly dumpable: boolean;
   /** systemd unit from the cgroup path (`foo.service`, `session-1.scope`), when there is one. */
   readonly unit?: string;

@@ -88,7 +88,7 @@ export function recordDowngraded(
   });
 }
 
-/** The caller was told that the request is late. The audit log says what became of the target. */
+/** Records the outcome for the target in the audit log: the caller already got the error that the request is late. */
 function recordLate(
   audit: AuditTrail,
   subject: Subject,
