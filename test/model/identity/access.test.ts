@@ -41,7 +41,7 @@ test('the target in another user namespace is out of reach', meets, {}, { sameUs
 ]);
 test('a client in another user namespace reaches nothing', meets, { sameUserNamespace: false }, {}, ['user-namespace']);
 test(
-  'root without matching ids is refused like anybody: capabilities do not stand in for ids here',
+  'root without matching ids is refused like every user: capabilities do not replace ids',
   meets,
   { uid: 0, gid: 0, permitted: ~0n },
   {},

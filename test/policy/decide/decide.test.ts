@@ -100,7 +100,7 @@ const rows: Row[] = [
   { title: 'a member samples its own process', policy: OWN, asks: { subject: member }, gives: 'allow own' },
   { title: 'a stranger does not', policy: OWN, asks: {}, gives: 'deny no-rule,subject' },
   {
-    title: 'without rules nothing is allowed, to administrators neither',
+    title: 'without rules nothing is allowed, not even to administrators',
     policy: '',
     asks: { subject: administrator },
     gives: 'deny no-rule',
@@ -124,7 +124,7 @@ const rows: Row[] = [
     gives: 'deny uid,class',
   },
   {
-    title: 'a process with a capability more than the client is none of its own',
+    title: 'a process with a capability that the client lacks is not its own',
     policy: OWN,
     asks: { subject: member, targets: [process({ permitted: 1n })] },
     gives: 'deny capabilities,class',
