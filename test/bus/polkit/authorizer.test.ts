@@ -328,7 +328,7 @@ test('only the broker and root get answers', async (t) => {
     const answer = await asked(user);
     // The refusal may be lost when the caller writes after it was closed; an answer it never is.
     if (answer !== null) t.like(answer, { error: 'org.perfbroker.Authorizer.Unavailable' });
-    await logged(new RegExp(`only the broker .*uid ${USERS[user]}`));
+    await logged(new RegExp(`uid ${USERS[user]} is not served: only the broker`));
   }
 });
 
