@@ -27,7 +27,6 @@ const FILES = [
   'collector/launcher/launcher_opener',
   'collector/record/recorder',
   'docs/{limits,links,man,options,polkit,python_client,readme_program}',
-  'formats/perfdata',
   'model/{opener_agreement,perf_attrs}',
   'policy/load/{load,names}',
   'varlink/{acceptor,channel,connection,fds_in_flight,hangup,python_peer,service,too_many_references}',

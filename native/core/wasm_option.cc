@@ -27,10 +27,11 @@ constexpr char kOption[] = "--no-expose-wasm";
 
 const char* wasm_option(const char* node, char* const* environment) {
   const pid_t child = fork();
+  if (child < 0) return "--jitless";  // waitpid(-1) would wait for any child
   if (child == 0) print_version(node, environment);
   int status = -1;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
-  return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? kOption : "--jitless";
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? kOption : "--jitless";
 }
 
 }  // namespace perfbroker

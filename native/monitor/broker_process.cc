@@ -76,7 +76,7 @@ ChildProcess start_broker(
     channel = fds[5];
     drop_and_confine(p, channel, fds[6], monitor, install_broker_filter);
     // From now on the monitor waits for a code, and only for that.
-    if (receive_byte(channel) < 0) _exit(kPartDied);
+    if (receive_byte(channel) < 0) _exit(kHelperDied);
     const char* policy = o.policy.empty() ? "." : o.policy.c_str();
     if (is_readable("dist/broker/main.js") && is_readable(policy)) execute_node(argv);
     exit_with(channel, kStartup);

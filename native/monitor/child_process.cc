@@ -41,9 +41,9 @@ void drop_and_confine(
   // rights of the dying monitor, whose ids are chosen for it (main.cc).
   if (!drop_privileges(p) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
     exit_with(channel, kProof);
-  if (getppid() != monitor) _exit(kPartDied);
+  if (getppid() != monitor) _exit(kHelperDied);
   if (install_filter() != 0 || !prove_privileges(p, proc_dir)) exit_with(channel, kProof);
-  if (!send_byte(channel, 0)) _exit(kPartDied);
+  if (!send_byte(channel, 0)) _exit(kHelperDied);
 }
 
 }  // namespace perfbroker

@@ -9,7 +9,7 @@ enum ExitCode : int {
   kNoCapability = 3,
   kSocket = 4,
   kProof = 5,
-  kPartDied = 6,
+  kHelperDied = 6,
   kStartup = 7,
 };
 

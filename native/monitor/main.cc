@@ -45,7 +45,7 @@ int await_children(std::span<const ChildProcess> children) {
   for (const ChildProcess& child : children) {
     const int code = receive_byte(child.channel.get());
     if (code < 0) log_error("the %s ended before it was ready", child.name);
-    if (code != 0) return code > 0 ? code : kPartDied;
+    if (code != 0) return code > 0 ? code : kHelperDied;
   }
   return -1;
 }

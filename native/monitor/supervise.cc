@@ -54,7 +54,7 @@ class Supervisor {
 
   void on_deadline() {
     if (code_ == kOrdered) log_error("not everything has ended within %d s; killing it", kDeadline);
-    code_ = kPartDied;
+    code_ = kHelperDied;
     gave_up_ = killed_;
     killed_ = true;
     for (const ChildProcess& child : children_) signal_child(child, SIGKILL);
@@ -75,16 +75,16 @@ class Supervisor {
     // broker has closed its ends. Then it is ending, and its own exit code comes later.
     if (status == 0) return expect_end();
     const bool broker_exited = &child == &broker_ && WIFEXITED(status);
-    const int exit_code = broker_exited ? WEXITSTATUS(status) : kPartDied;
-    // Only the first death is reported: the others follow from it. By kPartDied the broker reports
+    const int exit_code = broker_exited ? WEXITSTATUS(status) : kHelperDied;
+    // Only the first death is reported: the others follow from it. By kHelperDied the broker reports
     // that its own end follows from another one.
-    if (!reported_ && !(broker_exited && exit_code == kPartDied)) {
+    if (!reported_ && !(broker_exited && exit_code == kHelperDied)) {
       log_error("the %s (pid %d) %s %d; ending", child.name, pid,
           WIFSIGNALED(status) ? "was killed by signal" : "exited with code",
           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
       reported_ = true;
     }
-    code_ = exit_code == kStartup || exit_code == kProof ? exit_code : int{kPartDied};
+    code_ = exit_code == kStartup || exit_code == kProof ? exit_code : int{kHelperDied};
     stop();
   }
 

@@ -1,4 +1,4 @@
-// What the monitor makes of the deaths of its parts.
+// What the monitor makes of the deaths of its helper processes.
 #include "monitor/supervise.h"
 
 #include <sys/signalfd.h>
@@ -44,13 +44,13 @@ int supervise_both(void (*broker)(), void (*opener)(), std::string& said) {
 
 TEST("the death of a process is reported, though the broker that ended for it was gone before") {
   std::string said;
-  EQUAL(supervise_both([] { _exit(kPartDied); },
+  EQUAL(supervise_both([] { _exit(kHelperDied); },
             [] {
               usleep(300'000);
               raise(SIGKILL);
             },
             said),
-      kPartDied);
+      kHelperDied);
   CHECK(said.find("the opener (pid ") != said.npos &&
         said.find("was killed by signal 9; ending\n") != said.npos);
   CHECK(said.find("the broker") == said.npos);
@@ -64,7 +64,7 @@ TEST("the death of a broker by itself is reported, and not its consequences") {
               _exit(70);
             },
             said),
-      kPartDied);
+      kHelperDied);
   CHECK(said.find("the broker (pid ") != said.npos &&
         said.find("exited with code 1; ending\n") != said.npos);
   CHECK(said.find("the opener") == said.npos);
@@ -86,7 +86,7 @@ TEST("a broker whose sockets have closed is given five seconds, and then killed"
               pause();
             },
             [] {}, said),
-      kPartDied);
+      kHelperDied);
   CHECK(said.find("not everything has ended within 5 s; killing it\n") != said.npos);
 }
 

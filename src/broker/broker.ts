@@ -55,7 +55,7 @@ export interface BrokerDependencies {
  * - draining, from SIGTERM on: requests are served, but no ticket is handed out, as the next broker would not know it.
  * - stopping: running requests are finished, new ones are refused.
  */
-export type Phase = 'serving' | 'draining' | 'stopping';
+type Phase = 'serving' | 'draining' | 'stopping';
 
 export class Broker {
   readonly dependencies: BrokerDependencies;

@@ -136,7 +136,7 @@ installing(
     t.is(run('usermod', '--shell', '/bin/bash', 'perfbroker-bus').status, 0);
     const { status, stderr } = run('dpkg', '--install', debs[0]!);
     t.not(status, 0);
-    t.regex(stderr, /there is a user perfbroker-bus already, with uid \d+ and the shell '\/bin\/bash'/);
+    t.regex(stderr, /the user perfbroker-bus already exists, with uid \d+ and the shell '\/bin\/bash'/);
     t.regex(stderr, /dpkg --configure perfbroker/);
     t.is(run('usermod', '--lock', '--shell', '/usr/sbin/nologin', 'perfbroker-bus').status, 0);
     dpkg('--configure', 'perfbroker');

@@ -1,6 +1,10 @@
 /** scripts/in-parallel decides whether `npm test` passes. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 
 const ROOT = new URL('../../../', import.meta.url).pathname;
@@ -42,4 +46,20 @@ test('commands run side by side', (t) => {
 
 test('a run of one command is that command', (t) => {
   t.deepEqual([inParallel('exit 1').status, inParallel('echo a').stdout], [1, 'a\n']);
+});
+
+test('Ctrl-C ends every command and the processes that it has started', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'perfbroker-in-parallel-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, 'pid');
+  const commands = [`sleep 1000 & echo $! >${file}.new; mv ${file}.new ${file}; wait`, 'exec sleep 1001'];
+  const child = spawn(join(ROOT, 'scripts/in-parallel'), commands, { detached: true, stdio: 'ignore' });
+  while (!existsSync(file)) await sleep(20);
+  const started = `/proc/${readFileSync(file, 'latin1').trim()}`;
+  t.true(existsSync(started));
+  // A terminal sends the signal to the whole foreground group.
+  process.kill(-child.pid!, 'SIGINT');
+  const [code] = (await once(child, 'exit')) as [number | null];
+  t.is(code, 130);
+  while (existsSync(started)) await sleep(20);
 });

@@ -11,8 +11,6 @@ const MAX_FDS = 4096;
 
 /** The request behind a ticket. */
 export interface TicketPayload {
-  /** The method that redeems it. */
-  readonly kind: string;
   /** Fds that it keeps open. */
   readonly fds: number;
   /** Called once, when the ticket was not redeemed. */

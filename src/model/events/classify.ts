@@ -1,4 +1,4 @@
-/** Classes of the ceiling and the policy that an event needs. The opener has the same rules (native/opener/check.h). */
+/** Classes of the ceiling and the policy that an event needs. The opener has the same rules (native/opener/check.cc). */
 import { EVENT_CLASSES, type EventClass, type EventSource, type EventSpec } from '../event.js';
 import { KERNEL_RECORDS } from '../event_flags.js';
 

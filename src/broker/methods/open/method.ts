@@ -86,7 +86,6 @@ export async function redeem(context: PrepareOpenContext, call: WorkCall, reply:
 }
 
 class OpenTicket implements TicketPayload {
-  readonly kind = 'open';
   readonly vetted: VettedOpen;
   readonly authorized: readonly AuthorizationAction[];
   /** Pidfds and cgroup directories of the targets. */

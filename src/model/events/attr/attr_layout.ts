@@ -55,10 +55,11 @@ const OTHER_BITS: readonly (readonly [bit: number, meaning: AttrFlag])[] = [
 export const FLAG_BITS: readonly (AttrFlag | undefined)[] = meanings();
 
 function meanings(): readonly (AttrFlag | undefined)[] {
-  const bits = new Map<number, AttrFlag>([
-    ...OTHER_BITS,
-    ...EVENT_FLAGS.map(({ name, attrBit }) => [attrBit, name] as const),
-  ]);
+  const bits = new Map(OTHER_BITS);
+  for (const { name, attrBit } of EVENT_FLAGS) {
+    if (bits.has(attrBit)) throw new Error(`bit ${attrBit} is a flag of the model and has another meaning`);
+    bits.set(attrBit, name);
+  }
   return Array.from({ length: Math.max(...bits.keys()) + 1 }, (_, bit) => bits.get(bit));
 }
 

@@ -99,6 +99,14 @@ test.serial('a ticket for a downgrade is redeemed once, and not as one for an Op
   t.like(await t.throwsAsync(again), { error: 'NoSuchGrant', code: 'ticket' });
 });
 
+test.serial('a broker that is ending issues no tickets for downgrades', async (t) => {
+  const broker = new FakeBroker(t);
+  const child = await sleeper(t);
+  broker.phase = 'draining';
+  await t.throwsAsync(ticketFor(broker, child), { message: /no tickets/ });
+  t.is(broker.tickets.size, 0);
+});
+
 test.serial('the target of a ticket is checked again when it is redeemed', async (t) => {
   const broker = new FakeBroker(t);
   const child = await sleeper(t);

@@ -162,6 +162,14 @@ test.serial('a ticket is redeemed once, by its user, as a request of the client 
   t.like(await t.throwsAsync(again), { error: 'NoSuchGrant', code: 'ticket' });
 });
 
+test.serial('a broker that is ending issues no tickets, and releases the targets', async (t) => {
+  const before = await settledFds();
+  const broker = new FakeBroker(t);
+  broker.phase = 'draining';
+  await t.throwsAsync(ticketFor(broker), { message: /no tickets/ });
+  t.deepEqual([broker.tickets.size, await settledFds()], [0, before]);
+});
+
 test.serial('the policy is asked again for a ticket, and authorizations that it lacks are not asked for', async (t) => {
   const before = await settledFds();
   const broker = new FakeBroker(t);
