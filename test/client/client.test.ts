@@ -1,13 +1,6 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
-import {
-  BrokerError,
-  connect,
-  VarlinkError,
-  type Client,
-  type EventSpec,
-  type OpenRequest,
-} from '#dist/client/index.js';
+import { BrokerError, VarlinkError, type Client, type EventSpec, type OpenRequest } from '#dist/client/index.js';
 import { native } from '#dist/native.js';
 import { eventFromJson } from '#dist/interfaces/event_json.js';
 import type { MethodHandler } from '#dist/varlink/service.js';
@@ -422,68 +415,6 @@ test.serial('grants and clients are closed at the end of an `await using`', asyn
       await t.throwsAsync(client.describe(), { instanceOf: BrokerError });
     },
   );
-});
-
-const badRequest = test.macro({
-  exec: async (t, targets: OpenRequest['targets'], error: string, code: string) => {
-    await withBroker(t, { Open: () => t.fail('nothing is sent') }, async (client) => {
-      const thrown = await t.throwsAsync(client.open({ targets, events: [spec] }), { instanceOf: BrokerError });
-      t.deepEqual([thrown.error, thrown.code], [error, code]);
-    });
-  },
-  title: (name) => `${name} is refused before anything is sent, and what was opened is closed`,
-});
-
-test.serial(
-  'a process that does not exist',
-  badRequest,
-  [{ pid: 1 }, { pid: 0x3fffff }],
-  'TargetGone',
-  'no-such-process',
-);
-test.serial('a pid that is not valid', badRequest, [{ pid: 1 }, { pid: -1 }], 'InvalidTarget', 'bad-value');
-test.serial(
-  'a cgroup that does not exist',
-  badRequest,
-  [{ pid: 1 }, { cgroup: '/no/such' }],
-  'InvalidTarget',
-  'not-a-cgroup',
-);
-test.serial('a cgroup that is a file', badRequest, [{ cgroup: '/proc/version' }], 'InvalidTarget', 'not-a-cgroup');
-test.serial(
-  'a request with more processes than fds fit',
-  badRequest,
-  Array.from({ length: 254 }, () => ({ pid: 1 })),
-  'InvalidTarget',
-  'too-many-targets',
-);
-
-test.serial('a socket that is not there means that the broker is not running', async (t) => {
-  const error = await t.throwsAsync(connect({ socket: '/nonexistent/broker.sock' }), { instanceOf: BrokerError });
-  t.deepEqual([error.error, error.code, error.errno], ['Unavailable', 'not-running', 2]);
-  t.regex(error.message, /\/nonexistent\/broker\.sock/);
-  t.regex(error.remedy, /systemctl start perfbroker/);
-});
-
-test.serial('a socket without a listener means that the broker is not running', async (t) => {
-  const broker = new FakeBroker({});
-  const { renameSync } = await import('node:fs');
-  renameSync(broker.path, `${broker.path}.kept`);
-  const stale = native.listenUnix(broker.path, 1);
-  native.close(stale);
-  const error = await t.throwsAsync(connect({ socket: broker.path }), { instanceOf: BrokerError });
-  t.deepEqual([error.code, error.errno], ['not-running', 111]);
-  broker.close();
-});
-
-test.serial('PERFBROKER_SOCKET names the socket', async (t) => {
-  const broker = new FakeBroker({ Revoke: (_call, reply) => void reply.reply(revoked) });
-  process.env['PERFBROKER_SOCKET'] = broker.path;
-  const client = await connect();
-  delete process.env['PERFBROKER_SOCKET'];
-  t.deepEqual(await client.revoke('g'), revoked);
-  await client.close();
-  broker.close();
 });
 
 test.serial('a grant is live until the broker no longer lists it', async (t) => {

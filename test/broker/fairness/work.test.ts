@@ -2,10 +2,8 @@ import test from 'ava';
 import { Rates } from '#dist/broker/fairness/rates.js';
 import { Turns } from '#dist/broker/fairness/turns.js';
 import { Work, type Waiting } from '#dist/broker/fairness/work.js';
-import { SHARED_USER } from '#dist/model/identity/subordinate_uids.js';
 
-const LENT = 100_000;
-const SUBORDINATE = { userOf: ({ uid }: { readonly uid: number }): number => (uid >= LENT ? SHARED_USER : uid) };
+const SUBORDINATE = { userOf: ({ uid }: { readonly uid: number }): number => uid };
 const LIMITS = { requestsPerSecond: 500, burst: 10 };
 
 /** Both clocks stand still but for what `spend` adds. */
@@ -112,25 +110,6 @@ test('a user is locked out for a minute at most', (t) => {
   t.true(rates.take(7));
 });
 
-test('a token pays for a tenth of the main thread at the rate of the policy, within bounds', (t) => {
-  for (const [requestsPerSecond, tokenMs] of [
-    [1, 2],
-    [100, 1],
-    [500, 0.2],
-    [1_000_000, 0.2],
-  ] as const) {
-    t.is(new Rates({ requestsPerSecond, burst: 10 }, SUBORDINATE, 1).tokenMs, tokenMs);
-    t.is(new Rates({ requestsPerSecond, burst: 10 }, SUBORDINATE, 30).tokenMs, 30 * tokenMs, 'on a slow machine');
-  }
-});
-
-test('subordinate uids share one rate', (t) => {
-  const { rates } = setUp();
-  t.true(rates.take(LENT, 6));
-  t.false(rates.take(LENT + 1, 6));
-  t.true(rates.take(LENT - 1, 6));
-});
-
 test('a request yields to the event loop after a millisecond, and others go on before it does', async (t) => {
   const { client, begin, spend } = setUp();
   const work = begin();
@@ -157,23 +136,4 @@ test('a request whose client has disconnected ends at its next turn', async (t) 
   client.closed = true;
   const error = await t.throwsAsync(next);
   t.like(error, { error: 'TargetGone', code: 'client-gone' });
-});
-
-test('one request goes on in each pass of the event loop, and users take turns', async (t) => {
-  const turns = new Turns();
-  const order: string[] = [];
-  let passes = 0;
-  let counting = true;
-  const count = (): void => {
-    passes += 1;
-    if (counting) setImmediate(count);
-  };
-  setImmediate(count);
-  const wait = async (user: number, name: string): Promise<void> => {
-    await turns.next(user);
-    order.push(`${name} ${passes}`);
-  };
-  await Promise.all([wait(7, 'a'), wait(7, 'b'), wait(7, 'c'), wait(8, 'other')]);
-  counting = false;
-  t.deepEqual(order, ['a 1', 'other 2', 'b 3', 'c 4']);
 });

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import dbus from 'dbus-next';
+import { Service, type ServiceDependencies } from '#dist/bus/objects/service.js';
+import type { IncomingCall } from '#dist/bus/transport/transport.js';
 import { native } from '#dist/native.js';
 import { readableTree } from '../../e2e/as_user.js';
 import { skip } from '../../e2e/daemon.js';
@@ -562,4 +564,30 @@ test('a service that the bus starts by itself loses no call when it ends for idl
   }
   t.is(broker.calls.filter(({ method }) => method === 'Explain').length, 21);
   t.true(broker.calls.filter(({ method }) => method === 'WatchGrants').length > 1, 'it was started again');
+});
+
+test('an answer whose values do not fit becomes an error, so that the caller does not wait', async (t) => {
+  const sent: dbus.Message[] = [];
+  const logged: string[] = [];
+  const send = (message: dbus.Message): void => {
+    if (message.type === dbus.MessageType.METHOD_RETURN) throw new TypeError('secret');
+    sent.push(message);
+  };
+  const connection: { bus: object; onCall: (call: IncomingCall) => void } = { bus: { send }, onCall: () => {} };
+  new Service({
+    connection,
+    callers: {
+      run: (_name: string, _bytes: number, body: (caller: object) => unknown) => body({}),
+      mayReceive: () => true,
+    },
+    log: { error: (text: string) => logged.push(text) },
+    onCall: () => {},
+  } as unknown as ServiceDependencies);
+  const names = { path: '/', interface: 'org.freedesktop.DBus.Peer', member: 'Ping', sender: ':1.1', serial: 7 };
+  connection.onCall({ message: new dbus.Message(names), bytes: 0, body: () => [] });
+  await new Promise((resolve) => setImmediate(resolve));
+  t.is(sent.length, 1);
+  t.like(sent[0], { errorName: 'org.freedesktop.DBus.Error.Failed', destination: ':1.1', replySerial: 7 });
+  t.notRegex(String((sent[0]!.body as unknown[])[0]), /secret/);
+  t.regex(logged.join('\n'), /^Ping of :1\.1: TypeError: secret/);
 });

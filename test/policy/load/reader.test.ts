@@ -2,7 +2,6 @@ import test from 'ava';
 import { parse } from 'smol-toml';
 import type { PolicyProblem } from '#dist/policy/error.js';
 import { Positions } from '#dist/policy/load/positions.js';
-import { bytes, count, readQuantities } from '#dist/policy/load/quantities.js';
 import { describe, isTable, Refusal, TableReader } from '#dist/policy/load/reader.js';
 
 interface Opened {
@@ -37,19 +36,6 @@ test('the elements of a list are read one by one, each without its double', (t) 
     typeof value === 'number' ? value : new Refusal(`${describe(value)} is not a number`, 'Write one.');
   t.deepEqual(opened.reader.list('a', 'numbers', read), [1, 2]);
   t.deepEqual(told(opened), ['1:15 a the text "x" is not a number. Write one.']);
-});
-
-test('quantities have units and ranges', (t) => {
-  const keys = {
-    ring: { field: 'ring', minimum: 0, maximum: 1024, ...bytes },
-    fds: { field: 'fds', minimum: 1, maximum: 5, ...count },
-  } as const;
-  const good = open('ring = "1 KiB"\nfds = 5\n', 'ring', 'fds');
-  t.deepEqual(readQuantities<{ ring: number; fds: number }>(good.reader, keys), { ring: 1024, fds: 5 });
-  const bad = open('ring = "1 KB"\nfds = 6\n', 'ring', 'fds');
-  t.deepEqual(readQuantities<{ ring: number; fds: number }>(bad.reader, keys), {});
-  t.regex(told(bad)[0] ?? '', /cannot be the text "1 KB"/);
-  t.regex(told(bad)[1] ?? '', /the number 6 is out of range. Allowed: 1 to 5\./);
 });
 
 test('values are described as an administrator wrote them', (t) => {

@@ -1,0 +1,54 @@
+import test, { type ExecutionContext } from 'ava';
+import { renameSync } from 'node:fs';
+import { connect, DEFAULT_SOCKET, socketPath } from '#dist/client/connect.js';
+import { BrokerError } from '#dist/model/errors/errors.js';
+import { native } from '#dist/native.js';
+import { FakeBroker } from './fake_broker.js';
+
+const revoked = { fds: 1, disabled: 1, kept: 'the holder keeps its fds' };
+
+function withVariable<Result>(t: ExecutionContext, value: string, body: () => Result): Result {
+  process.env['PERFBROKER_SOCKET'] = value;
+  t.teardown(() => delete process.env['PERFBROKER_SOCKET']);
+  return body();
+}
+
+test.serial('a socket that is not there means that the broker is not running', async (t) => {
+  const error = await t.throwsAsync(connect({ socket: '/nonexistent/broker.sock' }), { instanceOf: BrokerError });
+  t.deepEqual([error.error, error.code, error.errno], ['Unavailable', 'not-running', 2]);
+  t.regex(error.message, /\/nonexistent\/broker\.sock/);
+  t.regex(error.remedy, /systemctl start perfbroker/);
+});
+
+test.serial('a socket without a listener means that the broker is not running', async (t) => {
+  const broker = new FakeBroker({});
+  t.teardown(() => broker.close());
+  renameSync(broker.path, `${broker.path}.kept`);
+  native.close(native.listenUnix(broker.path, 1));
+  const error = await t.throwsAsync(connect({ socket: broker.path }), { instanceOf: BrokerError });
+  t.deepEqual([error.code, error.errno], ['not-running', 111]);
+});
+
+test.serial('PERFBROKER_SOCKET names the socket', async (t) => {
+  const broker = new FakeBroker({ Revoke: (_call, reply) => void reply.reply(revoked) });
+  t.teardown(() => broker.close());
+  const client = await withVariable(t, broker.path, () => connect());
+  t.deepEqual(await client.revoke('g'), revoked);
+  await client.close();
+});
+
+test.serial('an option comes before the variable, and an empty variable is none', (t) => {
+  t.is(socketPath(undefined), DEFAULT_SOCKET);
+  t.is(
+    withVariable(t, '/a', () => socketPath('/b')),
+    '/b',
+  );
+  t.is(
+    withVariable(t, '/a', () => socketPath(undefined)),
+    '/a',
+  );
+  t.is(
+    withVariable(t, '', () => socketPath(undefined)),
+    DEFAULT_SOCKET,
+  );
+});
