@@ -1,0 +1,62 @@
+import test from 'ava';
+import { openTaskClock } from '../../client/perf_attr.js';
+import { runCommand } from './run_command.js';
+
+const slot = (fd: number, event: number): object => ({ fd, event, target: 0, tid: 1, cpu: -1 });
+const NO_TICKET = { code: 'ticket', message: 'not a ticket', errno: 0, cause: '', remedy: '' };
+
+test('a ticket of Open prints one count for each event, and ends the grant', async (t) => {
+  const calls: string[] = [];
+  const { code, stdout } = await runCommand(
+    t,
+    {
+      Redeem: ({ parameters }, reply) => {
+        calls.push(`redeem ${String(parameters['ticket'])}`);
+        const slots = [slot(0, 0), slot(1, 1), slot(2, 1)];
+        reply.reply({ grant: 'g', slots, unstable: false, leaseSeconds: 0 }, slots.map(openTaskClock));
+      },
+    },
+    'redeem',
+    'TICKET',
+    '--duration',
+    '0.01',
+  );
+  t.is(code, 0);
+  t.regex(stdout, /^event +count\nevent 0 +\d+\nevent 1 +\d+\n$/);
+  t.deepEqual(calls, ['redeem TICKET']);
+});
+
+test('a ticket of Downgrade prints what was taken', async (t) => {
+  const sets = (permitted: string): object => {
+    const none = '0000000000000000';
+    return { inheritable: none, permitted, effective: none, bounding: none, ambient: none };
+  };
+  const thread = { tid: 42, name: 'app', errno: 0, noNewPrivs: false };
+  const threads = [{ ...thread, had: sets('0000004000000000'), has: sets('0000000000000000') }];
+  const { code, stdout, stderr } = await runCommand(
+    t,
+    {
+      Redeem: (_call, reply) => void reply.error('NoSuchGrant', NO_TICKET),
+      RedeemDowngrade: (_call, reply) =>
+        void reply.reply({ processes: [{ pid: 42, executable: '/x', stoppedMicroseconds: 1000, threads }] }),
+    },
+    'redeem',
+    'TICKET',
+  );
+  t.is(code, 0, stderr);
+  t.regex(stdout, /^42 \/x: 1 thread, stopped for 1\.00 ms\n.*lost +CAP_PERFMON/);
+});
+
+test('what is neither is a failure', async (t) => {
+  const { code, stderr } = await runCommand(
+    t,
+    {
+      Redeem: (_call, reply) => void reply.error('NoSuchGrant', NO_TICKET),
+      RedeemDowngrade: (_call, reply) => void reply.error('NoSuchGrant', NO_TICKET),
+    },
+    'redeem',
+    'TICKET',
+  );
+  t.is(code, 1);
+  t.regex(stderr, /not a ticket/);
+});
