@@ -5,7 +5,7 @@
 // it. A test that needs more goes into a folder of its own kind, or on this list.
 
 /** Folders whose tests start programs of the tree, or call the addon. */
-const FOLDERS = ['downgrade', 'e2e', 'launcher', 'native', 'packaging', 'run', 'systemd'];
+const FOLDERS = ['downgrade', 'e2e', 'launcher', 'native', 'packaging', 'run', 'scripts', 'systemd', 'vm'];
 
 /** Files elsewhere that do. */
 const FILES = [
@@ -15,9 +15,11 @@ const FILES = [
   'broker/grants/lanes',
   'broker/ipc/{authorizer,helper_client,helper_session,helper_socket,late_sessions,opener,tracer,tracer_protocol}',
   'broker/lifecycle/{fd_limit,idle,notify}',
-  'broker/methods/downgrade/order',
-  'broker/methods/open/{attach,plan}',
-  'broker/processes/{peer,proc,targets}',
+  'broker/methods/{describe,dispatch,grants}',
+  'broker/methods/downgrade/{decide,descendants,method,run}',
+  'broker/methods/open/{attach,decide,grant,method,request}',
+  'broker/methods/request/identify_caller',
+  'broker/processes/{client_connection,peer,proc,targets}',
   'bus/broker/broker_calls',
   'bus/callers/callers',
   'bus/{private_bus,real_broker,whole_chain}',
@@ -27,8 +29,10 @@ const FILES = [
   'cli/{broker,main,run_files}',
   'cli/commands/{describe,downgrade,grants,redeem,report,revoke}',
   'client/*',
+  'collector/count/count',
   'collector/host/processes_end',
-  'collector/launcher/launcher_opener',
+  'collector/launcher/{launcher_opener,workload}',
+  'common/logger',
   'collector/record/recorder',
   'docs/{limits,links,man,options,polkit,python_client,readme_program}',
   'model/{opener_agreement,perf_attrs}',

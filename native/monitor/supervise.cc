@@ -76,8 +76,8 @@ class Supervisor {
     if (status == 0) return expect_end();
     const bool broker_exited = &child == &broker_ && WIFEXITED(status);
     const int exit_code = broker_exited ? WEXITSTATUS(status) : kHelperDied;
-    // Only the first death is reported: the others follow from it. By kHelperDied the broker reports
-    // that its own end follows from another one.
+    // Only the first death is reported: the others follow from it. By kHelperDied the broker
+    // reports that its own end follows from another one.
     if (!reported_ && !(broker_exited && exit_code == kHelperDied)) {
       log_error("the %s (pid %d) %s %d; ending", child.name, pid,
           WIFSIGNALED(status) ? "was killed by signal" : "exited with code",
