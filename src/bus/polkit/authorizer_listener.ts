@@ -1,4 +1,4 @@
-import { chmodSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { native, type Fd, type NativeError } from '../../native.js';
 
 /** Uid of the broker on machines without its user. */
@@ -50,11 +50,11 @@ export function bindListener(path: string): Fd {
   return listener;
 }
 
-/** Removes a socket file without a listener, which would make bind(2) fail. */
+/** Removes a socket file without a listener, which would make bind(2) fail. connect(2) refuses other files with the same error. */
 function removeStale(path: string): void {
   try {
     native.close(native.connectUnix(path));
   } catch (error) {
-    if ((error as NativeError).code === 'ECONNREFUSED') unlinkSync(path);
+    if ((error as NativeError).code === 'ECONNREFUSED' && lstatSync(path).isSocket()) unlinkSync(path);
   }
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -37,4 +37,11 @@ test('any user may connect to the socket, which takes the place of one without a
   t.throws(() => bindListener(path), { code: 'EADDRINUSE' }, 'a live one is left alone');
   native.close(native.connectUnix(path));
   native.close(listener);
+});
+
+test('a file that is not a socket is never removed', (t) => {
+  const path = pathOf(t);
+  writeFileSync(path, 'precious');
+  t.throws(() => bindListener(path), { code: 'EADDRINUSE' });
+  t.is(readFileSync(path, 'latin1'), 'precious');
 });
