@@ -39,15 +39,21 @@ export async function* watchGrants(options: WatchOptions = {}): AsyncGenerator<W
       timeoutMs: 0,
       onReply: ({ parameters }) => {
         waiting.push(parameters as unknown as WatchGrantsReply);
-        if (waiting.length > MAX_WAITING)
+        if (waiting.length > MAX_WAITING) {
           end(brokerError('Unavailable', 'connection-lost', `${MAX_WAITING} changes of grants were not read`));
+          channel.close();
+        }
         wake();
       },
     })
     .then(() => end(null), end);
   try {
     for (;;) {
-      for (let next = waiting.shift(); next !== undefined && !state.over; next = waiting.shift()) yield next;
+      // Changes that arrived before an error are reported before it.
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        yield next;
+        if (signal?.aborted === true) return;
+      }
       if (state.over) break;
       await new Promise<void>((resolve) => (wake = resolve));
     }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { watchGrants } from '#dist/client/watch_grants.js';
 import { BrokerError } from '#dist/model/errors/errors.js';
@@ -57,4 +58,18 @@ test('a broker that ends, or is not there, is an error of the watch', async (t) 
   t.like(await t.throwsAsync(changes.next(), { instanceOf: BrokerError }), { code: 'connection-lost' });
   const none = watchGrants({ socket: '/nonexistent' }).next();
   t.like(await t.throwsAsync(none, { instanceOf: BrokerError }), { code: 'not-running' });
+});
+
+test('changes that arrived before the broker ended are read before its error', async (t) => {
+  const { broker, watcher } = watched();
+  t.teardown(() => broker.close());
+  const changes = watchGrants({ socket: broker.path });
+  await changes.next();
+  watcher().continue({ change: 'added' });
+  watcher().continue({ change: 'removed', reason: 'shutdown' });
+  for (const connection of broker.connections) connection.close();
+  await sleep(100); // both changes and the end have arrived, as far as one can wait for that
+  t.like(await changes.next(), { value: { change: 'added' } });
+  t.like(await changes.next(), { value: { change: 'removed', reason: 'shutdown' } });
+  t.like(await t.throwsAsync(changes.next(), { instanceOf: BrokerError }), { code: 'connection-lost' });
 });
