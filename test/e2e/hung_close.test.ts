@@ -154,16 +154,18 @@ privileged('downgrades of a user whose close hangs leave no fd of the broker beh
   const attacker = await startHanging(t);
   const before = await settledFds(broker);
   const done = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ client }) => {
-    const connection = await client.connect();
+    let connection = await client.connect();
     const request = { target: { pid: process.pid }, drop: [], noNewPrivs: true, dryRun: true };
-    for (let count = 0; count < 10; ) {
+    for (let count = 0; count < 10;) {
       try {
         await connection.downgrade(request);
         count += 1;
       } catch (error) {
         // The test before may have used up the tokens of this user.
-        if ((error as { error?: string }).error !== 'RateLimited') throw error;
+        const { error: name, code } = error as { error?: string; code?: string };
+        if (name !== 'RateLimited' && code !== 'connection-lost') throw error;
         await new Promise((resolve) => setTimeout(resolve, 200));
+        if (code === 'connection-lost') connection = await client.connect();
       }
     }
     return true;
