@@ -14,7 +14,7 @@ const FILES = [
   'broker/fairness/cpu_time',
   'broker/grants/lanes',
   'broker/ipc/{authorizer,helper_client,helper_session,helper_socket,late_sessions,opener,tracer,tracer_protocol}',
-  'broker/lifecycle/{fd_limit,idle,notify}',
+  'broker/lifecycle/{fd_limit,notify}',
   'broker/methods/{describe,dispatch,grants}',
   'broker/methods/downgrade/{decide,descendants,method,run}',
   'broker/methods/open/{attach,decide,grant,method,request}',

@@ -4,11 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
-import { Synthesizer } from '#dist/collector/record/synthesize.js';
-import { sampleIdBytes, viewAttr } from '#dist/formats/attr_view.js';
 import { FormatError } from '#dist/formats/format_error.js';
 import { PerfDataReader } from '#dist/formats/perfdata_reader.js';
-import { INFO, writeRecording } from './write_recording.js';
+import { INFO, writeProcessRecording } from './write_recording.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'perfbroker-perfdata-'));
 test.after.always(() => {
@@ -16,19 +14,7 @@ test.after.always(() => {
 });
 const perf = spawnSync('perf', ['--version']).status === 0;
 
-/** {@link writeRecording} with a synthesized process, which is this one. */
-function writeFile(name: string, finish = true): string {
-  return writeRecording(join(directory, name), {
-    finish,
-    before: (writer, attr) => {
-      const trailer = sampleIdBytes(viewAttr(attr).sampleType);
-      new Synthesizer(trailer, (records) => writer.write(records)).process({
-        pid: process.pid,
-        recorded: { pid: 100, tids: [] },
-      });
-    },
-  });
-}
+const writeFile = (name: string, finish?: boolean): string => writeProcessRecording(join(directory, name), finish);
 
 test('events, names, ids, features and records are read back as they were written', (t) => {
   const reader = new PerfDataReader(writeFile('round.data'));

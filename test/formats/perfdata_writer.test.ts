@@ -3,13 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { Synthesizer } from '#dist/collector/record/synthesize.js';
 import { encodeTracingData, tracepointFormat } from '#dist/collector/record/tracing_data.js';
-import { sampleIdBytes, viewAttr } from '#dist/formats/attr_view.js';
 import { ByteWriter } from '#dist/formats/byte_writer.js';
 import { PerfDataReader } from '#dist/formats/perfdata_reader.js';
 import { PerfDataWriter } from '#dist/formats/perfdata_writer.js';
-import { attrsOf, createFile, INFO, sampleRecord, writeRecording } from './write_recording.js';
+import { attrsOf, createFile, INFO, sampleRecord, writeProcessRecording } from './write_recording.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'perfbroker-writer-'));
 test.after.always(() => {
@@ -17,19 +15,7 @@ test.after.always(() => {
 });
 const perf = spawnSync('perf', ['--version']).status === 0;
 
-/** {@link writeRecording} with a synthesized process, which is this one. */
-function writeFile(name: string, finish = true): string {
-  return writeRecording(join(directory, name), {
-    finish,
-    before: (writer, attr) => {
-      const trailer = sampleIdBytes(viewAttr(attr).sampleType);
-      new Synthesizer(trailer, (records) => writer.write(records)).process({
-        pid: process.pid,
-        recorded: { pid: 100, tids: [] },
-      });
-    },
-  });
-}
+const writeFile = (name: string, finish?: boolean): string => writeProcessRecording(join(directory, name), finish);
 
 test('perf evlist, perf script and perf report read the file', (t) => {
   if (!perf) {

@@ -1,3 +1,5 @@
+import { sampleIdBytes, viewAttr } from '#dist/formats/attr_view.js';
+import { Synthesizer } from '#dist/collector/record/synthesize.js';
 import { OutputFile } from '#dist/formats/output_file.js';
 import { ByteWriter } from '#dist/formats/byte_writer.js';
 import { PerfDataWriter } from '#dist/formats/perfdata_writer.js';
@@ -59,4 +61,18 @@ export function writeRecording(
   writer.write(sampleRecord(21n, 0x3000n, [0xfffffffffffffe00n, 0x3000n]));
   if (finish) writer.finish(INFO, true);
   return path;
+}
+
+/** {@link writeRecording} with a synthesized process, which is this one. */
+export function writeProcessRecording(path: string, finish = true): string {
+  return writeRecording(path, {
+    finish,
+    before: (writer, attr) => {
+      const trailer = sampleIdBytes(viewAttr(attr).sampleType);
+      new Synthesizer(trailer, (records) => writer.write(records)).process({
+        pid: process.pid,
+        recorded: { pid: 100, tids: [] },
+      });
+    },
+  });
 }

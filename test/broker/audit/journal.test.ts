@@ -6,22 +6,8 @@ import { MESSAGE_IDS } from '#dist/broker/audit/journal_entry.js';
 import { encodeEntry, isJournalStream, Journal, openJournal } from '#dist/broker/audit/journal.js';
 import { createLogger } from '#dist/common/logger.js';
 import { startDatagramReader } from '../datagram_reader.js';
+import { SUBJECT } from './subject.js';
 
-const SUBJECT = {
-  pid: 7,
-  startTime: 99n,
-  uid: 1000,
-  gid: 100,
-  groups: [],
-  permitted: 0n,
-  sameUserNamespace: true,
-  mayBeMany: false,
-  asConnected: true,
-  ownIds: true,
-  dumpable: true,
-  cgroup: '/user.slice',
-  executable: '/usr/bin/perf',
-};
 const TARGET = {
   pid: 42,
   startTime: '5',

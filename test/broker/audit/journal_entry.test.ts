@@ -2,22 +2,7 @@ import { readFileSync } from 'node:fs';
 import test from 'ava';
 import type { AuditRecord } from '#dist/broker/audit/audit_record.js';
 import { auditEntry, MESSAGE_IDS } from '#dist/broker/audit/journal_entry.js';
-
-const SUBJECT = {
-  pid: 7,
-  startTime: 99n,
-  uid: 1000,
-  gid: 100,
-  groups: [],
-  permitted: 0n,
-  sameUserNamespace: true,
-  mayBeMany: false,
-  asConnected: true,
-  ownIds: true,
-  dumpable: true,
-  cgroup: '/user.slice',
-  executable: '/usr/bin/perf',
-};
+import { SUBJECT } from './subject.js';
 
 test('docs/systemd.md lists every message id with its action', (t) => {
   const text = readFileSync(new URL('../../../../docs/systemd.md', import.meta.url), 'utf8');
