@@ -1,5 +1,6 @@
 /** Accepts connections, counts them for each user, and answers calls with the Varlink service. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Rollback } from '../common/rollback.js';
 import { BrokerError } from '../model/errors/errors.js';
 import { brokerError } from '../model/errors/error_table.js';
 import { native, OWN_LANE, type Fd, type LaneUser, type PeerIds } from '../native.js';
@@ -227,14 +228,12 @@ export class Server {
       );
     const limit = this.#broker.isFrontEnd(ids) ? MAX_FRONT_END_CONNECTIONS : this.#broker.policy.service.connections;
     const permit = this.#connectionQuota.acquire(ids.uid, limit);
-    try {
-      // A client in another user namespace is found when it is vetted.
-      if (this.#broker.dependencies.subordinateUids.has(ids.uid)) permit.countAsShared();
-    } catch (error) {
-      permit.release();
-      throw error;
-    }
-    return new ClientConnection(socket, ids, permit);
+    using admission = new Rollback(() => permit.release());
+    // A client in another user namespace is found when it is vetted.
+    if (this.#broker.dependencies.subordinateUids.has(ids.uid)) permit.countAsShared();
+    const client = new ClientConnection(socket, ids, permit);
+    admission.keep();
+    return client;
   }
 
   #unregister(client: ClientConnection): void {

@@ -1,4 +1,5 @@
 import { constants, openSync } from 'node:fs';
+import { Rollback } from '../common/rollback.js';
 import { brokerError } from '../model/errors/error_table.js';
 import type { EventSpec } from '../model/event.js';
 import { eventToJson } from '../interfaces/event_json.js';
@@ -71,17 +72,14 @@ const MAX_FDS = 253;
  */
 export function encodeRequest({ targets, events, ...rest }: OpenRequest): EncodedRequest {
   const fds: Fd[] = [];
-  try {
-    const parameters = {
-      targets: targets.map((target) => encodeTarget(target, fds)),
-      events: events.map(encodeEvent),
-      ...rest,
-    };
-    return { parameters, fds };
-  } catch (error) {
-    closeFds(fds);
-    throw error;
-  }
+  using pins = new Rollback(() => closeFds(fds));
+  const parameters = {
+    targets: targets.map((target) => encodeTarget(target, fds)),
+    events: events.map(encodeEvent),
+    ...rest,
+  };
+  pins.keep();
+  return { parameters, fds };
 }
 
 /** {@link encodeRequest} for a downgrade. */

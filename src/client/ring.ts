@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Rollback } from '../common/rollback.js';
 import { native, READABLE, type Fd, type Poller, type Ring } from '../native.js';
 
 /** One perf record (enum perf_event_type, include/uapi/linux/perf_event.h). */
@@ -43,14 +44,11 @@ export class RingReader {
    */
   constructor(fd: Fd, pages: number) {
     this.#ring = native.createRing(fd, pages);
-    try {
-      this.#poller = native.createPoller(this.#ring.pollFd, () => {
-        this.#onReadable();
-      });
-    } catch (error) {
-      this.#ring.close();
-      throw error;
-    }
+    using mapped = new Rollback(() => this.#ring.close());
+    this.#poller = native.createPoller(this.#ring.pollFd, () => {
+      this.#onReadable();
+    });
+    mapped.keep();
   }
 
   /** Lets `fd` also record into this ring. The caller keeps it open until close(). EINVAL: another cpu or clock. */

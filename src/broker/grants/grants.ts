@@ -1,6 +1,7 @@
 /** Grants from hand-over to end: their resources, the users that may see them, and the closing of everything once. */
 import { randomBytes } from 'node:crypto';
 import type { Subject } from '../../model/identity/subject.js';
+import { Rollback } from '../../common/rollback.js';
 import { MAX_TIMER_MS } from '../../common/timer.js';
 import { DISCONNECT, native, READABLE, type Fd, type LaneUser, type Poller } from '../../native.js';
 import { LANES, type Disabling, type Lanes } from './lanes.js';
@@ -91,20 +92,19 @@ export class Grant {
   }
 
   #watch(processes: readonly { readonly fd: Fd }[], onDue: (grant: Grant, reason: EndReason) => void): void {
-    try {
-      for (const { fd } of processes) {
-        const watcher = native.createPoller(fd, () => {
-          watcher.close();
-          this.#liveProcesses -= 1;
-          if (this.#liveProcesses === 0) onDue(this, 'target');
-        });
-        this.#watchers.push(watcher);
-        watcher.start(READABLE | DISCONNECT);
-      }
-    } catch (error) {
+    using watchers = new Rollback(() => {
       for (const watcher of this.#watchers) watcher.close();
-      throw error;
+    });
+    for (const { fd } of processes) {
+      const watcher = native.createPoller(fd, () => {
+        watcher.close();
+        this.#liveProcesses -= 1;
+        if (this.#liveProcesses === 0) onDue(this, 'target');
+      });
+      this.#watchers.push(watcher);
+      watcher.start(READABLE | DISCONNECT);
     }
+    watchers.keep();
   }
 
   get ageSeconds(): number {

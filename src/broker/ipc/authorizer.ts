@@ -1,4 +1,5 @@
 /** Asks org.perfbroker.Authorizer, the front end's side of polkit: one question, one connection. */
+import { Rollback } from '../../common/rollback.js';
 import type { SubordinateUids } from '../../model/identity/subordinate_uids.js';
 import type { Subject } from '../../model/identity/subject.js';
 import { native, OWN_LANE, type Fd, type NativeError } from '../../native.js';
@@ -147,26 +148,24 @@ export class Authorizer {
     } catch (error) {
       throw new NoAnswer('unavailable', `${path}: ${(error as NativeError).code}`);
     }
-    try {
-      const uid = listenerOf(socket);
-      if (!listeners.includes(uid)) throw new NoAnswer('unavailable', `${path} belongs to uid ${uid}`);
-      return new Channel({
-        socket,
-        definition: AUTHORIZER_INTERFACE,
-        limits: LIMITS,
-        strict: true,
-        errors: {
-          fromReply: (error, { message }) =>
-            new NoAnswer('unavailable', `${error}${typeof message === 'string' ? `: ${message.slice(0, 200)}` : ''}`),
-          closed: (detail) => new NoAnswer('unavailable', detail),
-          unexpected: (detail) => new NoAnswer('unavailable', `its answer is invalid: ${detail}`),
-          timedOut: (_, timeoutMs) => new NoAnswer('timed-out', `no answer within ${timeoutMs / 1000} s`),
-        },
-      });
-    } catch (error) {
-      native.closeConnection(OWN_LANE, socket);
-      throw error;
-    }
+    using connection = new Rollback(() => native.closeConnection(OWN_LANE, socket));
+    const uid = listenerOf(socket);
+    if (!listeners.includes(uid)) throw new NoAnswer('unavailable', `${path} belongs to uid ${uid}`);
+    const channel = new Channel({
+      socket,
+      definition: AUTHORIZER_INTERFACE,
+      limits: LIMITS,
+      strict: true,
+      errors: {
+        fromReply: (error, { message }) =>
+          new NoAnswer('unavailable', `${error}${typeof message === 'string' ? `: ${message.slice(0, 200)}` : ''}`),
+        closed: (detail) => new NoAnswer('unavailable', detail),
+        unexpected: (detail) => new NoAnswer('unavailable', `its answer is invalid: ${detail}`),
+        timedOut: (_, timeoutMs) => new NoAnswer('timed-out', `no answer within ${timeoutMs / 1000} s`),
+      },
+    });
+    connection.keep();
+    return channel;
   }
 }
 

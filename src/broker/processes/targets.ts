@@ -1,5 +1,6 @@
 /** Pins the targets that a client names: each becomes a pidfd or a checked cgroup directory. */
 import { constants, openSync, readFileSync, readlinkSync } from 'node:fs';
+import { Rollback } from '../../common/rollback.js';
 import { brokerError } from '../../model/errors/error_table.js';
 import type { BrokerError } from '../../model/errors/errors.js';
 import type { ProcessIdentity, Target } from '../../model/identity/target.js';
@@ -131,18 +132,15 @@ export async function pinTargets(
   if (parameters.length > MAX_TARGETS)
     throw brokerError('InvalidTarget', 'too-many-targets', `${parameters.length} targets; at most ${MAX_TARGETS}`);
   const pinned: PinnedTarget[] = [];
+  using pins = new Rollback(() => releaseTargets(pinned));
   const known: Known = new Map();
-  try {
-    for (const parameter of parameters) {
-      if (work.turnIsOver) await work.nextTurn();
-      const target = work.timed(() => pinTarget(parameter, fds, peer, known));
-      pinned.push(target);
-      if (target.kind === 'process') known.set(target.process.pid, target);
-    }
-  } catch (error) {
-    releaseTargets(pinned);
-    throw error;
+  for (const parameter of parameters) {
+    if (work.turnIsOver) await work.nextTurn();
+    const target = work.timed(() => pinTarget(parameter, fds, peer, known));
+    pinned.push(target);
+    if (target.kind === 'process') known.set(target.process.pid, target);
   }
+  pins.keep();
   return pinned;
 }
 
@@ -177,25 +175,23 @@ function pinTarget(parameter: TargetParameter, fds: FdBag, peer: Peer, known: Kn
 
 function pinProcess(parameter: TargetParameter, fds: FdBag, peer: Peer, known: Known): PinnedTarget {
   const fd = takePidfd(parameter, fds, peer);
-  try {
-    const pid = pidOfPidfd(fd);
-    if (pid === 'not-a-pidfd')
-      throw brokerError('InvalidTarget', 'not-a-pidfd', 'the fd sent for a process is not a pidfd');
-    if (pid === 'foreign')
-      throw brokerError('InvalidTarget', 'pid-namespace', 'the process is outside the pid namespace of the broker');
-    const process = pid === 'gone' ? null : lookUp(pid, known);
-    if (process === null || !native.pidfdAlive(fd)) throw brokerError('TargetGone', 'exited', 'the process has ended');
-    if (process.threadGroup !== process.pid)
-      throw brokerError(
-        'InvalidTarget',
-        'wrong-thread',
-        `${process.pid} is a thread of ${process.threadGroup}: name the process, and the thread by tid`,
-      );
-    return { kind: 'process', fd, process: Object.freeze(process), tid: pickThread(parameter, process, peer) };
-  } catch (error) {
-    fds.close(fd);
-    throw error;
-  }
+  using pin = new Rollback(() => fds.close(fd));
+  const pid = pidOfPidfd(fd);
+  if (pid === 'not-a-pidfd')
+    throw brokerError('InvalidTarget', 'not-a-pidfd', 'the fd sent for a process is not a pidfd');
+  if (pid === 'foreign')
+    throw brokerError('InvalidTarget', 'pid-namespace', 'the process is outside the pid namespace of the broker');
+  const process = pid === 'gone' ? null : lookUp(pid, known);
+  if (process === null || !native.pidfdAlive(fd)) throw brokerError('TargetGone', 'exited', 'the process has ended');
+  if (process.threadGroup !== process.pid)
+    throw brokerError(
+      'InvalidTarget',
+      'wrong-thread',
+      `${process.pid} is a thread of ${process.threadGroup}: name the process, and the thread by tid`,
+    );
+  const tid = pickThread(parameter, process, peer);
+  pin.keep();
+  return { kind: 'process', fd, process: Object.freeze(process), tid };
 }
 
 /**

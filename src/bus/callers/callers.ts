@@ -1,4 +1,5 @@
 /** Callers on the bus, identified only by what the bus reports. */
+import { Rollback } from '../../common/rollback.js';
 import { native, type Fd, type NativeError } from '../../native.js';
 import { SubordinateUids } from '../../model/identity/subordinate_uids.js';
 import { ByteBudget, SIGNAL_BUDGET } from '../transport/byte_budget.js';
@@ -260,14 +261,11 @@ export class Callers {
         'the bus cannot see your process, which is in another pid namespace. Use the socket of the broker with a pidfd',
       );
     const pidfd = openPidfd(before.pid);
-    try {
-      const after = await this.#driver.credentials(name);
-      if (after?.pid !== before.pid || after.uid !== before.uid) throw gone();
-      return { name, uid: before.uid, pidfd, gone: signal };
-    } catch (error) {
-      native.close(pidfd);
-      throw error;
-    }
+    using pin = new Rollback(() => native.close(pidfd));
+    const after = await this.#driver.credentials(name);
+    if (after?.pid !== before.pid || after.uid !== before.uid) throw gone();
+    pin.keep();
+    return { name, uid: before.uid, pidfd, gone: signal };
   }
 
   #evict(): void {

@@ -1,4 +1,5 @@
 /** Vets a Downgrade, asks the policy, and has polkit authorize the request where a rule asks. */
+import { Rollback } from '../../../common/rollback.js';
 import { brokerError } from '../../../model/errors/error_table.js';
 import type { AuthorizationAction } from '../../../policy/decide/authorization.js';
 import { decideDowngrade } from '../../../policy/decide/decide_downgrade.js';
@@ -43,12 +44,10 @@ export async function vetDowngrade(
     throw brokerError('UnexpectedFds', 'unused', `the call has ${fds.remaining} fds; its target refers to ${expected}`);
   const order = parseOrder(parameters, subjectOf(caller));
   const pinned = await pinTargets([parameters.target], fds, caller);
-  try {
-    return { tracer, order, target: onlyProcess(pinned), children: parameters.children === true };
-  } catch (error) {
-    releaseTargets(pinned);
-    throw error;
-  }
+  using pins = new Rollback(() => releaseTargets(pinned));
+  const target = onlyProcess(pinned);
+  pins.keep();
+  return { tracer, order, target, children: parameters.children === true };
 }
 
 /**

@@ -1,8 +1,9 @@
 import { readdirSync } from 'node:fs';
+import { Rollback } from '../../../common/rollback.js';
 import { brokerError } from '../../../model/errors/error_table.js';
 import type { IdTriple } from '../../../model/identity/target.js';
 import { native, type Fd } from '../../../native.js';
-import type { ProcessTarget } from '../../processes/targets.js';
+import { releaseTargets, type ProcessTarget } from '../../processes/targets.js';
 import { readProcess, readStat } from '../../processes/proc.js';
 import type { Work } from '../../fairness/work.js';
 
@@ -20,30 +21,27 @@ export async function pinDescendants(ancestors: readonly ProcessTarget[], work: 
   const children = await readChildren(work);
   const known = new Set(ancestors.map(({ process }) => process.pid));
   const pinned: ProcessTarget[] = [];
-  try {
-    const queue = [...known];
-    for (let parent = queue.shift(); parent !== undefined; parent = queue.shift()) {
-      for (const pid of children.get(parent) ?? []) {
-        if (known.has(pid)) continue;
-        known.add(pid);
-        // A process with other ids can have children with the same ids.
-        queue.push(pid);
-        if (work.turnIsOver) await work.nextTurn();
-        const target = work.timed(() => pin(pid, parent, first.process.uids));
-        if (target !== null) pinned.push(target);
-        if (ancestors.length + pinned.length > MAX_DESCENDANTS)
-          throw brokerError(
-            'DowngradeRefused',
-            'too-many-processes',
-            `process ${first.process.pid} has more than ${MAX_DESCENDANTS} descendants`,
-          );
-      }
+  using pins = new Rollback(() => releaseTargets(pinned));
+  const queue = [...known];
+  for (let parent = queue.shift(); parent !== undefined; parent = queue.shift()) {
+    for (const pid of children.get(parent) ?? []) {
+      if (known.has(pid)) continue;
+      known.add(pid);
+      // A process with other ids can have children with the same ids.
+      queue.push(pid);
+      if (work.turnIsOver) await work.nextTurn();
+      const target = work.timed(() => pin(pid, parent, first.process.uids));
+      if (target !== null) pinned.push(target);
+      if (ancestors.length + pinned.length > MAX_DESCENDANTS)
+        throw brokerError(
+          'DowngradeRefused',
+          'too-many-processes',
+          `process ${first.process.pid} has more than ${MAX_DESCENDANTS} descendants`,
+        );
     }
-    return pinned;
-  } catch (error) {
-    for (const { fd } of pinned) native.close(fd);
-    throw error;
   }
+  pins.keep();
+  return pinned;
 }
 
 /**

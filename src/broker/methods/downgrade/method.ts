@@ -1,7 +1,7 @@
 /** Downgrade, and the same in two steps for callers on the system bus: PrepareDowngrade, RedeemDowngrade. */
+import { Rollback } from '../../../common/rollback.js';
 import type { AuthorizationAction } from '../../../policy/decide/authorization.js';
 import type {
-  Decision,
   DowngradedProcess,
   DowngradeParameters,
   PrepareDowngradeParameters,
@@ -23,13 +23,9 @@ export async function downgrade(context: DowngradeContext, call: WorkCall, reply
   const interactive = parameters.allowInteractive === true;
   const caller = identifyCaller(context, call, undefined);
   const vetted = await vetDowngrade(context, caller, parameters, call.fds);
-  let authorized: readonly AuthorizationAction[];
-  try {
-    authorized = await work.timed(() => approveDowngrade(context, client, caller, vetted, interactive));
-  } catch (error) {
-    releaseTargets([vetted.target]);
-    throw error;
-  }
+  using pin = new Rollback(() => releaseTargets([vetted.target]));
+  const authorized = await work.timed(() => approveDowngrade(context, client, caller, vetted, interactive));
+  pin.keep();
   reply.reply({ processes: await carryOut(context, call, vetted, authorized) });
 }
 
@@ -41,26 +37,21 @@ export async function prepareDowngrade(context: PrepareDowngradeContext, call: W
   const subject = subjectOf(caller);
   const vetted = await vetDowngrade(context, caller, parameters, call.fds);
   const { target, order } = vetted;
-  let ticket: string;
-  let decision: Decision;
-  try {
-    const authorized = await work.timed(() => approveDowngrade(context, client, caller, vetted, interactive));
-    const verdict = approveDowngradeAgain(context, caller, [target], order, authorized);
-    context.requireTickets();
-    context.record(subject, {
-      action: 'prepare',
-      verdict: 'allow',
-      targets: [processFacts(target)],
-      ...orderFacts(order),
-      ...callerFacts(caller),
-      rule: verdict.rule,
-    });
-    decision = decisionJson(verdict, authorized);
-    ticket = context.tickets.add(subject.uid, new DowngradeTicket(vetted, authorized));
-  } catch (error) {
-    releaseTargets([target]);
-    throw error;
-  }
+  using pin = new Rollback(() => releaseTargets([target]));
+  const authorized = await work.timed(() => approveDowngrade(context, client, caller, vetted, interactive));
+  const verdict = approveDowngradeAgain(context, caller, [target], order, authorized);
+  context.requireTickets();
+  context.record(subject, {
+    action: 'prepare',
+    verdict: 'allow',
+    targets: [processFacts(target)],
+    ...orderFacts(order),
+    ...callerFacts(caller),
+    rule: verdict.rule,
+  });
+  const decision = decisionJson(verdict, authorized);
+  const ticket = context.tickets.add(subject.uid, new DowngradeTicket(vetted, authorized));
+  pin.keep();
   reply.reply({ ticket, expiresSeconds: TICKET_SECONDS, decision });
 }
 
@@ -71,12 +62,9 @@ export async function redeemDowngrade(context: PrepareDowngradeContext, call: Wo
   const payload = context.tickets.redeem(ticket, client.subject.uid, isDowngradeTicket);
   if (payload === null) throw unknownTicket();
   const { vetted, authorized } = payload;
-  try {
-    await recheckTargets([vetted.target], work);
-  } catch (error) {
-    payload.release();
-    throw error;
-  }
+  using pin = new Rollback(payload.release);
+  await recheckTargets([vetted.target], work);
+  pin.keep();
   reply.reply({ processes: await carryOut(context, call, vetted, authorized) });
 }
 
@@ -107,10 +95,6 @@ async function carryOut(
 ): Promise<readonly DowngradedProcess[]> {
   // Read once for the request: after a reload of /etc/subuid the user can have another lane.
   const lane = context.dependencies.subordinateUids.userOf(client.subject);
-  const run = new DowngradeRun(context, { peer: client.peer, busName: null, work }, vetted, authorized);
-  try {
-    return await client.withSocket(lane, (socket) => run.finish(socket));
-  } finally {
-    run.close();
-  }
+  using run = new DowngradeRun(context, { peer: client.peer, busName: null, work }, vetted, authorized);
+  return await client.withSocket(lane, (socket) => run.finish(socket));
 }

@@ -17,7 +17,7 @@ const MAX_WALKS = 8;
 type FindDescendants = typeof pinDescendants;
 
 /** Downgrades a process, and its descendants where the request says so. Pins all of them until `close`. */
-export class DowngradeRun {
+export class DowngradeRun implements Disposable {
   readonly #context: DowngradeContext;
   readonly #caller: Caller;
   readonly #vetted: VettedDowngrade;
@@ -55,7 +55,7 @@ export class DowngradeRun {
     return this.#done;
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     releaseTargets(this.#targets);
     this.#targets = [];
   }

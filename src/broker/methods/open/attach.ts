@@ -1,5 +1,6 @@
 /** Has the opener open every slot of an approved request, in as many messages as that takes. */
 import { constants } from 'node:os';
+import { Rollback } from '../../../common/rollback.js';
 import { brokerError } from '../../../model/errors/error_table.js';
 import type { EventFields } from '../../../model/events/event_fields.js';
 import type { Subject } from '../../../model/identity/subject.js';
@@ -79,14 +80,14 @@ export async function openEvents(
   const scopes = targets.map((target) => lockScopeOf(target, cpus, order.users));
   const session = await opener.begin(order.user, scopes);
   const attacher = new EventAttacher(session, order, readThreads);
-  try {
-    for (const [index, target] of targets.entries()) await attacher.attach(index, target);
-    return attacher.result();
-  } catch (error) {
+  using opened = new Rollback(() => {
     attacher.closeSlots(0);
     order.reservation.awaitRings(session.release());
-    throw error;
-  }
+  });
+  for (const [index, target] of targets.entries()) await attacher.attach(index, target);
+  const result = attacher.result();
+  opened.keep();
+  return result;
 }
 
 interface RingRecord {

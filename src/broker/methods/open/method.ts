@@ -1,11 +1,7 @@
 /** Open, and the same in two steps for callers on the system bus: PrepareOpen, Redeem. */
+import { Rollback } from '../../../common/rollback.js';
 import type { AuthorizationAction } from '../../../policy/decide/authorization.js';
-import type {
-  Decision,
-  OpenParameters,
-  PrepareOpenParameters,
-  RedeemParameters,
-} from '../../../interfaces/broker_types.js';
+import type { OpenParameters, PrepareOpenParameters, RedeemParameters } from '../../../interfaces/broker_types.js';
 import { TICKET_SECONDS, type TicketPayload } from '../../grants/tickets.js';
 import { recheckTargets, releaseTargets } from '../../processes/targets.js';
 import type { Reply, WorkCall } from '../request/context.js';
@@ -13,7 +9,7 @@ import { decisionJson, unknownTicket } from '../request/denial.js';
 import { callerFacts, identifyCaller, subjectOf } from '../request/identify_caller.js';
 import type { OpenContext, PrepareOpenContext } from './context.js';
 import { approve, approveAgain } from './decide.js';
-import { grantEvents, sendSlots, type Granted } from './grant.js';
+import { grantEvents, sendSlots } from './grant.js';
 import { auditFacts, forSubject, requireRoom, vetOpen, type VettedOpen } from './request.js';
 
 export async function open(context: OpenContext, call: WorkCall, reply: Reply): Promise<void> {
@@ -22,15 +18,11 @@ export async function open(context: OpenContext, call: WorkCall, reply: Reply): 
   const interactive = parameters.allowInteractive === true;
   const caller = identifyCaller(context, call, undefined, parameters.targets.length);
   const vetted = await vetOpen(context, caller, parameters, call.fds);
-  let granted: Granted;
-  try {
-    requireRoom(vetted, call.more);
-    const approval = await work.timed(() => approve(context, client, caller, vetted, interactive));
-    granted = await work.timed(() => grantEvents(context, client, vetted, approval, call.more));
-  } catch (error) {
-    releaseTargets(vetted.targets);
-    throw error;
-  }
+  using pins = new Rollback(() => releaseTargets(vetted.targets));
+  requireRoom(vetted, call.more);
+  const approval = await work.timed(() => approve(context, client, caller, vetted, interactive));
+  const granted = await work.timed(() => grantEvents(context, client, vetted, approval, call.more));
+  pins.keep();
   work.timed(() => sendSlots(context.grants, granted, reply));
 }
 
@@ -42,25 +34,19 @@ export async function prepareOpen(context: PrepareOpenContext, call: WorkCall, r
   const caller = identifyCaller(context, call, parameters.sender, parameters.targets.length);
   const subject = subjectOf(caller);
   const vetted = await vetOpen(context, caller, parameters, call.fds);
-  let ticket: string;
-  let decision: Decision;
-  try {
-    const approval = await work.timed(() => approve(context, client, caller, vetted, interactive));
-    const { verdict, authorized } = approval;
-    context.requireTickets();
-    context.record(subject, {
-      action: 'prepare',
-      verdict: 'allow',
-      ...auditFacts(vetted),
-      ...callerFacts(caller),
-      rule: verdict.rule,
-    });
-    decision = decisionJson(verdict, authorized);
-    ticket = context.tickets.add(subject.uid, new OpenTicket(vetted, authorized));
-  } catch (error) {
-    releaseTargets(vetted.targets);
-    throw error;
-  }
+  using pins = new Rollback(() => releaseTargets(vetted.targets));
+  const { verdict, authorized } = await work.timed(() => approve(context, client, caller, vetted, interactive));
+  context.requireTickets();
+  context.record(subject, {
+    action: 'prepare',
+    verdict: 'allow',
+    ...auditFacts(vetted),
+    ...callerFacts(caller),
+    rule: verdict.rule,
+  });
+  const decision = decisionJson(verdict, authorized);
+  const ticket = context.tickets.add(subject.uid, new OpenTicket(vetted, authorized));
+  pins.keep();
   reply.reply({ ticket, expiresSeconds: TICKET_SECONDS, decision });
 }
 
@@ -70,18 +56,14 @@ export async function redeem(context: PrepareOpenContext, call: WorkCall, reply:
   const { ticket } = call.parameters as unknown as RedeemParameters;
   const payload = context.tickets.redeem(ticket, client.subject.uid, isOpenTicket);
   if (payload === null) throw unknownTicket();
-  let granted: Granted;
-  try {
-    const vetted = forSubject(client.subject, payload.vetted);
-    const caller = identifyCaller(context, call, undefined, vetted.targets.length);
-    requireRoom(vetted, call.more);
-    await recheckTargets(vetted.targets, work);
-    const approval = work.timed(() => approveAgain(context, caller, vetted, payload.authorized));
-    granted = await work.timed(() => grantEvents(context, client, vetted, approval, call.more));
-  } catch (error) {
-    payload.release();
-    throw error;
-  }
+  using pins = new Rollback(payload.release);
+  const vetted = forSubject(client.subject, payload.vetted);
+  const caller = identifyCaller(context, call, undefined, vetted.targets.length);
+  requireRoom(vetted, call.more);
+  await recheckTargets(vetted.targets, work);
+  const approval = work.timed(() => approveAgain(context, caller, vetted, payload.authorized));
+  const granted = await work.timed(() => grantEvents(context, client, vetted, approval, call.more));
+  pins.keep();
   work.timed(() => sendSlots(context.grants, granted, reply));
 }
 

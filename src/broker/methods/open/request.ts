@@ -1,5 +1,6 @@
 /** Vets an Open or Explain: from parameters to what the policy decides on and the opener carries out. */
 import { PAGE_BYTES } from '../../../common/page.js';
+import { Rollback } from '../../../common/rollback.js';
 import { brokerError } from '../../../model/errors/error_table.js';
 import type { EventSpec } from '../../../model/event.js';
 import { eventFields, type EventFields } from '../../../model/events/event_fields.js';
@@ -58,13 +59,10 @@ export async function vetOpen(
   fds: FdBag,
 ): Promise<VettedOpen> {
   const request = await vetRequest(parameters, fds, caller, dependencies);
-  try {
-    const { leaseSeconds, downgrade } = parameters;
-    return { ...request, leaseSeconds, downgrade: vetDowngrade(dependencies, caller, request, downgrade) };
-  } catch (error) {
-    releaseTargets(request.targets);
-    throw error;
-  }
+  using pins = new Rollback(() => releaseTargets(request.targets));
+  const downgrade = vetDowngrade(dependencies, caller, request, parameters.downgrade);
+  pins.keep();
+  return { ...request, leaseSeconds: parameters.leaseSeconds, downgrade };
 }
 
 function vetDowngrade(
@@ -119,25 +117,22 @@ export async function vetRequest(
   const specs = eventsFromJson(parameters.events);
   const fields = specs.map((spec) => resolveEvent(spec, host));
   const targets = await pinTargets(parameters.targets, fds, caller);
-  try {
-    const cpus = pickCpus(parameters.cpus, targets, host.machine);
-    const rings = pickRings(parameters, specs, cpus);
-    const fdCount = countFds(targets, specs.length, cpus.length);
-    const ringCount = { none: 0, each: fdCount, cpu: cpus.length }[rings.ringSlots];
-    const policy: PolicyRequest = {
-      subject: caller.peer.subject,
-      targets: targets.map(describeTarget),
-      events: specs,
-      ceiling: host.ceiling,
-      ringBytes: ringCount * rings.ringPages * PAGE_BYTES,
-      fds: fdCount,
-      ...(parameters.leaseSeconds === undefined ? {} : { leaseSeconds: parameters.leaseSeconds }),
-    };
-    return { targets, specs, fields, cpus, ringCount, ...rings, policy };
-  } catch (error) {
-    releaseTargets(targets);
-    throw error;
-  }
+  using pins = new Rollback(() => releaseTargets(targets));
+  const cpus = pickCpus(parameters.cpus, targets, host.machine);
+  const rings = pickRings(parameters, specs, cpus);
+  const fdCount = countFds(targets, specs.length, cpus.length);
+  const ringCount = { none: 0, each: fdCount, cpu: cpus.length }[rings.ringSlots];
+  const policy: PolicyRequest = {
+    subject: caller.peer.subject,
+    targets: targets.map(describeTarget),
+    events: specs,
+    ceiling: host.ceiling,
+    ringBytes: ringCount * rings.ringPages * PAGE_BYTES,
+    fds: fdCount,
+    ...(parameters.leaseSeconds === undefined ? {} : { leaseSeconds: parameters.leaseSeconds }),
+  };
+  pins.keep();
+  return { targets, specs, fields, cpus, ringCount, ...rings, policy };
 }
 
 function checkFds({ targets }: OpenParameters, fds: FdBag): void {

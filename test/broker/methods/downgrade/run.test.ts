@@ -40,7 +40,7 @@ function runOf(
   let walk = 0;
   const find = (): Promise<ProcessTarget[]> => Promise.resolve((walks?.[walk++] ?? []).map(pinned));
   const run = new DowngradeRun(broker, caller, vetted, authorized, find);
-  t.teardown(() => run.close());
+  t.teardown(() => run[Symbol.dispose]());
   return run;
 }
 
@@ -150,6 +150,6 @@ test.serial('a run holds its processes until it is closed', async (t) => {
   const run = runOf(t, broker, { walks: [[101]] });
   await run.finish(FD);
   t.is(await settledFds(), before + 2);
-  run.close();
+  run[Symbol.dispose]();
   t.is(await settledFds(), before);
 });
