@@ -159,7 +159,9 @@ export class Server {
       client = this.#register(socket, ids, lane);
     } catch (error) {
       // The client gets one answer, to the call that it is about to make.
-      return refuse(socket, ids.uid, lane, this.#errorReply(error, 'connect'));
+      const refusal = this.#errorReply(error, 'connect');
+      this.#broker.dependencies.requestLog?.refused(ids, refusal, 'connect');
+      return refuse(socket, ids.uid, lane, refusal);
     }
     this.#serve(client, lane);
   }
@@ -185,6 +187,7 @@ export class Server {
         const refusal = this.#broker.admitCall(method === MAPPED);
         return refusal === null ? null : errorReply(refusal);
       },
+      onRefusal: (refusal, method) => this.#broker.dependencies.requestLog?.refused(ids, refusal, method),
       onClose: ({ kind, detail }) => {
         if (kind !== 'eof' && kind !== 'closed' && this.#broker.mayLog(ids))
           this.#broker.dependencies.log.info(`connection of uid ${ids.uid} pid ${ids.pid} closed: ${kind}: ${detail}`);

@@ -63,9 +63,12 @@ export interface ServeOptions<Context> {
   readonly admitMessage?: (bytes: number, fds: number) => ErrorReply | null;
   /** Called with the method field of each call before the call is checked. An error reply refuses it. */
   readonly admit?: Admit;
+  /** Called when a call is refused before its handler runs, with its method field: undefined when the message was not parsed. */
+  readonly onRefusal?: OnRefusal;
 }
 
 type Admit = (method: unknown) => ErrorReply | null;
+type OnRefusal = (error: ErrorReply, method: unknown) => void;
 
 interface Implementation<Context> {
   readonly definition: Interface;
@@ -98,7 +101,8 @@ export class Service<Context = unknown> {
   }
 
   /** Serves the calls of a socket one at a time, in order. Nothing is read while a handler runs. */
-  serve({ socket, limits, lane, inFlight, context, onClose, admitMessage, admit }: ServeOptions<Context>): Connection {
+  serve(options: ServeOptions<Context>): Connection {
+    const { socket, limits, lane, inFlight, onClose, admitMessage, onRefusal } = options;
     const connection = new Connection({
       socket,
       limits,
@@ -107,24 +111,19 @@ export class Service<Context = unknown> {
       onClose: (reason) => onClose?.(reason),
       admit: (bytes, fds) => {
         const refusal = admitMessage?.(bytes, fds) ?? null;
-        if (refusal !== null) connection.send({ error: refusal.name, parameters: refusal.parameters });
-        return refusal === null;
+        if (refusal === null) return true;
+        onRefusal?.(refusal, undefined);
+        connection.send({ error: refusal.name, parameters: refusal.parameters });
+        return false;
       },
-      onMessage: ({ value, fds }) =>
-        this.#onMessage(connection, value, new FdBag(fds, lane ?? OWN_LANE), context, admit),
+      onMessage: ({ value, fds }) => this.#onMessage(connection, value, new FdBag(fds, lane ?? OWN_LANE), options),
     });
     return connection;
   }
 
-  #onMessage(
-    connection: Connection,
-    value: Record<string, unknown>,
-    bag: FdBag,
-    context: Context,
-    admit?: Admit,
-  ): void {
+  #onMessage(connection: Connection, value: Record<string, unknown>, bag: FdBag, options: ServeOptions<Context>): void {
     connection.pause();
-    void this.#answer(connection, value, bag, context, admit).finally(() => {
+    void this.#answer(connection, value, bag, options).finally(() => {
       bag.closeRest();
       connection.resume();
     });
@@ -134,14 +133,14 @@ export class Service<Context = unknown> {
     connection: Connection,
     value: Record<string, unknown>,
     fds: FdBag,
-    context: Context,
-    admit?: Admit,
+    { context, admit, onRefusal }: ServeOptions<Context>,
   ): Promise<void> {
     const more = value['more'] === true;
     const oneway = value['oneway'] === true;
     const check = this.#options.checkReplies === true;
     const found = admit?.(value['method']) ?? this.#find(value);
     if ('name' in found) {
+      onRefusal?.(found, value['method']);
       // Not checked: a refusal may use an error of any interface.
       const refusal = { more, oneway, check: false, method: null, definition: SERVICE_INTERFACE };
       new Replier(connection, refusal).error(found.name, found.parameters);
@@ -151,11 +150,26 @@ export class Service<Context = unknown> {
     const name = `${definition.name}.${method.name}`;
     const reply = new Replier(connection, { more, oneway, check, method, definition });
     try {
-      const parameters = validateStruct(definition, method.input, value['parameters'] ?? {});
+      const parameters = this.#parametersOf(value, definition, method, onRefusal);
       await handler({ method: name, parameters, fds, more, oneway, context }, reply);
       if (!reply.done) throw new Error(`the handler of ${name} did not reply`);
     } catch (error) {
       this.#answerFailure(error, name, reply);
+    }
+  }
+
+  /** @throws ValidationError */
+  #parametersOf(
+    value: Record<string, unknown>,
+    definition: Interface,
+    { input }: Method,
+    onRefusal?: OnRefusal,
+  ): Record<string, unknown> {
+    try {
+      return validateStruct(definition, input, value['parameters'] ?? {});
+    } catch (error) {
+      if (error instanceof ValidationError) onRefusal?.(invalidParameter(error), value['method']);
+      throw error;
     }
   }
 
@@ -185,7 +199,7 @@ export class Service<Context = unknown> {
 
   #answerFailure(error: unknown, method: string, reply: Replier): void {
     if (error instanceof ValidationError && !reply.done) {
-      const { name, parameters } = invalid(error.path === '' ? 'parameters' : error.path);
+      const { name, parameters } = invalidParameter(error);
       reply.error(name, parameters);
       return;
     }
@@ -225,6 +239,10 @@ function implementation<Context>({ definition, handlers }: ImplementedInterface<
 
 function standardError(name: string, parameters: object): ErrorReply {
   return { name: `${SERVICE_INTERFACE.name}.${name}`, parameters };
+}
+
+function invalidParameter({ path }: ValidationError): ErrorReply {
+  return invalid(path === '' ? 'parameters' : path);
 }
 
 function invalid(parameter: string): ErrorReply {

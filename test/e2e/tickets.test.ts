@@ -443,7 +443,7 @@ classes = "all"
 });
 
 privileged(
-  'with --log-level debug the log has each request, each message to the opener and each end of a grant, and no ticket',
+  'with --log-level debug the log has each request, also a refused one, each message to the opener and each end of a grant, and no ticket',
   async (t) => {
     const daemon = await scene(t, { args: ['--ceiling', 'all', '--log-level', 'debug'] });
     const caller = await callerOf(t, ALICE);
@@ -461,6 +461,7 @@ privileged(
         const request = { targets: [{ pid }], events: syntax.parseEvents('task-clock:u') };
         await connection.explain(request);
         await connection.open(request).catch(() => undefined);
+        await connection.open({ ...request, ringSlots: 'none of these' as 'each' }).catch(() => undefined);
       },
       caller.pid,
     );
@@ -473,6 +474,7 @@ privileged(
     await daemon.logged(line(String.raw`grant [0-9a-f]{24} of uid ${ALICE} ended: connection, after \d+ s`));
     await daemon.logged(line(String.raw`Explain of uid ${BOB} pid \d+: ask by rule "ask", ${ms}`));
     await daemon.logged(line(String.raw`Open of uid ${BOB} pid \d+: deny by rule "ask", PolicyDenied [a-z-]+, ${ms}`));
+    await daemon.logged(line(String.raw`Open of uid ${BOB} pid \d+: refused, InvalidParameter`));
     t.false(daemon.log().includes(ticket));
   },
 );

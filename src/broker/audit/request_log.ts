@@ -1,6 +1,7 @@
 /** One line for each request, for --log-level debug. Decisions go to the audit log in any case. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { BrokerError } from '../../model/errors/errors.js';
+import { quote } from '../../common/quote.js';
 import type { Subject } from '../../model/identity/subject.js';
 
 type Caller = Pick<Subject, 'uid' | 'pid'>;
@@ -35,6 +36,18 @@ function errorText(error: unknown): string {
   return error instanceof BrokerError ? `${error.error} ${error.code}` : error instanceof Error ? error.name : 'failed';
 }
 
+/** The last part of a name. A client can send any text as the name of a method. */
+function methodName(method: string): string {
+  const name = method.slice(method.lastIndexOf('.') + 1);
+  return /^[A-Za-z]{1,40}$/.test(name) ? name : quote(name, 40);
+}
+
+/** An error as it is sent, with its full name. */
+interface Refusal {
+  readonly name: string;
+  readonly parameters: object;
+}
+
 interface Running {
   caller: Caller;
   decision: Decision | null;
@@ -66,6 +79,16 @@ export class RequestLog {
       const { caller: subject, decision } = running;
       this.#log(requestLine({ method, caller: subject, decision, error, ms: performance.now() - begin }));
     }
+  }
+
+  /**
+   * Logs a request that no handler has seen: it came too fast, during a shutdown, or is malformed.
+   * @param method as the client sent it; undefined when the message was not parsed
+   */
+  refused({ uid, pid }: Caller, { name, parameters }: Refusal, method: unknown): void {
+    const called = typeof method === 'string' ? methodName(method) : 'a message';
+    const code = 'code' in parameters && typeof parameters.code === 'string' ? ` ${parameters.code}` : '';
+    this.#log(`${called} of uid ${uid} pid ${pid}: refused, ${name.slice(name.lastIndexOf('.') + 1)}${code}`);
   }
 
   /** The decision about the request that is running; the last one counts. */

@@ -51,3 +51,20 @@ test('a decision outside of any request is not logged', (t) => {
   new RequestLog((line) => lines.push(line)).note(CALLER, { verdict: 'allow' });
   t.deepEqual(lines, []);
 });
+
+test('a request that was refused before its method ran is logged with its error', (t) => {
+  const lines: string[] = [];
+  const log = new RequestLog((line) => lines.push(line));
+  const invalid = { name: 'org.varlink.service.InvalidParameter', parameters: { parameter: 'events' } };
+  const busy = { name: 'org.perfbroker.Broker.QuotaExceeded', parameters: { code: 'rate', message: 'too fast' } };
+  log.refused(CALLER, invalid, 'org.perfbroker.Broker.Open');
+  log.refused(CALLER, busy, undefined);
+  log.refused(CALLER, invalid, `org.\u001b[31m${'x'.repeat(100)}`);
+  log.refused(CALLER, invalid, { toString: 'x' });
+  t.deepEqual(lines, [
+    'Open of uid 1000 pid 77: refused, InvalidParameter',
+    'a message of uid 1000 pid 77: refused, QuotaExceeded rate',
+    `"\\u{001b}[31m${'x'.repeat(35)}…" of uid 1000 pid 77: refused, InvalidParameter`,
+    'a message of uid 1000 pid 77: refused, InvalidParameter',
+  ]);
+});
