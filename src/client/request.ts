@@ -92,7 +92,7 @@ export function encodeDowngrade({ target, ...rest }: DowngradeRequest): {
 }
 
 function encodeEvent(event: EventSpec | RawEvent): Event {
-  if (!('attr' in event)) return eventToJson(event) as Event;
+  if (!('attr' in event)) return eventToJson(event);
   const attr = Buffer.from(event.attr.buffer, event.attr.byteOffset, event.attr.byteLength).toString('base64');
   return event.leader === undefined ? { attr } : { attr, leader: event.leader };
 }

@@ -1,6 +1,6 @@
 /** Type `Event` of the interface to and from the model: typed fields, or the base64 bytes of a struct perf_event_attr. */
 import { Buffer } from 'node:buffer';
-import { decodeAttr, MAX_ATTR_SIZE } from '../model/events/attr/attr.js';
+import { decodeAttr, encodeAttr, MAX_ATTR_SIZE } from '../model/events/attr/attr.js';
 import {
   BRANCH_FILTERS,
   CLOCKS,
@@ -26,14 +26,6 @@ import { deepFreeze } from '../common/freeze.js';
 import { JsonFields } from './json_fields.js';
 import { hex } from '../common/hex.js';
 import { sourceFromJson, sourceToJson } from './source_json.js';
-
-/**
- * An `Event` of the interface as this side writes it. A period above 2^53-1 is a string here, which the interface does not take:
- * an event with such a period travels as `attr`.
- */
-export type EventJson = Omit<Event, 'sampling'> & {
-  readonly sampling?: { readonly period: number | string } | { readonly frequency: number };
-};
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const MAX_BASE64 = Math.ceil(MAX_ATTR_SIZE / 3) * 4;
@@ -126,8 +118,12 @@ function readWakeup(json: unknown, path: string): EventSpec['wakeup'] {
   return bytes === undefined ? { events: fields.required('events', events) } : { bytes };
 }
 
-/** Typed form, without fields that are false, empty or absent. */
-export function eventToJson(spec: EventSpec): EventJson {
+/**
+ * Typed form, without fields that are false, empty or absent. A period above 2^53-1 is not a number of JSON: the event travels as `attr`.
+ * @throws BrokerError InvalidEvent for such a period of an event that has a name instead of a number
+ */
+export function eventToJson(spec: EventSpec): Event {
+  if (!hasExactNumbers(spec)) return attrToJson(spec);
   const list = <Key extends string>(key: Key, names: readonly string[]): Partial<Record<Key, readonly string[]>> =>
     (names.length === 0 ? {} : { [key]: names }) as Partial<Record<Key, readonly string[]>>;
   return {
@@ -150,8 +146,15 @@ export function eventToJson(spec: EventSpec): EventJson {
   };
 }
 
-function samplingToJson(sampling: Sampling): { period: number | string } | { frequency: number } {
-  if ('frequency' in sampling) return { frequency: sampling.frequency };
-  const isExact = sampling.period <= BigInt(Number.MAX_SAFE_INTEGER);
-  return { period: isExact ? Number(sampling.period) : sampling.period.toString() };
+function hasExactNumbers({ sampling }: EventSpec): boolean {
+  return sampling === undefined || 'frequency' in sampling || sampling.period <= BigInt(Number.MAX_SAFE_INTEGER);
+}
+
+function attrToJson(spec: EventSpec): Event {
+  const attr = Buffer.from(encodeAttr(spec)).toString('base64');
+  return spec.leader === undefined ? { attr } : { attr, leader: spec.leader };
+}
+
+function samplingToJson(sampling: Sampling): NonNullable<Event['sampling']> {
+  return 'frequency' in sampling ? { frequency: sampling.frequency } : { period: Number(sampling.period) };
 }
