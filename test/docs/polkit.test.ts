@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { eventsText, targetsText } from '#dist/broker/methods/request/dialog_text.js';
+import { eventsText, targetsText } from '#dist/broker/methods/request/request_text.js';
 import type { ProcessFacts } from '#dist/broker/processes/proc.js';
 import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
 import {

@@ -1,4 +1,5 @@
 /** Serves org.perfbroker.Authorizer: forwards the broker's authorization requests to polkit. */
+import { dialogText } from '../../common/dialog_text.js';
 import { native, OWN_LANE, type Fd } from '../../native.js';
 import { Acceptor } from '../../varlink/acceptor.js';
 import { AUTHORIZER_INTERFACE } from '../../interfaces/authorizer_interface.js';
@@ -8,7 +9,6 @@ import { Service, type Call, type ErrorReply, type Replier } from '../../varlink
 import { ValidationError } from '../../varlink/validate.js';
 import { VERSION } from '../../version.js';
 import { RequestError, RequestWithdrawn, type PolkitAuthority } from './polkit.js';
-import { printable } from './polkit_request.js';
 
 export interface AuthorizerLog {
   warn(message: string): unknown;
@@ -157,7 +157,7 @@ class AuthorizerServer implements Authorizer {
       reply.reply({ authorized, challenge, dismissed });
     } catch (error) {
       if (error instanceof RequestError) throw new ValidationError(error.field, error.message);
-      const cause = printable((error as Error).message);
+      const cause = dialogText((error as Error).message);
       if (!(error instanceof RequestWithdrawn)) this.#logFailure(request, cause);
       unavailable(reply, cause);
     }

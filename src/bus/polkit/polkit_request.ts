@@ -1,5 +1,6 @@
 /** Parameters of a polkit request: checked, and safe to show in a dialog. */
 import dbus from 'dbus-next';
+import { dialogText } from '../../common/dialog_text.js';
 import type { Subject } from '../../interfaces/authorizer_types.js';
 
 /** Every action of polkit/org.perfbroker.policy. */
@@ -57,8 +58,6 @@ export function subjectStruct({ uid, pid, startTime, busName }: Subject): Subjec
 }
 
 const MAX_DETAILS = 8;
-/** Characters of one detail. */
-const MAX_DETAIL = 200;
 /** polkit reads details of its own, with a dot in the name: `polkit.message` would be another text of the dialog. */
 const DETAIL_KEY = /^[a-z]{1,32}$/;
 
@@ -67,22 +66,7 @@ export function detailsDictionary(details: Readonly<Record<string, string>>): Re
   const entries = Object.entries(details);
   if (entries.length > MAX_DETAILS) throw new RequestError('details', `more than ${MAX_DETAILS} details`);
   for (const [key] of entries) if (!DETAIL_KEY.test(key)) throw new RequestError('details', 'a key is not a name');
-  return Object.fromEntries(entries.map(([key, text]) => [key, printable(text)]));
-}
-
-/** Control and format characters (bidi overrides among them), line separators, unpaired surrogates. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
-/** Agents exist that take the message for Pango or Qt markup. */
-const MARKUP: Readonly<Record<string, string>> = { '<': '‹', '>': '›', '&': '＆' };
-
-/** Names of programs come from their users: nothing in them moves, hides or dresses up the text of a dialog. */
-export function printable(text: string): string {
-  const characters = Array.from(text.slice(0, 2 * MAX_DETAIL + 2));
-  const kept = characters.length > MAX_DETAIL ? [...characters.slice(0, MAX_DETAIL - 1), '…'] : characters;
-  return kept
-    .join('')
-    .replaceAll(UNPRINTABLE, '\ufffd')
-    .replaceAll(/[<>&]/g, (character) => MARKUP[character] ?? '');
+  return Object.fromEntries(entries.map(([key, text]) => [key, dialogText(text)]));
 }
 
 /** Checks the action. @throws RequestError for an unknown action */

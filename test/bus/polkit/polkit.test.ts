@@ -4,7 +4,6 @@ import { createInterface } from 'node:readline';
 import test, { type ExecutionContext } from 'ava';
 import dbus from 'dbus-next';
 import type { PolkitOptions } from '#dist/bus/polkit/polkit.js';
-import { printable } from '#dist/bus/polkit/polkit_request.js';
 import type { Subject } from '#dist/interfaces/authorizer_types.js';
 import { skip } from '../../e2e/daemon.js';
 import {
@@ -248,14 +247,4 @@ test('an error from polkit, of any name, is not an answer', async (t) => {
       new RegExp(`${each}: a\ufffdcause\ufffd$`),
     );
   }
-});
-
-test('a shown text has at most 200 characters, of which none moves or hides another', (t) => {
-  t.is(printable('/usr/bin/perf'), '/usr/bin/perf');
-  t.is(printable(''), '');
-  t.is(printable('x'.repeat(200)).length, 200);
-  t.is(printable('x'.repeat(201)), `${'x'.repeat(199)}…`);
-  t.is(printable('𝒳'.repeat(100_000)), `${'𝒳'.repeat(199)}…`);
-  t.is(printable('a\0b\x1b[31m\u2028\u2066\u200b\ud800z'), 'a\ufffdb\ufffd[31m\ufffd\ufffd\ufffd\ufffdz');
-  t.is(printable('<a href="x">&lt;'), '‹a href="x"›＆lt;');
 });

@@ -4,7 +4,6 @@ import {
   ACTIONS,
   checkAction,
   detailsDictionary,
-  printable,
   RequestError,
   subjectStruct,
 } from '#dist/bus/polkit/polkit_request.js';
@@ -43,14 +42,6 @@ test('details are few, and no key has a dot, which polkit reads for itself', (t)
     t.throws(() => detailsDictionary({ [key]: 'x' }), wrong('not a name'));
   const many = Object.fromEntries(Array.from('abcdefghi', (key) => [key, '']));
   t.throws(() => detailsDictionary(many), wrong('more than 8'));
-});
-
-test('text of a dialog has no markup, no control or bidi character, and 200 characters at most', (t) => {
-  t.is(printable('<b>&amp;</b>'), '‹b›＆amp;‹/b›');
-  t.is(printable('a\n\u001b\u202e\u2028\ud800b'), 'a\ufffd\ufffd\ufffd\ufffd\ufffdb');
-  t.is(printable('x'.repeat(200)), 'x'.repeat(200));
-  t.is(printable('x'.repeat(201)), `${'x'.repeat(199)}…`);
-  t.is(Array.from(printable('😀'.repeat(1000))).length, 200);
 });
 
 test('the actions are those of the shipped policy file, and no other is asked for', (t) => {

@@ -17,7 +17,7 @@ import {
 import { authorize, policyChanged } from '../request/authorization.js';
 import type { Client, RequestContext } from '../request/context.js';
 import { denial, denialTexts, type Permitted } from '../request/denial.js';
-import { targetsText } from '../request/dialog_text.js';
+import { targetsText } from '../request/request_text.js';
 import { callerFacts, subjectOf, type Caller } from '../request/identify_caller.js';
 import type { DowngradeContext } from './context.js';
 import { orderFacts, orderText, parseOrder, type DowngradeOrder } from './order.js';

@@ -1,4 +1,5 @@
 /** Has polkit authorize what a rule asks about, and records each answer. */
+import { dialogText } from '../../../common/dialog_text.js';
 import { brokerError, type ErrorCode } from '../../../model/errors/error_table.js';
 import type { BrokerError } from '../../../model/errors/errors.js';
 import { actionId, type AuthorizationAction } from '../../../policy/decide/authorization.js';
@@ -7,7 +8,6 @@ import type { Answer } from '../../ipc/authorizer.js';
 import { gone, isAlive } from '../../processes/peer.js';
 import type { Client, RequestContext } from './context.js';
 import { reasonJson } from './denial.js';
-import { dialogText } from './dialog_text.js';
 import { callerFacts, subjectOf, type Caller } from './identify_caller.js';
 
 type AuthorizationContext = Pick<RequestContext, 'record' | 'phase'> & {

@@ -3,15 +3,7 @@ import type { EventSpec, SampleField } from '../../../model/event.js';
 import { eventName } from '../../../model/events/syntax/event_name.js';
 import { targetName, type PinnedTarget, type ProcessTarget } from '../../processes/targets.js';
 
-const MAX_TEXT = 200;
 const MAX_USERS = 5;
-
-/** Replaces controls, invisible characters and markup, because users choose the names. */
-export function dialogText(text: string): string {
-  const safe = text.replace(/[\p{C}\p{Zl}\p{Zp}<>&]/gu, '?');
-  // A cut between the two halves of a character would leave the first half.
-  return safe.length <= MAX_TEXT ? safe : `${safe.slice(0, MAX_TEXT - 1).replace(/[\ud800-\udbff]$/, '')}…`;
-}
 
 /** Number and users of the targets come first, because the names can be cut off. */
 export function targetsText(targets: readonly PinnedTarget[]): string {

@@ -42,8 +42,8 @@ test('a dialog shows no markup of the caller', async (t) => {
   const client = new FakeClient(peerOf({ executable: '[<i>]' }));
   await authorize(broker, client, requestOf(client));
   const { target, caller } = broker.authorizer.questions[0]?.details ?? {};
-  t.is(target, 'pid 1 ?b?x?/b?');
-  t.regex(caller ?? '', /^\[\?i\?\] \(process \d+, uid \d+\)$/);
+  t.is(target, 'pid 1 ‹b›x‹/b›');
+  t.regex(caller ?? '', /^\[‹i›\] \(process \d+, uid \d+\)$/);
 });
 
 test('each answer other than a yes is an error of its own, with the rule and the reasons', async (t) => {

@@ -1,17 +1,11 @@
 import test from 'ava';
-import { dialogText, eventsText, targetsText } from '#dist/broker/methods/request/dialog_text.js';
+import { eventsText, targetsText } from '#dist/broker/methods/request/request_text.js';
 import type { PinnedTarget } from '#dist/broker/processes/targets.js';
 import { specOf } from '../fakes.js';
 
 function processOf(pid: number, uid: number): PinnedTarget {
   return { kind: 'process', fd: 0, tid: null, process: { pid, uids: [uid, uid, uid], executable: '[x]' } } as never;
 }
-
-test('controls, invisible characters and markup are replaced, and a long text is cut between characters', (t) => {
-  t.is(dialogText('a\n\u202e<b>&\u2028'), 'a???b???');
-  const long = dialogText(`${'x'.repeat(198)}\u{1f600}${'y'.repeat(10)}`);
-  t.is(long, `${'x'.repeat(198)}…`);
-});
 
 test('number and users of several targets come before their names, root first', (t) => {
   t.is(targetsText([processOf(10, 1000)]), 'pid 10 [x] of uid 1000');
