@@ -12,7 +12,7 @@ import { orderText } from '../downgrade/order.js';
 import { authorize, policyChanged } from '../request/authorization.js';
 import type { Client, RequestContext } from '../request/context.js';
 import { denial, denialTexts, type Permitted } from '../request/denial.js';
-import { eventsText, targetsText } from '../request/dialog_text.js';
+import { eventsText, targetsText } from '../request/request_text.js';
 import { callerFacts, subjectOf, type Caller } from '../request/identify_caller.js';
 import { auditFacts, type VettedOpen } from './request.js';
 

@@ -1,4 +1,4 @@
-/** Carries out an approved Open: reserves its quota, has its events opened, records the grant, sends the fds. */
+/** Carries out an approved Open: reserves its quota, has its events opened, and records the grant. */
 import { PAGE_BYTES } from '../../../common/page.js';
 import { brokerError } from '../../../model/errors/error_table.js';
 import { BrokerError } from '../../../model/errors/errors.js';
@@ -6,12 +6,12 @@ import { native, type Fd, type LaneUser } from '../../../native.js';
 import { actionId } from '../../../policy/decide/authorization.js';
 import type { DowngradedProcess } from '../../../interfaces/broker_types.js';
 import type { AuditRecord } from '../../audit/audit_record.js';
-import { newGrantId, type Grants } from '../../grants/grants.js';
+import { newGrantId } from '../../grants/grants.js';
 import { LANES } from '../../grants/lanes.js';
 import { QuotaReservation } from '../../grants/reservation.js';
 import { MAX_SLOTS } from '../../ipc/opener_protocol.js';
 import { downgradeForOpen } from '../downgrade/process.js';
-import type { Client, Reply } from '../request/context.js';
+import type { Client } from '../request/context.js';
 import type { Permitted } from '../request/denial.js';
 import { fdsOfSlot, openEvents, type OpenedEvents, type OpenedSlot } from './attach.js';
 import type { OpenContext } from './context.js';
@@ -164,28 +164,4 @@ function openSlots(
       reservation,
     }),
   );
-}
-
-/**
- * Sends the fds in replies of at most 253 each. They stay the grant's.
- * @throws TargetGone when the grant has ended: the numbers of its fds can be those of other files by now
- */
-export function sendSlots(
-  grants: Pick<Grants, 'has'>,
-  { id, slots, unstable, lease, downgraded }: Granted,
-  reply: Pick<Reply, 'lend'>,
-): void {
-  for (let start = 0; start < slots.length; start += MAX_SLOTS) {
-    if (!grants.has(id)) throw brokerError('TargetGone', 'exited', 'the grant ended before its fds were sent');
-    const part = slots.slice(start, start + MAX_SLOTS);
-    const parameters = {
-      grant: id,
-      slots: part.map(({ event, target, tid, cpu }, fd) => ({ fd, event, target, tid, cpu })),
-      unstable,
-      leaseSeconds: lease,
-      ...(start === 0 && downgraded !== null ? { downgraded } : {}),
-    };
-    const fds = part.map((slot) => slot.fd);
-    reply.lend(parameters, fds, start + MAX_SLOTS < slots.length);
-  }
 }

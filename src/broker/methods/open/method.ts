@@ -9,31 +9,31 @@ import { decisionJson, unknownTicket } from '../request/denial.js';
 import { callerFacts, identifyCaller, subjectOf } from '../request/identify_caller.js';
 import type { OpenContext, PrepareOpenContext } from './context.js';
 import { approve, approveAgain } from './decide.js';
-import { grantEvents, sendSlots } from './grant.js';
-import { auditFacts, forSubject, requireRoom, vetOpen, type VettedOpen } from './request.js';
+import { grantEvents } from './grant.js';
+import { auditFacts, vetOpen, vetRedeem, type VettedOpen } from './request.js';
+import { sendSlots } from './reply.js';
 
 export async function open(context: OpenContext, call: WorkCall, reply: Reply): Promise<void> {
   const { context: client, work } = call;
   const parameters = call.parameters as unknown as OpenParameters;
   const interactive = parameters.allowInteractive === true;
   const caller = identifyCaller(context, call, undefined, parameters.targets.length);
-  const vetted = await vetOpen(context, caller, parameters, call.fds);
+  const vetted = await vetOpen(context, caller, parameters, call);
   using pins = new Rollback(() => releaseTargets(vetted.targets));
-  requireRoom(vetted, call.more);
   const approval = await work.timed(() => approve(context, client, caller, vetted, interactive));
   const granted = await work.timed(() => grantEvents(context, client, vetted, approval, call.more));
   pins.keep();
   work.timed(() => sendSlots(context.grants, granted, reply));
 }
 
-/** Decides for a caller on the bus, and keeps the vetted request under a ticket. `redeem` decides again. */
+/** Decides for a caller on the bus, and keeps the vetted request under a ticket. `redeem` decides again, and its call takes the replies. */
 export async function prepareOpen(context: PrepareOpenContext, call: WorkCall, reply: Reply): Promise<void> {
   const { context: client, work } = call;
   const parameters = call.parameters as unknown as PrepareOpenParameters;
   const interactive = parameters.allowInteractive === true;
   const caller = identifyCaller(context, call, parameters.sender, parameters.targets.length);
   const subject = subjectOf(caller);
-  const vetted = await vetOpen(context, caller, parameters, call.fds);
+  const vetted = await vetOpen(context, caller, parameters, { fds: call.fds, more: true });
   using pins = new Rollback(() => releaseTargets(vetted.targets));
   const { verdict, authorized } = await work.timed(() => approve(context, client, caller, vetted, interactive));
   context.requireTickets();
@@ -57,9 +57,8 @@ export async function redeem(context: PrepareOpenContext, call: WorkCall, reply:
   const payload = context.tickets.redeem(ticket, client.subject.uid, isOpenTicket);
   if (payload === null) throw unknownTicket();
   using pins = new Rollback(payload.release);
-  const vetted = forSubject(client.subject, payload.vetted);
+  const vetted = vetRedeem(client.subject, payload.vetted, call.more);
   const caller = identifyCaller(context, call, undefined, vetted.targets.length);
-  requireRoom(vetted, call.more);
   await recheckTargets(vetted.targets, work);
   const approval = work.timed(() => approveAgain(context, caller, vetted, payload.authorized));
   const granted = await work.timed(() => grantEvents(context, client, vetted, approval, call.more));

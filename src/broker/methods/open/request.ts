@@ -51,15 +51,19 @@ export interface VettedOpen extends VettedRequest {
   readonly downgrade: ProcessDowngrade | null;
 }
 
-/** @throws BrokerError; no target is pinned then */
+/**
+ * @param more whether the call takes several replies
+ * @throws BrokerError; no target is pinned then
+ */
 export async function vetOpen(
   { dependencies }: { readonly dependencies: Host & Pick<DowngradeContext['dependencies'], 'tracer'> },
   caller: Caller,
   parameters: OpenParameters,
-  fds: FdBag,
+  { fds, more }: { readonly fds: FdBag; readonly more: boolean },
 ): Promise<VettedOpen> {
   const request = await vetRequest(parameters, fds, caller, dependencies);
   using pins = new Rollback(() => releaseTargets(request.targets));
+  requireRoom(request, more);
   const downgrade = vetDowngrade(dependencies, caller, request, parameters.downgrade);
   pins.keep();
   return { ...request, leaseSeconds: parameters.leaseSeconds, downgrade };
@@ -79,13 +83,14 @@ function vetDowngrade(
   };
 }
 
-/** The same request with another process of the same user as its subject. */
-export function forSubject(subject: Subject, vetted: VettedOpen): VettedOpen {
+/** The same request with another process of the same user as its subject. @throws BrokerError */
+export function vetRedeem(subject: Subject, vetted: VettedOpen, more: boolean): VettedOpen {
+  requireRoom(vetted, more);
   return { ...vetted, policy: { ...vetted.policy, subject } };
 }
 
 /** @throws BrokerError when the fds need several replies and the call takes one: before polkit is asked and anything is opened */
-export function requireRoom({ policy: { fds } }: VettedRequest, more: boolean): void {
+function requireRoom({ policy: { fds } }: VettedRequest, more: boolean): void {
   if (fds > MAX_SLOTS && !more)
     throw brokerError(
       'InvalidTarget',

@@ -20,7 +20,7 @@ async function caseOf(t: ExecutionContext, verdict: 'allow' | 'ask'): Promise<Ca
   const caller = { peer: client.peer, busName: null, work: newWork(client) };
   const targets = [{ kind: 'process', pid: process.pid }];
   const parameters = { targets, events: [CLOCK], downgrade: { drop: ['CAP_PERFMON'] } };
-  const vetted = await vetOpen(broker, caller, parameters as never, new FdBag([]));
+  const vetted = await vetOpen(broker, caller, parameters as never, { fds: new FdBag([]), more: true });
   t.teardown(() => releaseTargets(vetted.targets));
   return { broker, client, caller, vetted };
 }

@@ -1,11 +1,11 @@
 /** The steps from an approval to a grant: whichever of them fails, nothing stays open and no quota stays taken. */
 import test, { type ExecutionContext } from 'ava';
-import { grantEvents, sendSlots, type Granted } from '#dist/broker/methods/open/grant.js';
+import { grantEvents, type Granted } from '#dist/broker/methods/open/grant.js';
 import { vetOpen, type VettedOpen } from '#dist/broker/methods/open/request.js';
 import { releaseTargets } from '#dist/broker/processes/targets.js';
 import { brokerError } from '#dist/model/errors/error_table.js';
 import { FdBag } from '#dist/varlink/fd_bag.js';
-import { CLOCK, FakeBroker, FakeClient, FakeReply, newWork, settledFds, policyOf } from '../fakes.js';
+import { CLOCK, FakeBroker, FakeClient, newWork, settledFds, policyOf } from '../fakes.js';
 
 const TARGET = { kind: 'process', pid: process.pid, threads: 'leader' } as const;
 
@@ -21,7 +21,7 @@ async function attemptOf(t: ExecutionContext, parameters: object = {}, limits = 
   const client = new FakeClient();
   const caller = { peer: client.peer, busName: null, work: newWork(client) };
   const request = { targets: [TARGET], events: [CLOCK], ...parameters };
-  const vetted = await vetOpen(broker, caller, request as never, new FdBag([]));
+  const vetted = await vetOpen(broker, caller, request as never, { fds: new FdBag([]), more: true });
   const rule = broker.policy.rules[0];
   if (rule === undefined) throw new Error('a policy without a rule');
   const verdict = { kind: 'allow', rule: 'own', where: '', limits: rule.limits, classes: ['user'] } as const;
@@ -98,15 +98,3 @@ test.serial(
     t.is(broker.opener.released, 1);
   },
 );
-
-test.serial('fds of a grant that has ended are not sent', async (t) => {
-  const { broker, granting } = await attemptOf(t);
-  const granted = await granting();
-  broker.grants.endAll('target');
-  const reply = new FakeReply();
-  t.like(
-    t.throws(() => sendSlots(broker.grants, granted, reply)),
-    { error: 'TargetGone', code: 'exited' },
-  );
-  t.deepEqual(reply.lent, []);
-});

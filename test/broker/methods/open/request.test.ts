@@ -11,7 +11,10 @@ const TARGET = { kind: 'process', pid: process.pid, threads: 'leader' } as const
 function vet(broker: FakeBroker, parameters: object, fds: readonly Fd[] = []): Promise<VettedOpen> {
   const client = new FakeClient();
   const caller = { peer: client.peer, busName: null, work: newWork(client) };
-  return vetOpen(broker, caller, { targets: [TARGET], events: [CLOCK], ...parameters } as never, new FdBag(fds));
+  return vetOpen(broker, caller, { targets: [TARGET], events: [CLOCK], ...parameters } as never, {
+    fds: new FdBag(fds),
+    more: false,
+  });
 }
 
 async function refused(t: ExecutionContext, broker: FakeBroker, parameters: object, fds: Fd[] = []): Promise<string> {
