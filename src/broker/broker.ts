@@ -68,8 +68,8 @@ export class Broker {
   #policy: Policy;
   #phase: Phase = 'serving';
   readonly #turns: Turns = new Turns();
-  #running = 0;
-  #onIdle: (() => void) | null = null;
+  /** Each answers its request with an error, before the request has ended. */
+  readonly #running = new Set<(error: BrokerError) => void>();
 
   /** @param policy the first one; see {@link replacePolicy} */
   constructor(dependencies: BrokerDependencies, policy: Policy) {
@@ -115,10 +115,13 @@ export class Broker {
     return rateLimited(user);
   }
 
-  /** Begins work for which a token of this user has been taken. Work of the front end is charged to the callers that it names. */
-  beginWork(client: Waiting, user: UserId): Work {
+  /**
+   * Begins work of a user. Work of the front end is charged to the callers that it names.
+   * @param tokens taken from the user for this work
+   */
+  beginWork(client: Waiting, user: UserId, tokens: number): Work {
     const work = new Work({ client, rates: this.rates, turns: this.#turns });
-    if (!this.isFrontEnd(user)) work.payBy(user.uid, 1);
+    if (!this.isFrontEnd(user)) work.payBy(user.uid, tokens);
     return work;
   }
 
@@ -140,12 +143,16 @@ export class Broker {
   }
 
   /**
-   * Takes a token for each target of a request: each is looked up in /proc, and a request may have hundreds.
-   * @param cost tokens besides those that `admitMessage` took
-   * @throws RateLimited
+   * Takes a token for each target of a request whose message was admitted: each is looked up in /proc, and a request may have hundreds.
+   * @param cost tokens besides those that `admitMessage` took; the user may owe them
    */
   charge(user: UserId, cost: number): void {
-    if (cost > 0 && !this.rates.take(user.uid, cost)) throw rateLimited(user);
+    if (cost > 0) this.rates.charge(user.uid, cost);
+  }
+
+  /** Takes the tokens of a request that the front end sends for a user. @throws RateLimited */
+  admitSender(user: UserId, cost: number): void {
+    if (!this.rates.takeOrOwe(user.uid, cost)) throw rateLimited(user);
   }
 
   /** @throws Unavailable when this broker ends before the ticket can be redeemed */
@@ -153,25 +160,23 @@ export class Broker {
     if (this.#phase !== 'serving') throw shuttingDown();
   }
 
-  /** Counts a request as running until it has been answered. */
-  async run(request: () => Promise<void>): Promise<void> {
-    this.#running += 1;
-    try {
-      await request();
-    } finally {
-      this.#running -= 1;
-      if (this.#running === 0) this.#onIdle?.();
-    }
+  /** Counts a request as running until it has ended, also when it is abandoned before. */
+  run(request: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#running.add(reject);
+      const ended = request().finally(() => this.#running.delete(reject));
+      ended.then(resolve, reject);
+    });
   }
 
-  /** Requests under way. */
+  /** Requests under way. No new one begins while `stopping`. */
   get running(): number {
-    return this.#running;
+    return this.#running.size;
   }
 
-  /** Resolves when no request is running. No new one begins while `stopping`. */
-  idle(): Promise<void> {
-    return this.#running === 0 ? Promise.resolve() : new Promise((resolve) => (this.#onIdle = resolve));
+  /** Answers every request under way with `shutting-down`: a helper or a lane may keep it waiting for longer than a stop may take. */
+  abandonRequests(): void {
+    for (const abandon of this.#running) abandon(shuttingDown());
   }
 
   /** @throws AuditFailed: the caller must not hand over anything that could not be recorded */

@@ -56,6 +56,17 @@ export class TokenBucket {
   }
 
   /**
+   * Takes tokens of a key that has one at least; the key owes those that it does not have. A key with few tokens, or with a burst below
+   * `wanted`, is served too, and waits longer afterwards.
+   * @returns false when the key does not have a token; then none is taken
+   */
+  takeOrOwe(key: number, wanted: number): boolean {
+    if (this.balance(key) < Math.min(1, wanted)) return false;
+    this.charge(key, wanted);
+    return true;
+  }
+
+  /**
    * Takes tokens for work that is already done. The balance may become negative, down to the tokens of {@link MAX_DEBT_SECONDS}.
    */
   charge(key: number, tokens: number): void {

@@ -83,15 +83,39 @@ test('a decision that cannot be recorded is an error of the request, and an end 
   t.is(errors.length, 2);
 });
 
-test('the broker is idle when every request has ended, also one that failed', async (t) => {
+test('a request counts as running until it has ended, also one that failed', async (t) => {
   const { broker } = newBroker();
-  await broker.idle();
   let end = (): void => undefined;
   const running = broker.run(() => new Promise<void>((_, reject) => (end = () => reject(new Error('failed')))));
   t.is(broker.running, 1);
-  const idle = broker.idle();
   end();
   await t.throwsAsync(running, { message: 'failed' });
-  await idle;
   t.is(broker.running, 0);
+});
+
+test('an abandoned request is answered at once, and its own end later changes nothing', async (t) => {
+  const { broker } = newBroker();
+  let end = (): void => undefined;
+  const running = broker.run(() => new Promise<void>((_, reject) => (end = () => reject(new Error('too late')))));
+  broker.abandonRequests();
+  t.like(await t.throwsAsync(running), { error: 'Unavailable', code: 'shutting-down' });
+  t.is(broker.running, 1);
+  end();
+  await new Promise((resolve) => setImmediate(resolve));
+  t.is(broker.running, 0);
+});
+
+test('a request of more targets than the burst is served, and its user waits longer afterwards', (t) => {
+  const { broker } = newBroker(10);
+  const user = { uid: 1000 };
+  t.true(broker.admitConnection(user));
+  t.is(broker.admitMessage(user, 9 * 1024, 0), null);
+  broker.charge(user, 255);
+  t.like(broker.admitMessage(user, 1, 0), { error: 'RateLimited' });
+  t.false(broker.admitConnection(user));
+  t.notThrows(() => broker.admitSender({ uid: 1001 }, 256));
+  t.like(
+    t.throws(() => broker.admitSender({ uid: 1001 }, 1)),
+    { error: 'RateLimited' },
+  );
 });

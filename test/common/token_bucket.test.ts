@@ -75,6 +75,19 @@ test('a charge takes more than there is, down to what comes back in a minute', (
   t.is(takes(bucket, 2, 20), 5, 'another key owes nothing');
 });
 
+test('a key with one token may owe the others that it takes, and a key without a token takes none', (t) => {
+  const { bucket, clock } = at({ ratePerSecond: 10, burst: 5 });
+  t.true(bucket.take(1, 4));
+  t.true(bucket.takeOrOwe(1, 21));
+  t.is(bucket.balance(1), -20);
+  t.false(bucket.takeOrOwe(1, 1));
+  clock.now = 2050;
+  t.false(bucket.takeOrOwe(1, 2), 'half a token');
+  t.true(bucket.takeOrOwe(1, 0), 'nothing');
+  clock.now = 2100;
+  t.true(bucket.takeOrOwe(1, 2));
+});
+
 test('a key that owes is remembered until it is full again', (t) => {
   const { bucket, clock } = at({ ratePerSecond: 10, burst: 5 });
   bucket.charge(1, 15);

@@ -55,6 +55,19 @@ export class Rates {
     return this.#bucket.take(this.userOf(uid), tokens);
   }
 
+  /**
+   * Takes tokens of a user that has one at least, and owes those that it does not have.
+   * @returns false when the user does not have a token; then none is taken
+   */
+  takeOrOwe(uid: number, tokens: number): boolean {
+    return this.#bucket.takeOrOwe(this.userOf(uid), tokens);
+  }
+
+  /** Takes tokens for a request that was admitted; the user may owe them. */
+  charge(uid: number, tokens: number): void {
+    this.#bucket.charge(this.userOf(uid), tokens);
+  }
+
   /** Charges time that was used and that no token has paid for. */
   chargeMs(uid: number, ms: number): void {
     this.#bucket.charge(this.userOf(uid), ms / this.#tokenMs);

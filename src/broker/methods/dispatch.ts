@@ -22,7 +22,7 @@ export type MethodsContext = DescribeContext &
   PrepareDowngradeContext & {
     /** Counts a request as running until it has been answered. */
     run(request: () => Promise<void>): Promise<void>;
-    beginWork(client: ClientConnection, user: ClientConnection['subject']): Work;
+    beginWork(client: ClientConnection, user: ClientConnection['subject'], tokens: number): Work;
   };
 
 export function brokerMethods(context: MethodsContext): Readonly<Record<string, Handler>> {
@@ -51,7 +51,8 @@ function workHandlers(context: MethodsContext): Readonly<Record<string, WorkHand
 /** Measures the work of a handler until its first pause. The handler measures its later work itself. */
 function measured(context: MethodsContext, handler: WorkHandler): Handler {
   return (call, reply) => {
-    const work = context.beginWork(call.context, call.context.subject);
+    // `admitMessage` took one at least.
+    const work = context.beginWork(call.context, call.context.subject, 1);
     return work.timed(() => handler({ ...call, work }, reply));
   };
 }

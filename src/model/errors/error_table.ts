@@ -344,7 +344,7 @@ const table = {
   RateLimited: {
     requests: {
       cause: 'The user sends more requests per second than the policy allows.',
-      remedy: 'Wait and try again. One request can have several events and targets.',
+      remedy: 'Wait and try again. One request can have several events; each of its targets counts as a request.',
     },
   },
   DowngradeRefused: {

@@ -252,6 +252,7 @@ export class FakeBroker implements MethodsContext {
 
   readonly isFrontEnd = ({ uid }: { readonly uid: number }): boolean => uid === FRONT_END;
   readonly charge = ({ uid }: { readonly uid: number }, cost: number): void => void this.charged.push([uid, cost]);
+  readonly admitSender = this.charge;
   readonly noteDecision = (): void => undefined;
   readonly requireTickets = (): void => {
     if (this.phase !== 'serving') throw new Error('no tickets while the broker ends');

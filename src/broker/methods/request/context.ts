@@ -45,6 +45,7 @@ export interface RequestContext extends AuditTrail {
   isFrontEnd(user: Pick<Subject, 'uid'>): boolean;
   /** @throws RateLimited */
   charge(user: Pick<Subject, 'uid'>, cost: number): void;
+  admitSender(user: Pick<Subject, 'uid'>, cost: number): void;
 }
 
 export interface TicketContext {

@@ -10,7 +10,7 @@ import type { RequestContext, WorkCall } from './context.js';
 
 export type { Caller } from '../../processes/caller.js';
 
-type CallerContext = Pick<RequestContext, 'charge' | 'isFrontEnd'> & {
+type CallerContext = Pick<RequestContext, 'admitSender' | 'charge' | 'isFrontEnd'> & {
   readonly dependencies: Pick<RequestContext['dependencies'], 'subordinateUids'>;
 };
 
@@ -51,7 +51,7 @@ export function identifyCaller(
   if (!UNIQUE_NAME.test(sender.busName)) throw wrong('its name is not a unique name of a bus');
   if (sender.uid < 0 || sender.uid >= 2 ** 32 - 1) throw wrong(`${sender.uid} is not a uid`);
   const cost = Math.max(1, targets);
-  context.charge(sender, cost);
+  context.admitSender(sender, cost);
   work.payBy(sender.uid, cost);
   const pidfd = fds.take(sender.pidfd);
   try {
