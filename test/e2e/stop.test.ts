@@ -4,7 +4,7 @@ import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type * as ClientChannel from '#dist/client/channel.js';
-import { ALICE, readableTree, startAs } from './as_user.js';
+import { ALICE, BOB, readableTree, startAs } from './as_user.js';
 import {
   continueHelper,
   type Daemon,
@@ -88,6 +88,45 @@ privileged(
     });
     t.is(await result, 'mapped');
     t.is((await daemon.exit).code, 0, daemon.log());
+  },
+);
+
+privileged(
+  'a request that a helper keeps waiting is answered, and the ends of other grants are recorded',
+  async (t) => {
+    const daemon = await startDaemon();
+    t.teardown(() => daemon.stop());
+    const { opener, monitor, broker } = daemon.parts;
+    const open = async (
+      { client, syntax }: Parameters<Parameters<typeof startAs>[1]>[0],
+      hold: boolean,
+    ): Promise<string> => {
+      const connection = await client.connect();
+      const targets = [{ pid: process.pid, threads: 'leader' as const }];
+      const code = ({ code: name }: { code: string }): string => name;
+      const opened = await connection
+        .open({ targets, events: syntax.parseEvents('task-clock:u') })
+        .then(() => 'open', code);
+      if (hold) await new Promise((resolve) => setTimeout(resolve, 600_000));
+      return opened;
+    };
+    const holder = startAs({ uid: BOB, socket: daemon.socket }, open, true);
+    holder.result.catch(() => undefined);
+    t.teardown(() => holder.child.kill('SIGKILL'));
+    while (!daemon.audit().some(({ action }) => action === 'open')) await sleep(10);
+    const before = await settledFds(broker);
+    stopHelper(opener);
+    const waiting = startAs({ uid: ALICE, socket: daemon.socket }, open, false);
+    await requestDecided(broker, before);
+    process.kill(monitor, 'SIGTERM');
+    t.is(await waiting.result, 'shutting-down');
+    while (!daemon.audit().some(({ action }) => action === 'end')) await sleep(10);
+    continueHelper(opener);
+    t.is((await daemon.exit).code, 0, daemon.log());
+    t.like(
+      daemon.audit().find(({ action }) => action === 'end'),
+      { reason: 'shutdown', subject: { uid: BOB } },
+    );
   },
 );
 
