@@ -107,7 +107,7 @@ export interface Drain {
   close(): void;
 }
 
-/** What {@link Ring.read} found. */
+/** Result of {@link Ring.read}. */
 export interface RingRead {
   /** Bytes written into the buffer: whole records, in ring order. 0: nothing there now. */
   readonly bytes: number;

@@ -26,7 +26,7 @@ export function onlineCpus(): readonly number[] {
   return cpuListOf('/sys/devices/system/cpu/online') ?? Array.from({ length: availableParallelism() }, (_, cpu) => cpu);
 }
 
-/** How many cpus this machine could have online. */
+/** Number of cpus that this machine could have online. */
 export function possibleCpuCount(): number {
   return (cpuListOf('/sys/devices/system/cpu/possible') ?? onlineCpus()).length;
 }

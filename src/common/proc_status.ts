@@ -13,8 +13,8 @@ export function statusFields(text: string): ReadonlyMap<string, string> {
 }
 
 /**
- * What a thread has that one without privilege has not: a capability in a set other than the bounding set, or root's
- * user or group id. A field that is missing counts as held.
+ * Privileges that a thread holds: a capability in a set other than the bounding set, or root's user or group id. A field
+ * that is missing counts as held.
  */
 export function privilegesIn(fields: ReadonlyMap<string, string>): readonly string[] {
   const held: string[] = EMPTY_SETS.filter((set) => !/^0+$/.test(fields.get(set) ?? ''));

@@ -14,7 +14,7 @@ export interface RecordingPlan extends Session {
   readonly output: string;
   /** The output when it is already open, for reading and writing: used instead of creating one, closed, never removed. */
   readonly outputFd?: Fd;
-  /** Of the program that records, for the file. */
+  /** Version of the program that records, for the file. */
   readonly version: string;
   readonly commandLine: readonly string[];
   /** Called once, when recording has begun. */
@@ -40,6 +40,6 @@ export interface RecordingSummary {
   readonly fds: number;
   /** New threads kept appearing until the attach gave up: some may be missing. */
   readonly unstable: boolean;
-  /** Why writing stopped; the file holds the records written before. */
+  /** Error that stopped the writing; the file holds the records written before. */
   readonly error?: NativeError;
 }

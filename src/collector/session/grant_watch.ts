@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { CollectorTarget, EventGrant } from '../event_opener.js';
 import { whenProcessesEnd } from '../host/processes_end.js';
 
-/** Why the broker ended a grant. It switches the events off, which does not show in their fds. */
+/** Reason why the broker ended a grant. The broker switches the events off, which does not show in their fds. */
 export type GrantEnd = 'lease' | 'revoked';
 
 /** The broker does not notify a holder of a revoke, and limits how many watches of grants a user may have: so it is polled. */

@@ -3,7 +3,7 @@ import type { CollectorTarget } from '../event_opener.js';
 import type { ObservedCommand } from '../observed_command.js';
 import type { GrantEnd, GrantWatch } from './grant_watch.js';
 
-/** What a recording and a count have in common: their targets, and what ends them. */
+/** Common part of a recording and a count: the targets, and the conditions that end the session. */
 export interface Session {
   readonly targets: readonly CollectorTarget[];
   /** A command that waits at its gate; the session ends with it. It need not be a target. */

@@ -10,7 +10,7 @@ export class SymbolTable {
   readonly #starts: BigUint64Array;
   readonly #ranges: readonly NamedRange[];
 
-  /** Of several names for an address, one with a size is preferred, then one without a leading underscore. */
+  /** Keeps one name for each address: one with a size is preferred, then one without a leading underscore. */
   constructor(ranges: readonly NamedRange[]) {
     const sorted = [...ranges].sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : preference(b, a)));
     this.#ranges = sorted.filter((range, index) => range.start !== sorted[index - 1]?.start);

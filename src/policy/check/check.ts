@@ -8,7 +8,7 @@ import { describeRule } from './summary.js';
 
 /** Output of `perfbroker policy check FILE`; every text is one line. */
 export interface PolicyCheck {
-  /** Whether the broker would load the policy: no errors, and no warning about the owner or mode of a file. */
+  /** True when the broker would load the policy: no errors, and no warning about the owner or mode of a file. */
   readonly ok: boolean;
   /** Files in the order in which they were read. */
   readonly sources: readonly string[];

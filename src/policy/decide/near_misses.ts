@@ -53,7 +53,7 @@ function missesOf(rule: Rule, request: PolicyRequest, classes: readonly EventCla
   return reasons;
 }
 
-/** Why a rule does not cover a target. The obstacle is named where the rule covers the caller's own processes. */
+/** Reason why a rule does not cover a target. It names the obstacle where the rule covers the caller's own processes. */
 export function missedTarget({ name, targets }: Rule, target: Target, subject: Subject): Reason {
   const text = `rule "${name}" does not cover ${describeTarget(target)}`;
   const obstacle = targets.sameUser ? obstacleOf(subject, target) : undefined;

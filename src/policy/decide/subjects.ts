@@ -3,7 +3,7 @@ import { isKnownCgroup, matchesUnit, unitOfCgroup } from './cgroup.js';
 import type { Rule, RuleSubjects } from '../types.js';
 
 /**
- * Whether a rule applies to the subject. A rule that allows or asks needs certainty. A rule that denies also applies to a
+ * True when a rule applies to the subject. A rule that allows or asks needs certainty. A rule that denies also applies to a
  * subject that may be one of those it names: a user can leave a group or borrow a uid, but cannot join a group.
  */
 export function appliesTo({ verdict, subjects }: Pick<Rule, 'verdict' | 'subjects'>, subject: Subject): boolean {
@@ -11,8 +11,8 @@ export function appliesTo({ verdict, subjects }: Pick<Rule, 'verdict' | 'subject
 }
 
 /**
- * Whether the subject certainly is one of those that a rule names. Any one of the kinds is enough. Users are compared by the
- * uid of the connection, groups by its gid and supplementary groups, all of them as reported by the kernel.
+ * True when the subject certainly is one of those that a rule names. Any one of the kinds is enough. Users are compared by
+ * the uid of the connection, groups by its gid and supplementary groups, all of them as reported by the kernel.
  *
  * The unit comes from the cgroup path and not from `subject.unit`: only the outermost unit is systemd's.
  */
@@ -26,7 +26,7 @@ export function isNamed(rule: RuleSubjects, subject: Subject): boolean {
   );
 }
 
-/** Whether a deny rule catches the subject: unless the subject certainly is none of those that the rule names. */
+/** True when a deny rule applies to the subject: unless the subject certainly is none of those that the rule names. */
 export function mayBeNamed(rule: RuleSubjects, subject: Subject): boolean {
   return isNamed(rule, subject) || subjectDoubt(rule, subject) !== undefined;
 }

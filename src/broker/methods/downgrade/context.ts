@@ -1,7 +1,7 @@
 import type { TracerClient } from '../../ipc/tracer.js';
 import type { RequestContext, TicketContext } from '../request/context.js';
 
-/** What the methods of a downgrade can read and change of the broker. */
+/** State of the broker that the methods of a downgrade can read and change. */
 export interface DowngradeContext extends RequestContext {
   readonly dependencies: RequestContext['dependencies'] & {
     /** Null without --with-tracer. */

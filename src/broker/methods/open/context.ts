@@ -22,7 +22,7 @@ export interface Opener {
   readonly begin: (...parameters: Parameters<OpenerClient['begin']>) => Promise<OpenSession>;
 }
 
-/** What the methods of an Open can read and change of the broker. */
+/** State of the broker that the methods of an Open can read and change. */
 export interface OpenContext extends DowngradeContext, Quotas {
   readonly grants: Pick<Grants, 'add' | 'has'>;
   readonly ringAnchors: Pick<RingAnchors, 'needed' | 'attach'>;

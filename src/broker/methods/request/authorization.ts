@@ -28,7 +28,7 @@ export interface AuthorizationRequest {
   readonly facts: Readonly<Record<string, unknown>>;
   /** True when polkit may show a dialog. */
   readonly interactive: boolean;
-  /** Why no rule allows the request without authorization: part of the error when authorization is refused. */
+  /** Reasons why no rule allows the request without authorization: part of the error when authorization is refused. */
   readonly reasons: readonly Reason[];
 }
 

@@ -32,7 +32,7 @@ export interface AuditTrail {
   recordIfPossible(subject: Subject, record: AuditRecord): void;
 }
 
-/** What every request needs before a decision. */
+/** State of the broker that every request needs before a decision. */
 export interface RequestContext extends AuditTrail {
   /** The policy in force. A reload replaces it: read it again for each decision. */
   readonly policy: Policy;

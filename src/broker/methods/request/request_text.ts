@@ -30,7 +30,7 @@ const REVEALING: readonly (readonly [words: string, ...fields: SampleField[]])[]
   ['raw data', 'raw', 'aux'],
 ];
 
-/** What samples reveal comes first, because the names can be cut off. */
+/** Text about the events of a request. The data in the samples comes before the names, because the names can be cut off. */
 export function eventsText(specs: readonly EventSpec[]): string {
   const names = specs.map(eventName);
   const how = howText(specs);
