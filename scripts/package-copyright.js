@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, '..');
 /** Authors whom neither the licence's text nor package.json names. */
 const AUTHORS = { jsbi: ['Google Inc.'], 'dbus-next': ['the dbus-next contributors'] };
 
-/** What package.json says, or the text itself where it says nothing. */
+/** Short name of a licence: as package.json has it, else recognized in the licence's text. */
 function shortName(manifest, text) {
   const stated = typeof manifest.license === 'string' ? manifest.license : manifest.license?.type;
   if (stated === 'MIT' || stated === 'MIT/X11') return 'Expat';
@@ -37,7 +37,7 @@ function holders(manifest, text) {
     );
   const { author } = manifest;
   const named = typeof author === 'string' ? author : author?.name;
-  // Years alone are nobody's.
+  // A line of years alone names no author.
   const stated = lines.filter((line) => /[a-z]/i.test(line));
   if (stated.length > 0) return [...new Set(stated)];
   if (manifest.name in AUTHORS) return AUTHORS[manifest.name];

@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path';
 import process from 'node:process';
 import { filesOf, productionModules } from './production-modules.js';
 
-/** What node reads of a package.json, and what tells people which package it is. */
+/** Keys of a package.json that node reads, and those that identify the package to people. */
 const LOADED_KEYS = ['name', 'version', 'license', 'type', 'main', 'exports', 'imports', 'dependencies'];
 
 const root = join(import.meta.dirname, '..');
