@@ -139,5 +139,5 @@ privileged('a ring that is mapped through another event counts as long as it is'
     env: { PERFBROKER_SOCKET: daemon.socket },
   });
   // Linux 6.18 refuses such a mapping; before, as in the virtual machines, the quota of 16 MiB holds one of them.
-  t.true(['EBUSY\n0 rings\ngiven back\n', 'ring-bytes\n1 rings\ngiven back\n'].includes(stdout), stdout + stderr);
+  t.true(['EBUSY\n0 rings\nreleased\n', 'ring-bytes\n1 rings\nreleased\n'].includes(stdout), stdout + stderr);
 });

@@ -43,7 +43,7 @@ for (let tries = 0; tries < 20; tries++) {
     .open({ targets, events, cpus: [0], ringBytes: RING, ringSlots: 'cpu' })
     .catch(() => null);
   if (again === null) continue;
-  console.log('given back');
+  console.log('released');
   break;
 }
 process.exit(0);

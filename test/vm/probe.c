@@ -1,6 +1,6 @@
 /*
- * What the kernel answers to this very process, in one word: 0 or the errno's name.
- *   probe open      perf_event_open of a software event, user side only, on itself
+ * The kernel's answer to this very process, in one word: 0 or the errno's name.
+ *   probe open      perf_event_open of a software event, in user mode only, on itself
  *   probe peerpidfd getsockopt of SO_PEERPIDFD on a connected pair of sockets
  */
 #define _GNU_SOURCE
