@@ -1,7 +1,7 @@
 /**
  * A collector of the benchmark, one connection to the broker: client_worker.js PID CPUS COPIES
- * For each count on standard input, so many times in nanoseconds from the call of open to usable fds; they are closed and
- * the grant is given back outside of what is timed.
+ * For each count N on standard input, prints N times in nanoseconds, each from the call of open to usable fds. Closing the
+ * fds and releasing the grant is not timed.
  */
 import { createInterface } from 'node:readline';
 import { connect } from '#dist/client/index.js';

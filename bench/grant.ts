@@ -10,7 +10,7 @@ import { attrDigits, sampledEvent, startClient, startThreads, USER } from './set
 import { median, type Pair } from './statistics.js';
 import { Worker } from './worker.js';
 
-/** What our client and broker say to each other about one event, in bytes. */
+/** Sizes of the request for one event and of its reply, between our client and broker, in bytes. */
 function messageBytes(pid: number): { request: number; reply: number } {
   const { parameters, fds } = encodeRequest({ targets: [{ pid }], events: [sampledEvent()] });
   for (const fd of fds) native.close(fd);

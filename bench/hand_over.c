@@ -1,7 +1,7 @@
 /*
  * One perf event fd from a server to a client: the least that a broker could do, without any check.
  * hand_over serve SOCKET REQUEST-BYTES REPLY-BYTES PID ATTR: prints "ready", then serves one client after the other
- * hand_over ask SOCKET REQUEST-BYTES REPLY-BYTES: for each count on standard input, so many times in nanoseconds
+ * hand_over ask SOCKET REQUEST-BYTES REPLY-BYTES: for each count N on standard input, prints N times in nanoseconds
  */
 #include "bench.h"
 #include <sys/socket.h>

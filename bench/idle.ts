@@ -1,4 +1,4 @@
-/** (d) What the parts of the daemon cost when nobody asks for anything: resident memory and wake-ups. */
+/** (d) Cost of the daemon's processes while no request comes: resident memory and wake-ups. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Daemon } from '../test/e2e/daemon.js';

@@ -1,7 +1,7 @@
 /*
- * perf_event_open on every thread of a process, cpu and event, and nothing else: the least that many fds could cost.
- * open_loop PID CPUS EVENTS ATTR: cpus 0 to CPUS-1, the same event EVENTS times. For each count on standard input so many
- * times in nanoseconds; the threads are listed before and the fds closed after what is timed.
+ * perf_event_open on every thread of a process, cpu and event, and nothing else: the lowest possible cost of these fds.
+ * open_loop PID CPUS EVENTS ATTR: cpus 0 to CPUS-1, the same event EVENTS times. For each count N on standard input, prints
+ * N times in nanoseconds. Listing the threads and closing the fds is not timed.
  */
 #include "bench.h"
 #include <dirent.h>

@@ -1,4 +1,4 @@
-/* page_faults RATE: touches so many fresh pages a second, in bursts of 10 ms; 0: as many as it can. Runs for ever. */
+/* page_faults RATE: touches RATE fresh pages a second, in bursts of 10 ms; 0: as many as it can. Runs for ever. */
 #include "bench.h"
 #include <sys/mman.h>
 

@@ -175,7 +175,10 @@ const PERF_RECORD_LOST = 2;
 const PERF_RECORD_SAMPLE = 9;
 const PERF_RECORD_LOST_SAMPLES = 13;
 
-/** Of a perf.data file, whoever wrote it: its header names the data section, and every record begins with type and size. */
+/**
+ * Counts the samples and the lost records of a perf.data file, of perf or of perfbroker: its header names the data section,
+ * and every record begins with type and size.
+ */
 function countRecords(file: string): { samples: number; lost: number } {
   const bytes = readFileSync(file);
   const start = Number(bytes.readBigUInt64LE(40));

@@ -1,4 +1,4 @@
-/** What a part of the benchmark found out. */
+/** Prints the results of a part of the benchmark. */
 import { median, ratios, spread, type Pair } from './statistics.js';
 
 export function heading(text: string): void {

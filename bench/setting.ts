@@ -1,4 +1,4 @@
-/** What all parts of the benchmark share: a daemon, a user without rights, and the programs. */
+/** Setting that all parts of the benchmark share: a daemon, an unprivileged user, and the programs. */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeAttr } from '#dist/model/events/attr/attr.js';
@@ -49,7 +49,7 @@ export function attrDigits(event: EventSpec): string {
   return Buffer.from(encodeAttr(event, {}, { disabled: true })).toString('hex');
 }
 
-/** A process of the user with so many threads, all asleep. */
+/** Starts a process of the user with `count` threads, all asleep. */
 export async function startThreads(programs: Programs, count: number): Promise<Worker> {
   const target = new Worker(programs.path('threads'), [String(count)], { uid: USER });
   await target.next();

@@ -1,6 +1,6 @@
 /** Figures of noisy machines: what counts is the median, and min and max tell how much to believe it. */
 
-/** Of a non-empty list. */
+/** Median of a non-empty list. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -13,7 +13,7 @@ export function spread(values: readonly number[], digits: number): string {
   return [low, middle, high].map((value) => value.toFixed(digits)).join(' / ');
 }
 
-/** What was measured side by side in one round. */
+/** Two values measured side by side in one round. */
 export interface Pair {
   readonly baseline: number;
   readonly ours: number;

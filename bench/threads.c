@@ -1,5 +1,5 @@
 /*
- * threads COUNT: a process of so many threads that sleep. Prints "ready", ends with its standard input.
+ * threads COUNT: a process of COUNT threads that sleep. Prints "ready", ends with its standard input.
  * They sleep on all cpus in turn: to attach an event to a task the kernel interrupts the cpu that it last ran on, which
  * costs ten times more when that is another cpu than the caller's. So every caller finds the same mixture.
  */

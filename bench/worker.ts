@@ -35,7 +35,7 @@ export class Worker {
     return line.value;
   }
 
-  /** So many repetitions. @returns what each took, in nanoseconds */
+  /** Runs `count` repetitions. @returns the duration of each, in nanoseconds */
   async times(count: number): Promise<number[]> {
     this.#child.stdin!.write(`${count}\n`);
     return JSON.parse(await this.next()) as number[];

@@ -1,6 +1,6 @@
 /**
- * Mutation fuzzing of the two parsers of hostile events: decodeAttr and eventsFromJson. Whatever goes in, an event
- * comes out or a BrokerError is thrown; an attr that was taken is encoded to the same bytes again.
+ * Mutation fuzzing of the two parsers of hostile events: decodeAttr and eventsFromJson. Any input yields an event or
+ * a BrokerError. An accepted attr is encoded to the same bytes again.
  *
  * node build/fuzz/attr.js [ITERATIONS | SECONDSs] [SEED]      default: 5s, a seed of the clock
  */

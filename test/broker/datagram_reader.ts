@@ -26,7 +26,7 @@ export interface DatagramReader {
   readonly received: string[];
   /** The same as bytes. */
   readonly bytes: Buffer[];
-  /** Resolves when so many have come. */
+  /** Resolves when `count` datagrams have come. */
   until(count: number): Promise<void>;
   /** Resolves when one has come that `matches`. */
   seen(matches: (text: string) => boolean): Promise<string>;

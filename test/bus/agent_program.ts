@@ -1,6 +1,6 @@
 /**
  * A polkit authentication agent for one process: `node agent_program.js PID START-TIME LOCALE`. Prints what polkit asks of it as
- * JSON lines; a line on its standard input ends the dialog ("done", after somebody gave polkit the password; or "dismiss").
+ * JSON lines; a line on its standard input ends the dialog ("done", after polkit has got the password; or "dismiss").
  */
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';

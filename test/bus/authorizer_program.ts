@@ -23,7 +23,7 @@ bus.once('connect', () => {
     authority: new PolkitAuthority(bus, JSON.parse(options) as PolkitOptions),
     log: { warn: say, info: say, error: say },
   });
-  // The unique name too, for whoever wants to forge a reply to us.
+  // Also prints the unique name, for a test that forges a reply to it.
   say(`ready ${(bus as unknown as { name: string }).name}`);
   process.once('SIGTERM', () => {
     say(`ending with ${authorizer.pending} pending`);

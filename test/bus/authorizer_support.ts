@@ -43,10 +43,10 @@ export async function startAuthorizerProcess(
   return { socket, child, busName: /ready (:\S+)/.exec(log.text())?.[1] ?? '', log: log.text, logged: log.match };
 }
 
-/** What the authorizer answered, or the error with its message. */
+/** Answer of the authorizer, or the error with its message. */
 export type Outcome = CheckReply | { readonly error: string; readonly message: string };
 
-/** The message of an Unavailable, or what there is in its place. */
+/** Message of an Unavailable, or the outcome in its place. */
 export function unavailable(outcome: Outcome): string {
   return 'error' in outcome && outcome.error === 'Unavailable'
     ? outcome.message

@@ -47,7 +47,7 @@ export interface FakeBroker {
   readonly handlers: Record<string, MethodHandler>;
   /** Live grants; ListGrants shows the sender's, and WatchGrants begins with them. */
   grants: Record<string, unknown>[];
-  /** Tells the watchers. */
+  /** Notifies the watchers. */
   announce(change: 'added' | 'removed', grant: Record<string, unknown>, reason?: string): void;
   /** Connections there are. */
   readonly connections: number;

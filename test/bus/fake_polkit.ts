@@ -1,4 +1,4 @@
-/** Somebody else in polkit's place, to see what is sent to it and what its answers do. */
+/** Takes polkit's place, to check the calls that it gets and the effect of its answers. */
 import type dbus from 'dbus-next';
 import type { PrivateBus } from './private_bus.js';
 
@@ -7,7 +7,7 @@ export const FAKE_POLKIT_POLICY = `<busconfig>
   <policy user="root"><allow own="org.freedesktop.PolicyKit1"/></policy>
 </busconfig>`;
 
-/** What the bus forbids otherwise: replies that nobody asked for. */
+/** Allows replies that no connection requested: the bus forbids them by default. */
 export const UNREQUESTED_REPLIES_POLICY = `<busconfig>
   <policy context="mandatory">
     <allow send_requested_reply="false" send_type="method_return"/>
@@ -18,7 +18,7 @@ export const UNREQUESTED_REPLIES_POLICY = `<busconfig>
 export interface FakePolkit {
   /** Every call so far. */
   readonly calls: readonly dbus.Message[];
-  /** Resolves when there are so many. */
+  /** Resolves when there are `count` calls. */
   called(count: number): Promise<void>;
 }
 

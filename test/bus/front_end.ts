@@ -81,14 +81,14 @@ export function launchFrontEnd(
   };
 }
 
-/** What a call is about; by default of the broker object. */
+/** Object, interface and flags of a call; by default those of the broker object. */
 export interface CallOptions {
   readonly path?: string;
   readonly interface?: string;
   readonly flags?: number;
 }
 
-/** Calls the front end as whoever the connection is. @throws DBusError */
+/** Calls the front end with the identity of the connection. @throws DBusError */
 export async function call(
   bus: dbus.MessageBus,
   member: string,

@@ -1,4 +1,4 @@
-/** What strangers on the bus send, and a front end that goes on as if nothing had been. */
+/** Hostile messages from strangers on the bus: the front end goes on unharmed. */
 import { chownSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -33,7 +33,7 @@ interface World {
   readonly frontEnd: FrontEnd;
   readonly pid: number;
   readonly raw: RawClient;
-  /** Somebody else, who is served all the same. */
+  /** Another client, which is still served. */
   readonly other: dbus.MessageBus;
 }
 
@@ -50,7 +50,7 @@ async function setUp(t: ExecutionContext, policies: readonly string[] = []): Pro
 const EXPLAIN: RawMessage = { path: PATH, interface: NAME, member: 'Explain', destination: NAME };
 const STACK = /\bat \S+:\d+|node_modules|\.js\b|dbus_next|\n {2,}at /;
 
-/** What is logged of an error that is nobody's but ours: at level error, with its stack. */
+/** Log of an internal error, which no client has caused: at level error, with its stack. */
 const INTERNAL = /^<3>|Error:|\bat \S+ \(/m;
 
 /** The front end answers, with the same process and nothing said about its inside. */
@@ -452,7 +452,7 @@ test('only the bus itself can report that a caller has left', async (t) => {
 test('a client that answers in place of the bus cannot change the identity of a caller', async (t) => {
   if (reason !== null) return skip(t, reason);
   const world = await setUp(t, [UNREQUESTED_REPLIES_POLICY]);
-  // A call of somebody new, and behind it, before the bus can say anything, replies to all that the front end may ask now.
+  // A call of a new client. Behind it, before the bus can answer, come replies to every call that the front end may make now.
   world.frontEnd.child.kill('SIGSTOP');
   const forger = await world.bus.connect();
   const caller = await world.bus.connect();

@@ -91,12 +91,12 @@ export interface PrivateBus {
   readonly daemonPid: number;
   /** Pid of polkitd; null while it does not run. */
   readonly polkitPid: number | null;
-  /** What dbus-daemon and polkitd said. */
+  /** Output of dbus-daemon and polkitd. */
   log(): string;
   close(): Promise<void>;
 }
 
-/** Why there can be no private bus here, or null. */
+/** Reason why there can be no private bus here, or null. */
 export function noPrivateBus(): string | null {
   if (process.getuid?.() !== 0) return 'needs root';
   for (const tool of ['dbus-daemon', 'unshare', 'nsenter', 'setpriv'])
@@ -128,7 +128,7 @@ for other in /usr/share/polkit-1/rules.d /run/polkit-1/rules.d /usr/local/share/
   if [ -d "$other" ]; then mount --bind "$1/none" "$other"; fi
 done
 echo ready
-cat >/dev/null # until whoever started this closes it, or ends
+cat >/dev/null # until the process that started this closes it, or ends
 rm -rf "$1"
 `;
 
@@ -218,7 +218,7 @@ class Bus implements PrivateBus {
     const bus = dbus.sessionBus({ busAddress: `unix:socket=${this.path}` });
     this.#connections.add(bus);
     return new Promise((resolve, reject) => {
-      bus.on('error', reject); // stays: an error after `close` is nobody's
+      bus.on('error', reject); // stays: an error after `close` is ignored
       bus.once('connect', () => resolve(bus));
     });
   }

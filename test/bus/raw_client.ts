@@ -1,4 +1,4 @@
-/** A client of the bus that says whatever bytes it is told to, and may send fds along. */
+/** A client of the bus that sends any bytes, also together with fds. */
 import { createRequire } from 'node:module';
 import { native, OWN_LANE, READABLE, type Fd } from '#dist/native.js';
 
@@ -33,7 +33,7 @@ export interface RawMessage {
   readonly destination?: string;
   readonly errorName?: string;
   readonly replySerial?: number;
-  /** Of the body, which is not checked against it. */
+  /** Signature of the body, which is not checked against it. */
   readonly signature?: string;
   readonly body?: Buffer;
   readonly unixFds?: number;

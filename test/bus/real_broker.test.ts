@@ -82,7 +82,7 @@ function redeem({ daemon }: World, user: 'member' | 'outsider', ticket: string):
       const grant = await broker.redeem(code);
       for (const event of grant.events) event.enable();
       const total = (): number => grant.events.reduce((sum, event) => sum + Number(event.read()[0]), 0);
-      const deadline = Date.now() + 10_000; // other tests are running, too
+      const deadline = Date.now() + 10_000; // other tests are also running
       while (total() < 20e6 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
       const counted = total();
       await broker.close();

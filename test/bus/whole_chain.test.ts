@@ -1,4 +1,4 @@
-/** A rule that asks, with nothing in anybody's place: perfbrokerd, perfbroker-bus, dbus-daemon, polkitd and an agent. */
+/** A rule that asks, with none of the programs faked: perfbrokerd, perfbroker-bus, dbus-daemon, polkitd and an agent. */
 import { chmodSync, chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

@@ -5,7 +5,7 @@ import test from 'ava';
 import { describeFailure, UsageError } from '#dist/cli/failure.js';
 import { OutputFile } from '#dist/formats/output_file.js';
 
-/** What a user reads when this fails. */
+/** Text that a user reads when this fails. */
 function said(action: () => unknown): string {
   try {
     action();

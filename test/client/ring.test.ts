@@ -56,7 +56,7 @@ for (const [pages, period] of [
     }
     t.true(samples > 50, `${samples} samples`);
     t.is(reader.lost, lost);
-    // The kernel's own count covers the last losses, too, which no LOST record follows.
+    // The kernel's own count also covers the last losses, which no LOST record follows.
     const kernelLost = native.perfRead(fd)[1] ?? -1n;
     t.true(kernelLost >= lost);
     if (kernelLost === 0n) t.is(exits, 1, 'the last record was read');

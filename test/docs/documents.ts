@@ -64,7 +64,7 @@ export function anchors({ text }: Document): string[] {
   );
 }
 
-/** What a program of the tree prints for --help. */
+/** Output of a program of the tree for --help. */
 export function help(program: string, ...command: string[]): string {
   const run = spawnSync(join(ROOT, 'dist/bin', program), [...command, '--help'], { encoding: 'utf8' });
   if (run.status !== 0) throw new Error(`${program} ${command.join(' ')} --help: ${run.stderr}`);

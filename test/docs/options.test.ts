@@ -43,7 +43,7 @@ for (const document of MARKDOWN) {
   });
 }
 
-/** Here nobody else's options are mentioned. */
+/** Documents that mention no options of other programs. */
 const OURS = ['SECURITY.md', 'docs/protocol.md', 'docs/privilege-separation.md', 'docs/architecture.md'];
 for (const document of MARKDOWN.filter(({ path }) => OURS.includes(path))) {
   test(`every option that ${document.path} mentions exists`, (t) => {

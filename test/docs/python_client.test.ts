@@ -33,7 +33,7 @@ function runAsAlice(
   args: readonly string[],
   limit = '-l 64',
 ): { status: number | null; stdout: string; stderr: string } {
-  // The system's own: one in somebody's home can not be executed by others.
+  // The system's own: other users cannot execute one in a home directory.
   const env = { PATH: '/usr/local/bin:/usr/bin:/bin', PERFBROKER_SOCKET: daemon?.socket ?? '' };
   return spawnSync('sh', ['-c', `ulimit ${limit}; exec python3 "$@"`, 'sh', ...args], {
     uid: ALICE,

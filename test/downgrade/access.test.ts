@@ -1,4 +1,4 @@
-/** Who may downgrade what, what the tracer holds, what is recorded, and what becomes of it all when a part dies. */
+/** Permission to downgrade, privileges of the tracer, audit records, and the death of a helper process. */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import test from 'ava';

@@ -1,4 +1,4 @@
-/** What the tracer leaves alone: it says why, and the target goes on as it was. */
+/** Targets that the tracer refuses: it gives the reason, and the target goes on unchanged. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
@@ -26,13 +26,13 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const refused = (pid: number, deadlineMs = 100): ReturnType<typeof ask> =>
   ask(client, { target: { pid }, drop: ['CAP_PERFMON'], deadlineMs });
 
-/** It kept what it had, nobody holds it, and it ends as it would have. */
+/** Null when the target kept its capabilities, no tracer holds it, and it ends as it would have; else the difference. */
 async function isUntouched(target: Target, lines: readonly string[]): Promise<string | null> {
-  // A thread that can not be stopped is let go by the end of a process, which comes right after the answer.
+  // A thread that cannot be stopped is released when a process ends, right after the answer.
   for (let tries = 0; tries < 100 && statusOf(target.pid).get('TracerPid') !== '0'; tries++) await sleep(10);
   const status = statusOf(target.pid);
   if ((BigInt(`0x${status.get('CapPrm')}`) & PERFMON) === 0n) return 'it lost something';
-  if (status.get('TracerPid') !== '0') return 'somebody holds it';
+  if (status.get('TracerPid') !== '0') return 'a tracer holds it';
   const end = await target.end();
   if (end.code !== 0) return `it ended with ${end.code ?? end.signal}`;
   return end.lines.join() === lines.join() ? null : `it printed ${end.lines.join()}`;

@@ -112,7 +112,7 @@ export function keepers(pid: number, bits: bigint, noNewPrivs = false): number[]
     });
 }
 
-/** What a request is answered with: the processes, or `Error code`. */
+/** Answer to a request: the processes, or `Error code`. */
 export async function ask(client: Client, request: DowngradeRequest): Promise<readonly DowngradedProcess[] | string> {
   try {
     return await client.downgrade(request);

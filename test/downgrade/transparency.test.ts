@@ -80,7 +80,7 @@ privileged('every waiting system call continues: none returns EINTR, and none re
     const [name, result, error, elapsed] = line.split(' ');
     t.is(error, '0', line);
     t.true(Number(result) >= 0, line);
-    // Sleeps and timeouts that end by themselves last 1.5 s. io_getevents begins its own anew (docs/downgrade.md).
+    // Sleeps and timeouts that end by themselves last 1.5 s. io_getevents begins its own again (docs/downgrade.md).
     if (/nanosleep|^poll$|ppoll|^select|timed$|timerfd/.test(name!) && !/recv|send|accept|read/.test(name!)) {
       t.true(Number(elapsed) >= 1499 && Number(elapsed) < 2300, line);
     }

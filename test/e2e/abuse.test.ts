@@ -25,7 +25,7 @@ test.serial.after.always(async () => {
   await daemon?.stop();
 });
 
-/** The first of the uids that a daemon of a test is told are lent to a user. */
+/** First of the subordinate uids that /etc/subuid lends to a user, for the daemon of a test. */
 const LENT = 1_000_000;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -47,7 +47,7 @@ function raw(): Promise<Socket> {
   });
 }
 
-/** What comes back until the daemon closes, or until `ms` have passed. */
+/** Returns the text that comes until the daemon closes, or until `ms` have passed. */
 function readAll(socket: Socket, ms = 3000): Promise<{ text: string; closed: boolean }> {
   return new Promise((resolve) => {
     let text = '';

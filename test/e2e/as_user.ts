@@ -39,7 +39,7 @@ export function readableTree(): string {
   return (readableRoot = copy);
 }
 
-/** What a body finds in its process. */
+/** Libraries that a body gets in its process. */
 export interface World {
   readonly client: typeof ClientLibrary;
   readonly native: typeof Native;

@@ -1,4 +1,4 @@
-/** Rules that say ask, through a real daemon, with somebody in place of perfbroker-bus who answers as a test wants. */
+/** Rules with the verdict ask, through a real daemon, with a fake of perfbroker-bus that answers as a test wants. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import type { EventSpec } from '#dist/model/event.js';
@@ -61,7 +61,7 @@ async function victimOf(t: ExecutionContext, uid: number): Promise<Victim> {
   return victim;
 }
 
-/** Opens, counts for a moment, and tells what it read or how it was refused. */
+/** Opens, counts for a moment, and returns the count or the refusal. */
 const openAs = async (
   { client, syntax }: World,
   pid: number | null,
@@ -476,7 +476,7 @@ privileged(
     t.deepEqual(await runAs(asAlice, grants, 'revoke', id, false), ['unknown']);
     t.deepEqual(fake.questions, []);
     t.deepEqual(await runAs(asAlice, grants, 'list', '', true), [id]);
-    // What is no id brings up no dialog, whose words it would be.
+    // A text that is not an id brings up no dialog, because the dialog would show it.
     t.deepEqual(await runAs(asAlice, grants, 'revoke', `${id}, as you asked for`, true), ['unknown']);
     // A grant that is not there is asked about like one that is.
     t.deepEqual(await runAs(asAlice, grants, 'revoke', '0'.repeat(24), true), ['unknown']);

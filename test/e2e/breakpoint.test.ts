@@ -1,4 +1,4 @@
-/** What the holder of a breakpoint event can move it to (SECURITY.md, "What the holder of an fd can do"). */
+/** Addresses that the holder of a breakpoint event can move it to (SECURITY.md, "What the holder of an fd can do"). */
 import { chmodSync } from 'node:fs';
 import { dirname } from 'node:path';
 import test from 'ava';
@@ -62,7 +62,7 @@ privileged('a breakpoint moves to any address of its target, and to none of the 
   const kernel = lines.filter((line) => line.startsWith('0x'));
   t.is(kernel.length, 8, lines.join('\n'));
   for (const line of kernel) t.regex(line, line.includes('taken back') ? / (EPERM|EINVAL)$/ : / EINVAL$/);
-  // An event keeps excluding the kernel's side, wherever it is.
+  // An event keeps excluding kernel mode, at any address.
   t.true(lines.includes('word with exclude_kernel taken back EINVAL'), lines.join('\n'));
   t.true(lines.includes('word 0'), lines.join('\n'));
   if (hit) t.regex(lines.at(-1) ?? '', /^count [1-9]\d*$/);

@@ -47,7 +47,7 @@ for (const [command, options] of [
   });
 }
 
-/** With a standard error that nobody reads, not even at the beginning. */
+/** Exit code with a standard error that no process reads, not even at the beginning. */
 async function endedUnheard(directory: string, ...args: readonly string[]): Promise<number> {
   const [ours, theirs] = native.socketPair('stream');
   native.close(ours);

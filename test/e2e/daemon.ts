@@ -9,7 +9,7 @@ import { listenTo } from '../tools/said.js';
 export const ROOT: string = new URL('../../../', import.meta.url).pathname;
 export const PERFBROKERD: string = join(ROOT, 'dist/bin/perfbrokerd');
 
-/** Everyone counts and samples own processes, user side; administrators everything. */
+/** Every user may count and sample own processes in user mode; administrators may do everything. */
 export const OPEN_POLICY = `
 [[rule]]
 name = "administrators"
@@ -122,8 +122,8 @@ export async function startDaemon({
 }
 
 /**
- * What stands before a command that shall find this text under `path`: in a mount namespace of its own, by programs that
- * each become the next, so that the pid stays. Nothing when there is no text.
+ * Prefix for a command that finds this text under `path`: it has a mount namespace of its own. Each program executes the next
+ * in its place, so that the pid stays. Empty when there is no text.
  */
 export function withFile(directory: string, path: string, text: string | undefined): readonly string[] {
   if (text === undefined) return [];
@@ -171,12 +171,12 @@ export async function requestDecided(broker: number, before: number): Promise<vo
     await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-/** Name of the reason why privileged tests can not run here, or null. */
+/** Reason why privileged tests cannot run here, or null. */
 export function noPrivilege(): string | null {
   return process.getuid?.() === 0 ? null : 'needs root';
 }
 
-/** What can not be shown on this machine says so. */
+/** Logs the reason why this machine cannot run a test, and passes the test. */
 export function skip(t: { log(text: string): void; pass(text: string): void }, reason: string): void {
   t.log(`skipped: ${reason}`);
   t.pass(reason);

@@ -1,4 +1,4 @@
-/** What `perfbroker explain` asks about is what the command of the same options would open. */
+/** `perfbroker explain` asks about the same events and targets that the command with these options would open. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';

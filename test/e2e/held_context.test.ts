@@ -41,7 +41,7 @@ test.serial.after.always(async () => {
   tools?.remove();
 });
 
-/** Waits until a process has so many perf events open, and holds the context of the last of them. */
+/** Waits until a process has `count` perf events open, and holds the context of the last of them. */
 async function hold(t: ExecutionContext, pid: number, count: number): Promise<HeldContext | null> {
   let events = perfEventsOf(pid);
   for (; events.length < count; events = perfEventsOf(pid)) await sleep(10);
@@ -70,7 +70,7 @@ async function othersAreServed(): Promise<boolean> {
   });
 }
 
-/** A file that tells a client of a test to go on. */
+/** A file that lets a client of a test go on, once it exists. */
 function signal(name: string): { readonly path: string; readonly give: () => void } {
   const path = join(daemon.directory, name);
   return { path, give: () => writeFileSync(path, '') };

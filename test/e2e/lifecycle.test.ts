@@ -216,7 +216,7 @@ privileged('SIGTERM, once or several times, lets a running request finish and ac
   await requestDecided(broker, before);
   process.kill(monitor, 'SIGTERM');
   await sleep(250);
-  // As `systemctl kill` does, which sends it to all; and somebody may be impatient.
+  // `systemctl kill` sends the signal to all processes, and an impatient administrator repeats it.
   for (const signal of ['SIGTERM', 'SIGTERM', 'SIGINT'] as const) process.kill(broker, signal);
   await sleep(250);
   const late = runAs({ uid: ALICE, socket: daemon.socket }, async ({ client }) => (await client.connect()).describe());

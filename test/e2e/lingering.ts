@@ -5,8 +5,8 @@ import { ALICE } from './as_user.js';
 export const PYTHON = '/usr/bin/python3';
 
 /**
- * The beginning of a program in Python: `lingering()` gives two ends of a TCP connection, the first
- * with unsent data and a long linger, so that its last close(2) waits for whoever does not read at the other.
+ * Beginning of a program in Python: `lingering()` returns the two ends of a TCP connection, the first with
+ * unsent data and a long linger, so that its last close(2) waits for the other, which does not read.
  */
 const LINGERING = `
 import socket, struct, sys, time

@@ -1,4 +1,4 @@
-/** What clients have the broker's main thread do: bounded, paid for, and done in turns with other clients. */
+/** Work that clients cause in the broker's main thread: bounded, paid for, and done in turns with other clients. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -48,7 +48,7 @@ settled, ready = os.pipe()
 
 interface Attacker {
   readonly child: ChildProcess;
-  /** What the program prints, a line of JSON. */
+  /** Output of the program, a line of JSON. */
   readonly result: Promise<unknown>;
   /** Resolves when it has written this to its standard error. */
   readonly saidReady: () => Promise<void>;
@@ -262,7 +262,7 @@ sys.stdin.readline()
     const [attackerPid, open, closed] = (await attacker.result) as [number, number, Record<string, number>];
     pid = attackerPid;
     t.is(open, 20);
-    // 40 tokens, and what comes back in the seconds of this test: 10 have gone, 20 are open, 10 were told why not.
+    // 40 tokens, and those that return in the seconds of this test: 10 have gone, 20 are open, 10 were refused with a reason.
     t.true((closed['QuotaExceeded'] ?? 0) >= 10, JSON.stringify(closed));
     t.true((closed['closed'] ?? 0) >= 150, JSON.stringify(closed));
     await served(t, daemon);

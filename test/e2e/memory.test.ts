@@ -20,14 +20,14 @@ function asBroker({ uid, gid }: ReturnType<typeof idsOf>, ...command: readonly s
   return [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--no-new-privs', '--inh-caps=-all', ...command];
 }
 
-/** How each is opened, by a shell. */
+/** Redirections by which a shell opens each file. */
 const FILES = ['3<>mem', '3<mem', '3<maps', '3<environ', '3<fd/0'] as const;
 
 privileged("a process of the broker's own uid can neither read nor write its memory", async (t) => {
   const daemon = await startDaemon();
   t.teardown(() => daemon.stop());
   const ids = idsOf(daemon.parts.broker);
-  /** What is said when it can not be opened, else nothing. */
+  /** Error text when the file cannot be opened, else nothing. */
   const refusal = (pid: number, file: string): string =>
     spawnSync('setpriv', asBroker(ids, 'sh', '-c', `cd /proc/${pid} && exec ${file}`), { encoding: 'utf8' }).stderr;
 

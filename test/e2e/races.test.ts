@@ -1,6 +1,6 @@
 /**
- * What changes between the decision and the hand-over. The opener is stopped (SIGSTOP) while a request is under way, the
- * target is changed behind its back, and the opener goes on: each time it has to notice.
+ * Changes between the decision and the hand-over. The opener is stopped (SIGSTOP) while a request is under way, the
+ * target is changed, and the opener goes on: each time it has to notice the change.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -108,7 +108,7 @@ time.sleep(60)
   },
 );
 
-/** A target that still holds capabilities is nobody's own: root asks, under a ceiling that lets it. */
+/** Opens as root, under a ceiling that allows it: a target that still holds capabilities counts as no user's own. */
 async function openAsAdministrator(
   t: ExecutionContext,
   victim: Victim,
@@ -179,7 +179,7 @@ privileged('a pidfd of a process whose pid was recycled means the old process, w
   t.is(await request.result, 'TargetGone');
 });
 
-/** Whether process `pid` holds a pidfd of `of`. */
+/** True when process `pid` holds a pidfd of `of`. */
 function hasPidfd(pid: number, of: number): boolean {
   return readdirSync(`/proc/${pid}/fdinfo`).some((fd) => {
     try {

@@ -1,4 +1,4 @@
-/** What clients get of a broker that is told to end: what they were answered is theirs, whole and at work. */
+/** Answers of a broker that is shutting down: they arrive complete, and the events in them work. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,7 +21,7 @@ const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
 const privileged = reason === null ? test : test.skip;
 
-/** Told to end while a decided request lies before its opener, which then goes on. */
+/** Ends the daemon while a decided request waits for the opener, which then goes on. */
 async function endBehind(daemon: Daemon, request: () => unknown): Promise<void> {
   const { opener, monitor, broker } = daemon.parts;
   const before = await settledFds(broker);
@@ -33,7 +33,7 @@ async function endBehind(daemon: Daemon, request: () => unknown): Promise<void> 
   continueHelper(opener);
 }
 
-/** Told to end as soon as a client has connected that began after `before` was counted; then there is the file `flag`. */
+/** Ends the daemon as soon as a client has connected since `before` was counted; then creates the file `flag`. */
 async function endOnceConnected(daemon: Daemon, before: number, flag: string): Promise<void> {
   while (openFds(daemon.parts.broker) <= before) await sleep(1);
   process.kill(daemon.parts.monitor, 'SIGTERM');
@@ -213,7 +213,7 @@ privileged('clients in the backlog are answered when no other process has the li
   process.kill(monitor, 'SIGTERM');
   await sleep(50);
   process.kill(broker, 'SIGCONT');
-  // Root has 60 calls at once, or is told that they are too many.
+  // Root may make 60 calls at once, or gets an error for those above its rate.
   for (const answer of await Promise.all(answers)) t.regex(answer, /"version"|RateLimited/);
   t.is((await daemon.exit).code, 0, daemon.log());
 });

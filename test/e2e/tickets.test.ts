@@ -54,7 +54,7 @@ async function callerOf(t: ExecutionContext, uid: number): Promise<Victim> {
 interface CallAs {
   readonly method: string;
   readonly parameters: object;
-  /** The uid that is claimed, and the process whose pidfd is sent for it; 0: an fd that is no pidfd. */
+  /** The claimed uid, and the process whose pidfd is sent for it; 0: an fd that is not a pidfd. */
   readonly sender: { readonly uid: number; readonly pid: number; readonly busName: string };
   readonly times?: number;
 }
@@ -356,7 +356,7 @@ privileged('a downgrade by ticket', async (t) => {
   t.is(await runAs({ uid: ALICE, socket: daemon.socket }, redeem, ticket), 'ticket');
 });
 
-/** Watches until it has seen a grant go, and tells what it saw; a denial is its code. */
+/** Watches until it has seen a grant go, and returns the changes; a denial is its code. */
 const watch = async ({ client }: World, all: boolean): Promise<string[]> => {
   const seen: string[] = [];
   try {

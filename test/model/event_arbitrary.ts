@@ -58,7 +58,7 @@ export const resolvedSource: fc.Arbitrary<EventSource> = fc.oneof(
     .map((fields): EventSource => ({ kind: 'breakpoint', ...fields })),
 );
 
-/** What a name stands for is not in the bytes: for the JSON form only. */
+/** Sources with a name, for the JSON form only: the bytes do not hold names. */
 export const namedSource: fc.Arbitrary<EventSource> = fc.oneof(
   fc
     .constantFrom('sched:sched_switch', 'probe_libc:malloc', 'intel-sst:x')

@@ -1,4 +1,4 @@
-/** What the real perf passes to perf_event_open(2), and what the real kernel makes of ours. */
+/** Attrs that the real perf passes to perf_event_open(2), and the real kernel's response to ours. */
 import { Buffer } from 'node:buffer';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -34,7 +34,7 @@ function captureAttrs(...args: readonly string[]): readonly Buffer[] {
   return [...new Set(lines)].map((line) => Buffer.from(line, 'hex'));
 }
 
-/** The same bytes: but for disabled, and the size that ours is encoded in. */
+/** Asserts that decoding and encoding keep the bytes, except for disabled and the size that ours is encoded in. */
 function assertRoundTrip(t: ExecutionContext, bytes: Buffer): void {
   const again = Buffer.from(encodeAttr(decodeAttr(bytes)));
   const expected = Buffer.alloc(again.length);
@@ -106,7 +106,7 @@ perfTest('perf passes the same attr as ours for the same event, as far as the ev
         sources.some((source) => JSON.stringify(source, bigText) === JSON.stringify(ours.source, bigText)),
       `${text}: ${JSON.stringify(sources, bigText)}`,
     );
-    // perf leaves guests out everywhere unless told otherwise; ours does where it has to.
+    // perf excludes guests everywhere by default; ours does where it has to.
     const levels = (exclude: readonly string[]): string => exclude.filter((name) => name !== 'guest').join();
     const same = specs.filter((spec) => JSON.stringify(spec.source, bigText) === JSON.stringify(ours?.source, bigText));
     t.true(

@@ -6,7 +6,7 @@ import test from 'ava';
 import { native } from '#dist/native.js';
 import { closeLater, isCloseOnExec, openFds } from './support.js';
 
-/** A datagram socket that somebody reads, or that nobody does; what came is printed in hexadecimal, a line each. */
+/** Program that reads N datagrams (none, with 0) from a socket, and prints each in hexadecimal on a line. */
 const READER = `
 import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -131,7 +131,7 @@ test.serial('with the output blocked, samples are lost and the LOST records say 
   drain.addRing(fd, 1);
   const end = ended(drain);
   native.perfEnable(fd);
-  // Nobody reads: the socket's buffer fills, then the ring.
+  // No process reads: the socket's buffer fills, then the ring.
   const deadline = Date.now() + 90_000;
   while (kernelLost(fd) === 0n && Date.now() < deadline);
   t.true(kernelLost(fd) > 0n);

@@ -16,7 +16,7 @@ if s.fileno() != 3: os.dup2(s.fileno(), 3)
 os.set_inheritable(3, True)
 os.execvp(sys.argv[3], sys.argv[3:])`;
 
-/** What `adoptListener(3)` did, and the flags of fd 3 (octal, proc(5)) before and after. */
+/** Program that prints the result of `adoptListener(3)`, and the flags of fd 3 (octal, proc(5)) before and after. */
 const ADOPT = `
 import { readFileSync } from 'node:fs';
 const flags = () => /flags:\\s+(\\d+)/.exec(readFileSync('/proc/self/fdinfo/3', 'latin1'))[1];

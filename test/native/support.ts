@@ -25,7 +25,7 @@ export interface AttrOptions {
   readonly bits?: bigint;
 }
 
-/** A struct perf_event_attr of 128 bytes (PERF_ATTR_SIZE_VER7) for a software event, disabled, user side only. */
+/** A struct perf_event_attr of 128 bytes (PERF_ATTR_SIZE_VER7) for a software event, disabled, in user mode only. */
 export function softwareAttr(options: AttrOptions): Uint8Array {
   const DISABLED = 1n << 0n;
   const EXCLUDE_KERNEL = 1n << 5n;
@@ -86,7 +86,7 @@ export function temporaryDirectory(t: ExecutionContext): string {
 export function burn(milliseconds: number): void {
   const before = process.cpuUsage();
   while (process.cpuUsage(before).user < milliseconds * 1000) {
-    // Mostly here, and not in the system call: events count the user side only.
+    // Mostly here, and not in the system call: events count user mode only.
     for (let i = 0; i < 20_000; i++) Math.sqrt(i);
   }
 }

@@ -12,7 +12,7 @@ const COMMANDS = [...help('perfbroker').matchAll(/^ {2}(\w+)(?:\|(\w+))? \[(?:op
   match.slice(1).filter((name) => name !== undefined),
 );
 
-/** What the function that bash has for `perfbroker` answers to these words, the last of them being typed. */
+/** Completions that bash offers for `perfbroker` after these words, the last of them being typed. */
 function complete(...words: string[]): string[] {
   return completeWith(process.env['PATH'] ?? '', ...words);
 }

@@ -1,4 +1,4 @@
-/** What the Debian package is made of. That it installs, upgrades and purges is shown by install.test.ts. */
+/** Contents of the Debian package. install.test.ts installs, upgrades and purges it. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -204,7 +204,7 @@ packaging('every npm package that ships is in the copyright file with its licenc
       .split('\n\n')
       .find((part) => part.startsWith(`Files: ${path.replace('package.json', '*')}\n`));
     t.regex(paragraph ?? '', /^Copyright: .+\n(?: .+\n)*License: [\w.-]+$/m, path);
-    // Somebody, not years alone.
+    // A name, not years alone.
     t.regex(/^Copyright: (.+)$/m.exec(paragraph ?? '')?.[1] ?? '', /[A-Za-z]{3}.*[^,]$/, path);
   }
 });
@@ -262,7 +262,7 @@ packaging('lintian finds nothing', (t) => {
   t.is(run.status, 0, run.stderr);
 });
 
-/** Why apparmor_parser can not be run here, or null. */
+/** Reason why apparmor_parser cannot be run here, or null. */
 function noAppArmor(): string | null {
   if (!existsSync('/etc/apparmor.d/abstractions/base')) return 'apparmor is not installed';
   return spawnSync('apparmor_parser', ['--version']).error === undefined ? null : 'apparmor_parser is not installed';

@@ -27,7 +27,7 @@ export interface Package {
   field(name: string): string;
 }
 
-/** Why no package can be built here, or null. */
+/** Reason why no package can be built here, or null. */
 export function noPackaging(): string | null {
   for (const tool of ['dpkg-deb', 'dpkg-shlibdeps', 'strip']) {
     if (spawnSync(tool, ['--version'], { stdio: 'ignore' }).error !== undefined)

@@ -6,7 +6,7 @@ import { noPrivilege, ROOT } from '../e2e/daemon.js';
 
 export const ROOTFS: string = process.env['PERFBROKER_ROOTFS'] ?? join(ROOT, 'build/rootfs/trixie');
 
-/** Why nothing can be run in it here, or null. */
+/** Reason why no command can be run in the root file system here, or null. */
 export function noDebian13(): string | null {
   return (
     noPrivilege() ??

@@ -24,7 +24,7 @@ function dpkg(...args: string[]): string {
   return stdout + stderr;
 }
 
-/** Every file with its mode and owner, but for dpkg's own data and logs. */
+/** Every file with its mode and owner, except for dpkg's own data and logs. */
 function everything(): string[] {
   const left = ['./proc', './tmp', './var/log', './var/lib/dpkg', './var/cache'].flatMap((path) => [
     '-path',

@@ -1,4 +1,4 @@
-/** What the package installs, under each supported version of Node.js, whichever version built it. */
+/** The installed package, under each supported version of Node.js, regardless of the version that built it. */
 import { execFileSync, spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { chmodSync, chownSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

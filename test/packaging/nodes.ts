@@ -8,7 +8,7 @@ import { temporaryDirectory } from './deb.js';
 /** Major versions that the package is tested with. */
 export const MAJORS = [20, 22, 24] as const;
 
-/** Why this version cannot be had here, or null when it is in build/nodes. Asks the registry of npm once. */
+/** Reason why this version is not available here, or null when it is in build/nodes. Asks the registry of npm once. */
 export function obtainNode(major: number): string | null {
   if (existsSync(cached(major))) return null;
   const name = `node-linux-${process.arch}`;

@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A directory that anybody may enter, removed when the test ends. */
+/** A directory that any user may enter, removed when the test ends. */
 export function directory(t: ExecutionContext): string {
   const path = mkdtempSync(join(tmpdir(), 'policy-'));
   chmodSync(path, 0o755);
@@ -14,7 +14,7 @@ export function directory(t: ExecutionContext): string {
   return path;
 }
 
-/** Writes a file, mode 0644 whatever the umask, and the directories above it. @returns its path */
+/** Writes a file, with mode 0644 regardless of the umask, and the directories above it. @returns its path */
 export function write(parent: string, name: string, text: string | Uint8Array): string {
   const path = join(parent, name);
   if (name.includes('/')) mkdirSync(join(path, '..'), { recursive: true, mode: 0o755 });

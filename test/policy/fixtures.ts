@@ -73,7 +73,7 @@ export function process(changes: Partial<ProcessIdentity> = {}): Target {
   };
 }
 
-/** Somebody else's process. */
+/** A process of another user. */
 export function foreign(changes: Partial<ProcessIdentity> = {}): Target {
   return process({ uids: [1001, 1001, 1001], gids: [1001, 1001, 1001], ...changes });
 }
@@ -84,7 +84,7 @@ export function cgroup(path: string): Target {
   return { kind: 'cgroup', path };
 }
 
-/** cpu-clock at 99 Hz, user side. */
+/** cpu-clock at 99 Hz, user mode. */
 export function event(changes: Partial<EventSpec> = {}): EventSpec {
   return {
     source: { kind: 'software', name: 'cpu-clock' },
@@ -100,7 +100,7 @@ export function event(changes: Partial<EventSpec> = {}): EventSpec {
   };
 }
 
-/** task-clock, user side, counting. */
+/** task-clock, user mode, counting. */
 export function counter(): EventSpec {
   const spec: { -readonly [Field in keyof EventSpec]: EventSpec[Field] } = event({
     source: { kind: 'software', name: 'task-clock' },

@@ -1,4 +1,4 @@
-/** What `perfbroker run` takes from CMD, and that CMD can not get it back. */
+/** Privileges that `perfbroker run` takes from CMD, and that CMD cannot regain. */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** A launcher whose collector was taken over: it asks for what it likes, and gets what the launcher is there for. */
+/** A launcher with a compromised collector: it may request anything, and gets only the events and the file of the command. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

@@ -1,4 +1,4 @@
-/** What CMD is and inherits under `perfbroker run`, held against the same program run bare. */
+/** State that CMD has and inherits under `perfbroker run`, compared with the same program run on its own. */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ const asUser = (): Setting => ({ uid: ALICE, cwd: directory.path, socket: daemon
 const asRoot = (): Setting => ({ cwd: directory.path, socket: daemon.socket });
 const alone = (): Setting => ({ cwd: directory.path, socket: NO_BROKER });
 
-/** What is never the same twice: numbers of this very process, memory, how often it waited. */
+/** Lines that differ in every run: ids of the process, memory, number of waits. */
 const VOLATILE =
   /^status (Tgid|Pid|NStgid|NSpid|Vm\w+|Rss\w+|SigQ|\w*voluntary_ctxt_switches|x86_\w+):|^fdinfo [12] ino/;
 const CAPABILITIES = /^status Cap(Prm|Eff|Bnd):/;

@@ -1,4 +1,4 @@
-/** What `perfbroker run` records, for whom the file is, and what it says when there is nothing to record. */
+/** Recordings of `perfbroker run`, the owner of the file, and the message when there is nothing to record. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, lstatSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ let daemon: Daemon;
 let spin: string;
 /** Alice's. */
 const directory = reason === null ? userDirectory(ALICE) : { path: '', remove: () => undefined };
-/** Root's, and nobody else may write there. */
+/** Root's, and no other user may write there. */
 const rootDirectory = reason === null ? userDirectory(0) : { path: '', remove: () => undefined };
 test.serial.before(async () => {
   if (reason !== null) return;
@@ -112,7 +112,7 @@ real('where a user has CAP_PERFMON and no broker is there, the launcher opens th
   const before = ['setpriv', '--reuid', String(ALICE), '--regid', String(ALICE), '--clear-groups'];
   const perfmon = [...before, '--inh-caps', '+perfmon', '--ambient-caps', '+perfmon'];
   const setting = { cwd: directory.path, socket: NO_BROKER, before: perfmon };
-  // The kernel side, two events in a group, and a ring beyond what RLIMIT_MEMLOCK gives.
+  // Kernel mode, two events in a group, and a ring above the limit of RLIMIT_MEMLOCK.
   const events = ['-e', '{cpu-clock,page-faults:u}', '-e', 'task-clock', '-F', '500'];
   const { stderr } = await run(setting, '--require', ...events, '-o', 'perfmon.data', spin, '0.3');
   t.regex(stderr, /^perfmon\.data: /m);

@@ -13,7 +13,7 @@ export { ALICE };
 /** A socket that is nowhere: there is no broker. */
 export const NO_BROKER = '/nonexistent/broker.sock';
 
-/** Why nothing of this can run here, or null. */
+/** Reason why these tests cannot run here, or null. */
 export function unfit(): string | null {
   const privilege = noPrivilege();
   if (privilege !== null) return privilege;
@@ -40,7 +40,7 @@ export interface Setting {
   readonly env?: Readonly<Record<string, string>>;
   /** A session, and so a process group, of its own. */
   readonly detached?: boolean;
-  /** What stands before the program: `setpriv --inh-caps +perfmon`. */
+  /** Command that executes the program: `setpriv --inh-caps +perfmon`. */
   readonly before?: readonly string[];
 }
 

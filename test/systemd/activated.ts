@@ -1,4 +1,4 @@
-/** A parent that holds the listening socket as systemd does, and starts perfbrokerd whenever somebody waits there. */
+/** A parent that holds the listening socket as systemd does, and starts perfbrokerd whenever a client waits there. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,11 +27,11 @@ while True:
 export interface Activated {
   readonly socket: string;
   readonly policyFile: string;
-  /** What has happened so far: "started PID", "ended CODE". */
+  /** Events so far: "started PID", "ended CODE". */
   readonly events: string[];
   /** Standard error of all daemons. */
   log(): string;
-  /** Resolves when so many daemons have ended. */
+  /** Resolves when `count` daemons have ended. */
   ended(count: number): Promise<void>;
   end(): Promise<void>;
 }

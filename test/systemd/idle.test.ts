@@ -1,4 +1,4 @@
-/** A broker that its socket started ends when there is nothing to do, and nobody notices. */
+/** A broker that its socket started ends when it is idle, and no client notices. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { existsSync, writeFileSync } from 'node:fs';
 import test from 'ava';

@@ -1,4 +1,4 @@
-/** What a real daemon tells its service manager. */
+/** Notifications from a real daemon to its service manager. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';

@@ -1,4 +1,4 @@
-/** What the units allow their services, by systemd's own judgement, and what has to agree with the daemon. */
+/** Privileges of the services, as judged by systemd, and settings of the units that have to agree with the daemon. */
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,

@@ -1,4 +1,4 @@
-/** A daemon that is told to end while its socket stays, as `systemctl stop perfbroker.service` leaves it. */
+/** A daemon that is stopped while its socket stays, as `systemctl stop perfbroker.service` leaves it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { native, READABLE, type Fd } from '#dist/native.js';
@@ -76,7 +76,7 @@ privileged(
     t.regex(await describe(early), /"version"/);
     await sleep(100);
     t.regex(await describe(later), /"version"/);
-    // Whoever says nothing does not hold it up.
+    // A client that sends nothing does not delay the exit.
     await activated.ended(1);
     t.is(await reply(silent), '');
     t.deepEqual(activated.events.slice(2), ['ended 0']);

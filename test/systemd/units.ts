@@ -14,7 +14,7 @@ export function values(unit: string, key: string, directory: string = UNITS): st
     .map((line) => line.slice(key.length + 1));
 }
 
-/** Why systemd's own tools can not look at the units here, or null. */
+/** Reason why systemd's own tools cannot check the units here, or null. */
 export function noSystemd(): string | null {
   const { error, stdout } = spawnSync('systemd-analyze', ['--version'], { encoding: 'utf8' });
   if (error !== undefined) return 'systemd-analyze is not installed';

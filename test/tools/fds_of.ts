@@ -10,8 +10,8 @@ export function openFds(pid: number): number {
 }
 
 /**
- * How many fds a service has open once it has seen who is gone: a client of an earlier test may have ended a moment ago. To
- * compare with later, when somebody else has come and gone.
+ * Number of fds that a service has open once it has noticed which clients are gone: a client of an earlier test may have
+ * ended a moment ago. A test compares it with the number after another client has come and gone.
  * @throws Error when they do not come to rest within ten seconds
  */
 export async function settledFds(pid: number): Promise<number> {

@@ -1,4 +1,4 @@
-/* Opens an event that counts the kernel's side too, on itself, and prints the errno's name, or 0. */
+/* Opens an event on itself that also counts kernel mode, and prints the errno's name, or 0. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/perf_event.h>

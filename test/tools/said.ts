@@ -1,4 +1,4 @@
-/** What a child process writes, and waiting for it. */
+/** Output of a child process, and waiting for it. */
 import type { ChildProcess } from 'node:child_process';
 
 export interface Said {

@@ -1,4 +1,4 @@
-/** What a closed connection leaves behind while its peer has not read everything. */
+/** Fds that a closed connection leaves in flight while its peer has not read everything. */
 import test from 'ava';
 import { native } from '#dist/native.js';
 import { FdsInFlight } from '#dist/varlink/fds_in_flight.js';

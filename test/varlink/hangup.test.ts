@@ -1,4 +1,4 @@
-/** What a paused connection notices of its peer while a call takes its time. */
+/** Detection of a peer that closes a paused connection while a call is under way. */
 import test from 'ava';
 import { native } from '#dist/native.js';
 import { Observed } from './helpers.js';
@@ -13,7 +13,7 @@ function watching(): Observed {
   return observed;
 }
 
-/** Why it ended, within some seconds. */
+/** Reason why it ended, within some seconds. */
 async function end(observed: Observed): Promise<string | undefined> {
   for (let tries = 0; tries < 1000 && observed.reason === null; tries++) await sleep(5);
   return observed.reason?.kind;

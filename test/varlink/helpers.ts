@@ -13,7 +13,7 @@ export const LIMITS: ConnectionLimits = {
   queuedFds: 64,
 };
 
-/** What the open fds of this process refer to, by number: equal before and after means that nothing leaked. */
+/** Files that the open fds of this process refer to, by number: equal before and after means that nothing leaked. */
 export function openFds(): readonly string[] {
   return readdirSync('/proc/self/fd').flatMap((fd) => {
     try {

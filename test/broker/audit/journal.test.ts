@@ -168,7 +168,7 @@ test('diagnostics never wait for a journald that is behind, and lost lines are c
   journald.continue();
   await journald.seen((text) => text.includes('MESSAGE=line 0\n'));
   const kept = (): number => journald.received.filter((text) => text.includes('MESSAGE=line ')).length;
-  // It may have taken a last one before it stood still: what is lost is then told in two parts.
+  // It may have taken one more line before it stopped: the lost lines are then reported in two parts.
   const lost = (): number =>
     journald.received.reduce((sum, text) => sum + Number(/MESSAGE=(\d+) lines were lost/.exec(text)?.[1] ?? 0), 0);
   while (kept() + lost() < 2000 && performance.now() - sent < 30_000) {

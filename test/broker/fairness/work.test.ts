@@ -6,7 +6,7 @@ import { Work, type Waiting } from '#dist/broker/fairness/work.js';
 const SUBORDINATE = { userOf: ({ uid }: { readonly uid: number }): number => uid };
 const LIMITS = { requestsPerSecond: 500, burst: 10 };
 
-/** Both clocks stand still but for what `spend` adds. */
+/** Sets up work with two clocks that only `spend` advances. */
 function setUp(limits = LIMITS): {
   clock: { now: number; cpu: number };
   rates: Rates;

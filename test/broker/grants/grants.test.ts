@@ -35,7 +35,7 @@ class FakeLanes implements Lanes {
   }
 }
 
-/** What a grant is made of, and what it has given back. */
+/** Parts of a grant, and the names of those that it has released. */
 function partsOf(more: Partial<GrantParts> = {}): { readonly parts: GrantParts; readonly released: string[] } {
   const released: string[] = [];
   const parts: Partial<GrantParts> = {

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { measureSlowness } from '#dist/broker/host/slowness.js';
 
-/** As if each look took so long; every fifth one is held up. */
+/** Slowness of a machine where reading a process takes `ms`; every fifth read is held up. */
 function slownessOf(ms: number): number {
   let cpu = 0;
   let looks = 0;

@@ -34,7 +34,7 @@ class Worker {
     native.sendMessage(this.channel, message(serial, fds.length), fds);
   }
 
-  /** Whether the client has let it go. */
+  /** True when the client has closed its end of the channel. */
   get released(): boolean {
     return native.receiveMessage(this.channel, new Uint8Array(5))?.bytes === 0;
   }
@@ -49,7 +49,7 @@ interface Begun {
   readonly worker: Worker;
 }
 
-/** A helper whose workers answer nothing until they are told to; messages are their serial and a number of fds. */
+/** A helper whose workers answer only when a test calls `answer`; a message is its serial and a number of fds. */
 class FakeHelper {
   readonly client: HelperClient<Message>;
   readonly #socket: Fd;

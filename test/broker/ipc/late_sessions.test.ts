@@ -1,4 +1,4 @@
-/** What late sessions cost their user. */
+/** Cost of late sessions for their user. */
 import test from 'ava';
 import { NO_OWNER, type LockScope } from '#dist/broker/ipc/lock_scope.js';
 import { LateSessions, MAX_LATE_PER_OWNER } from '#dist/broker/ipc/late_sessions.js';

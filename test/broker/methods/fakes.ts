@@ -122,11 +122,11 @@ export interface OpenedRequest {
 interface OpenerOutcome {
   readonly status?: OpenerStatus;
   readonly detail?: number;
-  /** Of the slot of this index. */
+  /** Errno of the slot of this index. */
   readonly errno?: (slot: number) => number;
 }
 
-/** Opens /dev/null for each slot, unless it is told otherwise. */
+/** Opens /dev/null for each slot, unless `onOpen` returns another outcome. */
 export class FakeOpener {
   readonly scopes: (readonly LockScope[])[] = [];
   readonly requests: OpenedRequest[] = [];

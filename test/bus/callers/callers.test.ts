@@ -8,7 +8,7 @@ import { ByteBudget } from '#dist/bus/transport/byte_budget.js';
 import { CALLER_LIMITS, Callers, type Caller, type CallerLimits } from '#dist/bus/callers/callers.js';
 import { CallError, type StandardError } from '#dist/bus/dbus_error.js';
 
-/** A bus that knows what it is told. */
+/** A bus that knows only the connections in `known`. */
 class FakeDriver {
   readonly known = new Map<string, Credentials>();
   lookups = 0;
@@ -181,7 +181,7 @@ test.serial('connections that are not known yet displace no known caller and no 
     heard = callers.mayReceive(':1.3');
   });
   await soon();
-  callers.charge(':9.9', 1 << 30); // nobody's account: strangers have emptied it
+  callers.charge(':9.9', 1 << 30); // empties the account that all unknown connections share
   let release = (): void => {};
   driver.hold = new Promise((resolve) => (release = resolve));
   const many = Array.from({ length: 8 }, (_, index) => run(`:2.${index}`, hang).catch(() => {}));

@@ -9,7 +9,7 @@ import { grantOf, startFakeBroker, type FakeBroker } from '../fake_broker.js';
 interface World {
   readonly broker: FakeBroker;
   readonly watch: GrantWatch;
-  /** What was told, in words. */
+  /** Notifications so far, each as text. */
   readonly told: string[];
 }
 

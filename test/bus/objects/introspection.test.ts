@@ -1,4 +1,4 @@
-/** What is documented, what is shipped, and what is served are the same. */
+/** The documented, the shipped and the served interfaces are the same. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';

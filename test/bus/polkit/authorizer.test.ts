@@ -18,14 +18,14 @@ const YES = { authorized: true, challenge: false, dismissed: false };
 const NO = { authorized: false, challenge: false, dismissed: false };
 const CHALLENGE = { authorized: false, challenge: true, dismissed: false };
 const DISMISSED = { authorized: false, challenge: false, dismissed: true };
-/** Everyone may sample, nobody may downgrade, counting makes polkit busy for a moment. */
+/** Every subject may sample, none may downgrade. */
 const RULES = `
 polkit.addRule(function (action, subject) {
   if (action.id == "org.perfbroker.sample-own") return polkit.Result.YES;
   if (action.id == "org.perfbroker.downgrade") return polkit.Result.NO;
 });`;
 
-/** What setuid polkit-agent-helper-1 does when PAM took root's password: only root may. */
+/** Does the same as setuid polkit-agent-helper-1 after PAM has accepted root's password: only root may. */
 async function authenticate(bus: PrivateBus, uid: number, cookie: string): Promise<void> {
   const connection = await bus.connect();
   await connection.call(
@@ -79,9 +79,9 @@ test('with the example rules members of profilers get a yes, and others the defa
     t.deepEqual(await ask(socket, { subject: member, action }), YES, action);
   t.deepEqual(await ask(socket, { subject: member, action: 'org.perfbroker.kernel' }), CHALLENGE);
   t.deepEqual(await ask(socket, { subject: member, action: 'org.perfbroker.system-wide' }), CHALLENGE);
-  // Who has no session (ssh without logind, a service) is "any" to polkit: an administrator is asked for each of them.
+  // A subject without a session (ssh without logind, a service) is "any" to polkit: each action requires an administrator.
   for (const action of ACTIONS) t.deepEqual(await ask(socket, { subject: outsider, action }), CHALLENGE, action);
-  // And without an agent nobody can be asked, however interactive the question.
+  // Without an agent polkit has no user to ask, even when the request is interactive.
   t.deepEqual(await ask(socket, { subject: outsider, interactive: true }), CHALLENGE);
 });
 
@@ -112,8 +112,8 @@ test('polkit decides for the uid and the process that the question names', async
   const bus = await startPrivateBus(t, { actions: POLICY, rules: [rule] });
   const { socket } = await startAuthorizerProcess(bus);
   const subject = await startSubject(bus, 'outsider');
-  // The uid that the client connected with counts, and not the one that its process has by now: polkit leaves it to
-  // whoever asks to know that. A uid of another type would be ignored, and the process looked up.
+  // The uid that the client connected with counts, and not the one that its process has by now: polkit relies on its
+  // caller to know that uid. A uid of another type would be ignored, and the process looked up.
   t.deepEqual(await ask(socket, { subject }), CHALLENGE);
   t.deepEqual(await ask(socket, { subject: { ...subject, uid: USERS.member } }), YES);
   // A later process with the same pid is another one.
@@ -131,7 +131,7 @@ test('questions that polkit would misread never reach it', async (t) => {
     t.deepEqual(await ask(socket, { subject: { ...subject, startTime } }), refused, startTime);
   for (const pid of [0, -1, 2 ** 31])
     t.deepEqual(await ask(socket, { subject: { ...subject, pid } }), refused, `${pid}`);
-  // polkit's uid is an int32; -1 means to it that nobody said.
+  // polkit's uid is an int32; -1 means to it that the caller gave none.
   for (const uid of [-1, 2 ** 31, 2 ** 32 - 1])
     t.deepEqual(await ask(socket, { subject: { ...subject, uid } }), refused, `${uid}`);
   for (const busName of ['', 'org.freedesktop.DBus', ':1.1x', ':1'])
@@ -153,7 +153,7 @@ test('a dialog shows the question, and its answer is the answer', async (t) => {
     events: 'cpu-clock:u\n\u202eeverything',
     caller: `/tmp/$(target)${'x'.repeat(300)}`,
   };
-  t.deepEqual(await ask(socket, { subject, details }), CHALLENGE); // not interactive: nobody is bothered
+  t.deepEqual(await ask(socket, { subject, details }), CHALLENGE); // not interactive: no dialog is shown
 
   const allowed = open(socket, { subject, details, interactive: true });
   const begin = await agent.next();
@@ -346,7 +346,7 @@ test('each of a hundred questions at once gets its answer or an error that there
   const outcomes = await Promise.all(Array.from({ length: 96 }, () => ask(socket, { subject })));
   for (const outcome of outcomes)
     t.regex(unavailable(outcome), /4 of 4 authorization requests for uid 60124 are under way/);
-  // Nobody else waits for it.
+  // No other user waits for it.
   const member = await startSubject(bus, 'member');
   t.deepEqual(await ask(socket, { subject: member }), YES);
   for (const dialog of dialogs) dialog.takeBack();
@@ -412,7 +412,7 @@ test('the parent process may pass the socket to the front end, if it is a listen
   const [one, other] = native.socketPair('stream');
   const children = [start(listener), start(one)];
   t.teardown(() => children.forEach((child) => child.kill('SIGKILL')));
-  const texts = await Promise.all(children.map(said)); // at once: what nobody reads is dropped when a child ends
+  const texts = await Promise.all(children.map(said)); // at once: unread output is dropped when a child ends
   t.regex(texts[0]!, /ready/);
   const subject = await startSubject(bus, 'outsider');
   t.deepEqual(await ask(path, { subject }), YES);

@@ -110,7 +110,7 @@ test('the decision counts, not that there was a reply', async (t) => {
     challenge: false,
     dismissed: false,
   });
-  // Whatever the rest says, yes is yes and never both.
+  // Regardless of the other fields, yes is yes and never both.
   t.deepEqual(await told('(bba{ss})', [true, true, { 'polkit.dismissed': 'true' }]), {
     authorized: true,
     challenge: false,

@@ -34,7 +34,7 @@ const perf = spawnSync('perf', ['--version']).status === 0;
 
 const program = unfit === undefined ? buildWorkload(directory) : '';
 
-/** A test that records for real, skipped with its reason where that can not be. */
+/** Registers a test that records for real. Where that is not possible, the test is skipped and the reason printed. */
 function real(title: string, body: (t: ExecutionContext) => Promise<void>): void {
   if (unfit === undefined) test.serial(title, body);
   else {

@@ -11,7 +11,7 @@ targets = { any_user = true, system = true, any_cgroup = true }
 classes = "all"
 `);
 
-/** Of a request to a daemon with the ceiling that perfbrokerd has by default. */
+/** Reasons for the denial of a request to a daemon with the ceiling that perfbrokerd has by default. */
 function reasonsOf(asks: Partial<PolicyRequest>): readonly Reason[] {
   const verdict = decide(request({ ceiling: ['user'], ...asks }), ALL);
   return verdict.kind === 'deny' ? verdict.reasons : [];

@@ -27,7 +27,7 @@ function answer(changes: Partial<DowngradeReply>): () => DowngradeReply {
 
 test('a downgrade that is finished too late for its caller is recorded, and a dry run is not', async (t) => {
   const broker = new FakeBroker(t);
-  // Answers when its caller has been told that it is late.
+  // Answers after its caller was notified that it is late.
   broker.tracer.onDowngrade = () => {
     broker.tracer.onLate?.(DOWNGRADED);
     throw new Error('late');

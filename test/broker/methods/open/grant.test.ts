@@ -1,4 +1,4 @@
-/** The steps from an approval to a grant: whichever of them fails, nothing stays open and no quota stays taken. */
+/** The steps from an approval to a grant: when any of them fails, no fd stays open and no quota stays reserved. */
 import test, { type ExecutionContext } from 'ava';
 import { grantEvents, type Granted } from '#dist/broker/methods/open/grant.js';
 import { vetOpen, type VettedOpen } from '#dist/broker/methods/open/request.js';
