@@ -2,45 +2,19 @@
 /**
  * Keeps words that read like a translation out of documents, comments, strings and test titles. CONTRIBUTING.md has the rules.
  *
- *   node scripts/check-words.js            folders above their limit, as FILE:LINE: WORD; exit code 1 when there are any
- *   node scripts/check-words.js FILE...    every hit in these files, whatever their folder
- *   node scripts/check-words.js --counts   a table of all words
+ *   node scripts/check-words.js            every hit in this tree, as FILE:LINE: WORD; exit code 1 when there are any
+ *   node scripts/check-words.js FILE...    every hit in these files
+ *   node scripts/check-words.js --counts   the number of hits of each word
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, extname, join, relative, resolve } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { extname, join, relative, resolve } from 'node:path';
+import ts from 'typescript';
 
 const ROOT = join(import.meta.dirname, '..');
-/** Loaded when the first TypeScript file comes: it takes as long as everything else. */
-let ts;
 
-/**
- * Hits that a folder (or file) may still have, those of its subfolders included unless they have a row of their own. Lower a
- * number when you rewrite files; raise none. Nothing is allowed where there is no row.
- */
-const LIMITS = {
-  'README.md': 0,
-  'SECURITY.md': 0,
-  'CONTRIBUTING.md': 0,
-  'CHANGELOG.md': 0,
-  docs: 0,
-  native: 0,
-  src: 0,
-  'src/broker': 0,
-  'src/bus': 0,
-  'src/cli': 0,
-  'src/client': 0,
-  'src/collector': 0,
-  'src/common': 0,
-  'src/formats': 0,
-  'src/interfaces': 0,
-  'src/model': 0,
-  'src/policy': 0,
-  'src/varlink': 0,
-  test: 0,
-};
-
-/** docs/errors.md is generated from src/model, where its words count. */
-const GENERATED = new Set(['docs/errors.md']);
+/** Files that are not written for readers, or not by us: docs/errors.md is generated from src/model, where its words count. */
+const LEFT_OUT = /^(?:LICENSE|package-lock\.json|docs\/errors\.md|scripts\/check-words\.js|packaging\/deb\/changelog)$/;
 
 /** Words stand apart by blanks, or by a line break within a comment. */
 const GAP = String.raw`(?:\s+(?:\*|//|#)?\s*)`;
@@ -58,16 +32,20 @@ const WORDS = [
   ['anew', 'anew'],
   ['but for', `but${GAP}for`],
   ['", too"', `(?<=,${GAP})too(?=[.,;:!?)'"\n]|$)`],
+  ['doc comment that opens with a question', String.raw`(?<=\/\*\*${GAP})(?:what|whether|of|why|how|who|which)`],
 ].map(([name, pattern]) => ({ name, pattern: new RegExp(`(?<![\\w\`-])(?:${pattern})(?![\\w\`-])`, 'gi') }));
 
 /** Pieces of a file that people read: each with its offset in the text. */
 function prose(path, text) {
-  if (path.endsWith('.test.ts')) return titles(path, text);
+  if (path.endsWith('.test.ts')) return [...titles(path, text), ...comments(path, text)];
   switch (extname(path)) {
     case '.md':
       return [{ start: 0, text: blank(blank(text, /^```.*?^```$/gms), /\["[^\]]*"\]\([^)]*\.(?:test\.ts|cc)\)/g) }];
     case '.ts':
+    case '.js':
+    case '.mjs':
       return commentsAndStrings(path, text);
+    case '.c':
     case '.cc':
     case '.h':
       return [...text.matchAll(/\/\/.*|\/\*[^]*?\*\/|"(?:[^"\\\n]|\\.)*"/g)].map((match) => ({
@@ -85,18 +63,25 @@ function blank(text, pattern) {
 }
 
 function commentsAndStrings(path, text) {
+  return pieces(path, text, true);
+}
+
+function comments(path, text) {
+  return pieces(path, text, false);
+}
+
+function pieces(path, text, withStrings) {
   const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
-  const pieces = [];
+  const found = [];
   const visit = (node) => {
-    if (ts.isJSDoc(node)) return;
-    const children = node.getChildren(source);
+    const children = node.getChildren(source).filter((child) => !ts.isJSDoc(child));
     const start = node.getStart(source);
     if (children.length > 0) return children.forEach(visit);
-    pieces.push({ start: node.getFullStart(), text: text.slice(node.getFullStart(), start) });
-    if (isText(node)) pieces.push({ start, text: quoted(text.slice(start, node.getEnd())) });
+    found.push({ start: node.getFullStart(), text: text.slice(node.getFullStart(), start) });
+    if (withStrings && isText(node)) found.push({ start, text: quoted(text.slice(start, node.getEnd())) });
   };
   visit(source);
-  return pieces;
+  return found;
 }
 
 /** Backticks around a template are not those around a word that is only mentioned. */
@@ -150,61 +135,26 @@ function hits(path) {
     .map((hit) => ({ ...hit, file: path, line: text.slice(0, hit.at).split('\n').length }));
 }
 
-/** Every file that the check reads. */
+/** Every file of the tree, except those that are left out. */
 function files() {
-  const below = (folder, pattern) =>
-    readdirSync(join(ROOT, folder), { recursive: true })
-      .map((name) => join(folder, name))
-      .filter((name) => pattern.test(name) && !GENERATED.has(name));
-  const top = readdirSync(ROOT).filter((name) => name.endsWith('.md'));
-  return [
-    ...top,
-    ...below('docs', /\.(?:md|[1-8])$/),
-    ...below('src', /\.(?:ts|varlink|toml)$/),
-    ...below('native', /\.(?:cc|h)$/),
-    ...below('test', /\.test\.ts$/),
-  ].sort();
-}
-
-/** The row of a file: itself, or the nearest folder above it that has one. */
-function folderOf(file) {
-  for (let folder = file; folder !== '.'; folder = dirname(folder)) if (folder in LIMITS) return folder;
-  return dirname(file);
-}
-
-/** Hits by folder, and 0 where there are none. */
-function byFolder(found) {
-  const folders = new Map(Object.keys(LIMITS).map((folder) => [folder, []]));
-  for (const hit of found) folders.set(folderOf(hit.file), [...(folders.get(folderOf(hit.file)) ?? []), hit]);
-  return folders;
-}
-
-function print(found) {
-  for (const { file, line, word } of found) console.log(`${file}:${line}: ${word}`);
+  const tracked = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  return tracked.split('\0').filter((path) => path !== '' && existsSync(join(ROOT, path)) && !LEFT_OUT.test(path));
 }
 
 function printCounts(found) {
-  const count = (number) => String(number).padStart(5);
-  for (const { name } of WORDS) console.log(`${count(found.filter((hit) => hit.name === name).length)}  ${name}`);
-  for (const [folder, some] of byFolder(found))
-    console.log(`${count(some.length)} of ${LIMITS[folder] ?? 0}  ${folder}`);
-}
-
-function check(found) {
-  const above = [...byFolder(found)].filter(([folder, some]) => some.length > (LIMITS[folder] ?? 0));
-  for (const [folder, some] of above) {
-    console.error(`${folder}: ${some.length} words that CONTRIBUTING.md replaces, ${LIMITS[folder] ?? 0} allowed`);
-    print(some);
-  }
-  return above.length === 0;
+  for (const { name } of WORDS)
+    console.log(`${String(found.filter((hit) => hit.name === name).length).padStart(5)}  ${name}`);
 }
 
 const args = process.argv.slice(2);
 const counts = args[0] === '--counts';
 const named = counts ? [] : args.map((path) => relative(ROOT, resolve(path)));
-const paths = named.length > 0 ? named : files();
-if (paths.some((path) => path.endsWith('.ts'))) ts = (await import('typescript')).default;
-const found = paths.flatMap((path) => hits(path));
+const found = (named.length > 0 ? named : files()).flatMap((path) => hits(path));
 if (counts) printCounts(found);
-else if (named.length > 0) print(found);
-if (!counts && !(named.length > 0 ? found.length === 0 : check(found))) process.exitCode = 1;
+else {
+  for (const { file, line, word } of found) console.log(`${file}:${line}: ${word}`);
+  if (found.length > 0) process.exitCode = 1;
+}

@@ -46,9 +46,9 @@ const CASES: readonly Case[] = [
     text: ['```sh', '# nobody', '```', '["nobody is told"](test/e2e/denial.test.ts)', '[nobody](README.md)'].join('\n'),
     hits: ['5: nobody'],
   },
-  {
-    title: 'comments and strings of a source count, names in it do not',
-    name: 'source.ts',
+  ...['ts', 'js', 'mjs'].map((extension) => ({
+    title: `comments and strings of a .${extension} file count, names in it do not`,
+    name: `source.${extension}`,
     text: [
       '/** Whatever. */',
       'const nobody = 1;',
@@ -58,18 +58,52 @@ const CASES: readonly Case[] = [
       '              // for one: anew',
     ].join('\n'),
     hits: ['1: Whatever', '3: told', '4: tells', '4: too', '5: but // for', '6: anew'],
-  },
+  })),
   {
-    title: 'the titles of a test file count, and nothing else in it',
+    title: 'the titles and comments of a test file count, its other strings do not',
     name: 'some.test.ts',
-    text: ['// nobody', "test('nobody is told', (t) => {", "  t.is('nobody', 'told');", '});'].join('\n'),
-    hits: ['2: nobody', '2: told'],
+    text: [
+      '/** Of nobody. */',
+      "test('nobody is told', (t) => {",
+      "  t.is('nobody', `told`); // anew",
+      '  /* whatever */',
+      '});',
+    ].join('\n'),
+    hits: ['1: Of', '1: nobody', '2: nobody', '2: told', '3: anew', '4: whatever'],
   },
   {
-    title: 'comments and strings of C++ count',
-    name: 'source.cc',
+    title: 'a doc comment that opens with a question counts',
+    name: 'source.ts',
+    text: [
+      '/** What it does. */',
+      '/** Whether it does. */',
+      '/**',
+      ' * Of a file.',
+      ' */',
+      '/** Why it fails. */',
+      '/** How it fails. */',
+      '/** Who calls it. */',
+      '/** Which of them. */',
+    ].join('\n'),
+    hits: ['1: What', '2: Whether', '4: Of', '6: Why', '7: How', '8: Who', '9: Which'],
+  },
+  {
+    title: 'a question elsewhere in a comment, or at the beginning of another comment, does not count',
+    name: 'source.ts',
+    text: ['/** Reason why it fails. What it says. */', '/* What it does. */', '// Whether it does.'].join('\n'),
+    hits: [],
+  },
+  ...['cc', 'h', 'c'].map((extension) => ({
+    title: `comments and strings of a .${extension} file count`,
+    name: `source.${extension}`,
     text: ['// nobody', 'int nobody; /* told', 'anew */', 'const char* text = "he // says";'].join('\n'),
     hits: ['1: nobody', '2: told', '3: anew', '4: he'],
+  })),
+  {
+    title: 'a shell script counts as a whole',
+    name: 'script',
+    text: ['#!/bin/sh', "verdict 'nobody is served' served", 'anew # but', '# for one'].join('\n'),
+    hits: ['2: nobody', '3: anew', '3: but # for'],
   },
   {
     title: 'a manual page counts as a whole',
@@ -110,6 +144,13 @@ for (const [index, { title, name, hits }] of CASES.entries())
       hits,
     );
   });
+
+test('--counts lists the number of hits of each word in the tree', (t) => {
+  const { status, lines: counts } = check('--counts');
+  t.is(status, 0);
+  t.true(counts.some((line) => /^ +0 {2}doc comment that opens with a question$/.test(line)));
+  for (const line of counts) t.regex(line, /^ *\d+ {2}\S/);
+});
 
 test('the documents and manual pages have none of these words', (t) => {
   // errors.md is made from src, where its words count.
