@@ -169,7 +169,12 @@ export class Server {
       this.#broker.dependencies.requestLog?.refused(ids, refusal, 'connect');
       return refuse(socket, ids.uid, lane, refusal);
     }
+    using admission = new Rollback(() => {
+      client.permit.release();
+      native.closeConnection(lane, socket);
+    });
     this.#serve(client, lane);
+    admission.keep();
   }
 
   /** The lane of a client that was not vetted yet: vetting shows whether it is in another user namespace; until then its uid stands for it. */

@@ -61,20 +61,20 @@ export class Tickets {
     return ticket;
   }
 
-  /**
-   * Redeems a ticket.
-   * @returns the request, which belongs to the caller from now on; null when this user has no such ticket that `accepts` takes
-   */
-  redeem<Wanted extends TicketPayload>(
+  /** Returns the request of a ticket, which stays valid; null when this user has no such ticket that `accepts` takes. */
+  find<Wanted extends TicketPayload>(
     ticket: string,
     uid: number,
     accepts: (held: TicketPayload) => held is Wanted,
   ): Wanted | null {
     const entry = this.#entries.get(ticket);
-    if (entry?.uid !== uid || !accepts(entry.held)) return null;
+    return entry?.uid === uid && accepts(entry.held) ? entry.held : null;
+  }
+
+  /** Ends a ticket that {@link find} has found. Its request belongs to the caller from now on. */
+  redeem(ticket: string): void {
+    clearTimeout(this.#entries.get(ticket)?.timer);
     this.#entries.delete(ticket);
-    clearTimeout(entry.timer);
-    return entry.held;
   }
 
   /** Releases every request. */

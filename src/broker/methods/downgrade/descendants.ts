@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { Rollback } from '../../../common/rollback.js';
 import { brokerError } from '../../../model/errors/error_table.js';
 import type { IdTriple } from '../../../model/identity/target.js';
-import { native, type Fd } from '../../../native.js';
+import { native, type Fd, type NativeError } from '../../../native.js';
 import { releaseTargets, type ProcessTarget } from '../../processes/targets.js';
 import { readProcess, readStat } from '../../processes/proc.js';
 import type { Work } from '../../fairness/work.js';
@@ -32,7 +32,7 @@ export async function pinDescendants(ancestors: readonly ProcessTarget[], work: 
       if (work.turnIsOver) await work.nextTurn();
       const target = work.timed(() => pin(pid, parent, first.process.uids));
       if (target !== null) pinned.push(target);
-      if (ancestors.length + pinned.length > MAX_DESCENDANTS)
+      if (ancestors.length - 1 + pinned.length > MAX_DESCENDANTS)
         throw brokerError(
           'DowngradeRefused',
           'too-many-processes',
@@ -48,21 +48,23 @@ export async function pinDescendants(ancestors: readonly ProcessTarget[], work: 
  * @returns null when the process runs under other ids, has ended, or has another parent: then the pid can be that of a new process
  */
 function pin(pid: number, parent: number, uids: IdTriple): ProcessTarget | null {
-  let fd: Fd;
+  const fd = openPidfd(pid);
+  if (fd === null) return null;
+  using pin = new Rollback(() => native.close(fd));
+  const process = readProcess(pid);
+  const sameUids = process?.uids.every((uid, index) => uid === uids[index]) === true;
+  if (!sameUids || parentOf(pid) !== parent || !native.pidfdAlive(fd)) return null;
+  pin.keep();
+  return { kind: 'process', fd, process: Object.freeze(process), tid: null };
+}
+
+/** Null when there is no process with this pid any more. Any other error ends the request: a child must not be left out in silence. */
+function openPidfd(pid: number): Fd | null {
   try {
-    fd = native.pidfdOpen(pid);
-  } catch {
-    return null;
-  }
-  let pinned: ProcessTarget | null = null;
-  try {
-    const process = readProcess(pid);
-    const sameUids = process?.uids.every((uid, index) => uid === uids[index]) === true;
-    if (sameUids && parentOf(pid) === parent && native.pidfdAlive(fd))
-      pinned = { kind: 'process', fd, process: Object.freeze(process), tid: null };
-    return pinned;
-  } finally {
-    if (pinned === null) native.close(fd);
+    return native.pidfdOpen(pid);
+  } catch (error) {
+    if (['ESRCH', 'EINVAL', 'ENOENT'].includes((error as NativeError).code)) return null;
+    throw error;
   }
 }
 
@@ -81,12 +83,13 @@ async function readChildren(work: Work): Promise<ReadonlyMap<number, readonly nu
   return children;
 }
 
-/** Field 4 of the stat file; null when the process has ended. */
+/** Field 4 of the stat file; null when the process has ended, or hidepid= of proc(5) hides it as a process of another user. */
 function parentOf(pid: number): number | null {
   try {
     const stat = readStat(pid);
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-  } catch {
-    return null;
+  } catch (error) {
+    if (['ESRCH', 'ENOENT', 'EPERM', 'EACCES'].includes((error as NativeError).code)) return null;
+    throw error;
   }
 }

@@ -59,8 +59,9 @@ export async function prepareDowngrade(context: PrepareDowngradeContext, call: W
 export async function redeemDowngrade(context: PrepareDowngradeContext, call: WorkCall, reply: Reply): Promise<void> {
   const { context: client, work } = call;
   const { ticket } = call.parameters as unknown as RedeemDowngradeParameters;
-  const payload = context.tickets.redeem(ticket, client.subject.uid, isDowngradeTicket);
+  const payload = context.tickets.find(ticket, client.subject.uid, isDowngradeTicket);
   if (payload === null) throw unknownTicket();
+  context.tickets.redeem(ticket);
   const { vetted, authorized } = payload;
   using pin = new Rollback(payload.release);
   await recheckTargets([vetted.target], work);

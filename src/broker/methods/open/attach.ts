@@ -16,7 +16,7 @@ import { lockScopeOf } from '../../processes/lock_scope.js';
 import { readThreads } from '../../processes/proc.js';
 import type { PinnedTarget, ProcessTarget } from '../../processes/targets.js';
 import type { Opener, OpenSession } from './context.js';
-import { planSlots } from './plan.js';
+import { placesOf, planSlots, type Place } from './plan.js';
 import { refusal, type RefusalFacts } from './refusal.js';
 import type { VettedRequest } from './request.js';
 
@@ -156,32 +156,49 @@ class EventAttacher {
   }
 
   async #open(index: number, target: PinnedTarget, tids: readonly number[]): Promise<void> {
-    const { request, maxFds, reservation, ringAnchors } = this.#order;
-    const { cpus, specs, fields, ringSlots } = request;
+    const { request, maxFds } = this.#order;
+    const { cpus, specs } = request;
     // Counted once, before the loop: these include the slots that each message opens.
     const needed = this.#slots.length + tids.length * cpus.length * specs.length;
     if (needed > maxFds)
       throw brokerError('QuotaExceeded', 'fds', `the request needs ${needed} fds; ${maxFds} are allowed`);
-    for (const slots of planSlots(this.#leaders, tids, cpus, ringSlots, this.#cpusWithRing)) {
-      const premapped = slots.filter((slot) => slot.premap);
-      const rings = this.#rings.reduce((sum, ring) => sum + ring.cpus.length, premapped.length);
-      reservation.growTo({ fds: needed, rings });
-      const { reply, fds, serial } = await this.#send(target, fields, slots, premapped.length > 0);
-      // Threads end at any time, which is not a refusal. The caller checks at the end whether any slot was opened.
-      if (haveEnded(reply)) {
-        for (const { cpu } of premapped) this.#cpusWithRing.delete(cpu);
-        continue;
-      }
-      if (reply.status !== 'opened') throw refusal(reply, target, slots, this.#order);
-      if (premapped.length > 0) {
-        const scope = this.#scopeOf(target, slots);
-        this.#rings.push({ serial, cpus: premapped.map((slot) => slot.cpu), scope });
-      }
-      const opened = slots.filter((_, slot) => reply.slotErrnos[slot] === 0);
-      const first = this.#slots.length;
-      for (const [slot, fd] of fds.entries()) this.#keep(fd, index, opened[slot]);
-      if (premapped.length > 0 && ringAnchors.needed) await this.#keepRings(target, first);
+    await this.#openPlaces(index, target, placesOf(tids, cpus), needed);
+  }
+
+  async #openPlaces(index: number, target: PinnedTarget, places: readonly Place[], needed: number): Promise<void> {
+    const { ringSlots } = this.#order.request;
+    for (const slots of planSlots(this.#leaders, places, ringSlots, this.#cpusWithRing))
+      await this.#openMessage(index, target, slots, needed);
+  }
+
+  async #openMessage(index: number, target: PinnedTarget, slots: readonly OpenerSlot[], needed: number): Promise<void> {
+    const { request, reservation, ringAnchors } = this.#order;
+    const premapped = slots.filter((slot) => slot.premap);
+    const rings = this.#rings.reduce((sum, ring) => sum + ring.cpus.length, premapped.length);
+    reservation.growTo({ fds: needed, rings });
+    const { reply, fds, serial } = await this.#send(target, request.fields, slots, premapped.length > 0);
+    // Threads end at any time, which is not a refusal. The caller checks at the end whether any slot was opened.
+    if (haveEnded(reply)) {
+      for (const { cpu } of premapped) this.#cpusWithRing.delete(cpu);
+      return;
     }
+    if (reply.status !== 'opened') throw refusal(reply, target, slots, this.#order);
+    const scope = this.#scopeOf(target, slots);
+    const isOpen = (_: OpenerSlot, slot: number): boolean => reply.slotErrnos[slot] === 0;
+    const opened = slots.filter(isOpen);
+    const ringed = opened.filter(({ premap }) => premap);
+    // The first slot of a cpu has its ring, which the others record into. Without that slot they have no ring: all are opened again.
+    if (request.ringSlots === 'cpu' && ringed.length < premapped.length) {
+      this.#close(fds);
+      await this.#releaseRings({ serial, cpus: premapped.map(({ cpu }) => cpu), scope });
+      const ended = new Set(slots.filter((slot, at) => !isOpen(slot, at)).map(({ tid }) => tid));
+      const places = opened.filter(({ tid, event }) => event === 0 && !ended.has(tid));
+      return this.#openPlaces(index, target, places, needed);
+    }
+    if (ringed.length > 0) this.#rings.push({ serial, cpus: ringed.map(({ cpu }) => cpu), scope });
+    const first = this.#slots.length;
+    for (const [slot, fd] of fds.entries()) this.#keep(fd, index, opened[slot]);
+    if (ringed.length > 0 && ringAnchors.needed) await this.#keepRings(target, first);
   }
 
   #send(
@@ -235,10 +252,12 @@ class EventAttacher {
   /** A target whose perf context is held delays this in its lane. The request waits for a limited time only. */
   async #attachAnchors(anchors: readonly Fd[], rings: readonly Fd[]): Promise<readonly boolean[]> {
     const { user, ringAnchors, request } = this.#order;
+    using opened = new Rollback(() => this.#close(anchors));
     const kept = await within(ringAnchors.attach(user, anchors, rings, request.ringPages), KEEP_MS);
-    if (kept !== null) return kept;
-    this.#close(anchors);
-    throw brokerError('Unavailable', 'context-held', `the rings could not be set up within ${KEEP_MS / 1000} s`);
+    if (kept === null)
+      throw brokerError('Unavailable', 'context-held', `the rings could not be set up within ${KEEP_MS / 1000} s`);
+    opened.keep();
+    return kept;
   }
 
   #close(fds: readonly Fd[]): void {
@@ -262,10 +281,12 @@ class EventAttacher {
   /** Closes the slots opened since `mark`, and has their rings unmapped. */
   async #discard(mark: { readonly slots: number; readonly rings: number }): Promise<void> {
     this.closeSlots(mark.slots);
-    for (const ring of this.#rings.splice(mark.rings)) {
-      for (const cpu of ring.cpus) this.#cpusWithRing.delete(cpu);
-      await this.#session.releaseRings(ring.serial, ring.scope);
-    }
+    for (const ring of this.#rings.splice(mark.rings)) await this.#releaseRings(ring);
+  }
+
+  async #releaseRings({ serial, cpus, scope }: RingRecord): Promise<void> {
+    for (const cpu of cpus) this.#cpusWithRing.delete(cpu);
+    await this.#session.releaseRings(serial, scope);
   }
 
   closeSlots(from: number): void {

@@ -54,11 +54,13 @@ export async function prepareOpen(context: PrepareOpenContext, call: WorkCall, r
 export async function redeem(context: PrepareOpenContext, call: WorkCall, reply: Reply): Promise<void> {
   const { context: client, work } = call;
   const { ticket } = call.parameters as unknown as RedeemParameters;
-  const payload = context.tickets.redeem(ticket, client.subject.uid, isOpenTicket);
+  const payload = context.tickets.find(ticket, client.subject.uid, isOpenTicket);
   if (payload === null) throw unknownTicket();
-  using pins = new Rollback(payload.release);
+  // An error so far leaves the ticket valid: a user may have been asked to authorize it.
   const vetted = vetRedeem(client.subject, payload.vetted, call.more);
   const caller = identifyCaller(context, call, undefined, vetted.targets.length);
+  context.tickets.redeem(ticket);
+  using pins = new Rollback(payload.release);
   await recheckTargets(vetted.targets, work);
   const approval = work.timed(() => approveAgain(context, caller, vetted, payload.authorized));
   const granted = await work.timed(() => grantEvents(context, client, vetted, approval, call.more));

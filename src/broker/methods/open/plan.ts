@@ -11,25 +11,27 @@ export function countFds(targets: readonly PinnedTarget[], events: number, cpus:
   return tasks * events * cpus;
 }
 
+/** A thread, or -1 for system and cgroup targets, on a cpu, or -1 for any. All events of a request are opened there. */
+export type Place = Pick<OpenerSlot, 'tid' | 'cpu'>;
+
+export function placesOf(tids: readonly number[], cpus: readonly number[]): Place[] {
+  return tids.flatMap((tid) => cpus.map((cpu) => ({ tid, cpu })));
+}
+
 /**
- * The slots of one target, in messages of at most 253: place by place (thread, then cpu), all events of a place
- * together, so that a group stays in one message.
+ * The slots of one target, in messages of at most 253: place by place, all events of a place together, so that a group stays in one
+ * message. Each message is planned when it is asked for: the cpus that have a ring depend on the messages before it.
  * @param leaders for each of the 1 to 16 events: the index of the event that leads its group, or undefined
- * @param tids threads, or [-1] for system and cgroup targets
- * @param cpus cpus, or [-1] for any
  * @param rings slots whose ring is mapped in advance: none, each, or the first slot of every cpu
  * @param cpusWithRing cpus that have a ring already, over all targets of the request; cpus are added to it
  */
-export function planSlots(
+export function* planSlots(
   leaders: readonly (number | undefined)[],
-  tids: readonly number[],
-  cpus: readonly number[],
+  places: readonly Place[],
   rings: RingSlots,
   cpusWithRing: Set<number>,
-): OpenerSlot[][] {
+): Generator<OpenerSlot[]> {
   const placesPerMessage = Math.floor(MAX_SLOTS / leaders.length);
-  const places = tids.flatMap((tid) => cpus.map((cpu) => ({ tid, cpu })));
-  const messages: OpenerSlot[][] = [];
   for (let start = 0; start < places.length; start += placesPerMessage) {
     const slots: OpenerSlot[] = [];
     for (const { tid, cpu } of places.slice(start, start + placesPerMessage)) {
@@ -40,7 +42,6 @@ export function planSlots(
         slots.push({ tid, cpu, event, leader: leader === undefined ? NO_LEADER : first + leader, premap });
       }
     }
-    messages.push(slots);
+    yield slots;
   }
-  return messages;
 }

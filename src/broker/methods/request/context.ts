@@ -49,7 +49,7 @@ export interface RequestContext extends AuditTrail {
 }
 
 export interface TicketContext {
-  readonly tickets: Pick<Tickets, 'add' | 'redeem'>;
+  readonly tickets: Pick<Tickets, 'add' | 'find' | 'redeem'>;
   /** @throws Unavailable */
   requireTickets(): void;
 }

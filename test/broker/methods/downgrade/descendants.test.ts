@@ -39,6 +39,27 @@ test.serial('children and grandchildren are pinned once, parents before children
   t.is(await settledFds(), before);
 });
 
+test.serial('256 descendants are pinned, and one more is refused', async (t) => {
+  const [parent] = await family(t);
+  const ancestor = pin(parent);
+  const work = newWork(new FakeClient());
+  // Descendants of earlier walks, with pids above pid_max.
+  const earlier = Array.from({ length: 256 }, (_, index) => ({
+    ...ancestor,
+    process: { ...ancestor.process, pid: 5_000_000 + index },
+  }));
+  const before = await settledFds();
+  const found = await pinDescendants([ancestor, ...earlier.slice(1)], work);
+  t.is(found.length, 1);
+  releaseTargets(found);
+  t.like(await t.throwsAsync(pinDescendants([ancestor, ...earlier], work)), {
+    error: 'DowngradeRefused',
+    code: 'too-many-processes',
+  });
+  t.is(await settledFds(), before);
+  releaseTargets([ancestor]);
+});
+
 test.serial('processes under other uids are left out', async (t) => {
   const [parent, child] = await family(t);
   const ancestor = pin(parent);

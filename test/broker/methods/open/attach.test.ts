@@ -146,6 +146,46 @@ test.serial(
   },
 );
 
+test.serial('a cpu whose ring went with an ended thread gets the ring of the next living thread', async (t) => {
+  const before = await settledFds();
+  const opener = new FakeOpener();
+  // Thread 10 has ended: its slots, the first two, carried the rings of both cpus.
+  opener.onOpen = (request) => (request === 0 ? { errno: (slot) => (slot < 2 ? ESRCH : 0) } : {});
+  const rings: number[] = [];
+  const reservation = {
+    growTo: (use: { readonly rings: number }) => void rings.push(use.rings),
+    awaitRings: () => undefined,
+  };
+  const request = { targets: [PROCESS], specs: [spec], cpus: [0, 1], ringPages: 1, ringSlots: 'cpu' } as const;
+  const { slots } = await openEvents(opener, orderOf(request, { reservation }), scansOf([10, 11, 12]));
+  t.deepEqual(
+    slots.map(({ tid, cpu, ring }) => [tid, cpu, ring]),
+    [
+      [11, 0, true],
+      [11, 1, true],
+      [12, 0, false],
+      [12, 1, false],
+    ],
+  );
+  t.deepEqual(opener.releasedRings, [1]);
+  t.deepEqual(rings, [2, 2]);
+  close(slots);
+  t.is(await settledFds(), before);
+});
+
+test.serial('a cpu whose threads of one message have all ended gets its ring in the next message', async (t) => {
+  const opener = new FakeOpener();
+  opener.onOpen = (request) => (request === 0 ? { status: 'open-failed', errno: () => ESRCH } : {});
+  const tids = Array.from({ length: 254 }, (_, index) => index + 1);
+  const request = { targets: [PROCESS], specs: [spec], cpus: [0], ringPages: 1, ringSlots: 'cpu' } as const;
+  const { slots } = await openEvents(opener, orderOf(request), scansOf(tids));
+  t.deepEqual(
+    slots.map(({ tid, ring }) => [tid, ring]),
+    [[254, true]],
+  );
+  close(slots);
+});
+
 test.serial('slots of threads that have ended are left out', async (t) => {
   const opener = new FakeOpener();
   opener.onOpen = () => ({ errno: (slot) => (slot === 1 ? ESRCH : 0) });
@@ -177,5 +217,13 @@ test.serial('a slot whose ring gets no anchor is closed, and may get its ring fr
     [[0, true, true]],
   );
   close(slots.flatMap(({ fd, anchor }) => [{ fd }, { fd: anchor ?? fd }]));
+  t.is(await settledFds(), before);
+});
+
+test.serial('anchors that cannot be attached are closed with everything else', async (t) => {
+  const before = await settledFds();
+  const ringAnchors = { needed: true, attach: () => Promise.reject(new Error('no ring')) };
+  const request = { targets: [THREAD], specs: [spec], cpus: [0, 1], ringPages: 1, ringSlots: 'each' } as const;
+  await t.throwsAsync(openEvents(new FakeOpener(), orderOf(request, { ringAnchors })), { message: 'no ring' });
   t.is(await settledFds(), before);
 });

@@ -138,12 +138,12 @@ test.serial('events of a request whose downgrade fails are closed', async (t) =>
 });
 
 /** PrepareOpen by the front end for this process. @returns the ticket */
-async function ticketFor(broker: FakeBroker): Promise<string> {
+async function ticketFor(broker: FakeBroker, parameters: object = PARAMETERS): Promise<string> {
   const frontEnd = new FakeClient(peerOf({ uid: FRONT_END, pid: 1 }));
   const reply = new FakeReply();
   const { uid } = peerOf().subject;
   const sender = { busName: ':1.5', uid, pidfd: 0 };
-  const call = callOf(frontEnd, { ...PARAMETERS, sender }, [native.pidfdOpen(process.pid)]);
+  const call = callOf(frontEnd, { ...parameters, sender }, [native.pidfdOpen(process.pid)]);
   await prepareOpen(broker, call, reply);
   return (reply.replies[0] as { ticket: string }).ticket;
 }
@@ -160,6 +160,18 @@ test.serial('a ticket is redeemed once, by its user, as a request of the client 
   t.like(broker.records[1], { action: 'open', verdict: 'allow', by: 77 });
   const again = redeem(broker, callOf(client, { ticket }), reply);
   t.like(await t.throwsAsync(again), { error: 'NoSuchGrant', code: 'ticket' });
+});
+
+test.serial('a ticket stays valid when its call has no room for the fds', async (t) => {
+  const broker = new FakeBroker(t);
+  const ticket = await ticketFor(broker, { targets: Array.from({ length: 254 }, () => TARGET), events: [CLOCK] });
+  const redeeming = redeem(broker, callOf(new FakeClient(), { ticket }), new FakeReply());
+  t.like(await t.throwsAsync(redeeming), { error: 'InvalidTarget', code: 'too-many-threads' });
+  t.is(broker.tickets.size, 1);
+  const reply = new FakeReply();
+  await redeem(broker, callOf(new FakeClient(), { ticket }, [], true), reply);
+  t.is(reply.replies.length, 2);
+  t.is(broker.tickets.size, 0);
 });
 
 test.serial('a broker that is ending issues no tickets, and releases the targets', async (t) => {
