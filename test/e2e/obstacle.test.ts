@@ -149,7 +149,7 @@ for (const obstacle of OBSTACLES) {
   });
 }
 
-privileged('a client that is not dumpable reads that it is the obstacle itself', async (t) => {
+privileged('a client that is not dumpable is refused under every ceiling, and reads that it is the obstacle itself', async (t) => {
   const pid = await sleeper(t, { uid: ALICE, gid: ALICE, command: SLEEP });
   if (pid === null) throw new Error('sleep has ended');
   const denial = await denialOf(t, runAs({ uid: ALICE, socket: shipped.socket }, openUndumpable, pid));
@@ -157,6 +157,6 @@ privileged('a client that is not dumpable reads that it is the obstacle itself',
   t.regex(denial.message, /the caller itself is not dumpable/);
   t.notRegex(denial.message, /namespace/);
   t.regex(denial.remedy, /^Run the collector from an executable that its user can read/);
-  const served = await runAs({ uid: ALICE, socket: open.socket }, openUndumpable, pid);
-  t.truthy(served, 'where the opener does not check, the request is served as before');
+  const refused = await denialOf(t, runAs({ uid: ALICE, socket: open.socket }, openUndumpable, pid));
+  t.like(refused, { error: 'PolicyDenied', code: 'access' }, 'where the opener does not check');
 });

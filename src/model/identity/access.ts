@@ -13,6 +13,19 @@ export function mainObstacle(obstacles: readonly AccessObstacle[]): AccessObstac
 }
 
 /**
+ * True when the target is the caller's own process: nothing stands in the way of the caller, and the caller itself can be verified. A
+ * caller that is not dumpable may be a setuid program. For one with several ids the kernel would compare the real ones, which are not
+ * those of its connection.
+ */
+export function isOwnProcess(subject: Subject, target: ProcessIdentity): boolean {
+  return isVerified(subject) && sameUserObstacles(subject, target).length === 0;
+}
+
+export function isVerified({ dumpable, ownIds }: Pick<Subject, 'dumpable' | 'ownIds'>): boolean {
+  return dumpable && ownIds;
+}
+
+/**
  * Same-user access as ptrace(2) defines PTRACE_MODE_READ_REALCREDS: all of the target's real, effective and saved ids
  * equal the client's real ones, the target is dumpable, its permitted capabilities are a subset of the client's, and
  * it lives in the client's user namespace. The namespace of a process cannot be read without CAP_SYS_PTRACE, so

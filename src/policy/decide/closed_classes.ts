@@ -1,7 +1,7 @@
 /** Reasons of a request that needs classes which the ceiling of the daemon excludes. */
 import type { EventClass } from '../../model/event.js';
 import type { PolicyRequest, Reason } from '../types.js';
-import { callerObstacle, obstacleOf, type Obstacle } from './obstacles.js';
+import { obstacleOf, type Obstacle } from './obstacles.js';
 import { describeTarget } from './reason_texts.js';
 
 /** Targets of class other-users that get a reason of their own; a request may hold hundreds. */
@@ -18,9 +18,8 @@ function closedClass(name: EventClass, why: string): Reason & { readonly code: '
 }
 
 function closedTargets({ subject, targets }: PolicyRequest): readonly Reason[] {
-  const ofCaller = callerObstacle(subject);
   const foreign = targets.flatMap((target) => {
-    const obstacle = obstacleOf(subject, target) ?? (target.kind === 'process' ? ofCaller : undefined);
+    const obstacle = obstacleOf(subject, target);
     return obstacle === undefined ? [] : [{ name: describeTarget(target), obstacle }];
   });
   const [first] = foreign;

@@ -1,6 +1,5 @@
 /** Classes and modes that a request needs. */
-import { sameUserObstacles } from '../../model/identity/access.js';
-import { callerObstacle } from './obstacles.js';
+import { isOwnProcess } from '../../model/identity/access.js';
 import { eventClasses } from '../../model/events/classify.js';
 import { EVENT_CLASSES, type EventClass, type EventSpec } from '../../model/event.js';
 import type { Subject } from '../../model/identity/subject.js';
@@ -9,17 +8,12 @@ import type { PolicyRequest } from '../types.js';
 
 export type Mode = 'counting' | 'sampling';
 
-/**
- * Classes that the request as a whole needs, in the order of EVENT_CLASSES. Every event is opened on every target. Where the
- * ceiling excludes `other-users`, the opener checks the caller itself, and no process is the own one of a caller that it cannot verify.
- */
-export function neededClasses({ subject, targets, events, ceiling }: PolicyRequest): readonly EventClass[] {
+/** Classes that the request as a whole needs, in the order of EVENT_CLASSES. Every event is opened on every target. */
+export function neededClasses({ subject, targets, events }: PolicyRequest): readonly EventClass[] {
   const needed = new Set([
     ...events.flatMap(classesOfEvent),
     ...targets.flatMap((target) => classesOfTarget(target, subject)),
   ]);
-  if (!ceiling.includes('other-users') && callerObstacle(subject) !== undefined && targets.some(isProcess))
-    needed.add('other-users');
   return EVENT_CLASSES.filter((name) => needed.has(name));
 }
 
@@ -32,11 +26,7 @@ export function classesOfEvent(event: EventSpec): readonly EventClass[] {
 /** An administrator also needs `other-users`: the ceiling may exclude it for the whole machine. */
 export function classesOfTarget(target: Target, subject: Subject): readonly EventClass[] {
   if (target.kind !== 'process') return ['system-wide'];
-  return sameUserObstacles(subject, target.process).length === 0 ? [] : ['other-users'];
-}
-
-function isProcess({ kind }: Target): boolean {
-  return kind === 'process';
+  return isOwnProcess(subject, target.process) ? [] : ['other-users'];
 }
 
 /**

@@ -19,26 +19,32 @@ const MAX_CAPABILITIES = 3;
 /** @returns undefined for a process that counts as the caller's own, and for a target that is not a process */
 export function obstacleOf(subject: Subject, target: Target): Obstacle | undefined {
   if (target.kind !== 'process') return undefined;
-  const obstacles = sameUserObstacles(subject, target.process);
-  const code = mainObstacle(obstacles);
+  const ofCaller = callerObstacle(subject);
+  const all = sameUserObstacles(subject, target.process);
+  // Capabilities of a caller that cannot be verified do not count, so the target seems to have more.
+  const obstacles = ofCaller === undefined ? all : all.filter((obstacle) => obstacle !== 'capabilities');
+  const code = ofCaller?.code ?? mainObstacle(obstacles);
   if (code === undefined) return undefined;
+  const texts = obstacles.map((obstacle) => describe(obstacle, subject, target.process)).join(', ');
+  const remedy = remedyOf(obstacles, subject, target.process);
   return {
     code,
-    text: obstacles.map((obstacle) => describe(obstacle, subject, target.process)).join(', '),
-    remedy: remedyOf(obstacles, subject, target.process),
+    text: [ofCaller?.text ?? '', texts].filter((text) => text !== '').join('; and '),
+    remedy: [ofCaller?.remedy ?? '', remedy].filter((step) => step !== '').join(' '),
   };
 }
 
 /**
- * Obstacle of a caller that the opener cannot verify. Without `other-users` in its ceiling the opener examines the process that
- * connected, and takes it for no client at all in these cases (examine_client in native/core/client.cc).
+ * Obstacle of a caller that cannot be verified: no process counts as its own. Without `other-users` in its ceiling the opener examines the
+ * process that connected, and takes it for no client at all in these cases (examine_client in native/core/client.cc).
  */
-export function callerObstacle({ dumpable, ownIds }: Subject): Obstacle | undefined {
+function callerObstacle({ dumpable, ownIds }: Subject): Obstacle | undefined {
   if (!dumpable)
     return {
       code: 'access',
       text: 'the caller itself is not dumpable, so the broker cannot verify its capabilities and ids',
-      remedy: MAKE_CALLER_DUMPABLE,
+      remedy:
+        'Run the collector from an executable that its user can read, without a change of ids, and without prctl(PR_SET_DUMPABLE, 0).',
     };
   if (!ownIds)
     return {
@@ -48,9 +54,6 @@ export function callerObstacle({ dumpable, ownIds }: Subject): Obstacle | undefi
     };
   return undefined;
 }
-
-const MAKE_CALLER_DUMPABLE =
-  'Run the collector from an executable that its user can read, without a change of ids, and without prctl(PR_SET_DUMPABLE, 0).';
 
 function describe(obstacle: AccessObstacle, subject: Subject, process: ProcessIdentity): string {
   switch (obstacle) {
@@ -78,19 +81,20 @@ function describeCapabilities(subject: Subject, { permitted }: ProcessIdentity):
   const names = capabilityNames(permitted & ~subject.permitted);
   const more = names.length > MAX_CAPABILITIES ? ` and ${names.length - MAX_CAPABILITIES} more` : '';
   const named = `${names.slice(0, MAX_CAPABILITIES).join(', ')}${more}`;
-  if (!subject.dumpable)
-    return `it has ${named}, and the caller's capabilities do not count: the caller is not dumpable`;
   if (!subject.asConnected)
-    return `it has ${named}, and the caller's capabilities do not count: its ids are not those of its connection`;
+    return `it has ${named}, and the caller's capabilities do not count: its groups are not those of its connection`;
   return `it has ${named}, which the caller does not have`;
 }
 
 /** Another namespace or other ids stand before the rest: capabilities and dumpability of a process mean little without them. */
 function remedyOf(obstacles: readonly AccessObstacle[], subject: Subject, process: ProcessIdentity): string {
-  if (obstacles.includes('user-namespace'))
-    return subject.sameUserNamespace
-      ? 'Run the target outside of its container or user namespace.'
-      : 'Run the collector outside of its container or user namespace.';
+  if (obstacles.includes('user-namespace')) {
+    if (!subject.sameUserNamespace) return 'Run the collector outside of its container or user namespace.';
+    const asCaller = obstacles.includes('uid') ? `as uid ${subject.uid} with gid ${subject.gid}, ` : '';
+    return `Run the target ${asCaller}outside of its container or user namespace.`;
+  }
+  // A setuid or setgid program is not dumpable for that reason.
+  if (hasSeveral(process.uids) || hasSeveral(process.gids)) return WITHOUT_SETUID;
   const steps: string[] = [];
   if (obstacles.includes('uid')) steps.push(runAsOwner(process));
   else if (obstacles.includes('gid')) steps.push(shareGroup(subject, process));
@@ -102,25 +106,25 @@ function remedyOf(obstacles: readonly AccessObstacle[], subject: Subject, proces
   return steps.join(' ');
 }
 
-function runAsOwner({ uids, gids }: ProcessIdentity): string {
-  const [uid, otherUid] = new Set(uids);
-  const [gid, otherGid] = new Set(gids);
-  if (otherUid !== undefined || otherGid !== undefined)
-    return 'Start the target without a setuid or setgid program: a process with several ids is the own process of no user.';
-  return `Run the collector as uid ${uid} with gid ${gid}.`;
+const WITHOUT_SETUID =
+  'Start the target without a setuid or setgid program: a process with several ids is the own process of no user.';
+
+function hasSeveral(ids: IdTriple): boolean {
+  return new Set(ids).size > 1;
 }
 
-function shareGroup({ gid: own, groups }: Subject, { gids }: ProcessIdentity): string {
-  const [gid, other] = new Set(gids);
-  if (gid === undefined || other !== undefined)
-    return 'Start the target without a setgid program: a process with several gids is the own process of no user.';
+/** The caller may not be able to, and the policy may not name that user. */
+function runAsOwner({ uids: [uid], gids: [gid] }: ProcessIdentity): string {
+  return `Run the collector as uid ${uid} with gid ${gid}, if the policy has a rule for that user.`;
+}
+
+function shareGroup({ gid: own, groups }: Subject, { gids: [gid] }: ProcessIdentity): string {
   return groups.includes(gid)
     ? `Run the collector with gid ${gid} as its primary group (newgrp(1)).`
     : `Start the target with gid ${own} as its primary group.`;
 }
 
-function levelCapabilities({ dumpable, asConnected }: Subject): string {
-  if (!dumpable) return MAKE_CALLER_DUMPABLE;
-  if (!asConnected) return 'Connect to the broker again after every change of ids.';
+function levelCapabilities({ asConnected }: Subject): string {
+  if (!asConnected) return 'Connect to the broker again after every change of groups.';
   return 'Start the target without these capabilities (setpriv(1), or AmbientCapabilities= of its unit).';
 }

@@ -1,4 +1,4 @@
-import { sameUserObstacles } from '../../model/identity/access.js';
+import { isOwnProcess } from '../../model/identity/access.js';
 import type { Subject } from '../../model/identity/subject.js';
 import type { ProcessIdentity, Target } from '../../model/identity/target.js';
 import { isKnownCgroup, isWithinCgroup, matchesUnit, unitOfCgroup } from './cgroup.js';
@@ -54,7 +54,7 @@ export function touches(rule: RuleTargets, target: Target, subject: Subject): bo
 function coversOwner(rule: RuleTargets, process: ProcessIdentity, subject: Subject): boolean {
   return (
     rule.anyUser ||
-    (rule.sameUser && sameUserObstacles(subject, process).length === 0) ||
+    (rule.sameUser && isOwnProcess(subject, process)) ||
     rule.uids.some((uid) => process.uids.every((id) => id === uid))
   );
 }

@@ -30,10 +30,10 @@ test('a target needs a class unless it is the own process of the subject', (t) =
   t.deepEqual(classesOfTarget(cgroup('/a'), subject()), ['system-wide']);
 });
 
-test('a caller that the opener cannot verify needs other-users only where the ceiling excludes it', (t) => {
-  const unverified = subject({ dumpable: false });
-  t.deepEqual(neededClasses(request({ subject: unverified, ceiling: ['user'] })), ['user', 'other-users']);
-  t.deepEqual(neededClasses(request({ subject: unverified, ceiling: EVENT_CLASSES })), ['user']);
+test('no process is the own one of a caller that cannot be verified, regardless of the ceiling', (t) => {
+  for (const unverified of [subject({ dumpable: false }), subject({ ownIds: false })])
+    for (const ceiling of [['user'], EVENT_CLASSES] as const)
+      t.deepEqual(neededClasses(request({ subject: unverified, ceiling })), ['user', 'other-users']);
 });
 
 test('records make a counting event a sampling one', (t) => {
