@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { get, Agent } from 'node:http';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import test from 'ava';
 import { noPrivilege, skip } from '../e2e/daemon.js';
 import { compileTools } from '../tools/compile.js';
@@ -61,6 +62,8 @@ privileged('ambient and inheritable capabilities go with the permitted ones, and
 });
 
 privileged('every waiting system call continues: none returns EINTR, and none returns early or late', async (t) => {
+  const lag = monitorEventLoopDelay({ resolution: 20 });
+  lag.enable();
   const target = await startTarget(tools.path('blocked_calls'));
   t.teardown(() => target.kill());
   for (let round = 0; round < 5; round++) {
@@ -76,13 +79,16 @@ privileged('every waiting system call continues: none returns EINTR, and none re
   const { lines, code } = await target.end();
   t.is(code, 0);
   t.true(lines.length > 30);
+  // A busy machine is late with every timer, also with one of this process.
+  const latest = 2300 + (2 * lag.max) / 1e6;
+  lag.disable();
   for (const line of lines) {
     const [name, result, error, elapsed] = line.split(' ');
     t.is(error, '0', line);
     t.true(Number(result) >= 0, line);
     // Sleeps and timeouts that end by themselves last 1.5 s. io_getevents begins its own again (docs/downgrade.md).
     if (/nanosleep|^poll$|ppoll|^select|timed$|timerfd/.test(name!) && !/recv|send|accept|read/.test(name!)) {
-      t.true(Number(elapsed) >= 1499 && Number(elapsed) < 2300, line);
+      t.true(Number(elapsed) >= 1499 && Number(elapsed) < latest, `${line}; at most ${latest} ms on this machine now`);
     }
   }
 });

@@ -402,9 +402,8 @@ privileged('a stop does not wait for a human', async (t) => {
   const victim = await victimOf(t, ALICE);
   const opening = runAs({ uid: ALICE, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
   await until(() => asked !== null);
-  const began = Date.now();
+  // The monitor kills a broker that waits, and exits with another code.
   t.is((await daemon.stop()).code, 0);
-  t.true(Date.now() - began < 5000);
   t.like(await opening, { error: 'Unavailable', code: 'shutting-down' });
 });
 

@@ -90,11 +90,10 @@ test.serial('a message that is started and not finished in time', refused, /not 
 
 test.serial('a slow sender cannot gain time by sending a byte now and then', async (t) => {
   const observed = new Observed({ messageMs: 100 });
-  const started = Date.now();
+  // It ends when the connection closes: a deadline that each byte moves would never come.
   const drip = setInterval(() => observed.reason ?? observed.write(' '), 10);
   t.is((await observed.closed()).kind, 'protocol');
   clearInterval(drip);
-  t.true(Date.now() - started < 1000);
   observed.end();
 });
 
