@@ -11,7 +11,7 @@ const FOLDERS = ['downgrade', 'e2e', 'launcher', 'native', 'packaging', 'run', '
 const FILES = [
   'broker/audit/journal',
   'broker/host/slowness',
-  'broker/fairness/cpu_time',
+  'broker/fairness/{cpu_time,refused_connections}',
   'broker/grants/lanes',
   'broker/ipc/{authorizer,helper_client,helper_session,helper_socket,late_sessions,opener,tracer,tracer_protocol}',
   'broker/lifecycle/{fd_limit,notify}',

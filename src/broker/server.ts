@@ -14,6 +14,7 @@ import { ClientConnection } from './processes/client_connection.js';
 import { brokerMethods } from './methods/dispatch.js';
 import { vetPeer } from './processes/peer.js';
 import { MAX_CONNECTIONS, ConnectionQuota } from './fairness/connection_quota.js';
+import { RefusedConnections } from './fairness/refused_connections.js';
 import type { Waiting } from './fairness/work.js';
 import { VERSION } from '../version.js';
 
@@ -64,6 +65,7 @@ export class Server {
   readonly #service: Service<ClientConnection>;
   readonly #connections = new Map<ClientConnection, Connection>();
   readonly #connectionQuota: ConnectionQuota = new ConnectionQuota();
+  readonly #refused = new RefusedConnections();
   #lastActivityMs = performance.now();
 
   constructor(broker: Broker, listener: Fd) {
@@ -90,7 +92,7 @@ export class Server {
 
   /** True while a client is connected, has a ticket to redeem, or has left fds in flight that count for its user. */
   get occupied(): boolean {
-    return this.#broker.tickets.size > 0 || refused > 0 || this.#connectionQuota.inUse;
+    return this.#broker.tickets.size > 0 || this.#refused.size > 0 || this.#connectionQuota.inUse;
   }
 
   /** Accepts no new connection. Clients in the backlog stay there if systemd also holds the listener. */
@@ -119,7 +121,7 @@ export class Server {
     const newcomers = [...this.#connections.keys()].filter(({ ageMs }) => ageMs < NEWCOMER_MS);
     const isServed = ({ closed, quietMs }: ClientConnection): boolean =>
       closed || (quietMs !== null && quietMs >= QUIET_MS);
-    await pollUntil(NEWCOMER_MS, () => refused === 0 && newcomers.every(isServed));
+    await pollUntil(NEWCOMER_MS, () => this.#refused.size === 0 && newcomers.every(isServed));
     this.#broker.enter('stopping');
     this.#broker.dependencies.authorizer.close(); // a user may take minutes to answer
     await pollUntil(requestsEnd - performance.now(), () => this.#broker.running === 0);
@@ -167,7 +169,7 @@ export class Server {
       // The client gets one answer, to the call that it is about to make.
       const refusal = this.#errorReply(error, 'connect');
       this.#broker.dependencies.requestLog?.refused(ids, refusal, 'connect');
-      return refuse(socket, ids.uid, lane, refusal);
+      return this.#refused.refuse(socket, ids.uid, lane, refusal);
     }
     using admission = new Rollback(() => {
       client.permit.release();
@@ -298,31 +300,3 @@ async function pollUntil(ms: number, done: () => boolean): Promise<void> {
 
 /** For work that is done at once: no client waits for a turn. */
 const NOT_WAITING: Waiting = { closed: false, watchHangup: () => undefined };
-
-/** Refused connections that are kept for a moment, so that the client can send its call and read the answer. */
-const MAX_REFUSED = 64;
-/** Refused connections of one user. A few users cannot use up the limit of all. */
-const MAX_REFUSED_OF_USER = 16;
-const REFUSED_MS = 1000;
-let refused = 0;
-const refusedOf = new Map<number, number>();
-
-function refuse(socket: Fd, uid: number, lane: LaneUser, { name, parameters }: ErrorReply): void {
-  try {
-    native.sendMessage(socket, Buffer.from(`${JSON.stringify({ error: name, parameters })}\0`), []);
-    native.endWriting(socket);
-  } catch {
-    // Gone already.
-  }
-  const ofUser = refusedOf.get(uid) ?? 0;
-  if (refused >= MAX_REFUSED || ofUser >= MAX_REFUSED_OF_USER) return native.closeConnection(lane, socket);
-  refused += 1;
-  refusedOf.set(uid, ofUser + 1);
-  setTimeout(() => {
-    refused -= 1;
-    const left = (refusedOf.get(uid) ?? 1) - 1;
-    if (left === 0) refusedOf.delete(uid);
-    else refusedOf.set(uid, left);
-    native.closeConnection(lane, socket);
-  }, REFUSED_MS);
-}
