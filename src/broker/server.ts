@@ -116,7 +116,7 @@ export class Server {
     const requestsEnd = performance.now() + REQUESTS_MS;
     this.#broker.enter('draining');
     // No other process would take this backlog. The number is limited, as clients may go on connecting.
-    if (!SOCKET_ACTIVATED) this.#acceptor.take(MAX_CONNECTIONS);
+    if (!SOCKET_ACTIVATED) this.#acceptor.accept(MAX_CONNECTIONS);
     this.stopAccepting();
     const newcomers = [...this.#connections.keys()].filter(({ ageMs }) => ageMs < NEWCOMER_MS);
     const isServed = ({ closed, quietMs }: ClientConnection): boolean =>

@@ -27,12 +27,12 @@ export class Acceptor {
   constructor(options: AcceptorOptions) {
     this.#options = options;
     this.#now = options.now ?? ((): number => performance.now());
-    this.#poller = native.createPoller(options.listener, () => this.take(ACCEPTS_PER_TURN, TURN_MS));
+    this.#poller = native.createPoller(options.listener, () => this.accept(ACCEPTS_PER_TURN, TURN_MS));
     this.#poller.start(READABLE);
   }
 
   /** Accepts connections from the backlog: at most `most`, for at most `ms` milliseconds (default: no limit). */
-  take(most: number, ms?: number): void {
+  accept(most: number, ms?: number): void {
     const { listener, onSocket, onError } = this.#options;
     const end = ms === undefined ? Infinity : this.#now() + ms;
     for (let count = 0; count < most && (count === 0 || this.#now() < end); count++) {

@@ -17,7 +17,7 @@ test('connections are taken as they come, and those that wait on demand, until i
     onError: (error) => t.fail(error.message),
   });
   const clients = Array.from({ length: 70 }, () => native.connectUnix(path));
-  acceptor.take(50);
+  acceptor.accept(50);
   t.is(taken.length, 50);
   while (taken.length < 70) await sleep(5);
   acceptor.close();
