@@ -14,7 +14,6 @@ import ts from 'typescript';
  * module. A test that runs the module in another process has `runs`, which is text of the test that shows it.
  */
 const coveredBy = {
-  'broker/ipc/no_room_for_fds.ts': 'broker/ipc/helper_client.test.ts',
   'broker/main.ts': { test: 'e2e/lifecycle.test.ts', runs: 'startDaemon(' },
   // Everything that it puts together is tested by itself. The limits of connections need real clients.
   'broker/server.ts': { test: 'e2e/abuse.test.ts', runs: 'startDaemon(' },

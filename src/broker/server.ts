@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Rollback } from '../common/rollback.js';
 import { BrokerError } from '../model/errors/errors.js';
 import { brokerError } from '../model/errors/error_table.js';
+import { fdShortage } from '../model/errors/kernel_refused.js';
 import { native, OWN_LANE, type Fd, type LaneUser, type PeerIds } from '../native.js';
 import { Acceptor } from '../varlink/acceptor.js';
 import { BROKER_INTERFACE } from '../interfaces/broker_interface.js';
@@ -264,9 +265,13 @@ export class Server {
     if (error instanceof BrokerError) return errorReply(error);
     if (error instanceof ValidationError)
       return { name: 'org.varlink.service.InvalidParameter', parameters: { parameter: error.path } };
-    this.#broker.dependencies.log.error(
-      `${method}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-    );
+    const { log } = this.#broker.dependencies;
+    const shortage = fdShortage(error);
+    if (shortage !== null) {
+      log.warn(`${method}: ${shortage.message}`);
+      return errorReply(shortage);
+    }
+    log.error(`${method}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     return errorReply(
       brokerError('Unavailable', 'internal', 'an internal error of the broker; its log has the details'),
     );

@@ -1,8 +1,9 @@
 /** A channel to one worker of a native helper process: requests and their answers, until the worker is released and ends. */
+import { constants } from 'node:os';
+import { kernelRefused } from '../../model/errors/kernel_refused.js';
 import { native, READABLE, type Fd, type NativeError, type Poller } from '../../native.js';
 import type { HelperMessage } from './helper_message.js';
 import { NO_LOCK, type LockScope } from './lock_scope.js';
-import { NoRoomForFds } from './no_room_for_fds.js';
 
 /** Protocol of one kind of helper. */
 export interface HelperProtocol<Message> {
@@ -109,7 +110,7 @@ export class HelperSession<Message> {
     this.#ended = new Promise((resolve) => (this.#onEnded = resolve));
   }
 
-  /** Sends a request; one at a time. @throws BrokerError Unavailable; NoRoomForFds */
+  /** Sends a request; one at a time. @throws BrokerError Unavailable; KernelRefused EMFILE when the fds of the answer found no room */
   request(request: HelperRequest<Message>): Promise<HelperReply<Message>> {
     if (this.#over) return Promise.reject(this.#listener.onEnd());
     return new Promise((resolve, reject) => {
@@ -239,7 +240,7 @@ export class HelperSession<Message> {
 
   /** A message came, but its fds found no room in this process: all of them are closed. */
   #onLost(): void {
-    this.#drop(new NoRoomForFds());
+    this.#drop(kernelRefused(constants.errno.EMFILE, { what: 'the fds of the answer', call: 'recvmsg' }));
     void this.endWorker();
   }
 

@@ -1,12 +1,10 @@
 /** Requests to the opener. */
 import { OPENER } from '../../common/native_messages.js';
-import { kernelRefused } from '../../model/errors/kernel_refused.js';
-import type { Fd, NativeError } from '../../native.js';
+import type { Fd } from '../../native.js';
 import { NO_LOCK, type LockScope } from './lock_scope.js';
 import { HelperClient, NO_USER } from './helper_client.js';
 import type { HelperMessage } from './helper_message.js';
 import type { HelperSession } from './helper_session.js';
-import { NoRoomForFds } from './no_room_for_fds.js';
 import { decodeReply, encodeOpen, encodeRelease, type OpenerReply, type OpenerRequest } from './opener_protocol.js';
 
 /** An answered request; `fds` belong to the caller. */
@@ -17,7 +15,6 @@ export interface OpenReply {
   readonly serial: number;
 }
 
-const EMFILE = 24;
 /** Workers of all users. The opener has 1,024 (Workers::kMost in native/core/workers.h). */
 const MOST_WORKERS = 960;
 /** Eight other users have to hold locks (MAX_LATE_PER_OWNER) before an observer of them is refused its own processes. */
@@ -61,7 +58,7 @@ export class OpenerClient {
    * @param scopes those of all its requests
    */
   async begin(user: number, scopes: readonly LockScope[]): Promise<OpenerSession> {
-    return new OpenerSession(await orNoRoom(this.#helper.begin(user, scopes)));
+    return new OpenerSession(await this.#helper.begin(user, scopes));
   }
 
   /** Resolves when a worker of the opener has answered. It is asked to unmap rings that do not exist. */
@@ -101,13 +98,12 @@ export class OpenerSession {
     target: Fd | null,
   ): Promise<OpenReply> {
     this.#mayHaveRings ||= request.ringPages > 0;
-    const reply = this.#session.request({
+    const { first, fds } = await this.#session.request({
       kind: 'open',
       scope,
       encode: (serial) => encodeOpen({ ...request, serial }),
       fds: target === null ? [connection] : [connection, target],
     });
-    const { first, fds } = await orNoRoom(reply);
     return { reply: first, fds, serial: first.serial };
   }
 
@@ -132,17 +128,5 @@ export class OpenerSession {
   /** Lets the worker end. Resolves when it has ended. */
   endWorker(): Promise<void> {
     return (this.#released ??= this.#session.endWorker());
-  }
-}
-
-async function orNoRoom<Result>(result: Promise<Result>): Promise<Result> {
-  try {
-    return await result;
-  } catch (error) {
-    if (error instanceof NoRoomForFds) throw kernelRefused(EMFILE, { what: 'the events', call: 'recvmsg' });
-    const { code, errno } = error as NativeError;
-    if (code === 'EMFILE' || code === 'ETOOMANYREFS')
-      throw kernelRefused(errno, { what: 'the events', call: 'sendmsg' });
-    throw error;
   }
 }

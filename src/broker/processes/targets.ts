@@ -3,6 +3,7 @@ import { constants, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { Rollback } from '../../common/rollback.js';
 import { brokerError } from '../../model/errors/error_table.js';
 import type { BrokerError } from '../../model/errors/errors.js';
+import { fdShortage } from '../../model/errors/kernel_refused.js';
 import type { ProcessIdentity, Target } from '../../model/identity/target.js';
 import { native, type Fd } from '../../native.js';
 import type { Target as TargetParameter } from '../../interfaces/broker_types.js';
@@ -276,7 +277,8 @@ function openCgroup(sent: Fd): { readonly fd: Fd; readonly path: string } | null
   let fd: Fd;
   try {
     fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-  } catch {
+  } catch (error) {
+    if (fdShortage(error) !== null) throw error;
     return null;
   }
   if (inodeOf(fd) === inodeOf(sent)) return { fd, path: directory.slice(mount.length) || '/' };

@@ -16,7 +16,7 @@ const INTRODUCTIONS: Readonly<Record<ErrorName, string>> = {
   QuotaExceeded: 'The caller, or the broker as a whole, has reached a limit.',
   RateLimited: 'The caller sent too many requests in too short a time.',
   KernelRefused:
-    'The kernel refused a request that the policy allows. The code is the name of the errno, `errno` its number; cause and remedy depend on the event.',
+    'The kernel refused a request that the policy allows, or the broker has no room for another fd. The code is the name of the errno, `errno` its number; cause and remedy depend on the event.',
   DowngradeRefused:
     'No capability was taken, and the target continues unchanged. The tracer checks everything before it changes anything.',
   DowngradeFailed:

@@ -57,7 +57,8 @@ export const KERNEL_ERRORS = {
   },
   EMFILE: {
     cause: "nofile: the opener's or the broker's limit of open files is reached.",
-    remedy: 'Open fewer events at once, end grants, or ask the administrator to raise LimitNOFILE of the unit.',
+    remedy:
+      'Open fewer events at once, end grants, or try again when other requests have ended. Or ask the administrator to raise LimitNOFILE of the unit.',
   },
   ENFILE: {
     cause: 'nofile: the system-wide limit of open files is reached.',
@@ -118,7 +119,8 @@ export function errnoCode(errno: number): KernelErrorCode {
 export interface RefusalContext {
   /** Name of the event, or `ring of 4 MiB`. */
   readonly what: string;
-  readonly call?: 'perf_event_open' | 'mmap' | 'sendmsg' | 'recvmsg' | 'fcntl' | 'ioctl';
+  /** The system call; by default perf_event_open. */
+  readonly call?: string;
   readonly source?: EventSource['kind'];
   /** The cpu of the event, when it is offline. */
   readonly offlineCpu?: number;
