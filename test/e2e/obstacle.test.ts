@@ -160,3 +160,21 @@ privileged('a client that is not dumpable is refused under every ceiling, and re
   const refused = await denialOf(t, runAs({ uid: ALICE, socket: open.socket }, openUndumpable, pid));
   t.like(refused, { error: 'PolicyDenied', code: 'access' }, 'where the opener does not check');
 });
+
+privileged('a client that changes its ids after it has connected is advised to connect again', async (t) => {
+  const describe = async ({ client }: World, id: number): Promise<unknown> => {
+    const connection = await client.connect();
+    process.setgroups!([]);
+    process.setgid!(id);
+    process.setuid!(id);
+    return connection.describe();
+  };
+  const denial = await denialOf(t, runAs({ uid: 0, socket: shipped.socket }, describe, ALICE));
+  t.like(denial, {
+    error: 'PolicyDenied',
+    code: 'access',
+    message: 'the process of the caller has other uids or gids than its connection',
+    remedy: 'Connect to the broker again after every change of ids.',
+    details: { reasons: [] },
+  });
+});

@@ -2,7 +2,8 @@ import { brokerError } from '../../model/errors/error_table.js';
 import type { BrokerError } from '../../model/errors/errors.js';
 import type { Subject } from '../../model/identity/subject.js';
 import type { SubordinateUids } from '../../model/identity/subordinate_uids.js';
-import { native, type Fd, type PeerCredentials } from '../../native.js';
+import { native, type Fd, type NativeError, type PeerCredentials } from '../../native.js';
+import { OTHER_IDS } from '../../policy/decide/obstacles.js';
 import { readCaller, readProcess, type CallerFacts } from './proc.js';
 
 /** A vetted client. */
@@ -14,8 +15,10 @@ export interface Peer {
 
 /**
  * The client as reported by the kernel: its credentials at connect(2), and the process pinned by SO_PEERPIDFD, however much later this is
- * called. A kernel before 6.5 has no SO_PEERPIDFD: there a pidfd of the pid is opened, and the process must still have the uid it connected
- * with. A recycled pid of the same uid stays possible there until the first message comes. It gains nothing that this uid does not have.
+ * called. A process without the uid that it connected with is refused. A kernel before 6.5 has no SO_PEERPIDFD: there a pidfd of the pid
+ * is opened. A recycled pid of the same uid stays possible there until the first message comes. It gains nothing that this uid does not
+ * have.
+ * @throws BrokerError client-gone, access, pid-namespace
  */
 export function vetPeer(connection: Fd, subordinateUids: SubordinateUids): Peer {
   const credentials = native.peerCredentials(connection);
@@ -25,7 +28,7 @@ export function vetPeer(connection: Fd, subordinateUids: SubordinateUids): Peer 
   const pidfd = credentials.pidfd === 'unsupported' ? openPidfd(credentials.pid) : credentials.pidfd;
   try {
     return describePeer(credentials.pid, pidfd, subordinateUids, (facts) => {
-      if (!facts.uids.includes(credentials.uid)) throw gone(credentials.pid);
+      if (!facts.uids.includes(credentials.uid)) throw native.pidfdAlive(pidfd) ? otherIds() : gone(credentials.pid);
       return credentials;
     });
   } finally {
@@ -104,11 +107,18 @@ function ownDepth(): number {
 function openPidfd(pid: number): Fd {
   try {
     return native.pidfdOpen(pid);
-  } catch {
-    throw gone(pid);
+  } catch (error) {
+    throw (error as NativeError).code === 'ESRCH' ? gone(pid) : error;
   }
 }
 
-export function gone(pid: number): BrokerError {
-  return brokerError('TargetGone', 'client-gone', `the caller (pid ${pid}) ended while it was being identified`);
+/** @param pid null when the kernel no longer reports it */
+export function gone(pid: number | null): BrokerError {
+  const who = pid === null ? 'the caller' : `the caller (pid ${pid})`;
+  return brokerError('TargetGone', 'client-gone', `${who} ended while it was being identified`);
+}
+
+function otherIds(): BrokerError {
+  const { text, remedy } = OTHER_IDS;
+  return brokerError('PolicyDenied', 'access', text, { remedy, details: { reasons: [] } });
 }

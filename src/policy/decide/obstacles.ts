@@ -46,14 +46,15 @@ function callerObstacle({ dumpable, ownIds }: Subject): Obstacle | undefined {
       remedy:
         'Run the collector from an executable that its user can read, without a change of ids, and without prctl(PR_SET_DUMPABLE, 0).',
     };
-  if (!ownIds)
-    return {
-      code: 'access',
-      text: 'the process of the caller has other uids or gids than its connection',
-      remedy: 'Connect to the broker again after every change of ids.',
-    };
-  return undefined;
+  return ownIds ? undefined : OTHER_IDS;
 }
+
+/** Obstacle of a caller that changed its ids after it connected. */
+export const OTHER_IDS: Obstacle = {
+  code: 'access',
+  text: 'the process of the caller has other uids or gids than its connection',
+  remedy: 'Connect to the broker again after every change of ids.',
+};
 
 function describe(obstacle: AccessObstacle, subject: Subject, process: ProcessIdentity): string {
   switch (obstacle) {

@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
-import { describePeer, vetPeer, type SpeakingIds } from '#dist/broker/processes/peer.js';
+import { describePeer, gone, vetPeer, type SpeakingIds } from '#dist/broker/processes/peer.js';
 import type { CallerFacts } from '#dist/broker/processes/proc.js';
 import type { Subject } from '#dist/model/identity/subject.js';
 import { SubordinateUids } from '#dist/model/identity/subordinate_uids.js';
-import { native } from '#dist/native.js';
+import { native, type NativeBinding } from '#dist/native.js';
 
 const ALICE = 60123;
 const GROUP = 61099;
@@ -44,6 +44,62 @@ test('a process that connects has the ids of its connection', (t) => {
     native.close(ours);
     native.close(theirs);
   }
+});
+
+/** Has vetPeer see a connection of this process with these functions of the addon in place of its own. */
+function vetWith(replaced: Partial<Pick<NativeBinding, 'peerCredentials' | 'pidfdOpen'>>): void {
+  const own = { ...native };
+  const [ours, theirs] = native.socketPair('stream');
+  try {
+    Object.assign(native, replaced);
+    vetPeer(ours, new SubordinateUids());
+  } finally {
+    Object.assign(native, own);
+    native.close(ours);
+    native.close(theirs);
+  }
+}
+
+test.serial('a process that has left the uid of its connection is advised to connect again', (t) => {
+  const own = { ...native };
+  const peerOf = (socket: number) => {
+    const credentials = own.peerCredentials(socket);
+    return { ...credentials, uid: credentials.uid + 1 };
+  };
+  const error = t.throws(() => vetWith({ peerCredentials: peerOf }));
+  t.like(error, {
+    error: 'PolicyDenied',
+    code: 'access',
+    message: 'the process of the caller has other uids or gids than its connection',
+    remedy: 'Connect to the broker again after every change of ids.',
+    details: { reasons: [] },
+  });
+});
+
+test.serial('without SO_PEERPIDFD only ESRCH means that the caller has ended', (t) => {
+  const peerCredentials: NativeBinding['peerCredentials'] = () => ({
+    pid: process.pid,
+    uid: process.geteuid!(),
+    gid: process.getegid!(),
+    groups: [],
+    pidfd: 'unsupported',
+  });
+  const vetAfter = (code: string): Error | undefined =>
+    t.throws(() =>
+      vetWith({
+        peerCredentials,
+        pidfdOpen: () => {
+          throw Object.assign(new Error(code), { code });
+        },
+      }),
+    );
+  t.like(vetAfter('ESRCH'), { error: 'TargetGone', code: 'client-gone' });
+  t.like(vetAfter('EMFILE'), { code: 'EMFILE' });
+});
+
+test('a caller whose pid the kernel no longer reports is named without one', (t) => {
+  t.is(gone(77).message, 'the caller (pid 77) ended while it was being identified');
+  t.is(gone(null).message, 'the caller ended while it was being identified');
 });
 
 test('neither the order of the groups nor a group that is listed twice matters', (t) => {

@@ -58,7 +58,7 @@ export function identifyCaller(
     const pid = pidOfPidfd(pidfd);
     if (pid === 'not-a-pidfd') throw wrong('its fd is not a pidfd');
     if (pid === 'foreign') throw wrong('its process is outside the pid namespace of the broker');
-    if (pid === 'gone') throw gone(0);
+    if (pid === 'gone') throw gone(null);
     const peer = describePeer(pid, pidfd, context.dependencies.subordinateUids, (facts) => idsOf(facts, sender.uid));
     return { peer, busName: sender.busName, work };
   } finally {
