@@ -1,9 +1,11 @@
 /** Every kind of no, with its error, cause and remedy. */
-import { readlinkSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readlinkSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { ALICE, BOB, runAs, type World } from './as_user.js';
 import { noPrivilege, skip, startDaemon, type Daemon } from './daemon.js';
+import { PYTHON } from './lingering.js';
 import { start, startBusy } from './target.js';
 
 const reason = noPrivilege();
@@ -288,4 +290,22 @@ privileged('Explain gives the same verdict and opens nothing', async (t) => {
   t.is(decisions.foreign.verdict, 'deny');
   t.true(decisions.foreign.reasons.length > 0);
   t.deepEqual(decisions.grants, []);
+});
+
+privileged('a client that bound its socket to a name before it connected is advised not to', (t) => {
+  if (!existsSync(PYTHON)) return skip(t, `${PYTHON} is missing`);
+  const script = `
+import json, os, socket, sys
+connection = socket.socket(socket.AF_UNIX); connection.bind(bytes(1) + b'perfbroker-test-%d' % os.getpid()); connection.connect(sys.argv[1])
+event = {'source': {'kind': 'software', 'name': 'task-clock'}, 'exclude': ['kernel']}
+parameters = {'targets': [{'kind': 'process', 'pid': os.getpid()}], 'events': [event]}
+connection.sendall(json.dumps({'method': 'org.perfbroker.Broker.Open', 'parameters': parameters}).encode() + bytes(1))
+print(connection.recv(65536)[:-1].decode())
+`;
+  const run = spawnSync(PYTHON, ['-c', script, daemon.socket], { cwd: '/', uid: ALICE, gid: ALICE, encoding: 'utf8' });
+  t.is(run.stderr, '');
+  const { error, parameters } = JSON.parse(run.stdout) as { error: string; parameters: Record<string, string> };
+  t.is(error, 'org.perfbroker.Broker.InvalidTarget');
+  t.is(parameters['code'], 'bound-socket');
+  t.regex(parameters['remedy'] ?? '', /Do not bind the socket before connect\(2\)/);
 });

@@ -118,6 +118,15 @@ export function gone(pid: number | null): BrokerError {
   return brokerError('TargetGone', 'client-gone', `${who} ended while it was being identified`);
 }
 
+/**
+ * The error for a connection that a helper process does not take for one of our listener's. The broker sends no other connections. So the
+ * client has bound its end to a name (identify_client in native/core/client.cc).
+ */
+export function boundSocket(helper: 'opener' | 'tracer'): BrokerError {
+  const text = `the ${helper} does not accept the connection of the caller: its socket is bound to a name`;
+  return brokerError('InvalidTarget', 'bound-socket', text);
+}
+
 function otherIds(): BrokerError {
   const { text, remedy } = OTHER_IDS;
   return brokerError('PolicyDenied', 'access', text, { remedy, details: { reasons: [] } });

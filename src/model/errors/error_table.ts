@@ -240,6 +240,12 @@ const table = {
       cause: 'The fd is not a directory of a cgroup file system.',
       remedy: 'Open the directory under /sys/fs/cgroup with O_RDONLY | O_DIRECTORY.',
     },
+    'bound-socket': {
+      cause:
+        "The caller's socket was bound to a name before it connected, and opener and tracer take such a connection for a forged one.",
+      remedy:
+        'Do not bind the socket before connect(2). Set SO_PASSCRED after connect(2): set before, it binds the socket as well.',
+    },
     'pid-namespace': {
       cause:
         'The caller is in another pid namespace, so its numbers name other processes in the namespace of the broker.',

@@ -10,6 +10,7 @@ import { mismatchNames } from '../../ipc/opener_protocol.js';
 import { MAX_THREADS, REFUSALS, type CapabilitySets, type ThreadResult } from '../../ipc/tracer_protocol.js';
 import { lockScopeOf } from '../../processes/lock_scope.js';
 import { accessObstacles } from '../../processes/obstacles.js';
+import { boundSocket } from '../../processes/peer.js';
 import { processFacts, targetChanged, type ProcessTarget } from '../../processes/targets.js';
 import type { AuditTrail, Client } from '../request/context.js';
 import type { DowngradeContext, Tracer } from './context.js';
@@ -138,6 +139,7 @@ function refusal(reply: DowngradeReply, target: ProcessTarget, order: DowngradeO
     case 'bad-target':
       return brokerError('InvalidTarget', 'not-a-pidfd', `the tracer does not accept the fd of ${who}`);
     case 'bad-client':
+      return boundSocket('tracer');
     case 'ready':
     case 'downgraded':
       break;

@@ -8,6 +8,7 @@ import { eventName } from '../../../model/events/syntax/event_name.js';
 import type { Subject } from '../../../model/identity/subject.js';
 import { mismatchNames, type OpenerReply, type OpenerSlot } from '../../ipc/opener_protocol.js';
 import { accessObstacles } from '../../processes/obstacles.js';
+import { boundSocket } from '../../processes/peer.js';
 import { targetChanged, type PinnedTarget, type ProcessTarget } from '../../processes/targets.js';
 import type { VettedRequest } from './request.js';
 
@@ -61,6 +62,8 @@ export function refusal(
         target.kind === 'cgroup' ? 'not-a-cgroup' : 'not-a-pidfd',
         `the opener does not accept the fd of ${who}`,
       );
+    case 'bad-client':
+      return boundSocket('opener');
     default:
       return unexpected(reply);
   }

@@ -82,7 +82,7 @@ test('every other answer of the tracer is an error of its own', async (t) => {
     'target-gone': 'TargetGone exited',
     'target-changed': 'TargetChanged start-time',
     'bad-target': 'InvalidTarget not-a-pidfd',
-    'bad-client': 'Unavailable internal',
+    'bad-client': 'InvalidTarget bound-socket',
   } as const;
   for (const [status, said] of Object.entries(expected)) {
     const broker = new FakeBroker(t);

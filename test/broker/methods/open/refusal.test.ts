@@ -76,7 +76,7 @@ test('every answer of the opener has an error', (t) => {
     'target-changed': 'TargetChanged uid',
     'bad-target': 'InvalidTarget not-a-pidfd',
     'map-failed': 'KernelRefused ENOENT',
-    'bad-client': 'Unavailable internal',
+    'bad-client': 'InvalidTarget bound-socket',
     released: 'Unavailable internal',
   } as const;
   for (const [status, said] of Object.entries(expected)) {
