@@ -11,9 +11,8 @@ Workers::Workers(size_t most) : most_(std::min(most, kMost)) {
   void* memory =
       mmap(nullptr, sizeof(Reserved), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   // A pipe takes 64 KiB: the number of every worker fits.
-  if (memory == MAP_FAILED || pipe2(reports_, O_CLOEXEC | O_NONBLOCK) != 0) _exit(1);
-  if (pipe2(lifeline_, O_CLOEXEC) != 0) _exit(1);
-  reserved_ = static_cast<Reserved*>(memory);  // zeros
+  if (memory == MAP_FAILED || pipe2(reports_, O_CLOEXEC | O_NONBLOCK) != 0) return;
+  if (pipe2(lifeline_, O_CLOEXEC) == 0) reserved_ = static_cast<Reserved*>(memory);  // zeros
 }
 
 // Keeps workers waiting. True in each worker. False in the helper itself when it has to end.

@@ -34,6 +34,9 @@ class Workers {
   // exist at a time, up to kMost.
   explicit Workers(size_t most);
 
+  // False when the constructor failed, with errno.
+  explicit operator bool() const { return reserved_ != nullptr; }
+
   // Keeps workers waiting until the broker closes its end of `socket` or proves to be compromised.
   // Each worker takes one channel from the socket and calls serve(channel), which returns a
   // WorkerExit. Returns the exit code of the process, in a worker as well.

@@ -68,7 +68,8 @@ ChildProcess start_broker(
   return start_child("broker", [&](int channel, pid_t monitor) {
     int fds[] = {r.listener.fd.get(), r.broker_end.get(), r.audit.get(), r.tracepoints.get(),
         r.tracer_broker_end.get(), channel, r.proc_dir.get()};
-    if (fchdir(r.root.get()) != 0 || !arrange_fds(fds)) _exit(kStartup);
+    if (fchdir(r.root.get()) != 0) exit_with(channel, kStartup, "the directory above dist/");
+    if (!arrange_fds(fds)) exit_with(channel, kStartup, "the fds of the broker");
     fcntl(fds[6], F_SETFD, FD_CLOEXEC);  // node gets the others
     sigset_t none;
     sigemptyset(&none);

@@ -1,5 +1,7 @@
 #include "monitor/child_process.h"
 
+#include "core/log.h"
+
 namespace perfbroker {
 
 int receive_byte(int channel) {
@@ -12,16 +14,17 @@ bool send_byte(int channel, int value) {
   return write(channel, &byte, 1) == 1;
 }
 
-void exit_with(int channel, ExitCode code) {
+void exit_with(int channel, ExitCode code, const char* failed) {
+  if (failed != nullptr) log_error("%s: %s", failed, strerrordesc_np(errno));
   send_byte(channel, code);
   _exit(code);
 }
 
 bool arrange_fds(std::span<int> fds) {
-  constexpr int first = 3, parking = 64;
+  constexpr int first = 3;
   for (int& fd : fds) {
     if (fd < 0) continue;
-    fd = fcntl(fd, F_DUPFD_CLOEXEC, parking);
+    fd = fcntl(fd, F_DUPFD_CLOEXEC, kParking);
     if (fd < 0) return false;
   }
   for (int number = first; int& fd : fds) {

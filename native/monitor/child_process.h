@@ -19,8 +19,9 @@ struct ChildProcess {
 int receive_byte(int channel);
 bool send_byte(int channel, int value);
 
-// Ends a child. The monitor exits with the same code.
-[[noreturn]] void exit_with(int channel, ExitCode code);
+// Ends a child. The monitor exits with the same code. `failed`: the step whose errno is reported;
+// null after a report.
+[[noreturn]] void exit_with(int channel, ExitCode code, const char* failed = nullptr);
 
 // Forks. The child runs body(channel, its parent's pid), which never returns.
 template <typename Body>
@@ -32,6 +33,10 @@ ChildProcess start_child(const char* name, Body body) {
   if (ends[1] >= 0) close(ends[1]);
   return {name, pid, UniqueFd(ends[0])};
 }
+
+// The fds of a child come by way of numbers from kParking on. A child has seven at most.
+inline constexpr int kParking = 64;
+inline constexpr rlim_t kLeastFiles = kParking + 7;
 
 // Moves fds to 3, 4, ... in this order (-1 leaves its number free) and closes all others except 0,
 // 1 and 2.

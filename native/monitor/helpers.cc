@@ -28,7 +28,7 @@ template <typename Config>
 [[noreturn]] void run_helper(const Privileges& p, Config config, const Limits& limits, int channel,
     pid_t monitor, int (*install_filter)(), int (*serve)(const Config&, Workers&)) {
   int fds[] = {config.socket, config.proc_dir, channel};
-  if (!arrange_fds(fds)) _exit(kStartup);
+  if (!arrange_fds(fds)) exit_with(channel, kStartup, "the fds of a helper process");
   config.socket = fds[0];
   config.proc_dir = fds[1];
   prctl(PR_SET_NAME, (std::string("pb-") + p.process).c_str(), 0, 0, 0);
@@ -37,6 +37,7 @@ template <typename Config>
   files.rlim_cur = files.rlim_max = std::min(files.rlim_max, limits.files);
   setrlimit(RLIMIT_NOFILE, &files);
   Workers workers(limits.workers);
+  if (!workers) exit_with(fds[2], kStartup, "memory and pipes for workers");
   // A compromised worker must not fill the machine. The helper itself and the monitor count as
   // well. Where all processes run under one user, that user has others.
   const rlimit processes{limits.workers + 2, limits.workers + 2};

@@ -108,6 +108,13 @@ int main(int argc, char** argv) {
         "AmbientCapabilities=");
     return kNoCapability;
   }
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  if (files.rlim_cur < kLeastFiles) {
+    log_error("the limit of open files is %lu; it must be %lu at least (ulimit -n, LimitNOFILE=)",
+        files.rlim_cur, kLeastFiles);
+    return kStartup;
+  }
   umask(022);
   signal(SIGCHLD, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);

@@ -490,3 +490,19 @@ privileged('root is refused as the user of a helper process', (t) => {
   t.not(run.status, 0);
   t.false(existsSync('/tmp/never.sock'));
 });
+
+for (const [what, limit, message] of [
+  ['a limit below the number that it needs', 'ulimit -n 46', /the limit of open files is 46; it must be 71 at least/],
+  [
+    'inherited fds that leave no room for those of the opener',
+    `ulimit -n 71; exec ${Array.from({ length: 7 }, (_, index) => `${64 + index}</dev/null`).join(' ')}`,
+    /the fds of a helper process: Too many open files/,
+  ],
+] as const)
+  privileged(`a daemon with too few open files logs the cause and exits with 7: ${what}`, (t) => {
+    const socket = join(readableFolder(t), 'broker.sock');
+    const command = ['-c', `${limit}; exec "$0" --socket "$1"`, PERFBROKERD, socket];
+    const run = spawnSync('bash', command, { encoding: 'utf8', timeout: 20_000 });
+    t.regex(run.stderr, message);
+    t.is(run.status, 7);
+  });
