@@ -63,7 +63,8 @@ void print_opener() {
   using namespace protocol;
   print_constant("Messages to and from the opener. `mismatches`: bit numbers.", "OPENER",
       {{nullptr, {{"version", kVersion}, {"maxEvents", kMaxEvents}, {"maxSlots", kMaxSlots},
-                     {"maxPremapBytes", kMaxPremapBytes}, {"noLeader", kNoLeader}}},
+                     {"maxRings", kMaxRings}, {"maxPremapBytes", kMaxPremapBytes},
+                     {"noLeader", kNoLeader}}},
           {"requestTypes", {{"open", RequestType::kOpen}, {"release", RequestType::kRelease}}},
           {"targetKinds", {{"process", TargetKind::kProcess}, {"system", TargetKind::kSystem},
                               {"cgroup", TargetKind::kCgroup}}},

@@ -32,6 +32,7 @@ export const OPENER = {
   version: 1,
   maxEvents: 16,
   maxSlots: 253,
+  maxRings: 1024,
   maxPremapBytes: 268435456,
   noLeader: 65535,
   requestTypes: {

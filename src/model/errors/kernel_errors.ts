@@ -51,9 +51,9 @@ export const KERNEL_ERRORS = {
   },
   ENOSPC: {
     cause:
-      'All hardware breakpoint slots are in use, a group has more events than the PMU has counters, or the opener has no room for more rings (256 MiB for all users).',
+      'All hardware breakpoint slots are in use, a group has more events than the PMU has counters, or the opener has no room for more rings (1,024 rings for one grant, 256 MiB for all users).',
     remedy:
-      'Use fewer breakpoints, split the group, or use smaller rings. Call Mapped as soon as rings are mapped: it releases their room.',
+      'Use fewer breakpoints, split the group, or use smaller rings. Call Mapped as soon as rings are mapped: it releases their room, and so does the end of a grant.',
   },
   EMFILE: {
     cause: "nofile: the opener's or the broker's limit of open files is reached.",
@@ -138,12 +138,6 @@ export function explainErrno(
   const code = errnoCode(errno);
   const general = KERNEL_ERRORS[code];
   if (context.call === 'mmap' && (code === 'EPERM' || code === 'EAGAIN')) return { code, ...KERNEL_ERRORS.EAGAIN };
-  if (context.call === 'mmap' && code === 'ENOSPC')
-    return {
-      code,
-      cause: 'The opener has no room for more rings: it maps up to 4,096 rings, 256 MiB, for all users.',
-      remedy: 'Use smaller rings, or try again: a client that calls Mapped, and a grant that ends, release room.',
-    };
   if (code === 'EACCES' && context.paranoid !== undefined) {
     const holds = context.capability === undefined ? 'the opener' : `the opener (${context.capability})`;
     return {

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import test from 'ava';
+import { OPENER } from '#dist/common/native_messages.js';
 import { errnoCode, KERNEL_ERRORS, type RefusalContext } from '#dist/model/errors/kernel_errors.js';
 import { kernelRefused } from '#dist/model/errors/kernel_refused.js';
 
@@ -12,6 +13,11 @@ test('every errno of the table has the number that this system gives it', (t) =>
     else t.true(code === 'other' || code === 'ETOOMANYREFS', code);
   }
   t.is(errnoCode(109), 'ETOOMANYREFS');
+});
+
+test('the explanation of ENOSPC names the limits of the opener', (t) => {
+  const [rings, bytes] = [OPENER.maxRings.toLocaleString('en-US'), `${OPENER.maxPremapBytes / 2 ** 20} MiB`];
+  t.true(KERNEL_ERRORS.ENOSPC.cause.endsWith(`(${rings} rings for one grant, ${bytes} for all users).`));
 });
 
 test('an errno without an explanation is still an error with its number', (t) => {
