@@ -10,12 +10,7 @@ namespace {
 // credentials of that process (unix_listen, copy_peercred in net/unix/af_unix.c). False in doubt.
 bool listening_process_ended(int connection) {
   int number = -1;
-  if (socket_option(connection, SO_PEERPIDFD, number)) {
-    const UniqueFd pidfd(number);
-    pollfd poller{number, POLLIN, 0};
-    const timespec at_once{};
-    return ppoll(&poller, 1, &at_once, nullptr) == 1;
-  }
+  if (socket_option(connection, SO_PEERPIDFD, number)) return !pidfd_alive(UniqueFd(number).get());
   // A process that has been waited for has no pidfd before Linux 6.16 (pidfd_prepare in
   // kernel/fork.c).
   if (errno == ESRCH || errno == EINVAL) return true;
