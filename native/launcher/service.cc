@@ -12,8 +12,10 @@ namespace {
 using launch::Request;
 using launch::Type;
 
-// Types of the PMUs whose config fields are pointers into this process.
+// Types of the PMUs whose config fields are pointers into this process; every type when sysfs is
+// not readable, as in the opener.
 bool is_pointer_pmu(uint32_t type) {
+  if (access("/sys/bus/event_source/devices/software/type", R_OK) != 0) return true;
   for (const char* path :
       {"/sys/bus/event_source/devices/kprobe/type", "/sys/bus/event_source/devices/uprobe/type"}) {
     std::string_view text;
@@ -35,7 +37,7 @@ bool is_well_formed(const Request& r) {
     const protocol::EventFields& event = r.events[i];
     if (find_event_malformation(event) != nullptr || (event.flags & protocol::kEnableOnExec) == 0)
       return false;
-    if (event.type >= PERF_TYPE_MAX && is_pointer_pmu(event.type)) return false;
+    if (const uint32_t pmu = dynamic_pmu(event); pmu != 0 && is_pointer_pmu(pmu)) return false;
     if (r.leaders[i] != protocol::kNoLeader && r.leaders[i] >= i) return false;
   }
   return std::all_of(r.cpus, r.cpus + r.cpu_count,

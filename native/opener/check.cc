@@ -110,4 +110,10 @@ uint32_t classes_of(const Request& r) {
   return classes;
 }
 
+uint32_t dynamic_pmu(const EventFields& e) {
+  const bool generalised = e.type == PERF_TYPE_HARDWARE || e.type == PERF_TYPE_HW_CACHE;
+  const auto type = generalised ? static_cast<uint32_t>(e.config >> 32) : e.type;
+  return type >= PERF_TYPE_MAX ? type : 0;
+}
+
 }  // namespace perfbroker

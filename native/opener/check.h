@@ -17,4 +17,8 @@ const char* find_malformation(const protocol::Request& request, size_t fd_count)
 // is never among them: it depends on the target itself.
 uint32_t classes_of(const protocol::Request& request);
 
+// The number of the dynamic PMU that an event names; 0: none. Generalised events name the PMU of a
+// hybrid machine in the upper half of config.
+uint32_t dynamic_pmu(const protocol::EventFields& event);
+
 }  // namespace perfbroker

@@ -34,13 +34,10 @@ Status fail_slot(Opening& o, uint32_t slot, int error) {
 }
 
 bool is_forbidden(const OpenerConfig& config, const EventFields& event) {
-  // Generalised events name the PMU of a hybrid machine in the upper half of config.
-  const bool generalised = event.type == PERF_TYPE_HARDWARE || event.type == PERF_TYPE_HW_CACHE;
-  const auto type = generalised ? static_cast<uint32_t>(event.config >> 32) : event.type;
-  const auto names_it = [type](uint32_t listed) {
-    return listed == type || listed == OpenerConfig::kEveryType;
+  const auto names_it = [type = dynamic_pmu(event)](uint32_t listed) {
+    return type != 0 && (listed == type || listed == OpenerConfig::kEveryType);
   };
-  return type >= PERF_TYPE_MAX && std::ranges::any_of(config.forbidden_types, names_it);
+  return std::ranges::any_of(config.forbidden_types, names_it);
 }
 
 bool is_cgroup_directory(int fd) {

@@ -192,3 +192,19 @@ TEST("system and cgroup targets need the system-wide class") {
   r.target = TargetKind::kCgroup;
   EQUAL(classes_of(r), kUser | kSystemWide);
 }
+
+TEST("the PMU of an event is that of its type, or that of the upper half of a generalised config") {
+  EventFields event{};
+  for (const uint32_t type : {0u, 1u, 2u, 3u, 4u, 5u}) {
+    event.type = type;
+    event.config = 0;
+    EQUAL(dynamic_pmu(event), 0u);
+    event.config = uint64_t{9} << 32 | 1;
+    const bool generalised = type == PERF_TYPE_HARDWARE || type == PERF_TYPE_HW_CACHE;
+    EQUAL(dynamic_pmu(event), generalised ? 9u : 0u);
+    event.config = uint64_t{PERF_TYPE_RAW} << 32 | 1;  // not a dynamic one
+    EQUAL(dynamic_pmu(event), 0u);
+  }
+  event.type = 9;
+  EQUAL(dynamic_pmu(event), 9u);
+}
