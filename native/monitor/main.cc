@@ -109,8 +109,7 @@ int main(int argc, char** argv) {
     return kNoCapability;
   }
   rlimit files{};
-  getrlimit(RLIMIT_NOFILE, &files);
-  if (files.rlim_cur < kLeastFiles) {
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < kLeastFiles) {
     log_error("the limit of open files is %lu; it must be %lu at least (ulimit -n, LimitNOFILE=)",
         files.rlim_cur, kLeastFiles);
     return kStartup;

@@ -49,11 +49,14 @@ bool find_group(const std::string& text, gid_t& gid) {
   return entry != nullptr || parse_number(text, gid);
 }
 
-// Never root.
-bool find_service_user(
-    const std::string& given, const char* name, uid_t fallback, Account& account) {
+// Never root, for which `cause` is set.
+bool find_service_user(const std::string& given, const char* name, uid_t fallback, Account& account,
+    const char*& cause) {
   if (given.empty() && !find_user(name, account)) account = {fallback, fallback};
-  return (given.empty() || find_user(given, account)) && account.uid != 0 && account.gid != 0;
+  if (!given.empty() && !find_user(given, account)) return false;
+  const bool root = account.uid == 0 || account.gid == 0;
+  if (root) cause = "no process may have the uid or gid of root";
+  return !root;
 }
 
 // The processes run in another directory.
@@ -63,27 +66,27 @@ void make_absolute(std::string& path) {
   path = std::string(directory) + "/" + path;
 }
 
-// Returns the name of an option with an invalid value, or null.
-const char* interpret(Options& o) {
-  if (!parse_ceiling(o.ceiling, o.classes)) return "ceiling";
-  if (!parse_number(o.socket_mode, o.mode, 8) || o.mode > 0777) return "socket-mode";
-  if (!o.socket_owner.empty() && !find_user(o.socket_owner, o.socket_ids)) return "socket-owner";
+// Returns the value of an option that is invalid, or null.
+std::string* interpret(Options& o, const char*& cause) {
+  if (!parse_ceiling(o.ceiling, o.classes)) return &o.ceiling;
+  if (!parse_number(o.socket_mode, o.mode, 8) || o.mode > 0777) return &o.socket_mode;
+  if (!o.socket_owner.empty() && !find_user(o.socket_owner, o.socket_ids)) return &o.socket_owner;
   gid_t& group = o.socket_ids.gid;
   group = static_cast<gid_t>(-1);
-  if (!o.socket_group.empty() && !find_group(o.socket_group, group)) return "socket-group";
+  if (!o.socket_group.empty() && !find_group(o.socket_group, group)) return &o.socket_group;
   const struct {
-    const char *option, *name;
-    const std::string& given;
+    const char* name;
+    std::string& given;
     uid_t fallback;
     Account& account;
-  } users[] = {{"user", "perfbroker", o.user, kFallbackBroker, o.broker},
-      {"opener-user", "perfbroker-opener", o.opener_user, kFallbackOpener, o.opener},
-      {"tracer-user", "perfbroker-tracer", o.tracer_user, kFallbackTracer, o.tracer}};
-  for (const auto& user : users) {
-    if (!find_service_user(user.given, user.name, user.fallback, user.account)) return user.option;
+  } users[] = {{"perfbroker", o.user, kFallbackBroker, o.broker},
+      {"perfbroker-opener", o.opener_user, kFallbackOpener, o.opener},
+      {"perfbroker-tracer", o.tracer_user, kFallbackTracer, o.tracer}};
+  for (const auto& [name, given, fallback, account] : users) {
+    if (!find_service_user(given, name, fallback, account, cause)) return &given;
   }
   constexpr const char* levels[] = {"error", "warn", "info", "debug"};
-  if (std::ranges::find(levels, o.log_level) == std::end(levels)) return "log-level";
+  if (std::ranges::find(levels, o.log_level) == std::end(levels)) return &o.log_level;
   const char* path = secure_getenv("PERFBROKER_SOCKET");
   if (o.socket.empty()) o.socket = path != nullptr ? path : "";
   if (o.socket.empty()) o.socket = "/run/perfbroker/broker.sock";
@@ -98,34 +101,35 @@ int parse_options(std::span<char*> arguments, Options& o) {
   constexpr char help[] =
 #include "monitor/help.inc"
       ;
-  const std::pair<const char*, std::string*> table[] = {{"policy", &o.policy},
-      {"socket", &o.socket}, {"socket-owner", &o.socket_owner}, {"socket-group", &o.socket_group},
-      {"socket-mode", &o.socket_mode}, {"ceiling", &o.ceiling}, {"audit", &o.audit},
-      {"user", &o.user}, {"opener-user", &o.opener_user}, {"tracer-user", &o.tracer_user},
-      {"node", &o.node}, {"log-level", &o.log_level}};
+  using Option = std::pair<std::string_view, std::string*>;
+  const Option table[] = {{"--policy", &o.policy}, {"--socket", &o.socket},
+      {"--socket-owner", &o.socket_owner}, {"--socket-group", &o.socket_group},
+      {"--socket-mode", &o.socket_mode}, {"--ceiling", &o.ceiling}, {"--audit", &o.audit},
+      {"--user", &o.user}, {"--opener-user", &o.opener_user}, {"--tracer-user", &o.tracer_user},
+      {"--node", &o.node}, {"--log-level", &o.log_level}};
   for (size_t i = 0; i < arguments.size(); i++) {
     const std::string argument = arguments[i];
     if (argument == "--help" || argument == "--version") {
       fputs(argument == "--help" ? help : "perfbrokerd 0.1.0\n", stdout);
       return kOrdered;
     }
-    if (argument == "--with-tracer") {
-      o.with_tracer = true;
-      continue;
-    }
+    o.with_tracer |= argument == "--with-tracer";
+    if (argument == "--with-tracer") continue;
     const size_t equals = argument.find('=');
     const std::string name = argument.substr(0, equals);
-    const auto* found = std::ranges::find_if(
-        table, [&name](const auto& option) { return name == std::string("--") + option.first; });
-    if (found == std::end(table) || (equals == std::string::npos && i + 1 == arguments.size())) {
-      log_error("%s: no such option, or its value is missing; see --help", arguments[i]);
+    const auto* found = std::ranges::find(table, std::string_view(name), &Option::first);
+    const bool known = found != std::end(table);
+    if (!known || (equals == std::string::npos && i + 1 == arguments.size())) {
+      log_error("%s: %s; see --help", name.c_str(), known ? "no value" : "no such option");
       return kUsage;
     }
     *found->second = equals == std::string::npos ? arguments[++i] : argument.substr(equals + 1);
   }
-  const char* wrong = interpret(o);
+  const char* cause = "not a valid value";
+  const std::string* wrong = interpret(o, cause);
   if (wrong == nullptr) return -1;
-  log_error("--%s: not a valid value, or root's id for a process; see --help", wrong);
+  const auto* option = std::ranges::find(table, wrong, &Option::second);
+  log_error("%s %s: %s; see --help", option->first.data(), wrong->c_str(), cause);
   return kUsage;
 }
 

@@ -506,3 +506,12 @@ for (const [what, limit, message] of [
     t.regex(run.stderr, message);
     t.is(run.status, 7);
   });
+
+test('a wrong option is reported with its value and the one cause', (t) => {
+  const reportOf = (...options: readonly string[]): string =>
+    spawnSync(PERFBROKERD, options, { encoding: 'utf8' }).stderr;
+  t.is(reportOf('--bogus', '3'), 'perfbrokerd: --bogus: no such option; see --help\n');
+  t.is(reportOf('--node'), 'perfbrokerd: --node: no value; see --help\n');
+  t.is(reportOf('--ceiling', 'user,x'), 'perfbrokerd: --ceiling user,x: not a valid value; see --help\n');
+  t.is(reportOf('--user', '0'), 'perfbrokerd: --user 0: no process may have the uid or gid of root; see --help\n');
+});
