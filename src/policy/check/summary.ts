@@ -1,7 +1,7 @@
 import { EVENT_CLASSES } from '../../model/event.js';
 import type { Rule, RuleSubjects, RuleTargets } from '../types.js';
 
-/** `allow own-processes: gid 990: count and sample user on processes of the same user (policy.toml:12)` */
+/** `allow own-processes: gid 990: count and sample events of class user on processes of the same user (policy.toml:12)` */
 export function describeRule({
   name,
   where,
@@ -14,7 +14,10 @@ export function describeRule({
   downgrade,
 }: Rule): string {
   const modes = [counting ? 'count' : '', sampling ? 'sample' : ''].filter((mode) => mode !== '').join(' and ');
-  const events = classes.length === EVENT_CLASSES.length ? 'all classes' : classes.join(', ');
+  const events =
+    classes.length === EVENT_CLASSES.length
+      ? 'events of all classes'
+      : `events of class${classes.length === 1 ? '' : 'es'} ${classes.join(', ')}`;
   const what = [modes === '' ? '' : `${modes} ${events} on`, downgrade ? 'downgrade' : ''].filter(
     (part) => part !== '',
   );

@@ -22,8 +22,8 @@ rootTest('a good file is summarised rule by rule', (t) => {
   t.deepEqual(warnings, []);
   t.deepEqual(sources, [path, join(root, 'policy.d/a.toml')]);
   t.deepEqual(summary, [
-    `deny not-secret: uid 1000: count and sample user on processes of any user running /x (${join(root, 'policy.d/a.toml')}:1)`,
-    `allow own: uid 1000: count and sample user on processes of the same user (${path}:1)`,
+    `deny not-secret: uid 1000: count and sample events of class user on processes of any user running /x (${join(root, 'policy.d/a.toml')}:1)`,
+    `allow own: uid 1000: count and sample events of class user on processes of the same user (${path}:1)`,
     '  up to 4,000 Hz, min_period 1, ring 32 MiB, fds 4,096, grants 16, lease 10 min, stack 65528 B',
   ]);
 });

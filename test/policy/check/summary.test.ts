@@ -11,7 +11,7 @@ function described(text: string): string {
 test('a rule is one line, with subjects, modes, classes, targets and place', (t) => {
   t.is(
     described('subjects = { groups = ["perfbroker"] }\ntargets = { same_user = true }\nclasses = ["user"]\n'),
-    'allow r: gid 990: count and sample user on processes of the same user (policy.toml:1)',
+    'allow r: gid 990: count and sample events of class user on processes of the same user (policy.toml:1)',
   );
 });
 
@@ -20,6 +20,6 @@ test('places narrow the owners, and downgrade is named apart', (t) => {
     described(
       'subjects = { everyone = true }\ntargets = { any_user = true, units = ["a.service"] }\nclasses = "all"\nmode = ["counting", "downgrade"]\n',
     ),
-    'allow r: everyone: count all classes on and downgrade processes of any user in unit a.service (policy.toml:1)',
+    'allow r: everyone: count events of all classes on and downgrade processes of any user in unit a.service (policy.toml:1)',
   );
 });

@@ -1,5 +1,6 @@
 /** Downgrades one process: the request to the tracer, its reply or error, and the audit record of the result. */
 import { readFileSync } from 'node:fs';
+import { getSystemErrorName } from 'node:util';
 import { brokerError } from '../../../model/errors/error_table.js';
 import type { BrokerError } from '../../../model/errors/errors.js';
 import type { Subject } from '../../../model/identity/subject.js';
@@ -129,9 +130,14 @@ function refusal(reply: DowngradeReply, target: ProcessTarget, order: DowngradeO
       return brokerError('DowngradeRefused', 'not-same-user', text);
     }
     case 'system-error':
-      return brokerError('DowngradeRefused', 'system-error', `${thread}: errno ${reply.detail}`, {
-        errno: reply.detail,
-      });
+      return brokerError(
+        'DowngradeRefused',
+        'system-error',
+        `${thread}: a system call of the tracer failed with ${errnoName(reply.detail)}`,
+        {
+          errno: reply.detail,
+        },
+      );
     case 'target-gone':
       return brokerError('TargetGone', 'exited', `${who} ended in the meantime`);
     case 'target-changed':
@@ -197,4 +203,9 @@ function threadName(pid: number, tid: number): string {
   } catch {
     return '';
   }
+}
+
+/** The number itself for what is not an errno. */
+function errnoName(errno: number): string {
+  return errno > 0 && errno < 4096 ? getSystemErrorName(-errno) : `errno ${errno}`;
 }

@@ -74,6 +74,13 @@ test('threads that kept rights are named', async (t) => {
   t.like(error, { error: 'DowngradeFailed', code: 'partial', errno: 1 });
 });
 
+test('the errno of a system call of the tracer is named', async (t) => {
+  const broker = new FakeBroker(t);
+  broker.tracer.onDowngrade = answer({ status: 'system-error', detail: 3 });
+  const error = await t.throwsAsync(downgradeProcess(broker, SUBJECT, FD, downgradeOf(broker)), { message: /ESRCH$/ });
+  t.like(error, { code: 'system-error', errno: 3 });
+});
+
 test('every other answer of the tracer is an error of its own', async (t) => {
   const expected = {
     deadline: 'DowngradeRefused deadline',
