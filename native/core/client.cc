@@ -51,14 +51,14 @@ bool identify_client(int connection, const SocketAddress& listener, Client& clie
 }
 
 void examine_client(int connection, int proc_dir, Client& client) {
+  client.known = false;
   const UniqueFd pidfd = open_peer(connection);
   Process process;
   protocol::Identity identity;
   if (!open_process(proc_dir, pidfd.get(), process)) return;
-  if (!read_identity(process.directory.get(), identity)) return;
   // A client may connect, keep the connection in another process and execute a program with more
   // rights than its own: that program's capabilities are not the client's.
-  if (identity.dumpable == 0) return;
+  if (!read_identity(process.directory.get(), identity) || identity.dumpable == 0) return;
   for (int i = 0; i < 3; i++) {
     if (identity.uid[i] != client.uid || identity.gid[i] != client.gid) return;
   }

@@ -56,7 +56,7 @@ Status check_process(Opening& o, Client& client, const Process& process) {
   if (const uint32_t mismatch = identity_mismatch(identity, o.request.expected))
     return fail(o, Status::kTargetChanged, mismatch);
   if ((o.config.ceiling & kOtherUsers) != 0) return Status::kOpened;
-  if (!client.known) examine_client(o.connection, o.config.proc_dir, client);
+  examine_client(o.connection, o.config.proc_dir, client);
   const bool own_namespace = in_own_user_namespace(o.config.proc_dir, process.directory.get());
   const uint32_t obstacles = same_user_obstacles(client, identity, own_namespace);
   return obstacles == 0 ? Status::kOpened : fail(o, Status::kNotSameUser, obstacles);

@@ -140,6 +140,23 @@ ROOT_TEST("a target that stops being dumpable while the event is being opened lo
   EQUAL(answer.reply.detail, kMismatchDumpable);
 }
 
+ROOT_TEST("a client that stops being dumpable while the event is being opened gets no fd") {
+  Socket socket;
+  HeldOpener held(socket, kUser);
+  Connection alice(socket, kAlice, [](char) { prctl(PR_SET_DUMPABLE, 0); });
+  Target target(kAlice);
+  const int fds[] = {alice.accepted.get(), target.pidfd()};
+  UniqueFd channel = held.opener->send_request(request_for(target), fds);
+  held.hold([&] {
+    alice.client.say('d');
+    EQUAL(alice.client.hear(), 'd');
+  });
+  auto answer = Opener::receive_reply(std::move(channel));
+  STATUS(answer, kNotSameUser);
+  EQUAL(answer.reply.detail, kMismatchUserNamespace);
+  EQUAL(answer.fds.size(), 0);
+}
+
 ROOT_TEST("a target that ends while the event is being opened gives no fd") {
   Socket socket;
   HeldOpener held(socket, kUser);
