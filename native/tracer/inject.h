@@ -18,7 +18,8 @@ int check_dispatch(const Thread& thread);
 uint64_t find_syscall(std::span<Thread> threads, int task_dir);
 
 // Prepares a thread whose registers have been read: saves everything that will change, blocks its
-// signals and writes `scratch` below its stack. 0, or an errno: then nothing was changed.
+// signals and writes `scratch` below its stack. 0, or an errno: `changed` shows whether release()
+// has something to restore.
 int prepare(Thread& thread, std::span<const unsigned char, kScratchSize> scratch);
 
 // Makes one call in each prepared thread that has no error yet, in all of them side by side.
