@@ -21,7 +21,7 @@ import type { EventSpec } from '#dist/model/event.js';
 import { eventsFromJson } from '#dist/interfaces/event_json.js';
 import type { Subject } from '#dist/model/identity/subject.js';
 import { SubordinateUids } from '#dist/model/identity/subordinate_uids.js';
-import { native, OWN_LANE, type Fd } from '#dist/native.js';
+import { native, OWN_LANE, type Fd, type LaneUser } from '#dist/native.js';
 import { parsePolicy } from '#dist/policy/load/parse.js';
 import { Quota } from '#dist/policy/quota/quota.js';
 import type { Policy } from '#dist/policy/types.js';
@@ -172,17 +172,20 @@ export const DOWNGRADED: DowngradeReply = {
 };
 
 export class FakeTracer {
+  /** Whose turn each request took. */
+  readonly users: LaneUser[] = [];
   readonly requests: { readonly pid: number; readonly dryRun: boolean }[] = [];
   onDowngrade: (request: number) => DowngradeReply | Promise<DowngradeReply> = () => DOWNGRADED;
   onLate: ((reply: DowngradeReply) => void) | null = null;
 
   readonly downgrade = async (
-    _turn: unknown,
+    { user }: { readonly user: LaneUser },
     { expected, dryRun }: TracerRequest,
     _socket: Fd,
     _pidfd: Fd,
     onLate: (reply: DowngradeReply) => void,
   ): Promise<DowngradeReply> => {
+    this.users.push(user);
     this.requests.push({ pid: (expected as unknown as { pid: number }).pid, dryRun });
     this.onLate = onLate;
     return this.onDowngrade(this.requests.length - 1);

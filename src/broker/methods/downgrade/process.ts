@@ -47,7 +47,7 @@ export async function downgradeForOpen(
   const facts = { targets: [processFacts(downgrade.target)], ...orderFacts(downgrade.order) };
   context.record(client.subject, { action: 'downgrade', verdict: 'allow', ...facts });
   const process = await client.withSocket(lane, (socket) =>
-    downgradeProcess(context, client.subject, socket, downgrade),
+    downgradeProcess(context, client.subject, lane, socket, downgrade),
   );
   recordDowngraded(context, client.subject, process);
   return process;
@@ -55,17 +55,19 @@ export async function downgradeForOpen(
 
 /**
  * @param context records a reply that comes too late for the request
+ * @param lane of the client; read once for the request
  * @param socket the client's, for the tracer; stays the caller's, as `target.fd` does
  * @throws BrokerError DowngradeFailed when some threads were changed; any other error: nothing was changed
  */
 export async function downgradeProcess(
   context: AuditTrail & { readonly dependencies: Pick<DowngradeContext['dependencies'], 'subordinateUids'> },
   subject: Subject,
+  lane: LaneUser,
   socket: Fd,
   { tracer, target, order }: ProcessDowngrade,
 ): Promise<DowngradedProcess> {
   const { subordinateUids } = context.dependencies;
-  const turn = { user: subordinateUids.userOf(subject), scope: lockScopeOf(target, [], subordinateUids) };
+  const turn = { user: lane, scope: lockScopeOf(target, [], subordinateUids) };
   const request = { ...order, expected: target.process };
   const onLate = (reply: DowngradeReply): void => {
     if (!order.dryRun) recordLate(context, subject, target, reply);

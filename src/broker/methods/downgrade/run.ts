@@ -105,9 +105,11 @@ export class DowngradeRun implements Disposable {
   ): Promise<readonly DowngradedProcess[]> {
     const before = into.length;
     const { tracer } = this.#vetted;
+    const { subject } = this.#caller.peer;
+    const lane = this.#context.dependencies.subordinateUids.userOf(subject);
     for (const target of targets) {
       try {
-        into.push(await downgradeProcess(this.#context, this.#caller.peer.subject, socket, { tracer, target, order }));
+        into.push(await downgradeProcess(this.#context, subject, lane, socket, { tracer, target, order }));
       } catch (error) {
         const ended = error instanceof BrokerError && error.error === 'TargetGone';
         if (!ended || target === this.#targets[0]) throw error;

@@ -7,6 +7,7 @@ import type { Fd } from '#dist/native.js';
 import { DOWNGRADED, FakeBroker, FakeClient, peerOf } from '../fakes.js';
 
 const FD = 0 as Fd;
+const LANE = 1000;
 const PEER = peerOf();
 const { subject: SUBJECT } = PEER;
 
@@ -33,7 +34,7 @@ test('a downgrade that is finished too late for its caller is recorded, and a dr
     throw new Error('late');
   };
   for (const dryRun of [true, false])
-    await t.throwsAsync(downgradeProcess(broker, SUBJECT, FD, downgradeOf(broker, dryRun)), { message: 'late' });
+    await t.throwsAsync(downgradeProcess(broker, SUBJECT, LANE, FD, downgradeOf(broker, dryRun)), { message: 'late' });
   t.deepEqual(broker.records, [
     { action: 'downgraded', verdict: 'allow', pid: 1234, threads: 0, late: true, by: process.pid },
   ]);
@@ -56,7 +57,7 @@ test("a target that is not the caller's is refused with the obstacle", async (t)
   const broker = new FakeBroker(t);
   const UID = 1 << 1;
   broker.tracer.onDowngrade = answer({ status: 'not-same-user', detail: UID });
-  const refused = downgradeProcess(broker, SUBJECT, FD, downgradeOf(broker));
+  const refused = downgradeProcess(broker, SUBJECT, LANE, FD, downgradeOf(broker));
   const error = await t.throwsAsync(refused, { message: /\(uid\)$/ });
   t.like(error, { error: 'DowngradeRefused', code: 'not-same-user' });
 });
@@ -70,14 +71,24 @@ test('threads that kept rights are named', async (t) => {
     { tid: 1235, error: 1, noNewPrivs: false, had: all, has: all },
   ];
   broker.tracer.onDowngrade = answer({ status: 'failed', threads });
-  const error = await t.throwsAsync(downgradeProcess(broker, SUBJECT, FD, downgradeOf(broker)), { message: /: 1235$/ });
+  const error = await t.throwsAsync(downgradeProcess(broker, SUBJECT, LANE, FD, downgradeOf(broker)), {
+    message: /: 1235$/,
+  });
   t.like(error, { error: 'DowngradeFailed', code: 'partial', errno: 1 });
+});
+
+test('the tracer serves the downgrade of an Open in the lane of the request', async (t) => {
+  const broker = new FakeBroker(t);
+  await downgradeForOpen(broker, new FakeClient(PEER), 77, downgradeOf(broker));
+  t.deepEqual(broker.tracer.users, [77]);
 });
 
 test('the errno of a system call of the tracer is named', async (t) => {
   const broker = new FakeBroker(t);
   broker.tracer.onDowngrade = answer({ status: 'system-error', detail: 3 });
-  const error = await t.throwsAsync(downgradeProcess(broker, SUBJECT, FD, downgradeOf(broker)), { message: /ESRCH$/ });
+  const error = await t.throwsAsync(downgradeProcess(broker, SUBJECT, LANE, FD, downgradeOf(broker)), {
+    message: /ESRCH$/,
+  });
   t.like(error, { code: 'system-error', errno: 3 });
 });
 
@@ -94,7 +105,7 @@ test('every other answer of the tracer is an error of its own', async (t) => {
   for (const [status, said] of Object.entries(expected)) {
     const broker = new FakeBroker(t);
     broker.tracer.onDowngrade = answer({ status: status as keyof typeof expected });
-    const error = await t.throwsAsync(downgradeProcess(broker, SUBJECT, FD, downgradeOf(broker)));
+    const error = await t.throwsAsync(downgradeProcess(broker, SUBJECT, LANE, FD, downgradeOf(broker)));
     const { error: name, code } = error as unknown as { readonly error: string; readonly code: string };
     t.is(`${name} ${code}`, said);
   }
