@@ -21,8 +21,8 @@ export interface BrokerOptions {
   readonly ready: Fd | null;
 }
 
-export const LISTENER_FD = 3;
-export const OPENER_FD = 4;
+const LISTENER_FD = 3;
+const OPENER_FD = 4;
 
 export function parseOptions(argv: readonly string[]): BrokerOptions {
   const { values } = parseArgs({

@@ -2,7 +2,7 @@
 import { fstatSync } from 'node:fs';
 import { native, type Fd, type NativeError } from '../../native.js';
 
-export const JOURNAL_SOCKET = '/run/systemd/journal/socket';
+const JOURNAL_SOCKET = '/run/systemd/journal/socket';
 
 /** Names have capitals, digits and underscores, no underscore first, 64 characters at most, as journald demands. A name may repeat. */
 export type JournalField = readonly [name: string, value: string];

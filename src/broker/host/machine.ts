@@ -28,7 +28,7 @@ export function readMachine(): Machine {
 }
 
 /** A setting of /proc/sys/kernel. The /proc of our unit has no such folder; the unit passes the files as credentials (systemd.exec(5)). */
-export function readKernelSetting(
+function readKernelSetting(
   name: string,
   folder = '/proc/sys/kernel',
   credentials: string | undefined = process.env['CREDENTIALS_DIRECTORY'],

@@ -6,7 +6,7 @@ import { checkAction, detailsDictionary, subjectStruct } from './polkit_request.
 export { ACTIONS, RequestError } from './polkit_request.js';
 
 /** polkit cannot be reached, or the reply did not come from it. */
-export class PolkitUnavailable extends Error {
+class PolkitUnavailable extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'PolkitUnavailable';

@@ -14,7 +14,7 @@ export const MAX_U32 = 0xffff_ffff;
 /** Highest number of a PMU, an int in the kernel. */
 export const MAX_PMU_TYPE = 0x7fff_ffff;
 /** The kernel refuses periods with the top bit set. */
-export const MAX_PERIOD: bigint = (1n << 63n) - 1n;
+const MAX_PERIOD: bigint = (1n << 63n) - 1n;
 /** sample_stack_user is below USHRT_MAX and a multiple of 8. */
 export const MAX_STACK_USER = 65_528;
 export const MAX_STACK_FRAMES = 0xffff;

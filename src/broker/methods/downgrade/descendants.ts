@@ -8,7 +8,7 @@ import { readProcess, readStat } from '../../processes/proc.js';
 import type { Work } from '../../fairness/work.js';
 
 /** Descendants that one request can downgrade together with its target. */
-export const MAX_DESCENDANTS = 256;
+const MAX_DESCENDANTS = 256;
 
 /**
  * Pins the living descendants of `ancestors` that run under the same uids as the first ancestor and are not ancestors themselves.

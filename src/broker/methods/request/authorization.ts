@@ -114,11 +114,7 @@ function refusal(
 }
 
 /** The error of a request that lacks an authorization. */
-export function unauthorized(
-  code: ErrorCode<'PolicyDenied'>,
-  message: string,
-  reasons: readonly Reason[],
-): BrokerError {
+function unauthorized(code: ErrorCode<'PolicyDenied'>, message: string, reasons: readonly Reason[]): BrokerError {
   return brokerError('PolicyDenied', code, message, { details: { reasons: reasons.map(reasonJson) } });
 }
 
