@@ -91,7 +91,10 @@ int start(const Options& o, Resources& r, const Capabilities& c) {
   send_byte(children[1].channel.get(), 0);
   const int code = receive_byte(children[1].channel.get());
   if (code > 0) _exit(code);
-  _exit(supervise(children, children[1], signals.get()));
+  if (code < 0) log_error("the broker ended before it was ready");
+  const int end = supervise(children, children[1], signals.get());
+  // A program that is not node may exit with 0.
+  _exit(code < 0 && end == kOrdered ? int{kHelperDied} : end);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <pwd.h>
 
+#include <set>
+
 #include "core/log.h"
 #include "core/proc.h"
 #include "monitor/exit_code.h"
@@ -49,14 +51,16 @@ bool find_group(const std::string& text, gid_t& gid) {
   return entry != nullptr || parse_number(text, gid);
 }
 
-// Never root, for which `cause` is set.
+// Never root and never one of `uids`, for which `cause` is set.
 bool find_service_user(const std::string& given, const char* name, uid_t fallback, Account& account,
-    const char*& cause) {
+    std::set<uid_t>& uids, const char*& cause) {
   if (given.empty() && !find_user(name, account)) account = {fallback, fallback};
   if (!given.empty() && !find_user(given, account)) return false;
   const bool root = account.uid == 0 || account.gid == 0;
+  const bool shared = !uids.insert(account.uid).second;
   if (root) cause = "no process may have the uid or gid of root";
-  return !root;
+  if (shared) cause = "another process of the daemon has this uid, and could signal this one";
+  return !root && !shared;
 }
 
 // The processes run in another directory.
@@ -82,14 +86,14 @@ std::string* interpret(Options& o, const char*& cause) {
   } users[] = {{"perfbroker", o.user, kFallbackBroker, o.broker},
       {"perfbroker-opener", o.opener_user, kFallbackOpener, o.opener},
       {"perfbroker-tracer", o.tracer_user, kFallbackTracer, o.tracer}};
+  std::set<uid_t> uids;
   for (const auto& [name, given, fallback, account] : users) {
-    if (!find_service_user(given, name, fallback, account, cause)) return &given;
+    if (!find_service_user(given, name, fallback, account, uids, cause)) return &given;
   }
   constexpr const char* levels[] = {"error", "warn", "info", "debug"};
   if (std::ranges::find(levels, o.log_level) == std::end(levels)) return &o.log_level;
   const char* path = secure_getenv("PERFBROKER_SOCKET");
-  if (o.socket.empty()) o.socket = path != nullptr ? path : "";
-  if (o.socket.empty()) o.socket = "/run/perfbroker/broker.sock";
+  if (o.socket.empty()) o.socket = path && *path ? path : "/run/perfbroker/broker.sock";
   for (std::string* file : {&o.policy, &o.socket, &o.audit}) make_absolute(*file);
   if (o.node.find('/') != std::string::npos) make_absolute(o.node);
   return nullptr;

@@ -343,7 +343,7 @@ privileged('without the capability the daemon refuses to start, and names the ca
   const run = spawnSync(
     'setpriv',
     ['--reuid=60125', '--regid=60125', '--clear-groups', PERFBROKERD, '--socket', '/tmp/never.sock'],
-    { encoding: 'utf8', timeout: 20_000 },
+    { encoding: 'utf8', timeout: 120_000 },
   );
   if (run.stderr.includes('failed to execute')) return skip(t, 'the checkout is closed to other users');
   t.is(run.status, 3, run.stderr);
@@ -466,7 +466,7 @@ for (const [what, text, mode] of [
       const { status, stderr } = spawnSync(
         PERFBROKERD,
         ['--policy', policy, '--socket', join(directory, 'broker.sock')],
-        { encoding: 'utf8', timeout: 20_000 },
+        { encoding: 'utf8', timeout: 120_000 },
       );
       t.is(status, 7, stderr);
       t.true(stderr.includes(policy), stderr);
@@ -502,10 +502,19 @@ for (const [what, limit, message] of [
   privileged(`a daemon with too few open files logs the cause and exits with 7: ${what}`, (t) => {
     const socket = join(readableFolder(t), 'broker.sock');
     const command = ['-c', `${limit}; exec "$0" --socket "$1"`, PERFBROKERD, socket];
-    const run = spawnSync('bash', command, { encoding: 'utf8', timeout: 20_000 });
+    const run = spawnSync('bash', command, { encoding: 'utf8', timeout: 120_000 });
     t.regex(run.stderr, message);
     t.is(run.status, 7);
   });
+
+privileged('a node that ends before it serves is an error, also when it exits with 0', (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'perfbroker-node-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const socket = join(directory, 'broker.sock');
+  const { status, stderr } = spawnSync(PERFBROKERD, ['--node', '/bin/true', '--socket', socket], { encoding: 'utf8' });
+  t.is(status, 6, stderr);
+  t.regex(stderr, /the broker ended before it was ready/);
+});
 
 test('a wrong option is reported with its value and the one cause', (t) => {
   const reportOf = (...options: readonly string[]): string =>
@@ -514,4 +523,8 @@ test('a wrong option is reported with its value and the one cause', (t) => {
   t.is(reportOf('--node'), 'perfbrokerd: --node: no value; see --help\n');
   t.is(reportOf('--ceiling', 'user,x'), 'perfbrokerd: --ceiling user,x: not a valid value; see --help\n');
   t.is(reportOf('--user', '0'), 'perfbrokerd: --user 0: no process may have the uid or gid of root; see --help\n');
+  t.is(
+    reportOf('--opener-user', '60913', '--tracer-user=60913'),
+    'perfbrokerd: --tracer-user 60913: another process of the daemon has this uid, and could signal this one; see --help\n',
+  );
 });
