@@ -48,8 +48,9 @@ const POLL_INTERVAL_MS = 10;
 const NEWCOMER_MS = 2000;
 /** Time since the last call of a new client after which it is taken to have made all its calls. */
 const QUIET_MS = 250;
-/** Time from the begin of a stop to the end of the requests that are under way. The monitor kills the broker after five seconds. */
-const REQUESTS_MS = 2500;
+/** Time of a stop, and of the requests that are under way when it begins. The monitor kills the broker after five seconds. */
+const STOP_MS = 4500;
+const REQUESTS_MS = 3500;
 /** Time for clients to read their answers, and to map the rings of their last grant. */
 const HANDOVER_MS = 1000;
 /** A client reports that it has mapped its rings. */
@@ -114,7 +115,8 @@ export class Server {
    * answers, and closes every connection. Takes 4.5 seconds at most.
    */
   async stop(): Promise<void> {
-    const requestsEnd = performance.now() + REQUESTS_MS;
+    const begin = performance.now();
+    const leftOf = (ms: number): number => begin + ms - performance.now();
     this.#broker.enter('draining');
     // No other process would take this backlog. The number is limited, as clients may go on connecting.
     if (!SOCKET_ACTIVATED) this.#acceptor.accept(MAX_CONNECTIONS);
@@ -125,14 +127,14 @@ export class Server {
     await pollUntil(NEWCOMER_MS, () => this.#refused.size === 0 && newcomers.every(isServed));
     this.#broker.enter('stopping');
     this.#broker.dependencies.authorizer.close(); // a user may take minutes to answer
-    await pollUntil(requestsEnd - performance.now(), () => this.#broker.running === 0);
+    await pollUntil(leftOf(REQUESTS_MS), () => this.#broker.running === 0);
     this.#broker.abandonRequests();
     await new Promise((resolve) => setImmediate(resolve)); // by then a request that failed has been answered
     const { grants } = this.#broker;
-    await pollUntil(HANDOVER_MS, () => !this.#sending && !grants.awaitMapping);
+    await pollUntil(Math.min(HANDOVER_MS, leftOf(STOP_MS)), () => !this.#sending && !grants.awaitMapping);
     // Before the connections close, so that watching clients receive the ends. The front end would look for grants that have not ended.
     grants.endAll('shutdown');
-    await pollUntil(HANDOVER_MS, () => !this.#sending);
+    await pollUntil(Math.min(HANDOVER_MS, leftOf(STOP_MS)), () => !this.#sending);
     for (const connection of [...this.#connections.values()]) connection.close();
   }
 

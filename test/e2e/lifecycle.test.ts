@@ -1,5 +1,6 @@
 /** The daemon from start to end: what it needs, what its parts hold, what happens when one of them dies. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   closeSync,
@@ -12,6 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -219,8 +221,9 @@ privileged('SIGTERM, once or several times, lets a running request finish and ac
   // `systemctl kill` sends the signal to all processes, and an impatient administrator repeats it.
   for (const signal of ['SIGTERM', 'SIGTERM', 'SIGINT'] as const) process.kill(broker, signal);
   await sleep(250);
-  const late = runAs({ uid: ALICE, socket: daemon.socket }, async ({ client }) => (await client.connect()).describe());
-  await t.throwsAsync(late, { name: 'BrokerError' });
+  // Not a program of its own, which may take longer to start than the running request may take.
+  const late = createConnection(daemon.socket);
+  t.like((await once(late, 'error'))[0], { code: 'ECONNREFUSED' });
   continueHelper(opener);
   t.true((await running) > 0);
   t.is((await daemon.exit).code, 0, daemon.log());

@@ -149,17 +149,20 @@ for (const obstacle of OBSTACLES) {
   });
 }
 
-privileged('a client that is not dumpable is refused under every ceiling, and reads that it is the obstacle itself', async (t) => {
-  const pid = await sleeper(t, { uid: ALICE, gid: ALICE, command: SLEEP });
-  if (pid === null) throw new Error('sleep has ended');
-  const denial = await denialOf(t, runAs({ uid: ALICE, socket: shipped.socket }, openUndumpable, pid));
-  t.like(denial, { error: 'CeilingExceeded', code: 'other-users' });
-  t.regex(denial.message, /the caller itself is not dumpable/);
-  t.notRegex(denial.message, /namespace/);
-  t.regex(denial.remedy, /^Run the collector from an executable that its user can read/);
-  const refused = await denialOf(t, runAs({ uid: ALICE, socket: open.socket }, openUndumpable, pid));
-  t.like(refused, { error: 'PolicyDenied', code: 'access' }, 'where the opener does not check');
-});
+privileged(
+  'a client that is not dumpable is refused under every ceiling, and reads that it is the obstacle itself',
+  async (t) => {
+    const pid = await sleeper(t, { uid: ALICE, gid: ALICE, command: SLEEP });
+    if (pid === null) throw new Error('sleep has ended');
+    const denial = await denialOf(t, runAs({ uid: ALICE, socket: shipped.socket }, openUndumpable, pid));
+    t.like(denial, { error: 'CeilingExceeded', code: 'other-users' });
+    t.regex(denial.message, /the caller itself is not dumpable/);
+    t.notRegex(denial.message, /namespace/);
+    t.regex(denial.remedy, /^Run the collector from an executable that its user can read/);
+    const refused = await denialOf(t, runAs({ uid: ALICE, socket: open.socket }, openUndumpable, pid));
+    t.like(refused, { error: 'PolicyDenied', code: 'access' }, 'where the opener does not check');
+  },
+);
 
 privileged('a client that changes its ids after it has connected is advised to connect again', async (t) => {
   const describe = async ({ client }: World, id: number): Promise<unknown> => {
