@@ -1,5 +1,6 @@
 import type { CapabilitySets, DowngradedProcess, DowngradedThread } from '../client/index.js';
 import { capabilityNames } from '../model/identity/capabilities.js';
+import { escapeName } from '../common/quote.js';
 import { table } from './text.js';
 
 /** Text of `downgrade`: the capabilities that each process lost, with one line for all threads that lost the same. */
@@ -9,7 +10,7 @@ export function downgradedText(processes: readonly DowngradedProcess[], dryRun: 
 
 function processText({ pid, executable, threads, stoppedMicroseconds }: DowngradedProcess, dryRun: boolean): string {
   const stopped = dryRun ? '' : `, stopped for ${(stoppedMicroseconds / 1000).toFixed(2)} ms`;
-  const head = `${pid} ${executable}: ${threads.length} ${threads.length === 1 ? 'thread' : 'threads'}${stopped}\n`;
+  const head = `${pid} ${escapeName(executable)}: ${threads.length} ${threads.length === 1 ? 'thread' : 'threads'}${stopped}\n`;
   const rows = groups(threads).map(({ tids, taken, left }) => [
     `  ${tids}`,
     dryRun ? 'would lose' : 'lost',

@@ -1,3 +1,4 @@
+import { escapeName } from '../common/quote.js';
 import { FormatError } from '../formats/format_error.js';
 import { OutputFileError } from '../formats/output_file.js';
 import { BrokerError } from '../model/errors/errors.js';
@@ -59,8 +60,8 @@ export function describeFailure(error: unknown): { readonly text: string; readon
   const remedy = remedyOf(error);
   if (remedy !== null) return { text: lines((error as Error).message, '', remedy), exitCode: ExitCode.failed };
   // Anything else is a bug of ours; the stack trace helps to find it.
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { text: lines(text), exitCode: ExitCode.failed };
+  const [first = '', ...frames] = (error instanceof Error ? (error.stack ?? error.message) : String(error)).split('\n');
+  return { text: lined([`perfbroker: ${first}`, ...frames.map((frame) => `  ${frame}`)]), exitCode: ExitCode.failed };
 }
 
 /** Remedy for an error of a file. Empty when there is none besides the message; null when it is not an error of a file. */
@@ -87,7 +88,7 @@ function lines(message: string, cause = '', remedy = '', reasons: readonly strin
   for (const reason of reasons)
     if (!message.includes(reason) && !cause.includes(reason)) list.push(`  also: ${reason}`);
   if (remedy !== '') list.push(`  what to do: ${remedy}`);
-  return `${list.map(printable).join('\n')}\n`;
+  return lined(list);
 }
 
 function reasonsOf(error: BrokerError): readonly string[] {
@@ -100,7 +101,7 @@ function reasonsOf(error: BrokerError): readonly string[] {
   );
 }
 
-/** Replaces control characters: names chosen by other users must not send escape sequences to the terminal. */
-export function printable(text: string): string {
-  return text.replace(/[^\P{C}\n\t]/gu, '?');
+/** Lines of a message: a name in one of them, chosen by another user, cannot begin a line of its own. */
+function lined(list: readonly string[]): string {
+  return `${list.map(escapeName).join('\n')}\n`;
 }

@@ -1,5 +1,6 @@
 /** Options and summary that `record` and `run` share. */
 import type { Command } from 'commander';
+import { escapeName } from '../common/quote.js';
 import { DEFAULT_FREQUENCY } from '../collector/event_defaults.js';
 import type { RecordingEnd, RecordingSummary } from '../collector/record/recording_plan.js';
 import type { EventSpec, Sampling } from '../model/event.js';
@@ -103,7 +104,7 @@ export function summaryText(path: string, summary: RecordingSummary): string {
   if (summary.unstable)
     notes.push('  new threads appeared faster than they could be attached to: some may be missing\n');
   if (summary.end === 'removed') notes.push(REMOVED);
-  return `${path}: ${figures.join(', ')} (${END_TEXTS[summary.end]})\n${notes.join('')}`;
+  return `${escapeName(path)}: ${figures.join(', ')} (${END_TEXTS[summary.end]})\n${notes.join('')}`;
 }
 
 export function writeFailure(

@@ -1,3 +1,4 @@
+import { escapeName } from '../common/quote.js';
 import type { Count } from '../collector/count/counting.js';
 import { scaled } from '../collector/count/counting.js';
 
@@ -33,9 +34,9 @@ export function statTable(events: readonly CountedEvent[], title: string, second
         ? ''
         : `#  ${fixed(row.metric.value, row.metric.digits).padStart(7)} ${row.metric.unit}`.trimEnd();
     const share = row.running < 100 ? `(${row.running.toFixed(2)}%)` : '';
-    return `${row.value.padStart(18)} ${row.unit.padEnd(4)} ${event.name.padEnd(28)} ${metric.padEnd(34)} ${share}`.trimEnd();
+    return `${row.value.padStart(18)} ${row.unit.padEnd(4)} ${escapeName(event.name).padEnd(28)} ${metric.padEnd(34)} ${share}`.trimEnd();
   });
-  return `\n Performance counter stats for ${title}:\n\n${lines.join('\n')}\n\n${`${seconds.toFixed(9)} seconds time elapsed`.padStart(38)}\n\n`;
+  return `\n Performance counter stats for ${escapeName(title)}:\n\n${lines.join('\n')}\n\n${`${seconds.toFixed(9)} seconds time elapsed`.padStart(38)}\n\n`;
 }
 
 /** Lines of one interval (-I), each with the time since the beginning first. */
@@ -44,7 +45,7 @@ export function intervalLines(events: readonly CountedEvent[], at: number, secon
     .map((event) => {
       const row = rowOf(event, events, seconds);
       const share = row.running < 100 ? `  (${row.running.toFixed(2)}%)` : '';
-      return `${at.toFixed(9).padStart(16)} ${row.value.padStart(18)} ${row.unit.padEnd(4)} ${event.name}${share}\n`;
+      return `${at.toFixed(9).padStart(16)} ${row.value.padStart(18)} ${row.unit.padEnd(4)} ${escapeName(event.name)}${share}\n`;
     })
     .join('');
 }

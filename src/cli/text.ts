@@ -1,3 +1,5 @@
+import { escapeName } from '../common/quote.js';
+
 /** `1,234,567` */
 export function grouped(value: bigint | number): string {
   return value.toString().replace(/\B(?=(\d{3})+(?!\d))/g, ',');
@@ -20,8 +22,12 @@ export function byteText(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit] ?? ''}`;
 }
 
-/** Columns padded to their widest cell; those in `right` aligned to the right, the last one not padded. */
-export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+/**
+ * Columns padded to their widest cell; those in `right` aligned to the right, the last one not padded. Cells are escaped: a
+ * name that another process chose cannot add a row.
+ */
+export function table(cells: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const rows = cells.map((row) => row.map(escapeName));
   const widths: number[] = [];
   for (const row of rows)
     for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
@@ -33,4 +39,15 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
       .join('  ')
       .trimEnd();
   return rows.map((row) => `${lineOf(row)}\n`).join('');
+}
+
+/** JSON in which no string has a character that a terminal interprets. @param indent absent: one line */
+export function jsonText(value: unknown, indent?: number): string {
+  const json = JSON.stringify(value, null, indent);
+  const escaped = json.replace(/[^\P{C}\n]|[\p{Zl}\p{Zp}]/gu, (character) =>
+    [...Array(character.length).keys()]
+      .map((unit) => `\\u${character.charCodeAt(unit).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
+  return `${escaped}\n`;
 }

@@ -4,10 +4,16 @@
  */
 export function quote(text: string, limit = 200): string {
   const short = text.length > limit ? `${text.slice(0, limit)}…` : text;
-  const escaped = short.replace(/[\p{C}\p{Zl}\p{Zp}"\\]/gu, (character) =>
-    character === '"' || character === '\\'
-      ? `\\${character}`
-      : `\\u{${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}}`,
+  return `"${escapeName(short.replace(/["\\]/g, '\\$&'))}"`;
+}
+
+/**
+ * The same text without quotes, for a cell of a table or a line: it cannot begin a line, move the cursor, or reorder or hide
+ * other text.
+ */
+export function escapeName(text: string): string {
+  return text.replace(
+    /[\p{C}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}}`,
   );
-  return `"${escaped}"`;
 }

@@ -35,3 +35,13 @@ test('a dry run prints what would be lost, and names a single thread', (t) => {
   const text = downgradedText([processOf(10)], true);
   t.regex(text, /^10 \/bin\/server: 1 thread\n {2}thread 10 \(server\) +would lose /);
 });
+
+test('names of a process and a thread cannot add a line', (t) => {
+  const forged = { ...processOf(10), executable: 'x\nfeed 0 1 ok' };
+  const text = downgradedText(
+    [{ ...forged, threads: forged.threads.map((each) => ({ ...each, name: 'y\n1 /z' })) }],
+    false,
+  );
+  t.is(text.split('\n').length, 3, text);
+  t.regex(text, /^10 x\\u\{000a\}feed 0 1 ok: .*\n.*\(y\\u\{000a\}1 \/z\)/);
+});

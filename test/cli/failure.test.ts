@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { describeFailure, UsageError } from '#dist/cli/failure.js';
+import { describeFailure, Failure, UsageError } from '#dist/cli/failure.js';
 import { OutputFile } from '#dist/formats/output_file.js';
 
 /** Text that a user reads when this fails. */
@@ -48,4 +48,17 @@ test('a bug of the program is printed with its stack trace', (t) => {
     said(() => (undefined as unknown as { x: { y: number } }).x.y),
     /TypeError.*\n.*\bat /,
   );
+});
+
+test('a name in an error cannot add a line', (t) => {
+  const name = 'x\nfeed 0 1 ok\t\u001b';
+  const text = said(() => {
+    throw new Failure(name, name, name);
+  });
+  const escaped = 'x\\u{000a}feed 0 1 ok\\u{0009}\\u{001b}';
+  t.is(text, `perfbroker: ${escaped}\n  cause: ${escaped}\n  what to do: ${escaped}\n`);
+  const trace = said(() => {
+    throw new Error(name);
+  });
+  t.regex(trace, /^perfbroker: Error: x\n {2}feed 0 1 ok/, 'a bug of the program: its other lines are indented');
 });

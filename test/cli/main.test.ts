@@ -150,3 +150,11 @@ test('a reader that goes away is not an error', (t) => {
   t.regex(stdout, /0\n$/);
   t.is(stderr, '');
 });
+
+test('a policy file whose name has a line feed cannot add a line', (t) => {
+  const path = join(directory, 'x\ngood.toml');
+  writeFileSync(path, 'x =', { mode: 0o644 });
+  const { stdout, stderr } = run('policy', 'check', path);
+  t.is(`${stdout}${stderr}`.split('\n').length, 2, stderr);
+  t.regex(stderr, /^error: .*x\\u\{000a\}good\.toml:1/);
+});

@@ -36,6 +36,7 @@ test('a summary has the figures and the reason for the end', (t) => {
     summaryText('perf.data', SUMMARY),
     'perf.data: 1,234 samples, 0 lost, 0 throttled, 2.0 KiB of records, 1.50 s (the command ended)\n',
   );
+  t.is(summaryText('x\ny: 0 lost', SUMMARY).split('\n').length, 2, 'a path cannot add a line');
 });
 
 test('a summary gives advice where something is missing', (t) => {

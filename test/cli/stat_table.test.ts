@@ -54,3 +54,11 @@ test('JSON lines have the keys of perf stat', (t) => {
   const [none = ''] = jsonLines([counted('cycles', 0n, 0n, 0n)], 1).split('\n');
   t.like(JSON.parse(none), { 'counter-value': '<not counted>' });
 });
+
+test('a title or an event name cannot add a line', (t) => {
+  const lines = (name: string): number => {
+    const events = [counted(name, 1n)];
+    return `${statTable(events, name, 1)}${intervalLines(events, 1, 1)}`.split('\n').length;
+  };
+  t.is(lines('x\n  1  faults'), lines('x'));
+});

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { byteText, grouped, samplesText, table } from '#dist/cli/text.js';
+import { byteText, grouped, jsonText, samplesText, table } from '#dist/cli/text.js';
 
 test('numbers have groups of three digits', (t) => {
   t.is(grouped(999), '999');
@@ -23,4 +23,19 @@ test('columns are as wide as their widest cell, and lines end without spaces', (
   ];
   t.is(table(rows, [1]), 'a       1  x\nlong  100\n');
   t.is(table([]), '');
+});
+
+test('a cell cannot add a row or move the cursor, and its escapes count for the width', (t) => {
+  const rows = [
+    ['x\nfeed 0 1 ok', 'a\tb'],
+    ['y', '\u001b[2J\u202e'],
+  ];
+  t.is(table(rows), `x\\u{000a}feed 0 1 ok  a\\u{0009}b\ny${' '.repeat(21)}\\u{001b}[2J\\u{202e}\n`);
+});
+
+test('JSON has the same value, and no character that a terminal interprets', (t) => {
+  const value = { name: 'x\n\u009b\u2028\u202e\u{e0041} ü 日本 😀', list: [1] };
+  t.is(jsonText(value), '{"name":"x\\n\\u009b\\u2028\\u202e\\udb40\\udc41 ü 日本 😀","list":[1]}\n');
+  t.deepEqual(JSON.parse(jsonText(value, 2)), value);
+  t.regex(jsonText(value, 2), /^\{\n {2}"name"/);
 });

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { quote } from '#dist/common/quote.js';
+import { escapeName, quote } from '#dist/common/quote.js';
 
 test('quoted text ends at its last quote, with any content', (t) => {
   t.is(quote('plain ü 日本'), '"plain ü 日本"');
@@ -20,4 +20,10 @@ test('text is cut after its limit', (t) => {
   t.is(quote('abc', 3), '"abc"');
   t.is(quote('abcd', 3), '"abc…"');
   t.is(quote('x'.repeat(300)).length, 203);
+});
+
+test('a name in a line is escaped like quoted text, without the quotes', (t) => {
+  t.is(escapeName('x\nfeed 0 1 ok'), 'x\\u{000a}feed 0 1 ok');
+  t.is(escapeName('\t\u001b[2J\u202e\u2028'), '\\u{0009}\\u{001b}[2J\\u{202e}\\u{2028}');
+  t.is(escapeName('/usr/bin/a "b" ü 日本 😀'), '/usr/bin/a "b" ü 日本 😀');
 });

@@ -48,13 +48,18 @@ export function writeRecording(
   path: string,
   {
     finish = true,
+    events: [firstName, secondName] = ['cpu-clock:u', 'page-faults:u'],
     before,
-  }: { readonly finish?: boolean; readonly before?: (writer: PerfDataWriter, attr: Uint8Array) => void } = {},
+  }: {
+    readonly events?: readonly [string, string];
+    readonly finish?: boolean;
+    readonly before?: (writer: PerfDataWriter, attr: Uint8Array) => void;
+  } = {},
 ): string {
   const [first = new Uint8Array(128), second = new Uint8Array(128)] = attrsOf('cpu-clock:u,page-faults:u');
   using writer = new PerfDataWriter(createFile(path), [
-    { name: 'cpu-clock:u', attr: first, ids: [11n, 12n] },
-    { name: 'page-faults:u', attr: second, ids: [21n, 22n] },
+    { name: firstName, attr: first, ids: [11n, 12n] },
+    { name: secondName, attr: second, ids: [21n, 22n] },
   ]);
   before?.(writer, first);
   writer.write(sampleRecord(12n, 0x1000n, [0xfffffffffffffe00n, 0x1000n, 0x2000n]));

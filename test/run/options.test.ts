@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { Command } from 'commander';
-import { define } from '#dist/cli/commands/run.js';
+import { define, hiddenText } from '#dist/cli/commands/run.js';
 import { ALICE, NO_BROKER, launcher } from './support.js';
 
 const LAUNCHER = fileURLToPath(new URL('../../../dist/bin/perfbroker', import.meta.url));
@@ -102,4 +102,9 @@ test('the script behind the program cannot do run', (t) => {
   const { status, stderr } = spawnSync(process.execPath, [main, 'run', 'true'], { encoding: 'utf8' });
   t.is(status, 1);
   t.regex(stderr, /Start bin\/perfbroker run/);
+});
+
+test('the name of a program that was not observed cannot add a line to the summary', (t) => {
+  const text = hiddenText([{ comm: 'x\nfeed 0 1 ok', pid: 7 }]);
+  t.regex(text, /^ {2}not observed, [^\n]*: x\\u\{000a\}feed 0 1 ok \(7\)\n$/);
 });

@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 import type { DescribeReply } from '../../client/index.js';
 import { withBroker } from '../broker.js';
-import { printable } from '../failure.js';
-import { table } from '../text.js';
+import { jsonText, table } from '../text.js';
 import { print } from '../output.js';
 
 interface DescribeOptions {
@@ -22,7 +21,7 @@ export function define(command: Command): void {
     .action(async () => {
       const options = command.optsWithGlobals<DescribeOptions>();
       const reply = await withBroker(options.socket, (client) => client.describe());
-      print(options.json === true ? `${JSON.stringify(reply, null, 2)}\n` : printable(textOf(reply)));
+      print(options.json === true ? jsonText(reply, 2) : textOf(reply));
     });
 }
 

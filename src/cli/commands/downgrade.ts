@@ -9,8 +9,9 @@ import {
 } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
 import { downgradedText } from '../downgraded_text.js';
-import { printable, UsageError } from '../failure.js';
+import { UsageError } from '../failure.js';
 import { print } from '../output.js';
+import { jsonText } from '../text.js';
 
 interface DowngradeOptions extends AuthorizationOptions {
   readonly socket?: string;
@@ -72,9 +73,5 @@ async function run(pidText: string, options: DowngradeOptions): Promise<void> {
   const processes = await withBroker(options.socket, (client) =>
     whileAuthorizing(request.allowInteractive, client.downgrade(request)),
   );
-  print(
-    printable(
-      options.json === true ? `${JSON.stringify(processes, null, 2)}\n` : downgradedText(processes, request.dryRun),
-    ),
-  );
+  print(options.json === true ? jsonText(processes, 2) : downgradedText(processes, request.dryRun));
 }

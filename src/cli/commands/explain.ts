@@ -9,7 +9,7 @@ import { describeLimits } from '../../policy/load/limits.js';
 import { defaultRingBytes, parseRingBytes } from '../arguments.js';
 import { withBroker } from '../broker.js';
 import { collectEvents, eventsFrom, samplingFrom } from '../event_option.js';
-import { ExitCode, printable } from '../failure.js';
+import { ExitCode } from '../failure.js';
 import type { SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf, type Selection } from '../selectors.js';
 import { defaultEvents, userModeOf } from '../stat_events.js';
@@ -66,7 +66,7 @@ async function run(options: ExplainOptions): Promise<number> {
       ? (client: Client) => explainCount(client, selection, events)
       : async (client: Client) => ({ decision: await client.explain(request) });
   const { decision, about } = await withBroker<Answer>(options.socket, ask);
-  print(printable(decisionText(decision, about)));
+  print(decisionText(decision, about));
   return decision.verdict === 'allow' ? ExitCode.ok : ExitCode.failed;
 }
 

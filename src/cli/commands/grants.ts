@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { escapeName } from '../../common/quote.js';
 import { watchGrants, type GrantChange, type GrantRecord } from '../../client/index.js';
 import {
   addAuthorizationOption,
@@ -7,9 +8,8 @@ import {
   type AuthorizationOptions,
 } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
-import { printable } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
-import { byteText, table } from '../text.js';
+import { byteText, jsonText, table } from '../text.js';
 import { print } from '../output.js';
 
 interface GrantsOptions extends AuthorizationOptions {
@@ -44,22 +44,22 @@ async function list(options: GrantsOptions): Promise<void> {
   const grants = await withBroker(options.socket, (client) =>
     whileAuthorizing(interactive, client.listGrants({ all, allowInteractive: interactive })),
   );
-  print(options.json === true ? `${JSON.stringify(grants, null, 2)}\n` : printable(textOf(grants)));
+  print(options.json === true ? jsonText(grants, 2) : textOf(grants));
 }
 
 async function follow({ socket, all, json }: GrantsOptions): Promise<void> {
   using interrupts = watchInterrupts();
   const { signal } = interrupts;
   const changes = watchGrants({ ...(socket === undefined ? {} : { socket }), all: all === true, signal });
-  for await (const change of changes)
-    if (!print(json === true ? `${JSON.stringify(change)}\n` : printable(changeText(change)))) break;
+  for await (const change of changes) if (!print(json === true ? jsonText(change) : changeText(change))) break;
 }
 
 function changeText({ change, grant, reason }: GrantChange): string {
   if (grant === undefined) return 'No grants.\n';
   const { id, uid, pid, executable, fds, rule, targets } = grant;
   const why = reason === undefined ? '' : ` (${reason})`;
-  return `${change}${why}: ${id} of uid ${uid}, pid ${pid} ${executable}: ${fds} fds by ${rule} on ${targets.join(', ')}\n`;
+  const line = `${change}${why}: ${id} of uid ${uid}, pid ${pid} ${executable}: ${fds} fds by ${rule} on ${targets.join(', ')}`;
+  return `${escapeName(line)}\n`;
 }
 
 function textOf(grants: readonly GrantRecord[]): string {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import { escapeName } from '../../common/quote.js';
 import { checkPolicyFile } from '../../policy/check/check.js';
-import { ExitCode, printable } from '../failure.js';
+import { ExitCode } from '../failure.js';
 import { print, printError } from '../output.js';
 
 const HELP = `
@@ -18,10 +19,10 @@ export function define(command: Command): void {
     .action((file: string) => {
       const { ok, sources, summary, errors, warnings } = checkPolicyFile(file);
       const textOf = (lines: readonly string[], before = ''): string =>
-        lines.map((line) => `${printable(before + line)}\n`).join('');
+        lines.map((line) => `${escapeName(before + line)}\n`).join('');
       print(textOf(summary));
       printError(textOf(warnings, 'warning: ') + textOf(errors, 'error: '));
-      print(ok ? `${sources.join(', ')}: good\n` : '');
+      print(ok ? textOf([`${sources.join(', ')}: good`]) : '');
       process.exitCode = ok ? ExitCode.ok : ExitCode.failed;
     });
 }

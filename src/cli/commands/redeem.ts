@@ -5,7 +5,6 @@ import { MAX_TIMER_MS } from '../../common/timer.js';
 import { parseSeconds } from '../arguments.js';
 import { withBroker } from '../broker.js';
 import { downgradedText } from '../downgraded_text.js';
-import { printable } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
 import { print } from '../output.js';
 import { table } from '../text.js';
@@ -39,11 +38,9 @@ async function run(ticket: string, options: RedeemOptions): Promise<void> {
   await withBroker(options.socket, async (client) => {
     const grant = await redeemOpen(client, ticket);
     print(
-      printable(
-        grant === null
-          ? downgradedText(await client.redeemDowngrade(ticket), false)
-          : await counted(grant, durationMs, interrupts.signal),
-      ),
+      grant === null
+        ? downgradedText(await client.redeemDowngrade(ticket), false)
+        : await counted(grant, durationMs, interrupts.signal),
     );
   });
 }

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
+import { escapeName } from '../../common/quote.js';
 import { readProfile } from '../../collector/profile/profile.js';
 import { hottestFunctions } from '../../collector/profile/hot_functions.js';
 import { FormatError } from '../../formats/format_error.js';
 import { PerfDataReader } from '../../formats/perfdata_reader.js';
 import { parseInteger } from '../arguments.js';
-import { ExitCode, Failure, printable } from '../failure.js';
+import { ExitCode, Failure } from '../failure.js';
 import { grouped, samplesText, table } from '../text.js';
 import { print } from '../output.js';
 
@@ -35,7 +36,7 @@ function report(file: string, limit: number): void {
     const texts = reader.events.map((event, index) => eventTable(event.name, hottestFunctions(profile, index), limit));
     const lost = profile.lost > 0n ? `${grouped(profile.lost)} records were lost.\n` : '';
     const cut = reader.finished ? '' : 'The recording was cut off: it ends with the last complete record.\n';
-    print(printable(`${cut}${lost}${texts.join('\n')}`));
+    print(`${cut}${lost}${texts.join('\n')}`);
   } catch (error) {
     if (error instanceof FormatError)
       throw new Failure(
@@ -63,5 +64,5 @@ function eventTable(name: string, functions: ReturnType<typeof hottestFunctions>
       each.name,
     ]);
   const rest = functions.length > limit ? `… and ${grouped(functions.length - limit)} more functions\n` : '';
-  return `${name}: ${samplesText(samples)}\n${table([header, ...rows], stacks ? [0, 1, 2] : [0, 1])}${rest}`;
+  return `${escapeName(name)}: ${samplesText(samples)}\n${table([header, ...rows], stacks ? [0, 1, 2] : [0, 1])}${rest}`;
 }

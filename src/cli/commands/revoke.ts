@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { escapeName } from '../../common/quote.js';
 import {
   addAuthorizationOption,
   mayPrompt,
@@ -6,7 +7,6 @@ import {
   type AuthorizationOptions,
 } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
-import { printable } from '../failure.js';
 import { print } from '../output.js';
 
 const HELP = `
@@ -25,6 +25,6 @@ export function define(command: Command): void {
       const { fds, disabled, kept } = await withBroker(socket, (client) =>
         whileAuthorizing(interactive, client.revoke(id, { allowInteractive: interactive })),
       );
-      print(printable(`${id}: ${disabled} of ${fds} events disabled\n${kept}\n`));
+      print(`${escapeName(id)}: ${disabled} of ${fds} events disabled\n${escapeName(kept)}\n`);
     });
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { Channel } from '../../client/channel.js';
 import { Client } from '../../client/client.js';
 import { onlineCpus } from '../../common/cpus.js';
+import { escapeName } from '../../common/quote.js';
 import { recordingEvents } from '../../collector/event_defaults.js';
 import type { EventOpener } from '../../collector/event_opener.js';
 import { Launcher, LauncherGone } from '../../collector/launcher/launcher.js';
@@ -12,7 +13,7 @@ import type { UnobservableProgram } from '../../collector/profile/unobservable.j
 import { unobservablePrograms } from '../../collector/profile/unobservable.js';
 import { eventName } from '../../model/events/syntax/event_name.js';
 import type { Fd } from '../../native.js';
-import { ExitCode, Failure, UsageError, describeFailure, printable } from '../failure.js';
+import { ExitCode, Failure, UsageError, describeFailure } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
 import type { RecordingOptions, RecordingRequest } from '../recording.js';
 import { addRecordingOptions, originOfFile, summaryText, parseRecordingOptions, writeFailure } from '../recording.js';
@@ -165,9 +166,9 @@ class Collector {
   }
 }
 
-function hiddenText(programs: readonly UnobservableProgram[]): string {
+export function hiddenText(programs: readonly UnobservableProgram[]): string {
   if (programs.length === 0) return '';
-  const names = programs.slice(0, MAX_NAMES).map(({ comm, pid }) => `${printable(comm)} (${pid})`);
+  const names = programs.slice(0, MAX_NAMES).map(({ comm, pid }) => `${escapeName(comm)} (${pid})`);
   const more = programs.length > MAX_NAMES ? ` and ${programs.length - MAX_NAMES} more` : '';
   return `  not observed, because the kernel removes the events of setuid and unreadable programs: ${names.join(', ')}${more}\n`;
 }

@@ -62,3 +62,20 @@ test('changes are followed one by one, until Ctrl-C', async (t) => {
   t.regex(second ?? '', /^removed .*: aa00 of uid 1000, pid 42 .*: 2 fds by own on process 42, process 43$/);
   t.deepEqual([code, stderr], [0, '']);
 });
+
+test('a grant cannot add a line, in the list or in the changes', async (t) => {
+  const forged = { ...GRANT, executable: '/x\nfeed 0 1 ok', targets: ['process 1 y\nfeed 0 1 ok'], rule: 'r\nfeed' };
+  const list = await runCommand(t, { ListGrants: (_call, reply) => void reply.reply({ grants: [forged] }) }, 'grants');
+  t.is(list.stdout.split('\n').length, 3, list.stdout);
+  t.regex(list.stdout, /\/x\\u\{000a\}feed 0 1 ok\n$/);
+  const watch: MethodHandler<null> = (_call, reply) => {
+    reply.continue({ change: 'added', grant: forged });
+    reply.continue({ change: 'removed', grant: forged, reason: `x\nfeed ${INTERRUPT}` });
+    return new Promise(() => undefined);
+  };
+  const { stdout } = await runCommand(t, { WatchGrants: watch }, 'grants', '--follow');
+  t.deepEqual(
+    stdout.split('\n').map((line) => line.split(/[ :]/, 1)[0]),
+    ['added', 'removed', ''],
+  );
+});
