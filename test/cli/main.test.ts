@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -7,6 +7,7 @@ import test from 'ava';
 
 const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'perfbroker-cli-'));
+chmodSync(directory, 0o755);
 test.after.always(() => {
   rmSync(directory, { recursive: true, force: true });
 });
@@ -128,13 +129,48 @@ test('report of a file that is not a recording prints an error with cause and re
   t.is(run('report', join(directory, 'absent')).status, 1);
 });
 
+const rootTest = process.getuid?.() === 0 ? test : test.skip;
+
+rootTest('policy check opens the file as the broker does, when root runs it', (t) => {
+  const parent = mkdtempSync(join(directory, 'access-'));
+  const path = join(parent, 'policy.toml');
+  writeFileSync(path, RULE, { mode: 0o600 });
+  const check = (): string => {
+    const { status, stdout, stderr } = run('policy', 'check', path);
+    t.is(status, stdout.endsWith('good\n') ? 0 : 1, stderr);
+    return status === 0 ? 'good' : stderr;
+  };
+  const unsearchable = new RegExp(
+    `broker would refuse ${parent}: the broker's user \\(uid \\d+\\) cannot search the directory`,
+  );
+  t.regex(check(), unsearchable);
+  chmodSync(parent, 0o755);
+  t.regex(check(), /broker would refuse .*policy\.toml: the broker's user \(uid \d+\) cannot read it\. Let uid \d+/);
+  chmodSync(path, 0o644);
+  t.is(check(), 'good');
+  mkdirSync(join(parent, 'policy.d'), { mode: 0o700 });
+  t.regex(check(), /broker would refuse .*policy\.d: .* cannot read it/);
+});
+
+rootTest('policy check does not give a user advice about a file that only root can read', (t) => {
+  const path = join(directory, 'secret.toml');
+  writeFileSync(path, RULE, { mode: 0o600 });
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, 'policy', 'check', path], {
+    encoding: 'utf8',
+    cwd: '/',
+    uid: 60123,
+    gid: 60123,
+  });
+  t.is(status, 1);
+  t.is(stderr, `error: ${path}: you (uid 60123) cannot read it. Root can check it.\n`);
+});
+
+const RULE =
+  '[[rule]]\nname = "own"\nverdict = "allow"\nsubjects = { everyone = true }\ntargets = { same_user = true }\nclasses = ["user"]\n';
+
 test('policy check accepts a valid file and rejects an invalid one', (t) => {
   const path = join(directory, 'policy.toml');
-  writeFileSync(
-    path,
-    '[[rule]]\nname = "own"\nverdict = "allow"\nsubjects = { everyone = true }\ntargets = { same_user = true }\nclasses = ["user"]\n',
-    { mode: 0o644 },
-  );
+  writeFileSync(path, RULE, { mode: 0o644 });
   const good = run('policy', 'check', path);
   t.is(good.status, process.getuid?.() === 0 ? 0 : 1, good.stderr);
   t.regex(good.stdout, /own/);

@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs';
 import { PolicyError, formatProblem } from '../error.js';
 import { describeLimits } from '../load/limits.js';
+import type { FindObstacle } from './broker_access.js';
 import { lintPolicy } from './lint.js';
-import { readSources } from '../load/load.js';
+import { dropInDirectoryOf, readSources } from '../load/load.js';
 import { systemNames, type NameResolver } from '../load/names.js';
 import { parsePolicy } from '../load/parse.js';
 import { describeRule } from './summary.js';
@@ -20,18 +22,27 @@ export interface PolicyCheck {
 
 /**
  * Checks a policy file and its drop-ins with the code of the broker, without a running broker. Unlike the broker, it also reads
- * files that other users than root may write, with a warning; so it can check a draft.
+ * files that other users than root may write, or that the broker's user cannot read, with a warning; so it can check a draft.
+ * @param findObstacle absent: the broker's user reads every file
  * @throws nothing about the policy itself
  */
-export function checkPolicyFile(path: string, names: NameResolver = systemNames): PolicyCheck {
+export function checkPolicyFile(
+  path: string,
+  names: NameResolver = systemNames,
+  findObstacle: FindObstacle = () => undefined,
+): PolicyCheck {
   const seen: { sources: readonly string[]; warnings: string[] } = { sources: [path], warnings: [] };
   try {
     const { sources, distrusted } = readSources({ path, missing: 'error' }, 'tell');
     seen.sources = sources.map(({ file }) => file);
-    seen.warnings = distrusted.map((problem) => `the broker would refuse ${formatProblem(problem)}`);
+    const directory = dropInDirectoryOf(path);
+    const read = [...seen.sources, ...(existsSync(directory) ? [directory] : [])];
+    const refused = [...distrusted, ...read.flatMap((each) => findObstacle(each) ?? [])].map(formatProblem);
+    // A directory that is an obstacle is one for every file below it.
+    seen.warnings = [...new Set(refused)].map((problem) => `the broker would refuse ${problem}`);
     const policy = parsePolicy(sources, names);
     return {
-      ok: distrusted.length === 0,
+      ok: refused.length === 0,
       sources: seen.sources,
       summary: policy.rules.flatMap((rule) => [
         describeRule(rule),

@@ -51,11 +51,11 @@ export function openTrusted(
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | (kind === 'directory' ? constants.O_DIRECTORY : 0);
   let fd: number | undefined;
   try {
-    fd = openOrUndefined(path, flags | constants.O_NOFOLLOW, file);
+    fd = openOrUndefined(path, flags | constants.O_NOFOLLOW, file, distrust);
   } catch (error) {
     if (distrust === 'refuse' || !(error instanceof PolicyError) || !isLink(error)) throw error;
     problems.push(...error.problems);
-    fd = openOrUndefined(path, flags, file);
+    fd = openOrUndefined(path, flags, file, distrust);
   }
   if (fd === undefined) return undefined;
   try {
@@ -91,7 +91,7 @@ function isLink(error: PolicyError): boolean {
   return error.problems[0]?.message === LINK;
 }
 
-function openOrUndefined(path: string, flags: number, file: string): number | undefined {
+function openOrUndefined(path: string, flags: number, file: string, distrust: Distrust): number | undefined {
   try {
     return openSync(path, flags);
   } catch (error) {
@@ -100,11 +100,7 @@ function openOrUndefined(path: string, flags: number, file: string): number | un
       case 'ENOENT':
         return undefined;
       case 'EACCES':
-        throw new PolicyError({
-          file,
-          message: `the broker (uid ${process.geteuid?.() ?? '?'}) may not read it`,
-          remedy: `chmod 0644 ${file}, or chmod 0640 and chgrp to the broker's group; its directories need the x bit.`,
-        });
+        throw new PolicyError({ file, ...unreadable(process.geteuid?.() ?? -1, distrust) });
       case 'ELOOP':
         throw new PolicyError({ file, message: LINK, remedy: 'Name the file that it points to.' });
       case 'ENOTDIR':
@@ -117,6 +113,16 @@ function openOrUndefined(path: string, flags: number, file: string): number | un
         throw new PolicyError({ file, message: `cannot be opened: ${message}`, remedy: 'Correct the path.' });
     }
   }
+}
+
+/** The broker reads with 'refuse'; `perfbroker policy check` is another process, often of another user. */
+function unreadable(uid: number, distrust: Distrust): Pick<PolicyProblem, 'message' | 'remedy'> {
+  return distrust === 'refuse'
+    ? {
+        message: `the broker (uid ${uid}) may not read it`,
+        remedy: `Let the broker's user or group read the file and search the directories above it.`,
+      }
+    : { message: `you (uid ${uid}) cannot read it`, remedy: 'Root can check it.' };
 }
 
 function readAll(fd: number, file: string): Buffer {
