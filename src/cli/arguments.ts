@@ -30,6 +30,13 @@ export function parseSeconds(text: string, option: string): number {
   return ms;
 }
 
+/** Checks the value of --output, before a command runs whose result it receives. @throws UsageError */
+export function parseOutput(path: string): string {
+  if (path === '') throw new UsageError('--output: the file name is empty');
+  if (path.endsWith('/')) throw new UsageError(`--output: ${path} names a directory; add a file name`);
+  return path;
+}
+
 /**
  * Parses the size of one ring, as perf's -m: `64` pages, or `512K`, `4M`. Pages must be a power of two; other sizes are
  * rounded up to one. @returns bytes

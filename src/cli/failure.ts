@@ -76,6 +76,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EACCES: 'Choose a path that you have permission to use.',
   EEXIST: 'Another process has just created the file: try again, or choose another path.',
   EISDIR: 'Choose a file in that directory.',
+  ENAMETOOLONG:
+    'Choose a shorter path: a name has 255 bytes at most, and 251 where an older file is kept as NAME.old; a path has 4,095.',
   ENOENT: 'Check the path; the directory of an output file must exist.',
   ENOSPC: 'Free space, or choose a path on another file system.',
   EROFS: 'Choose a path on a file system that is not read-only.',

@@ -5,7 +5,7 @@ import { DEFAULT_FREQUENCY } from '../collector/event_defaults.js';
 import type { RecordingEnd, RecordingSummary } from '../collector/record/recording_plan.js';
 import type { EventSpec, Sampling } from '../model/event.js';
 import { VERSION } from '../version.js';
-import { defaultRingBytes, parseRingBytes, parseSeconds } from './arguments.js';
+import { defaultRingBytes, parseOutput, parseRingBytes, parseSeconds } from './arguments.js';
 import { collectEvents, eventsFrom, samplingFrom } from './event_option.js';
 import { Failure, UsageError } from './failure.js';
 import { byteText, grouped, samplesText } from './text.js';
@@ -53,10 +53,11 @@ export interface RecordingRequest {
 export function parseRecordingOptions(options: RecordingOptions, cpus: readonly number[]): RecordingRequest {
   const bare = eventsFrom(options.event ?? 'cpu-clock:u');
   const sampling = samplingFrom(options);
-  const folded = options.output.endsWith('.folded');
+  const output = parseOutput(options.output);
+  const folded = output.endsWith('.folded');
   const ringBytes = options.mmapPages === undefined ? defaultRingBytes(cpus.length) : parseRingBytes(options.mmapPages);
   const durationMs = options.duration === undefined ? undefined : parseSeconds(options.duration, '--duration');
-  if (options.output === '-')
+  if (output === '-')
     throw new UsageError('--output: a recording cannot be written to standard output; give a file name');
   return {
     bare,

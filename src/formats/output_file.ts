@@ -83,8 +83,11 @@ function createExclusively(temporary: string, path: string): number {
   }
 }
 
-/** @returns whether there is a file that an output at `path` replaces */
-function requireReplaceable(path: string): boolean {
+/**
+ * Checks that an output may have this path. @returns true when there is a file that it replaces
+ * @throws OutputFileError, or the system's error (ENAMETOOLONG)
+ */
+export function requireReplaceable(path: string): boolean {
   const existing = lstatSync(path, { throwIfNoEntry: false });
   if (existing === undefined) return false;
   if (existing.isSymbolicLink()) throw new OutputFileError(`${path} is a symbolic link`);

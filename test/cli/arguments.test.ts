@@ -1,5 +1,12 @@
 import test from 'ava';
-import { defaultRingBytes, parsePids, parseRingBytes, parseSeconds, parseInteger } from '#dist/cli/arguments.js';
+import {
+  defaultRingBytes,
+  parseOutput,
+  parsePids,
+  parseRingBytes,
+  parseSeconds,
+  parseInteger,
+} from '#dist/cli/arguments.js';
 import { UsageError } from '#dist/cli/failure.js';
 
 test('ring sizes are pages or bytes, as in perf', (t) => {
@@ -35,4 +42,9 @@ test('seconds may have a fraction', (t) => {
   t.is(parseSeconds('2147483', '--duration'), 2_147_483_000);
   for (const text of ['0', '-1', 'inf', '1s', '0.0', '2147484', '31536000', '1e10', '.', ''])
     t.throws(() => parseSeconds(text, 'x'), { instanceOf: UsageError }, text);
+});
+
+test('an output has a file name', (t) => {
+  for (const path of ['x', './x.folded', '/tmp/x', 'a b']) t.is(parseOutput(path), path);
+  for (const path of ['', '/', 'x/']) t.throws(() => parseOutput(path), { instanceOf: UsageError });
 });

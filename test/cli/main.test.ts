@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -63,6 +72,9 @@ const MISUSES: readonly (readonly [line: string, message: RegExp])[] = [
   ['record -p 1 -m 3', /power of two/],
   ['record -p 1 -C 8000', /not online/],
   ['record -p 1 -o -', /standard output/],
+  ['record --output= -- touch ran', /--output: the file name is empty/],
+  ['record -o none/ -- touch ran', /--output: none\/ names a directory/],
+  ['stat --output= -- touch ran', /--output: the file name is empty/],
   ['record -p 1 --duration soon', /--duration/],
   ['record -p 1 --duration 0', /'0' is not a number of seconds above 0/],
   ['record -p 1 --duration 31536000', /31536000 seconds exceed the maximum of 2147483/],
@@ -113,6 +125,22 @@ test('without a broker the exit code is 3, with cause and remedy, and CMD never 
   }
   t.throws(() => readFileSync(marker), { code: 'ENOENT' });
   t.throws(() => readFileSync(join(directory, 'perf.data')), { code: 'ENOENT' });
+});
+
+test('an output that cannot be created is found before a broker is asked and CMD runs, with a remedy', (t) => {
+  const long = 'x'.repeat(256);
+  symlinkSync('nowhere', join(directory, 'link.folded'));
+  for (const [name, message] of [
+    [long, /ENAMETOOLONG.*\n {2}what to do: Choose a shorter path/],
+    [`${long}.folded`, /ENAMETOOLONG.*\n {2}what to do: Choose a shorter path/],
+    ['link.folded', /link\.folded is a symbolic link\n {2}what to do: /],
+  ] as const)
+    for (const command of ['record', 'stat']) {
+      const { status, stderr } = run('--socket', 'absent.sock', command, '-o', name, '--', 'touch', 'ran');
+      t.is(status, 1);
+      t.regex(stderr, message);
+    }
+  t.false(readdirSync(directory).includes('ran'));
 });
 
 test('--socket is accepted before and after the command', (t) => {

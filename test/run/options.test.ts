@@ -84,6 +84,7 @@ const MISUSES: readonly (readonly [args: readonly string[], message: RegExp])[] 
   [['-gm3', 'touch', 'ran'], /power of two/],
   [['--duration', 'soon', 'touch', 'ran'], /--duration/],
   [['-o', '-', 'touch', 'ran'], /standard output/],
+  [['-o', '', 'touch', 'ran'], /--output: the file name is empty/],
 ];
 
 test('an invalid command line gives exit code 2, and CMD does not run', (t) => {

@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { onlineCpus } from '../../common/cpus.js';
 import { recordingEvents } from '../../collector/event_defaults.js';
@@ -13,6 +13,7 @@ import {
   type AuthorizationOptions,
 } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
+import { requireReplaceable } from '../../formats/output_file.js';
 import { ExitCode, UsageError } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
 import { Progress } from '../progress.js';
@@ -59,6 +60,8 @@ async function run(command: readonly string[], options: RecordOptions): Promise<
   const { bare, sampling, callGraph, folded, ringBytes, durationMs } = parseRecordingOptions(options, cpus);
   if (command.length === 0 && selection.targets.length === 0)
     throw new UsageError('nothing to record: give a CMD, or processes with --pid');
+  // The stacks are written after the command: an obstacle must not cost the recording.
+  requireReplaceable(options.output);
   using interrupts = watchInterrupts(() => data.remove());
   using data = new DataFile(options.output, folded);
   return await withBroker(options.socket, async (client) => {
@@ -104,7 +107,7 @@ class DataFile implements Disposable {
   readonly #hidden: boolean;
 
   constructor(output: string, folded: boolean) {
-    this.path = folded ? join(dirname(output), `.${basename(output)}.${process.pid}.data`) : output;
+    this.path = folded ? join(dirname(output), `.perfbroker-${process.pid}.data`) : output;
     this.#hidden = folded;
   }
 

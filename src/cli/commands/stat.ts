@@ -4,11 +4,11 @@ import { count, type CountedInterval } from '../../collector/count/count.js';
 import type { Count } from '../../collector/count/counting.js';
 import type { Workload } from '../../collector/launcher/workload.js';
 import { placeWhenExecuted } from '../../collector/session/place_output.js';
-import { OutputFile } from '../../formats/output_file.js';
+import { OutputFile, requireReplaceable } from '../../formats/output_file.js';
 import { writeFully } from '../../formats/write_fully.js';
 import type { EventSpec } from '../../model/event.js';
 import { eventName } from '../../model/events/syntax/event_name.js';
-import { parseInteger, parseSeconds } from '../arguments.js';
+import { parseInteger, parseOutput, parseSeconds } from '../arguments.js';
 import { addAuthorizationOption, mayPrompt, type AuthorizationOptions } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
 import { collectEvents, eventsFrom } from '../event_option.js';
@@ -62,6 +62,7 @@ export function define(command: Command): void {
 
 async function run(command: readonly string[], options: StatOptions): Promise<number> {
   const form = parseOptions(command, options);
+  if (form.output !== undefined) requireReplaceable(form.output);
   using interrupts = watchInterrupts();
   return await withBroker(options.socket, async (client) => {
     using workload = command.length > 0 ? await startWorkload(command) : undefined;
@@ -95,7 +96,7 @@ function parseOptions(command: readonly string[], options: StatOptions): StatFor
     interactive: mayPrompt(options),
     json: options.json === true,
     title: titleOf(command, options),
-    output,
+    output: output === undefined ? undefined : parseOutput(output),
   };
   if (command.length === 0 && form.selection.targets.length === 0)
     throw new UsageError('nothing to count: give a CMD, or processes with --pid');
