@@ -1,10 +1,12 @@
 import { PAGE_BYTES } from '../common/page.js';
+import { OPENER } from '../common/native_messages.js';
 import { MAX_TIMER_MS } from '../common/timer.js';
 import { UsageError } from './failure.js';
 
 /** PID_MAX_LIMIT (include/linux/threads.h). */
 const MAX_PID = 4_194_304;
-const MAX_RING_BYTES = 1 << 30;
+/** The opener maps no larger ring. */
+const MAX_RING_BYTES: number = OPENER.maxPremapBytes;
 
 /** Parses a whole number in a range. @param option names it in the error @throws UsageError */
 export function parseInteger(text: string, option: string, min: number, max: number): number {
@@ -53,7 +55,8 @@ export function parseRingBytes(text: string): number {
     return number * PAGE_BYTES;
   }
   const bytes = number * 1024 ** ' KMG'.indexOf(unit.toUpperCase() || ' ');
-  if (bytes < 1 || bytes > MAX_RING_BYTES) throw new UsageError(`--mmap-pages: ${text} is not between 1B and 1G`);
+  if (bytes < 1 || bytes > MAX_RING_BYTES)
+    throw new UsageError(`--mmap-pages: ${text} is not between 1B and ${MAX_RING_BYTES >> 20}M`);
   return Math.max(PAGE_BYTES, 2 ** Math.ceil(Math.log2(bytes)));
 }
 

@@ -38,20 +38,24 @@ export class Failure extends Error {
 
 const UNREACHABLE: readonly string[] = ['not-running', 'no-access', 'connection-lost', 'timed-out'];
 
+/** Texts for a user of options, by code. Those of the error table are for programs. */
+const OF_OPTIONS: Readonly<Record<string, { readonly explanation: string; readonly remedy: string }>> = {
+  'not-a-cgroup': {
+    explanation: 'No cgroup that you can open has this path.',
+    remedy: '`cat /proc/PID/cgroup` prints the cgroup of a process, and `systemd-cgls` prints all of them.',
+  },
+};
+
 /** Text and exit code of a failure. */
 export function describeFailure(error: unknown): { readonly text: string; readonly exitCode: number } {
   if (error instanceof UsageError) return { text: lines(error.message), exitCode: ExitCode.usage };
   if (error instanceof Failure)
     return { text: lines(error.message, error.reason, error.remedy), exitCode: error.exitCode };
   if (error instanceof BrokerError) {
+    const { explanation, remedy } = OF_OPTIONS[error.code] ?? error;
     const unreachable = error.error === 'Unavailable' && UNREACHABLE.includes(error.code);
     return {
-      text: lines(
-        `${error.message} (${error.error}, ${error.code})`,
-        error.explanation,
-        error.remedy,
-        reasonsOf(error),
-      ),
+      text: lines(`${error.message} (${error.error}, ${error.code})`, explanation, remedy, reasonsOf(error)),
       exitCode: unreachable ? ExitCode.unreachable : ExitCode.failed,
     };
   }

@@ -14,8 +14,10 @@ test('ring sizes are pages or bytes, as in perf', (t) => {
   t.is(parseRingBytes('64'), 64 * 4096);
   t.is(parseRingBytes('512K'), 512 << 10);
   t.is(parseRingBytes('3M'), 4 << 20);
+  t.is(parseRingBytes('256M'), 256 << 20);
+  t.is(parseRingBytes('65536'), 256 << 20);
   t.is(parseRingBytes('100B'), 4096);
-  for (const text of ['', '0', '3', '-1', '1.5M', 'K', '2G', '1T', '999999999', '0K'])
+  for (const text of ['', '0', '3', '-1', '1.5M', 'K', '257M', '1G', '131072', '1T', '999999999', '0K'])
     t.throws(() => parseRingBytes(text), { instanceOf: UsageError }, text);
 });
 

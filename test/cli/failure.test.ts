@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { describeFailure, Failure, UsageError } from '#dist/cli/failure.js';
+import { brokerError } from '#dist/model/errors/error_table.js';
 import { OutputFile } from '#dist/formats/output_file.js';
 
 /** Text that a user reads when this fails. */
@@ -48,6 +49,14 @@ test('a bug of the program is printed with its stack trace', (t) => {
     said(() => (undefined as unknown as { x: { y: number } }).x.y),
     /TypeError.*\n.*\bat /,
   );
+});
+
+test('an error about an option has advice for its user, not for a program', (t) => {
+  const text = said(() => {
+    throw brokerError('InvalidTarget', 'not-a-cgroup', 'no such directory');
+  });
+  t.regex(text, /cause: No cgroup .*\n {2}what to do: `cat \/proc\/PID\/cgroup` .*\n$/);
+  t.notRegex(text, /O_DIRECTORY/);
 });
 
 test('a name in an error cannot add a line', (t) => {

@@ -70,6 +70,8 @@ const MISUSES: readonly (readonly [line: string, message: RegExp])[] = [
   ['record -p 1 -F 10 -c 5', /--freq and --count/],
   ['record -p 1 -e page-fualts', /position 1.*page-faults/],
   ['record -p 1 -m 3', /power of two/],
+  ['record -p 1 -m 512M', /--mmap-pages: 512M is not between 1B and 256M/],
+  ['explain -m 131072', /--mmap-pages: 131072 pages are not a power of two up to 65536/],
   ['record -p 1 -C 8000', /not online/],
   ['record -p 1 -o -', /standard output/],
   ['record --output= -- touch ran', /--output: the file name is empty/],
@@ -154,7 +156,14 @@ test('report of a file that is not a recording prints an error with cause and re
   const { status, stderr } = run('report', path);
   t.is(status, 1);
   t.regex(stderr, /^perfbroker: .*: not a perf\.data file.*\n {2}cause: .*\n {2}what to do: /);
-  t.is(run('report', join(directory, 'absent')).status, 1);
+  for (const name of ['absent', join('absent', 'x')]) {
+    const absent = run('report', name);
+    t.is(absent.status, 1);
+    t.regex(
+      absent.stderr,
+      /^perfbroker: there is no file absent.*\n {2}what to do: Give the path of a recording\..*\n$/,
+    );
+  }
 });
 
 const rootTest = process.getuid?.() === 0 ? test : test.skip;

@@ -45,6 +45,12 @@ function report(file: string, limit: number): void {
         'Record again. Files that perf recorded are supported, except compressed ones (-z) and those written to a pipe.',
         ExitCode.failed,
       );
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
+      throw new Failure(
+        `there is no file ${file}`,
+        '',
+        'Give the path of a recording. perfbroker record writes perf.data in its working directory, unless -o names another file.',
+      );
     throw error;
   }
 }

@@ -356,7 +356,7 @@ const table = {
   DowngradeRefused: {
     'no-tracer': {
       cause: 'The daemon was started without the tracer, which takes capabilities from live processes.',
-      remedy: 'Start perfbrokerd with --with-tracer.',
+      remedy: 'Ask the administrator to start perfbrokerd with --with-tracer.',
     },
     'target-kind': {
       cause: 'Capabilities can only be taken from whole processes.',
