@@ -36,7 +36,7 @@ export class Failure extends Error {
   }
 }
 
-const UNREACHABLE: readonly string[] = ['not-running', 'no-access', 'connection-lost', 'timed-out'];
+const UNREACHABLE: readonly string[] = ['not-running', 'no-access', 'invalid-socket', 'connection-lost', 'timed-out'];
 
 /** Texts for a user of options, by code. Those of the error table are for programs. */
 const OF_OPTIONS: Readonly<Record<string, { readonly explanation: string; readonly remedy: string }>> = {

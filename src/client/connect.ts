@@ -15,7 +15,7 @@ export interface ConnectOptions {
 
 /**
  * Connects to the broker. An idle client does not keep the process alive.
- * @throws BrokerError Unavailable: `not-running`, `no-access`; other errnos as they are
+ * @throws BrokerError Unavailable: `not-running`, `no-access`, `invalid-socket`; other errnos as they are
  */
 export function connect(options: ConnectOptions = {}): Promise<Client> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;

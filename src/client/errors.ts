@@ -1,3 +1,4 @@
+import { statSync, type Stats } from 'node:fs';
 import { brokerError } from '../model/errors/error_table.js';
 import { BrokerError, ERROR_NAMES, type ErrorName } from '../model/errors/errors.js';
 import type { NativeError } from '../native.js';
@@ -39,10 +40,30 @@ function isErrorName(name: string): name is ErrorName {
   return (ERROR_NAMES as readonly string[]).includes(name);
 }
 
+/** sun_path of sockaddr_un without its NUL (unix(7)). */
+const MAX_SOCKET_PATH = 107;
+
+function statusOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Returns an error that explains why connect(2) failed. */
 export function connectError(error: unknown, path: string): Error {
   const { code, errno } = error as NativeError;
+  const invalid = (message: string): BrokerError => brokerError('Unavailable', 'invalid-socket', message, { errno });
+  // connect(2) reports a file of another kind as it reports a socket without a listener or without permission.
+  const isOther = (): boolean => statusOf(path)?.isSocket() === false;
   switch (code) {
+    case 'ENAMETOOLONG':
+      return invalid(`the path of the socket has ${Buffer.byteLength(path)} bytes; the limit is ${MAX_SOCKET_PATH}`);
+    case 'ENOTDIR':
+    case 'ELOOP':
+    case 'EPROTOTYPE':
+      return invalid(`${path} is not a stream socket (${code})`);
     case 'ENOENT':
       return brokerError(
         'Unavailable',
@@ -51,6 +72,7 @@ export function connectError(error: unknown, path: string): Error {
         { errno },
       );
     case 'ECONNREFUSED':
+      if (isOther()) return invalid(`${path} is not a socket`);
       return brokerError(
         'Unavailable',
         'not-running',
@@ -61,6 +83,7 @@ export function connectError(error: unknown, path: string): Error {
       return brokerError('Unavailable', 'timed-out', `${path} accepts no connection: its backlog is full`, { errno });
     case 'EACCES':
     case 'EPERM':
+      if (isOther()) return invalid(`${path} is not a socket`);
       return brokerError('Unavailable', 'no-access', `no permission to connect to ${path} (${code})`, { errno });
     default:
       return error as Error;

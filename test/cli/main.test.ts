@@ -145,6 +145,23 @@ test('an output that cannot be created is found before a broker is asked and CMD
   t.false(readdirSync(directory).includes('ran'));
 });
 
+test('a path that cannot be a socket gives exit code 3, for root and for a user', (t) => {
+  const file = join(directory, 'file');
+  writeFileSync(file, '', { mode: 0o600 });
+  const ids = process.getuid?.() === 0 ? [{}, { uid: 60123, gid: 60123 }] : [{}];
+  for (const user of ids)
+    for (const [socket, message] of [
+      [file, /file is not a socket/],
+      [`/${'x'.repeat(199)}`, /200 bytes; the limit is 107/],
+    ] as const) {
+      const options = { encoding: 'utf8', cwd: '/', ...user } as const;
+      const { status, stderr } = spawnSync(process.execPath, [MAIN, '--socket', socket, 'describe'], options);
+      t.is(status, 3);
+      t.regex(stderr, message);
+      t.regex(stderr, /^perfbroker: [^\n]*\n {2}cause: .*\n {2}what to do: Correct --socket /);
+    }
+});
+
 test('--socket is accepted before and after the command', (t) => {
   const socket = join(directory, 'absent.sock');
   t.true(run('describe', '--socket', socket).stderr.includes(socket));

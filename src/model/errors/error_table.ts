@@ -506,6 +506,11 @@ const table = {
       remedy:
         'Ask the administrator to add the caller to the group of the socket, or check the modes of its directories.',
     },
+    'invalid-socket': {
+      cause:
+        'The path cannot be that of the broker: it does not name a stream socket, or it is longer than 107 bytes (unix(7)).',
+      remedy: 'Correct --socket or PERFBROKER_SOCKET. The default is /run/perfbroker/broker.sock.',
+    },
     'connection-lost': {
       cause: 'The connection to the broker ended, and the grants that were opened over it ended with it.',
       remedy: "Connect again. The daemon's log has the reason.",
