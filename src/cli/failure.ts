@@ -2,6 +2,7 @@ import { escapeName } from '../common/quote.js';
 import { FormatError } from '../formats/format_error.js';
 import { OutputFileError } from '../formats/output_file.js';
 import { BrokerError } from '../model/errors/errors.js';
+import { tooManyFiles } from './too_many_files.js';
 
 /** Exit codes; `record` and `stat` pass on that of CMD. */
 export const ExitCode = {
@@ -59,6 +60,8 @@ export function describeFailure(error: unknown): { readonly text: string; readon
       exitCode: unreachable ? ExitCode.unreachable : ExitCode.failed,
     };
   }
+  const limit = tooManyFiles(error);
+  if (limit !== undefined) return { text: lines(limit.message, '', limit.remedy), exitCode: ExitCode.failed };
   // The failure that ended a `using` block, not the one of its clean-up.
   if (error instanceof Error && 'suppressed' in error) return describeFailure(error.suppressed);
   const remedy = remedyOf(error);

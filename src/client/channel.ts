@@ -2,7 +2,7 @@ import { brokerError } from '../model/errors/error_table.js';
 import type { Fd } from '../native.js';
 import { BROKER_INTERFACE } from '../interfaces/broker_interface.js';
 import { Channel as VarlinkChannel, type ChannelErrors } from '../varlink/channel.js';
-import type { ConnectionLimits } from '../varlink/connection.js';
+import { FDS_TRUNCATED, type ConnectionLimits } from '../varlink/connection.js';
 import { errorFromReply } from './errors.js';
 
 export type { CallOptions, Reply } from '../varlink/channel.js';
@@ -18,7 +18,10 @@ const LIMITS: ConnectionLimits = {
 
 const ERRORS: ChannelErrors = {
   fromReply: errorFromReply,
-  closed: (detail) => brokerError('Unavailable', 'connection-lost', `the connection to the broker ended: ${detail}`),
+  closed: (detail) =>
+    detail === FDS_TRUNCATED
+      ? brokerError('Unavailable', 'fd-limit', 'the fds of a reply do not fit into this process')
+      : brokerError('Unavailable', 'connection-lost', `the connection to the broker ended: ${detail}`),
   unexpected: (detail) =>
     brokerError('Unavailable', 'connection-lost', `the broker sent an unexpected message: ${detail}`),
   timedOut: (method, timeoutMs) =>

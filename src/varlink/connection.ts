@@ -15,6 +15,9 @@ import { parseJsonObject } from './json.js';
 import { FdsInFlight } from './fds_in_flight.js';
 import { SendQueue } from './send_queue.js';
 
+/** Detail of a connection that ended because the fds of a message did not fit into this process, or into the message. */
+export const FDS_TRUNCATED = 'fds were truncated';
+
 export interface ConnectionLimits {
   /** Maximum bytes of an incoming message. */
   readonly messageBytes: number;
@@ -288,7 +291,7 @@ export class Connection {
       const { code, message } = error as NativeError;
       if (code === 'ECONNRESET') this.#finish({ kind: 'eof', detail: 'the peer closed without reading everything' });
       // MSG_CTRUNC: the fds did not fit, into the message or into this process.
-      else if (code === 'EMSGSIZE') this.#finish({ kind: 'protocol', detail: 'fds were truncated' });
+      else if (code === 'EMSGSIZE') this.#finish({ kind: 'protocol', detail: FDS_TRUNCATED });
       else this.#finish({ kind: 'error', detail: message });
       return null;
     }

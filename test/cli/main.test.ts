@@ -162,6 +162,27 @@ test('a path that cannot be a socket gives exit code 3, for root and for a user'
     }
 });
 
+test('too few fds give one line with the limit, and a remedy, without a stack trace', (t) => {
+  let limits = 0;
+  // Node itself needs about 18, and the program about 12 more for the modules that it loads at the same time.
+  for (const limit of [20, 22, 24, 26, 28]) {
+    const { status, stderr } = spawnSync(
+      'bash',
+      ['-c', `ulimit -n ${limit}; exec "$@"`, '-', process.execPath, MAIN, 'describe'],
+      {
+        encoding: 'utf8',
+        env: { ...process.env, PERFBROKER_SOCKET: join(directory, 'absent.sock') },
+      },
+    );
+    // Another version of node may need more to start, or less to load everything.
+    if (status !== 1 || stderr.includes(MAIN)) continue;
+    limits++;
+    t.is(stderr.split('\n').length, 3, stderr);
+    t.regex(stderr, new RegExp(`^perfbroker: too many open files; the limit is ${limit}\n {2}what to do: .*ulimit -n`));
+  }
+  t.true(limits > 0);
+});
+
 test('--socket is accepted before and after the command', (t) => {
   const socket = join(directory, 'absent.sock');
   t.true(run('describe', '--socket', socket).stderr.includes(socket));

@@ -515,6 +515,11 @@ const table = {
       cause: 'The connection to the broker ended, and the grants that were opened over it ended with it.',
       remedy: "Connect again. The daemon's log has the reason.",
     },
+    'fd-limit': {
+      cause:
+        'The caller has reached its limit of open files (RLIMIT_NOFILE). The connection has ended, and its grants with it.',
+      remedy: 'Raise the limit (`ulimit -n`), or open fewer events at once.',
+    },
     'timed-out': {
       cause: 'The broker did not answer in time, and the client closed the connection.',
       remedy: 'Try again, with a longer timeoutMs for a large request.',

@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import test from 'ava';
 import { openTaskClock } from '../../client/perf_attr.js';
-import { runCommand } from './run_command.js';
+import { FakeBroker } from '../../client/fake_broker.js';
+import { listenTo } from '../../tools/said.js';
+import { MAIN, runCommand } from './run_command.js';
 
 const slot = (fd: number, event: number): object => ({ fd, event, target: 0, tid: 1, cpu: -1 });
 const NO_TICKET = { code: 'ticket', message: 'not a ticket', errno: 0, cause: '', remedy: '' };
@@ -59,4 +63,19 @@ test('what is neither is a failure', async (t) => {
   );
   t.is(code, 1);
   t.regex(stderr, /not a ticket/);
+});
+
+test('a reply with more fds than the process may have is reported with the limit of open files', async (t) => {
+  const slots = Array.from({ length: 200 }, (_, fd) => slot(fd, 0));
+  const broker = new FakeBroker({
+    Redeem: (_call, reply) =>
+      void reply.reply({ grant: 'g', slots, unstable: false, leaseSeconds: 0 }, slots.map(openTaskClock)),
+  });
+  t.teardown(() => broker.close());
+  const args = ['-c', 'ulimit -n 100; exec "$@"', '-', process.execPath, MAIN, 'redeem', 'T', '--socket', broker.path];
+  const child = spawn('bash', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const stderr = listenTo(child, 'stderr');
+  const [code] = (await once(child, 'close')) as [number];
+  t.is(code, 1);
+  t.regex(stderr.text(), /\(Unavailable, fd-limit\)\n {2}cause: .*\n {2}what to do: Raise the limit \(`ulimit -n`\)/);
 });

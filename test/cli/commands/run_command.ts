@@ -5,7 +5,7 @@ import type { ExecutionContext } from 'ava';
 import type { MethodHandler } from '#dist/varlink/service.js';
 import { FakeBroker } from '../../client/fake_broker.js';
 
-const MAIN = new URL('../../../../dist/cli/main.js', import.meta.url).pathname;
+export const MAIN: string = new URL('../../../../dist/cli/main.js', import.meta.url).pathname;
 
 /** Output after which a command gets Ctrl-C: the test makes the fake broker send it. */
 export const INTERRUPT = '(interrupt now)';
