@@ -114,12 +114,25 @@ export function writeFailure(
   summary: RecordingSummary,
   error: Error & { readonly code?: string },
 ): Failure {
-  const full = error.code === 'ENOSPC' || error.code === 'EDQUOT';
-  return new Failure(
-    `writing ${path} failed: ${full ? 'no space is left' : error.message} (${error.code ?? 'unknown'})`,
+  return failedWrite(
+    path,
+    error,
     folded
       ? 'The recording that the stacks are made from did not fit beside the file.'
       : `${byteText(summary.bytes)} of records were written before. The file ends with the last complete record.`,
+  );
+}
+
+/** @param reason what the file has, or has not */
+export function failedWrite(
+  path: string,
+  error: Error & { readonly code?: string | undefined },
+  reason: string,
+): Failure {
+  const full = error.code === 'ENOSPC' || error.code === 'EDQUOT';
+  return new Failure(
+    `writing ${path} failed: ${full ? 'no space is left' : error.message} (${error.code ?? 'unknown'})`,
+    reason,
     full ? 'Free space, or choose a file on another file system with -o.' : 'Choose another file with -o.',
   );
 }

@@ -129,6 +129,44 @@ function contentOf(directory: string): Readonly<Record<string, string>> {
   return Object.fromEntries(readdirSync(directory).map((name) => [name, readFileSync(join(directory, name), 'utf8')]));
 }
 
+privileged('a full disk ends neither CMD nor its output, and stat reports it once', async (t) => {
+  const directory = mkdtempSync(join(daemon.directory, 'full-'));
+  try {
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', directory]);
+  } catch {
+    t.pass('skipped: mount is not permitted');
+    return;
+  }
+  t.teardown(() => run('umount', ['-l', directory]));
+  // The room of one page remains, then none.
+  for (const size of [60 << 10, 64 << 10]) {
+    writeFileSync(join(directory, 'fill'), Buffer.alloc(size));
+    for (const intervals of [['-I', '10'], []]) {
+      const child = spawn(
+        PERFBROKER,
+        ['stat', ...intervals, '-e', EIGHT, '-o', 'x', '--', 'sh', '-c', 'sleep 0.5; echo done; exit 7'],
+        { stdio: ['ignore', 'pipe', 'pipe'], cwd: directory, env: environment() },
+      );
+      const [stdout, stderr] = [listenTo(child, 'stdout'), listenTo(child, 'stderr')];
+      const code = await new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? -1)));
+      rmSync(join(directory, 'x'));
+      rmSync(join(directory, 'x.old'), { force: true });
+      t.is(stdout.text(), 'done\n');
+      if (size < 64 << 10 && intervals.length === 0) t.is(code, 7, 'the table has room');
+      else {
+        t.is(code, 1);
+        t.regex(
+          stderr.text(),
+          /^perfbroker: writing x failed: no space is left \(ENOSPC\)\n {2}cause: [^\n]*\n {2}what to do: Free space[^\n]*\n$/,
+        );
+      }
+    }
+  }
+});
+
+/** Enough that the intervals of half a second need more than a page. */
+const EIGHT = Array.from({ length: 8 }, () => 'page-faults:u').join(',');
+
 const SHORT_LEASE = `
 [[rule]]
 name = "short"

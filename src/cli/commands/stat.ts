@@ -16,7 +16,7 @@ import { ExitCode, UsageError } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
 import { openCounters } from '../open_counters.js';
 import { printError } from '../output.js';
-import { END_TEXTS } from '../recording.js';
+import { END_TEXTS, failedWrite } from '../recording.js';
 import type { Selection, SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
 import { startWorkload } from '../start_workload.js';
@@ -123,7 +123,7 @@ async function countAndPrint(
   await using counters = opened.counters;
   // Created only now: a request that fails leaves the file of an earlier one as it is.
   using file = output === undefined ? undefined : OutputFile.create(output);
-  const print = printerTo(file);
+  const print = printerTo(file, output);
   const placed = file === undefined ? undefined : placeWhenExecuted(file, workload);
   const names = opened.events.map(eventName);
   const named = (counts: readonly Count[]): readonly CountedEvent[] =>
@@ -147,11 +147,15 @@ async function countAndPrint(
   await placed;
 }
 
-/** @returns a function that prints, and returns false when no reader is left */
-function printerTo(file: OutputFile | undefined): (text: string) => boolean {
+/** @returns a function that prints, and returns false when no reader is left; it throws Failure when a file is full */
+function printerTo(file: OutputFile | undefined, path = ''): (text: string) => boolean {
   if (file === undefined) return printError;
   return (text) => {
-    writeFully(file.fd, Buffer.from(text));
+    try {
+      writeFully(file.fd, Buffer.from(text));
+    } catch (error) {
+      throw failedWrite(path, error as NodeJS.ErrnoException, 'The file has no counts after this.');
+    }
     return true;
   };
 }

@@ -17,7 +17,8 @@ export interface CountingPlan extends Session {
     readonly ms: number;
     /**
      * Receives each interval; the last one, shorter as a rule, when the count has ended. Returns false when no reader is
-     * left, which ends a count without a command. A command goes on: it does not run for the reader of its counts.
+     * left, which ends a count without a command. A command goes on: it does not run for the reader of its counts. The
+     * same is true when it throws; the count throws the error when it ends.
      */
     readonly onInterval: (interval: CountedInterval) => boolean;
   };
@@ -30,7 +31,10 @@ export interface CountingSummary {
   readonly seconds: number;
 }
 
-/** Counts until the session ends. The counters are disabled then and stay open. */
+/**
+ * Counts until the session ends. The counters are disabled then and stay open.
+ * @throws the first error of an interval
+ */
 export async function count(counters: Counters, plan: CountingPlan): Promise<CountingSummary> {
   using watch = new GrantWatch(counters.grant, plan.targets);
   if (!observesCommand(plan)) counters.enable();
@@ -39,11 +43,22 @@ export async function count(counters: Counters, plan: CountingPlan): Promise<Cou
   plan.workload?.release();
   const unread = new AbortController();
   let before: { readonly counts: readonly Count[]; readonly at: number } = { counts: [], at: 0 };
+  let failure: { readonly error: unknown } | undefined;
   const passInterval = (): void => {
+    if (failure !== undefined) return;
+    try {
+      if (!takeInterval()) unread.abort();
+    } catch (error) {
+      // Thrown from a timer, it would end this process and leave the command without its parent.
+      failure = { error };
+      if (plan.workload === undefined) unread.abort();
+    }
+  };
+  const takeInterval = (): boolean => {
     const [counts, at] = [counters.read(), elapsed()];
     const part = { counts: difference(counts, before.counts), at, seconds: at - before.at };
     before = { counts, at };
-    if (plan.intervals?.onInterval(part) === false && plan.workload === undefined) unread.abort();
+    return plan.intervals?.onInterval(part) !== false || plan.workload !== undefined;
   };
   const timer = plan.intervals === undefined ? undefined : setInterval(passInterval, plan.intervals.ms);
   try {
@@ -54,6 +69,7 @@ export async function count(counters: Counters, plan: CountingPlan): Promise<Cou
     counters.disable();
     const confirmed = await confirmEnd(end, watch);
     if (plan.intervals !== undefined && confirmed !== 'not-executed') passInterval();
+    if (failure !== undefined) throw failure.error;
     return { end: confirmed, counts: counters.read(), seconds };
   } finally {
     clearInterval(timer);

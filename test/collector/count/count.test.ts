@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import { count, type CountedInterval } from '#dist/collector/count/count.js';
 import { Counters } from '#dist/collector/count/counting.js';
@@ -98,6 +99,24 @@ test('a count without a reader ends, unless a command runs', async (t) => {
   const workload = { ...command(0), exited: once(second, 'unread').then(() => 0) };
   const intervals = { ms: 1, onInterval };
   t.is((await count(counters, { targets: system, workload, interrupt: interrupt.signal, intervals })).end, 'command');
+});
+
+test('a count whose interval fails ends with its error, and not before its command', async (t) => {
+  const interrupt = new AbortController().signal;
+  let calls = 0;
+  const intervals = {
+    ms: 1,
+    onInterval: (): boolean => {
+      calls++;
+      throw new Error('no space');
+    },
+  };
+  const alone = await counting();
+  await t.throwsAsync(count(alone.counters, { targets: system, interrupt, intervals }), { message: 'no space' });
+  const { counters } = await counting();
+  const workload = { ...command(0), exited: delay(50).then(() => 0) };
+  await t.throwsAsync(count(counters, { targets: system, workload, interrupt, intervals }), { message: 'no space' });
+  t.is(calls, 2, 'no interval follows');
 });
 
 test('a count whose lease is over ends with it', async (t) => {
