@@ -104,6 +104,7 @@ async function programFor(args: readonly string[]): Promise<Command> {
         write(text.replace(/^error: /, 'perfbroker: '));
       },
     })
+    .configureHelp({ commandUsage })
     .showHelpAfterError('See perfbroker --help.')
     .addHelpText('after', EPILOGUE);
   const chosen = commandOf(args);
@@ -117,6 +118,15 @@ async function programFor(args: readonly string[]): Promise<Command> {
       each.showHelpAfterError(`See perfbroker ${each === command ? name : `${name} ${each.name()}`} --help.`);
   }
   return program;
+}
+
+/** Usage of a command under its own name: commander adds an alias to it, as `report|top`. */
+function commandUsage(command: Command): string {
+  return `${fullName(command)} ${command.usage()}`;
+}
+
+function fullName(command: Command): string {
+  return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`;
 }
 
 /** Finds the command's name before commander parses the arguments, so that only its module is loaded. */

@@ -102,11 +102,13 @@ test('--help of every command shows its usage and an example', (t) => {
   const results = runMany(names.map((name) => [...name.split(' '), '--help']));
   for (const [index, name] of names.entries()) {
     t.is(results[index]?.status, 0);
-    t.regex(results[index]?.stdout ?? '', new RegExp(`^Usage: perfbroker ${name}`));
+    t.regex(results[index]?.stdout ?? '', new RegExp(`^Usage: perfbroker ${name} [[<]`));
     t.regex(results[index]?.stdout ?? '', new RegExp(`Examples?:\n  perfbroker ${name}`));
   }
   const [help, overview, nested] = runMany([['help', 'record'], ['--help'], ['help', 'policy', 'check']]);
   t.regex(nested?.stdout ?? '', /^Usage: perfbroker policy check/);
+  t.regex(overview?.stdout ?? '', /^Usage: perfbroker \[options\]/);
+  t.regex(results[names.indexOf('report')]?.stdout ?? '', /^perfbroker top is another name of this command\.$/m);
   t.regex(help?.stdout ?? '', /--call-graph/);
   t.regex(overview?.stdout ?? '', /Exit codes: 0 done; 1 denied/);
 });

@@ -13,6 +13,7 @@ const HELP = `
 Prints a table for each event: the share of samples in the function itself, the share with the function anywhere on the
 stack (with call graphs), the samples, the object and the function. Names come from the files as they are now, from
 /usr/lib/debug by build-id, and from /tmp/perf-PID.map. perf report reads the same file and has many more options.
+perfbroker top is another name of this command.
 
 Examples:
   perfbroker report
