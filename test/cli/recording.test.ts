@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { UsageError } from '#dist/cli/failure.js';
-import { parseRecordingOptions, summaryText, writeFailure } from '#dist/cli/recording.js';
+import { END_TEXTS, parseRecordingOptions, summaryText, writeFailure } from '#dist/cli/recording.js';
 import type { RecordingSummary } from '#dist/collector/record/recording_plan.js';
 
 const SUMMARY: RecordingSummary = {
@@ -54,4 +55,9 @@ test('a full disk and another error of writing each have a remedy', (t) => {
   t.regex(full.reason, /2\.0 KiB of records/);
   t.regex(full.remedy, /^Free space/);
   t.regex(writeFailure('x', true, SUMMARY, error('EIO')).remedy, /^Choose another file/);
+});
+
+test('the example of README ends as a recording with --duration does', (t) => {
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+  t.is(/^perf\.data: .* \((.*)\)$/m.exec(readme)?.[1], END_TEXTS.duration);
 });
