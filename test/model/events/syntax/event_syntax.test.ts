@@ -147,8 +147,11 @@ function refusal(text: string): BrokerError | undefined {
   return undefined;
 }
 
+/** A text of thousands of characters only shows its beginning. */
+const titleOf = (text: string): string => JSON.stringify(text.length > 100 ? `${text.slice(0, 20)}…` : text);
+
 const refuses = test.macro({
-  title: (_, text: string, code: string, message: string) => `${JSON.stringify(text)} is refused: ${code}, ${message}`,
+  title: (_, text: string, code: string, message: string) => `${titleOf(text)} is refused: ${code}, ${message}`,
   exec: (t, text: string, code: string, message: string) => {
     const error = refusal(text);
     t.is(error?.message, message);
