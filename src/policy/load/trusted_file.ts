@@ -119,8 +119,8 @@ function openOrUndefined(path: string, flags: number, file: string, distrust: Di
 function unreadable(uid: number, distrust: Distrust): Pick<PolicyProblem, 'message' | 'remedy'> {
   return distrust === 'refuse'
     ? {
-        message: `the broker (uid ${uid}) may not read it`,
-        remedy: `Let the broker's user or group read the file and search the directories above it.`,
+        message: `the broker (uid ${uid}) cannot read it`,
+        remedy: "Let the broker's user or group read the file and search the directories above it.",
       }
     : { message: `you (uid ${uid}) cannot read it`, remedy: 'Root can check it.' };
 }

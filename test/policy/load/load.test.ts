@@ -193,10 +193,10 @@ rootTest('a process without privilege reads the files it may, and the error for 
   };
   t.is(run(), 'rules 2\n');
   chmodSync(dropIn, 0o600);
-  t.regex(run(), /policy\.d\/a\.toml: the broker \(uid 60123\) may not read it\. Let the broker's user/);
+  t.regex(run(), /policy\.d\/a\.toml: the broker \(uid 60123\) cannot read it\. Let the broker's user/);
   chmodSync(dropIn, 0o644);
   chmodSync(join(root, 'policy.d'), 0o700);
-  t.regex(run(), /policy\.d: the broker \(uid 60123\) may not read it/);
+  t.regex(run(), /policy\.d: the broker \(uid 60123\) cannot read it/);
   chmodSync(root, 0o700);
-  t.regex(run(), /policy\.toml: the broker \(uid 60123\) may not read it/);
+  t.regex(run(), /policy\.toml: the broker \(uid 60123\) cannot read it/);
 });
