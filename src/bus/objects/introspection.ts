@@ -86,7 +86,7 @@ const brokerXml = `  <!--
       <arg name="expires_seconds" type="u" direction="out"/>
       <arg name="decision" type="a{sv}" direction="out"/>
     </method>
-    <!-- Revoke: ends a grant; kept says what its holder keeps. options: allowInteractive. -->
+    <!-- Revoke: ends a grant; kept describes the access that its holder keeps. options: allowInteractive. -->
     <method name="Revoke">
       <arg name="grant" type="s" direction="in"/>
       <arg name="options" type="a{sv}" direction="in"/>
