@@ -103,7 +103,7 @@ function roomOf(folder, path) {
   return name.endsWith('.ts') && rooms[folder][name] === undefined ? OWN_FILES : name;
 }
 
-/** The folders that hold a file, outermost first. */
+/** Folders that contain a file, outermost first. */
 function foldersOf(file) {
   const names = file.split('/').slice(0, -1);
   return ['.', ...names.map((_, depth) => names.slice(0, depth + 1).join('/'))];
@@ -138,7 +138,7 @@ function checkFolder(folder) {
   for (const name of folders) checkFolder(folder === '.' ? name : `${folder}/${name}`);
 }
 
-/** A table that allowed a circle would hold nothing. Each room may import only rooms whose rows come before its own. */
+/** A table that allows a circle enforces nothing. So each room may import only rooms whose rows come before its own. */
 function checkTable(folder, table) {
   const before = new Set();
   for (const [room, allowed] of Object.entries(table)) {

@@ -15,7 +15,7 @@ import ts from 'typescript';
  */
 const coveredBy = {
   'broker/main.ts': { test: 'e2e/lifecycle.test.ts', runs: 'startDaemon(' },
-  // Everything that it puts together is tested by itself. The limits of connections need real clients.
+  // Each of its modules has its own test. The limits of connections need real clients.
   'broker/server.ts': { test: 'e2e/abuse.test.ts', runs: 'startDaemon(' },
   'bus/main.ts': { test: 'bus/objects/service.test.ts', runs: 'startFrontEnd(' },
   'cli/commands/explain.ts': { test: 'e2e/explain.test.ts', runs: "'explain'" },
@@ -26,7 +26,7 @@ const coveredBy = {
   'cli/program.ts': { test: 'cli/main.test.ts', runs: "'policy'" },
   // It gives one error its text; Workload has its own test.
   'cli/start_workload.ts': { test: 'e2e/command.test.ts', runs: "'record'" },
-  // It serves fds that the launcher (native/launcher) starts it with.
+  // The launcher (native/launcher) starts it with the fds that it serves.
   'collector/launcher/launcher.ts': { test: 'run/output.test.ts', runs: 'await run(' },
   // A class with a name: the readers decide when it is thrown.
   'formats/format_error.ts': 'formats/byte_reader.test.ts',
@@ -62,7 +62,7 @@ function imports(path, module) {
 const mirrorOf = (file) => file.replace(/\.ts$/, '.test.ts');
 const moduleOf = (file) => `#dist/${file.replace(/\.ts$/, '.js')}`;
 
-/** @returns what is wrong with a row of the table; null: nothing */
+/** @returns the fault of a row of the table; null if there is none */
 function faultOf(file, row) {
   const { test, runs } = typeof row === 'string' ? { test: row } : row;
   if (!existsSync(join(root, 'src', file))) return `src/${file} does not exist: remove its row`;

@@ -1,6 +1,6 @@
-// `npm pack` makes the client library, not the programs: this puts the library's package.json in place before (prepack)
-// and the checkout's back after it (postpack). The library needs no other package; the addon goes along compiled, by
-// Node-API, so that it serves every version of node from 20 on.
+// `npm pack` makes the client library, not the programs. This script installs the library's package.json before it (prepack)
+// and restores the checkout's after it (postpack). The library needs no other package. It contains the compiled addon, which
+// uses Node-API and therefore works with every version of node from 20 on.
 // Usage: node scripts/library-manifest.js prepare|restore
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ function prepare() {
     throw new Error(`${saved} exists: an npm pack was interrupted; node scripts/library-manifest.js restore`);
   if (!existsSync(join(root, 'dist/client/index.js')) || !existsSync(addon))
     throw new Error('not built: npm run build');
-  // Symbols of the debugger are five sixths of it. A new file: a process that has the old one mapped keeps it.
+  // Debug symbols are five sixths of the addon. strip writes a new file, because a process may have the old one mapped.
   const stripped = spawnSync('strip', ['--strip-unneeded', '-o', `${addon}.new`, addon], { stdio: 'inherit' });
   if (stripped.status !== 0) throw new Error('strip failed (apt-get install binutils)');
   renameSync(`${addon}.new`, addon);

@@ -1,5 +1,5 @@
-// Prints debian/copyright: the head of packaging/deb, and for every npm package that ships who wrote it and the text of
-// its licence. A package without either stops the build. Usage: node scripts/package-copyright.js
+// Prints debian/copyright: the head in packaging/deb, and the authors and the licence of every npm package that ships. The
+// build stops at a package without authors or licence. Usage: node scripts/package-copyright.js
 import { readFileSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import process from 'node:process';
@@ -45,7 +45,7 @@ function holders(manifest, text) {
   return [[lines[0]?.replace(/\.$/, ''), named].filter(Boolean).join(' ')];
 }
 
-/** As a field's continuation: indented, blank lines as a dot. */
+/** Formats text as the continuation of a field: indented lines, with a dot for a blank line. */
 function indented(text) {
   return text
     .replaceAll('\r', '')
@@ -63,7 +63,7 @@ for (const { name, directory, manifest } of productionModules(root)) {
   const short = shortName(manifest, text);
   const path = `usr/libexec/perfbroker/${relative(root, directory)}`;
   const copyright = `Files: ${path}/*\nCopyright: ${holders(manifest, text).join('\n           ')}`;
-  // The text of Apache-2.0 is Debian's; every other licence is quoted, for their words differ.
+  // Debian has the text of Apache-2.0. Every other licence is quoted, because its wording differs between packages.
   if (short === 'Apache-2.0') paragraphs.push(`${copyright}\nLicense: ${short}`);
   else paragraphs.push(`${copyright}\nLicense: ${short}\n${indented(text)}`);
 }

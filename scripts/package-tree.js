@@ -1,5 +1,5 @@
-// Lays out what the programs need to run below DIR: dist, node_modules, package.json. No types, source maps, headers or
-// tests, and nothing of dist that has no source any more. Usage: node scripts/package-tree.js DIR
+// Copies the files that the programs need to DIR: dist, node_modules, package.json. Omits types, source maps, headers, tests,
+// and files of dist whose source is gone. Usage: node scripts/package-tree.js DIR
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import process from 'node:process';
@@ -48,7 +48,7 @@ for (const module of productionModules(root)) {
       put(path, /\.[cm]?js$/.test(file) ? withoutMap(join(root, path)) : readFileSync(join(root, path)));
       continue;
     }
-    // What npm wrote into it on this machine, and what only builds need, stays behind.
+    // Omits keys that npm wrote on this machine, and keys that only builds need.
     const whole = JSON.parse(readFileSync(join(root, path), 'utf8'));
     const kept = Object.fromEntries(LOADED_KEYS.filter((key) => key in whole).map((key) => [key, whole[key]]));
     put(path, `${JSON.stringify(kept, null, 2)}\n`);

@@ -1,9 +1,9 @@
-// The npm packages that the programs load when they run, as directories below node_modules, and what of them a package
-// for users carries. Imported by the scripts that pack.
+// Finds the npm packages that the programs load when they run, as directories below node_modules, and the files of these that
+// a package for users contains. Imported by the scripts that pack.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** Dependencies that nothing loads at run time, and why they may stay away. */
+/** Dependencies that nothing loads at run time, each with the reason why it can be left out. */
 const NOT_LOADED = {
   'node-addon-api': 'headers for the build of the addon',
   'event-stream': 'dbus-next loads it for addresses of the kind unixexec: alone',
@@ -26,7 +26,7 @@ function resolveFrom(directory, name, root) {
   throw new Error(`${name}, which ${directory} depends on, is not installed: npm ci`);
 }
 
-/** Every package that the programs may load, sorted by directory. Optional dependencies are not: they are tried and missed. */
+/** Packages that the programs may load, sorted by directory. Without optional dependencies: packages work without these. */
 export function productionModules(root) {
   const found = new Map();
   const visit = (directory, manifest) => {
@@ -47,7 +47,7 @@ const LEFT_OUT_FOLDERS = /^(?:node_modules|test|tests|examples?|bin|typings|brow
 const LEFT_OUT_FILES =
   /^(?:rollup\.config\.js|test\.js|Gruntfile\.js|eslint.*|bower\.json|component\.json|.*\.bc\.js|.*\.min\.js|async\.mjs|\..*)$/;
 
-/** The same once more, for loaders that are not used here. */
+/** Further builds of a package, for loaders that are not used here. */
 const OTHER_BUILDS = {
   fecha: ['lib/fecha.js'],
   jsbi: ['dist/jsbi-umd.js', 'dist/jsbi.mjs'],
@@ -74,7 +74,8 @@ export function filesOf({ name, directory, manifest }) {
   if (!files.includes('package.json')) throw new Error(`${name} has no package.json`);
   const others = OTHER_BUILDS[name] ?? [];
   for (const other of others)
-    if (!files.includes(other)) throw new Error(`${name} has no ${other} any more: look which of its builds is loaded`);
+    if (!files.includes(other))
+      throw new Error(`${name} does not have ${other} any more: check which of its builds is loaded`);
   return files.filter((file) => !others.includes(file)).sort();
 }
 

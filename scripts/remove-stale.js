@@ -4,7 +4,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
-/** Folders that tsc writes, and where their sources are. */
+/** Folders that tsc writes, each with the folder of its sources. */
 const COMPILED = { dist: 'src', 'build/test': 'test', 'build/bench': 'bench', 'build/fuzz': 'fuzz' };
 
 for (const [output, source] of Object.entries(COMPILED)) {
