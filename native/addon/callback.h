@@ -39,7 +39,7 @@ class Callback {
       napi_fatal_exception(env_, exception);
   }
 
-  // Lets go of the function, so that what it closes over can be collected.
+  // Releases the function, so that the objects in its closure can be collected.
   void reset() { function_.Reset(); }
 
  private:

@@ -15,7 +15,7 @@
 namespace perfbroker::addon {
 
 // The functions of one environment that wait to be called. They do not keep its event loop alive.
-// When the environment ends they are forgotten, and what other threads still post is dropped.
+// The end of the environment drops them, and also results that other threads post later.
 class Completions {
  public:
   // Posts an array of numbers from the other thread. May be called on any thread, once.

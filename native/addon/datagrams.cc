@@ -53,7 +53,7 @@ Napi::Value send_datagram(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
-// Many a journald (systemd 252) refuses any seal beside the four that it names, and MFD_NOEXEC_SEAL
+// journald of systemd 252 refuses any seal except the four that it knows, and MFD_NOEXEC_SEAL
 // adds one. So it comes last, for vm.memfd_noexec=2; kernels before 6.3 know neither flag.
 UniqueFd create_memory_file() {
   constexpr unsigned kNoExecSeal = 8, kExec = 16;  // MFD_NOEXEC_SEAL, MFD_EXEC

@@ -48,7 +48,7 @@ class DrainLoop {
   void abort();
   // Waits for the thread; to be called after on_end.
   void join();
-  // Why it ended, when it was neither stop() nor the end of every event. After join() only.
+  // Reason for an end that was neither stop() nor the end of every event. After join() only.
   const std::optional<Error>& error() const { return error_; }
 
   // Any time, from any thread.

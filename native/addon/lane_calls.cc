@@ -96,8 +96,8 @@ bool is_pidfd(int fd) {
   return text == "anon_inode:[pidfd]" || text.starts_with("pidfd:[");
 }
 
-// Pidfds are most of what clients send, and closing one never blocks: a few of them need no thread.
-// To look at many takes the thread of the caller longer than the client needs to send them.
+// Most fds of clients are pidfds, and closing one never blocks: a few of them need no thread. To
+// examine many of them would take the caller's thread longer than the client needs to send them.
 constexpr size_t kFewFds = 8;
 Napi::Value close_foreign(const Napi::CallbackInfo& info) {
   const int64_t user = user_argument(info);

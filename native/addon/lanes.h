@@ -11,7 +11,7 @@
 //
 // Sockets are the exception. A client connects as fast as it can, and each connection that waits to
 // be closed has an fd number of this process. So a user whose sockets pile up has them closed
-// together, on threads beside its lane.
+// together, on threads other than its lane's.
 #pragma once
 
 #include <condition_variable>

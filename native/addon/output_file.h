@@ -1,4 +1,4 @@
-// Where drained records go: a regular file, a pipe or a socket. Free of Node-API.
+// Output of drained records: a regular file, a pipe or a socket. Does not use Node-API.
 #pragma once
 
 #include <sys/uio.h>
@@ -19,7 +19,7 @@ class OutputFile {
   // records elsewhere.
   static Result<OutputFile> duplicate(int fd);
 
-  // Writes all of `vectors` (which it changes) and adds to `written` what it could. Never blocks
+  // Writes all of `vectors` (which it changes) and adds the bytes to `written`. Never blocks
   // beyond `abort` on a pipe or socket that no process reads: `wake` (an eventfd, emptied here)
   // must become readable when `abort` is set, and the result is then ECANCELED.
   std::optional<Error> write_all(

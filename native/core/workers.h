@@ -30,8 +30,8 @@ class Workers {
   // src/broker/ipc/helper_client.ts).
   static constexpr size_t kMost = 1024;
 
-  // Comes before the system call filter, which allows none of its calls. `most`: workers that may
-  // exist at a time, up to kMost.
+  // Call it before the system call filter is installed, which allows none of its calls. `most`:
+  // workers that may exist at a time, up to kMost.
   explicit Workers(size_t most);
 
   // False when the constructor failed, with errno.

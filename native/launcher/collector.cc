@@ -81,8 +81,8 @@ struct Child {
     }
   }
 
-  // Everything at once, and what each step may fail with is fatal: nothing privileged executes
-  // node.
+  // Drops all privileges. The failure of any step is fatal, because a privileged process must not
+  // execute node.
   void drop() const {
     const bool may_seal = (get_caps().effective & cap_bit(CAP_SETPCAP)) != 0;
     const struct {

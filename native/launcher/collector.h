@@ -1,4 +1,4 @@
-// The collector's process: beside CMD, never above or below it, and without any privilege.
+// The collector's process. It is neither a parent nor a child of CMD, and has no privilege.
 #pragma once
 
 #include <sys/types.h>

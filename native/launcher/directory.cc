@@ -10,8 +10,8 @@ namespace {
 constexpr int kMaxLinks = 40;  // as path_resolution(7)
 constexpr int kDirectory = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
-// Root owns both, and no other user may replace the link: nothing but the owner renames in a sticky
-// directory.
+// True when root owns both, and no other user may replace the link: in a sticky directory only the
+// owner of a file may rename it.
 bool is_roots_link(int directory, const struct stat& link) {
   struct stat holder;
   if (fstat(directory, &holder) != 0) return false;
@@ -20,7 +20,7 @@ bool is_roots_link(int directory, const struct stat& link) {
   return link.st_uid == 0 && holder.st_uid == 0 && is_closed;
 }
 
-// Where the link `name` in `directory` leads to; empty: errno.
+// Target of the link `name` in `directory`; empty: errno.
 std::string read_roots_link(int directory, const char* name) {
   const UniqueFd link(openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat status;

@@ -39,7 +39,7 @@ std::string first_name(uint64_t set) {
 
 bool is_root() { return getuid() == 0 || geteuid() == 0; }
 
-// Without NOROOT uid 0 would get the whole bounding set at exec; with it root keeps what is in its
+// Without NOROOT uid 0 would get the whole bounding set at exec; with it root keeps the caps in its
 // ambient set, and no process can add to that.
 std::string lock(const CapSets& held, uint64_t keep) {
   if (is_root()) {
@@ -89,7 +89,7 @@ std::string apply_downgrade(const Downgrade& d) {
     if (error != 0) return failed("bounding set", error);
   } else if ((bounding & drop) != 0 && !no_new_privs &&
              (d.named || is_root() || ((held.permitted | held.inheritable) & drop) != 0)) {
-    // A user that holds none of it, and asked for nothing, runs setuid programs in CMD as ever.
+    // A user who holds none of these, and requested no downgrade, can run setuid programs in CMD.
     fprintf(stderr,
         "perfbroker: CAP_SETPCAP is missing, so no_new_privs keeps %s from coming back\n",
         first_name(bounding & drop).c_str());
@@ -101,7 +101,7 @@ std::string apply_downgrade(const Downgrade& d) {
       return problem;
   }
   const CapSets now = get_caps();
-  // The ambient set follows: it never holds what is not both permitted and inheritable.
+  // The ambient set follows: the kernel keeps it within the permitted and the inheritable set.
   if (((now.permitted | now.inheritable) & drop) != 0) {
     error = set_caps({now.effective & ~drop, now.permitted & ~drop, now.inheritable & ~drop});
     if (error != 0) return failed("capset", error);

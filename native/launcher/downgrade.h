@@ -19,7 +19,7 @@ struct Downgrade {
 // it.
 bool parse_capabilities(std::string_view& list, uint64_t& bits);
 
-// Empty, or what could not be done. The process must be single-threaded.
+// Returns the failed step; empty on success. The process must be single-threaded.
 std::string apply_downgrade(const Downgrade& downgrade);
 
 // Checks /proc/self/status. Returns the first fault: that a set still holds a capability, or that a

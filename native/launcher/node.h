@@ -1,4 +1,4 @@
-// Where node and the programs for it are.
+// Paths of node and of the programs that it runs.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@ namespace perfbroker {
 // Empty when node is neither in PATH nor in /usr/bin nor in /usr/local/bin.
 std::string find_node();
 
-// `name` (such as /cli/main.js) of the tree that this executable lies in. It need not be there.
+// Path of `name` (such as /cli/main.js) in the tree of this executable. The file may be missing.
 std::string find_program(const char* name = "/cli/main.js");
 
 }  // namespace perfbroker

@@ -29,7 +29,7 @@ int rename_in(int directory, const std::string& from, const std::string& to, uns
   return renameat2(directory, from.c_str(), directory, to.c_str(), flags) == 0 ? 0 : errno;
 }
 
-// Gives the file its name, and what has that name by now the name `name`.old. On failure all names
+// Gives the file its name, and renames a file with that name to `name`.old. On failure all names
 // are as they were, but where the file system has no RENAME_EXCHANGE.
 int take_place(int directory, const std::string& temporary, const std::string& name) {
   const std::string old = name + ".old";

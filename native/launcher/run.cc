@@ -49,7 +49,7 @@ bool holds_capability() {
 // The first line, for a warning of one.
 std::string_view first_line(std::string_view text) { return text.substr(0, text.find('\n')); }
 
-// 0, or the exit code of a failure that is fatal: what was asked for is done, or CMD does not run.
+// Returns 0, or the exit code of a fatal failure. CMD runs only if the requested steps succeeded.
 int downgrade(const RunOptions& options) {
   if (const std::string problem = apply_downgrade(options.downgrade); !problem.empty()) {
     fprintf(stderr, "perfbroker: the downgrade failed, so %s was not run: %s\n", options.command[0],

@@ -1,4 +1,4 @@
-// perfbroker run: this process becomes CMD, and a collector beside it records.
+// perfbroker run: this process becomes CMD, and a separate collector records it.
 #pragma once
 
 #include <span>

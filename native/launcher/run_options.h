@@ -17,7 +17,7 @@ struct RunOptions {
   char** command = nullptr;  // ends with null, as argv does
 };
 
-// `arguments`: what follows the word `run`. Empty, or what is wrong.
+// `arguments`: the arguments after `run`. Returns the error; empty if there is none.
 std::string parse_run_options(std::span<char*> arguments, RunOptions& options);
 
 }  // namespace perfbroker

@@ -60,7 +60,7 @@ int find_tracepoint(const char* name, uint32_t& id) {
   return take_number(number, id) ? 0 : EPROTO;
 }
 
-// Lines of text, without what a terminal would obey.
+// Lines of text, without control sequences of a terminal.
 std::string printable(std::string text) {
   const auto obeyed = [](char c) {
     return c != '\n' && (static_cast<unsigned char>(c) < ' ' || c == 0x7f);

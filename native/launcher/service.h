@@ -21,7 +21,7 @@ struct Verdict {
 
 class CollectorService {
  public:
-  // opens: whether this process opens the events, for want of a broker. output: the file of -o.
+  // opens: whether this process opens the events, without a broker. output: the file of -o.
   CollectorService(int control, const CollectorUser& user, bool opens, const std::string& output)
       : control_(control),
         opens_(opens),

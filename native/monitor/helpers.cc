@@ -6,9 +6,9 @@ namespace perfbroker {
 
 namespace {
 
-// One request has 253 events and as many status files. Fds that all workers together have sent, and
-// that the broker has not received, count as well (unix_inflight in net/unix/garbage.c): 64
-// requests, as many as the broker has under way beside late ones.
+// One request has 253 events and as many status files. The kernel also counts fds that workers have
+// sent and that the broker has not received (unix_inflight in net/unix/garbage.c). The broker has
+// at most 64 requests in progress, in addition to late ones.
 constexpr rlim_t kOpenerFiles = rlim_t{64} * 256;
 
 // A user has at most one request under way, and downgrades are rare. A user has at most four late

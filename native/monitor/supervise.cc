@@ -71,8 +71,8 @@ class Supervisor {
 
   void on_death(ChildProcess& child, int status) {
     const pid_t pid = std::exchange(child.pid, -1);
-    // The broker exits with 0 on request, or after a long enough idle time; the helpers when the
-    // broker has closed its ends. Then it is ending, and its own exit code comes later.
+    // The broker exits with 0 on request, or when it has been idle for its idle time. A helper
+    // exits with 0 when the broker has closed its sockets: the broker's exit code follows later.
     if (status == 0) return expect_end();
     const bool broker_exited = &child == &broker_ && WIFEXITED(status);
     const int exit_code = broker_exited ? WEXITSTATUS(status) : kHelperDied;

@@ -1,5 +1,5 @@
 // Finds out by a trial which capability this kernel demands for the opener's work: CAP_PERFMON may
-// be held and not suffice (the kernels of Debian and Ubuntu ask for CAP_SYS_ADMIN when
+// be held and not suffice (the kernels of Debian and Ubuntu require CAP_SYS_ADMIN if
 // kernel.perf_event_paranoid is 3 or more).
 #pragma once
 

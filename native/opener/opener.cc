@@ -190,7 +190,7 @@ bool serve_open(Opening& o, Rings& rings) {
   if (o.reply.status != Status::kOpened) rings.release(o.request.serial);
   // From here on the fds belong to the receiver; our own are closed with the Opening.
   if (send_reply(o.config, o.reply, std::span(handed, o.reply.fd_count))) return true;
-  // ETOOMANYREFS, ENOMEM: the fds could not be put in flight; the worker goes on.
+  // ETOOMANYREFS, ENOMEM: the fds could not be sent; the worker continues.
   o.reply.status = fail_slot(o, 0, errno);
   o.reply.fd_count = 0;
   rings.release(o.request.serial);

@@ -16,7 +16,7 @@ struct OpenerConfig : HelperConfig {
 
 // Worker: receives one request, serves it and replies. Returns when the broker has closed its end
 // or sent the next request: until then it may rely on the worker's copies of the fds. Empty: the
-// worker goes on. Otherwise it has to end, with this code.
+// worker continues. Otherwise it must exit with this code.
 std::optional<WorkerExit> serve_one(const OpenerConfig& config, Rings& rings);
 
 // Announces itself with a reply of serial 0, for which the broker waits, and serves until the

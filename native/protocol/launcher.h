@@ -23,7 +23,7 @@ enum class Type : uint32_t {
   kOpenEvents = 1,
   kTracepoint = 2,  // the number of the tracepoint in `text`
   kOutput = 3,      // the file of -o, created
-  kScratch = 4,     // a file without a name beside it
+  kScratch = 4,     // a file without a name in the same directory
   kReady = 5,       // CMD may run
   kFailed = 6,  // nothing will be recorded; `text`: the reason; `exit_code`: where that is fatal
 };

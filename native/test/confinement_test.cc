@@ -16,7 +16,7 @@ int in_child(const std::function<void()>& body) {
   return child.wait();
 }
 
-// What a child writes to stderr while `body` runs.
+// Text that a child writes to stderr while `body` runs.
 std::string stderr_of(const std::function<void()>& body) {
   int ends[2];
   CHECK(pipe2(ends, O_CLOEXEC) == 0);

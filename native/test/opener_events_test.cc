@@ -1,4 +1,4 @@
-// What a request comes to: events, groups, rings, and a request that is none.
+// Results of requests: events, groups, rings, and the refusal of a malformed request.
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/statfs.h>

@@ -242,7 +242,7 @@ ROOT_TEST(
   Socket socket, service;
   Opener opener(socket, protocol::kUser);
   Target target(0);
-  // Where the name is free: in a mount namespace of one's own. Here it is moved out of the way.
+  // An attacker has a free name in its own mount namespace. Here the test moves the socket away.
   const std::string moved = socket.path + ".moved";
   CHECK(rename(socket.path.c_str(), moved.c_str()) == 0);
   const UniqueFd forged(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -1,4 +1,4 @@
-// Threads that are not what their process is, or not of it.
+// Threads that differ from their process, and threads of another process.
 #include <atomic>
 #include <thread>
 
@@ -64,7 +64,7 @@ ROOT_TEST("a thread with a capability more than its process is refused") {
   Socket socket;
   Opener opener(socket, kAllClasses);
   Connection root(socket, 0);
-  // capset acts on the calling thread: the other one keeps what it had.
+  // capset acts on the calling thread: the other one keeps its capabilities.
   Target target(0, [](char) {
     start_thread();
     set_caps({});

@@ -10,7 +10,7 @@ using namespace perfbroker;
 
 namespace {
 
-// A process of its own for a test to look at; ended with it.
+// A separate process for a test to read. It ends with the test.
 class Sleeper {
  public:
   explicit Sleeper(void (*prepare)()) {

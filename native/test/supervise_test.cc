@@ -1,4 +1,4 @@
-// What the monitor makes of the deaths of its helper processes.
+// Reactions of the monitor to the deaths of its helper processes.
 #include "monitor/supervise.h"
 
 #include <sys/signalfd.h>
@@ -19,7 +19,7 @@ pid_t start(void (*body)()) {
   return pid;
 }
 
-// Supervises a broker and an opener; what is said goes to `said`.
+// Supervises a broker and an opener; messages go to `said`.
 int supervise_both(void (*broker)(), void (*opener)(), std::string& said) {
   sigset_t handled;
   sigemptyset(&handled);

@@ -13,8 +13,8 @@ using namespace tracer_protocol;
 
 namespace {
 
-// From the first change on the target goes on only when all is done, as half a downgrade is of no
-// use. What bounds it is for a thread that gets no processor at all.
+// Time limit for all changes. The target stays stopped until they are made, because half a
+// downgrade is useless. Only a thread that gets no cpu can reach this limit.
 constexpr int64_t kChangeTime = 1'000'000;  // microseconds
 
 ThreadResult results[kMaxThreads];
@@ -93,7 +93,7 @@ class Downgrade {
     return true;
   }
 
-  // All stand still, unchanged: what they are now is what they stay.
+  // All threads are stopped and unchanged: their status cannot change until this process acts.
   bool examine() {
     protocol::Identity identity;
     if (!read_identity(process_.directory.get(), identity)) return end(Status::kTargetGone, 0, 0);

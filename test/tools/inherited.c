@@ -33,7 +33,7 @@ static void block(int number, int how) {
   sigprocmask(how, &set, NULL);
 }
 
-/* Whether the parent executes `inherited report` by now. */
+/* True when the parent already executes `inherited report`. */
 static int parent_reports(void) {
   char path[64], words[256] = "";
   snprintf(path, sizeof path, "/proc/%d/cmdline", getppid());

@@ -1,4 +1,4 @@
-// One process each that is not like others: `odd_targets KIND [ARGUMENT]`. Prints "ready" when it is what it is to be.
+// Runs one unusual process: `odd_targets KIND [ARGUMENT]`. Prints "ready" when the process has its final state.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>

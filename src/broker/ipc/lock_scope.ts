@@ -1,4 +1,4 @@
-/** Where a lock can keep a request to a helper process waiting, and the user whose processes can hold that lock. */
+/** Targets whose lock can keep a request to a helper process waiting, and the user whose processes can hold that lock. */
 export interface LockScope {
   /** A process by pid and start time, or cpus. They are named in errors. */
   readonly targets: readonly string[];
