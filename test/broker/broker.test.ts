@@ -31,7 +31,7 @@ function newBroker(burst = 3): { broker: Broker; errors: string[]; audit: { full
   return { broker: new Broker(dependencies, policy(burst)), errors, audit };
 }
 
-test('phases go forward only: tickets end first, then every call but the last ones of a client', (t) => {
+test('phases go forward only: tickets end first, then all calls except the last ones of a client', (t) => {
   const { broker } = newBroker();
   t.is(broker.phase, 'serving');
   t.notThrows(() => broker.requireTickets());
@@ -48,7 +48,7 @@ test('phases go forward only: tickets end first, then every call but the last on
   t.is(broker.phase, 'stopping');
 });
 
-test('connections and messages take tokens, long ones more of them, and none of the front end', (t) => {
+test('connections and messages take tokens, long messages take more, and those of the front end take none', (t) => {
   const { broker } = newBroker(3);
   t.true(broker.admitConnection(SUBJECT));
   t.is(broker.admitMessage(SUBJECT, 1025, 0), null, 'two tokens');

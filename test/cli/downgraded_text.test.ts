@@ -25,13 +25,13 @@ function processOf(...tids: number[]): DowngradedProcess {
   } as unknown as DowngradedProcess;
 }
 
-test('threads that lost the same are one line', (t) => {
+test('threads that lost the same capabilities share a line', (t) => {
   const text = downgradedText([processOf(10, 11, 12)], false);
   t.regex(text, /^10 \/bin\/server: 3 threads, stopped for 1\.23 ms\n {2}3 threads +lost +CAP_\w+,CAP_\w+ /);
   t.regex(text, /and has no_new_privs and no capability left\n$/);
 });
 
-test('a dry run prints what would be lost, and names a single thread', (t) => {
+test('a dry run prints the capabilities that would be lost, and names a single thread', (t) => {
   const text = downgradedText([processOf(10)], true);
   t.regex(text, /^10 \/bin\/server: 1 thread\n {2}thread 10 \(server\) +would lose /);
 });

@@ -14,7 +14,7 @@ test.serial('the first interrupt aborts, and none is watched after the scope', (
   t.is(process.listenerCount('SIGTERM'), 0);
 });
 
-test('the second interrupt quits at once, after removing what must not stay', async (t) => {
+test('the second interrupt quits at once, after the removal of temporary files', async (t) => {
   const program = `
     const { watchInterrupts } = await import(process.argv[1]);
     watchInterrupts(() => console.log('removed'));

@@ -50,7 +50,7 @@ test('where kernel mode is denied the default events are those of user mode, and
   );
 });
 
-test('events that were named are those that are counted, or none', async (t) => {
+test('named events are counted unchanged, or not at all', async (t) => {
   const { client, sent } = brokerWith(denied);
   await t.throwsAsync(openCounters(client, { ...request, events: parseEvents('page-faults') }), {
     instanceOf: BrokerError,

@@ -26,7 +26,7 @@ test('a name ending in .folded asks for call graphs', (t) => {
   t.like(parseRecordingOptions({ output: 'out.folded' }, [0]), { callGraph: true, folded: true });
 });
 
-test('options are parsed to what they mean', (t) => {
+test('options are parsed to their values', (t) => {
   const options = { output: 'x', event: 'page-faults:u', count: '5', mmapPages: '1M', duration: '0.5' };
   t.like(parseRecordingOptions(options, [0]), { sampling: { period: 5n }, ringBytes: 1 << 20, durationMs: 500 });
   t.throws(() => parseRecordingOptions({ output: '-' }, [0]), { instanceOf: UsageError, message: /standard output/ });

@@ -61,7 +61,7 @@ test('a recording that is not placed, or is folded, leaves no file', async (t) =
   }
 });
 
-test('a file that cannot be created is a failure that says with whose rights', async (t) => {
+test('the error for a file that cannot be created names the user whose rights were used', async (t) => {
   const directory = folder(t);
   symlinkSync('/etc/passwd', join(directory, 'link'));
   for (const path of [join(directory, 'no/such'), join(directory, 'link'), directory]) {

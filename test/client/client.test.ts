@@ -187,7 +187,7 @@ test.serial('targets, events and fds reach the broker as the interface declares 
   native.close(directory);
 });
 
-test.serial('describe, listGrants and revoke return what the broker says', async (t) => {
+test.serial('describe, listGrants and revoke return the answer of the broker', async (t) => {
   const grant = {
     id: 'g',
     uid: 1,

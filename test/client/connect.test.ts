@@ -65,7 +65,7 @@ test.serial('PERFBROKER_SOCKET names the socket', async (t) => {
   await client.close();
 });
 
-test.serial('an option comes before the variable, and an empty variable is none', (t) => {
+test.serial('an option overrides the variable, and an empty variable is ignored', (t) => {
   t.is(socketPath(undefined), DEFAULT_SOCKET);
   t.is(
     withVariable(t, '/a', () => socketPath('/b')),

@@ -39,7 +39,7 @@ test('it does not end while it is busy', async (t) => {
   t.is(state.ended, 1);
 });
 
-test('0 is never, and a reload changes the time either way', async (t) => {
+test('with an idle time of 0 it never ends, and a reload can set 0 or another time', async (t) => {
   const { state, idle } = fixture();
   idle.start(0.1);
   idle.start(0);

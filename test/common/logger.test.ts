@@ -35,7 +35,7 @@ class FakeJournal implements EntrySink {
 }
 
 for (const [index, level] of LOG_LEVELS.entries()) {
-  test(`at level ${level} it logs that level and what is more important`, (t) => {
+  test(`at level ${level} it logs that level and the more important ones`, (t) => {
     const file = logFile(t);
     logEach(createLogger({ program: 'perfbroker-bus', level, fd: file.fd }));
     const logged = LOG_LEVELS.slice(0, index + 1).map((name) => `perfbroker-bus: about ${name}\n`);

@@ -14,7 +14,7 @@ function takes(bucket: TokenBucket, key: number, count: number): number {
   return Array.from({ length: count }, () => bucket.take(key)).filter(Boolean).length;
 }
 
-test('a burst passes, then as many a second as the rate', (t) => {
+test('a burst passes, then calls at the rate', (t) => {
   const { bucket, clock } = at({ ratePerSecond: 10, burst: 5 });
   t.is(takes(bucket, 1, 20), 5);
   clock.now = 100;
@@ -29,14 +29,14 @@ test('one key does not use up the tokens of another', (t) => {
   t.is(takes(bucket, 2, 20), 5);
 });
 
-test('refused calls cost nothing: who keeps asking gets the rate all the same', (t) => {
+test('refused calls cost nothing: a caller that repeats its calls still gets the rate', (t) => {
   const { bucket, clock } = at({ ratePerSecond: 10, burst: 1 });
   let passed = 0;
   for (clock.now = 0; clock.now < 10_000; clock.now += 10) if (bucket.take(1)) passed++;
   t.true(passed >= 99 && passed <= 101, String(passed));
 });
 
-test('what costs more takes more, and nothing when there is not enough', (t) => {
+test('an expensive call takes more tokens, and none when there are too few', (t) => {
   const { bucket, clock } = at({ ratePerSecond: 10, burst: 5 });
   t.true(bucket.take(1, 3));
   t.false(bucket.take(1, 3));
@@ -46,7 +46,7 @@ test('what costs more takes more, and nothing when there is not enough', (t) => 
   t.false(bucket.take(1));
 });
 
-test('what costs more than a full bucket needs a full one, and empties it', (t) => {
+test('a call that costs more than a full bucket needs a full one, and empties it', (t) => {
   const { bucket, clock } = at({ ratePerSecond: 10, burst: 5 });
   t.true(bucket.take(1, 1000));
   clock.now = 400;
@@ -55,7 +55,7 @@ test('what costs more than a full bucket needs a full one, and empties it', (t) 
   t.true(bucket.take(1, 1000));
 });
 
-test('a charge takes more than there is, down to what comes back in a minute', (t) => {
+test('a charge may overdraw a bucket, by the tokens of a minute at most', (t) => {
   const { bucket, clock } = at({ ratePerSecond: 10, burst: 5 });
   bucket.charge(1, 2);
   t.is(takes(bucket, 1, 20), 3);

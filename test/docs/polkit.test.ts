@@ -55,7 +55,7 @@ test('every action has a description, and a message with all that is asked, in t
       }
 });
 
-test('the dialogs of docs/polkit.md say what the broker and the policy file make of such requests', (t) => {
+test('the dialogs of docs/polkit.md have the text that the broker and the policy file make for such requests', (t) => {
   const messages = [...readFileSync(join(ROOT, POLICY), 'utf8').matchAll(/<message>([^<]+)</g)].map(([, text]) => text);
   const process = { pid: 815, executable: '[workload]', uids: [1000, 1000, 1000] } as unknown as ProcessFacts;
   const values: Readonly<Record<string, readonly string[]>> = {
@@ -73,7 +73,7 @@ test('the dialogs of docs/polkit.md say what the broker and the policy file make
   for (const text of shown) t.true(possible.includes(text), text);
 });
 
-test('the rules of docs/polkit.md do what it says', async (t) => {
+test('the rules of docs/polkit.md have the documented effect', async (t) => {
   const missing = noPrivateBus();
   if (missing !== null) return skip(t, missing);
   const [local = '', downgrade = ''] = blocks(DOCUMENT, 'js');

@@ -38,7 +38,7 @@ async function isUntouched(target: Target, lines: readonly string[]): Promise<st
   return end.lines.join() === lines.join() ? null : `it printed ${end.lines.join()}`;
 }
 
-privileged('process 1, kernel threads, the parts of the daemon and its ancestors', async (t) => {
+privileged('process 1, kernel threads, the processes of the daemon and their ancestors', async (t) => {
   t.is(await refused(1), 'DowngradeRefused init');
   const comm = statusOf(2).get('Name');
   if (comm === 'kthreadd') t.is(await refused(2), 'DowngradeRefused kernel-thread');
@@ -79,12 +79,12 @@ privileged('a process that has its system calls dispatched to itself', async (t)
   if (target === null) return skip(t, 'no PR_SET_SYSCALL_USER_DISPATCH here');
   t.teardown(() => target.kill());
   const [major, minor] = release().split('.').map(Number);
-  if (major! < 6 || (major === 6 && minor! < 4)) return skip(t, 'the kernel tells nobody before Linux 6.4');
+  if (major! < 6 || (major === 6 && minor! < 4)) return skip(t, 'the kernel does not report it before Linux 6.4');
   t.is(await refused(target.pid), 'DowngradeRefused seccomp');
   t.is(await isUntouched(target, ['survived']), null);
 });
 
-privileged('a process that waits for its vfork child: the deadline comes, and it goes on', async (t) => {
+privileged('a process that waits for its vfork child: the deadline passes, and it continues', async (t) => {
   const target = await startTarget(tools.path('odd_targets'), 'vfork-parent');
   const begin = performance.now();
   t.is(await refused(target.pid, 150), 'DowngradeRefused deadline');
@@ -175,7 +175,7 @@ privileged('a process that has ended, and one whose number is a thread', async (
   t.is(await refused(target.pid), 'TargetGone no-such-process');
 });
 
-privileged('names that are none, and nothing at all', async (t) => {
+privileged('an unknown capability, an empty list, and a deadline out of range', async (t) => {
   const child = spawn('sleep', ['100'], { stdio: 'ignore' });
   t.teardown(() => child.kill('SIGKILL'));
   await once(child, 'spawn');

@@ -98,7 +98,7 @@ const until = async (done: () => boolean): Promise<void> => {
   while (!done()) await new Promise((resolve) => setTimeout(resolve, 10));
 };
 
-privileged('an ask that is authorized opens; question, answer and grant are on record', async (t) => {
+privileged('an authorized request is opened; question, answer and grant are recorded', async (t) => {
   const { daemon, fake } = await scene(t, (asked) => asked.answer(YES));
   const victim = await victimOf(t, ALICE);
   const opened = await runAs({ uid: ALICE, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', false);
@@ -134,30 +134,33 @@ const refusals: [string, Behaviour | null, string][] = [
   ['polkit refuses', (asked) => asked.answer(NO), 'not-authorized'],
   ['polkit would have to ask a human', (asked) => asked.answer({ ...NO, challenge: true }), 'authorization-needed'],
   ['the dialog is closed', (asked) => asked.answer({ ...NO, dismissed: true }), 'dismissed'],
-  ['the answer is a lie', (asked) => asked.send('{"parameters":{"authorized":"true"}}\0'), 'no-authorizer'],
+  ['the answer is malformed', (asked) => asked.send('{"parameters":{"authorized":"true"}}\0'), 'no-authorizer'],
   ['no authorizer is running', null, 'no-authorizer'],
 ];
 for (const [title, behaviour, code] of refusals) {
-  privileged(`an ask is refused when ${title}, and says what no rule allows without asking`, async (t) => {
-    const { daemon, fake } = await scene(t, behaviour ?? (() => undefined));
-    if (behaviour === null) fake.close();
-    const victim = await victimOf(t, ALICE);
-    const refused = await runAs({ uid: BOB, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
-    t.like(refused, { error: 'PolicyDenied', code });
-    t.true(
-      refused.reasons.some((text) =>
-        /rule "bobs" does not cover process \d+ .*its uid is \d+ and the caller's is \d+/.test(text),
-      ),
-      JSON.stringify(refused),
-    );
-    t.like(daemon.audit()[0], {
-      action: 'ask',
-      verdict: 'deny',
-      asked: 'org.perfbroker.other-user',
-      interactive: true,
-    });
-    t.is(daemon.audit().length, 1);
-  });
+  privileged(
+    `a request that needs authorization is refused when ${title}, and the error names the part that needs it`,
+    async (t) => {
+      const { daemon, fake } = await scene(t, behaviour ?? (() => undefined));
+      if (behaviour === null) fake.close();
+      const victim = await victimOf(t, ALICE);
+      const refused = await runAs({ uid: BOB, socket: daemon.socket }, openAs, victim.pid, 'task-clock:u', true);
+      t.like(refused, { error: 'PolicyDenied', code });
+      t.true(
+        refused.reasons.some((text) =>
+          /rule "bobs" does not cover process \d+ .*its uid is \d+ and the caller's is \d+/.test(text),
+        ),
+        JSON.stringify(refused),
+      );
+      t.like(daemon.audit()[0], {
+        action: 'ask',
+        verdict: 'deny',
+        asked: 'org.perfbroker.other-user',
+        interactive: true,
+      });
+      t.is(daemon.audit().length, 1);
+    },
+  );
 }
 
 privileged('every action that applies is asked, the strongest first, and one no ends it', async (t) => {
@@ -365,7 +368,7 @@ privileged(
   },
 );
 
-privileged('a program chooses its name in a dialog, and none of the words around it', async (t) => {
+privileged('a program chooses its own name in a dialog, and no other text of the dialog', async (t) => {
   const { daemon, fake } = await scene(t, (asked) => asked.answer(NO));
   const victim = await start(ALICE, ALICE, 'printf "x] (uid 0) [y" >/proc/self/comm; while :; do sleep 0.05; done');
   t.teardown(() => victim.end());

@@ -108,7 +108,7 @@ async function recordOfEnd(why: string): Promise<Record<string, unknown>> {
 }
 
 privileged(
-  "an administrator's revoke of a grant whose context is held says what is known, and others are served meanwhile",
+  "an administrator's revoke of a grant whose context is held reports the result so far, and delays no other user",
   async (t) => {
     const done = signal('revoke-done');
     const { child, result } = startTarget(t, done.path);
@@ -133,7 +133,7 @@ privileged(
 );
 
 privileged(
-  'the quota of a client that hangs up comes back when its events are closed, and others are served',
+  'the quota of a client that disconnects is released when its events are closed, and others are served',
   async (t) => {
     const [leave, retry] = [signal('close-leave'), signal('close-retry')];
     const { child, result } = startAs(

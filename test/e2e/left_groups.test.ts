@@ -176,7 +176,7 @@ privileged('a member that connects with the credentials of a child that left a d
   t.deepEqual(left.rules, ['no-contractors', 'rest']);
 });
 
-privileged('a subordinate uid is denied what its borrower may be denied by group', async (t) => {
+privileged('a rule that denies a group also denies a subordinate uid, whose user may be in the group', async (t) => {
   if (!existsSync('/etc/subuid')) return skip(t, 'there is no /etc/subuid');
   const { daemon, victim, end } = await scene({ subuid: `mallory:${ALICE}:1\n` });
   t.teardown(end);

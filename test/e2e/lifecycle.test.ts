@@ -426,7 +426,7 @@ privileged('an audit log on a full disk refuses every grant and keeps the servic
   t.is(await ask(), 'AuditFailed 0');
 });
 
-privileged('an administrator ends a grant while the audit log takes nothing', async (t) => {
+privileged('an administrator ends a grant while the audit log accepts no record', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-fifo-'));
   t.teardown(() => rmSync(directory, { recursive: true }));
   const fifo = join(directory, 'audit');
@@ -455,9 +455,9 @@ privileged('an administrator ends a grant while the audit log takes nothing', as
 });
 
 for (const [what, text, mode] of [
-  ['is not there', null, 0],
-  ['can not be read', OPEN_POLICY, 0o000],
-  ['may be written by everybody', OPEN_POLICY, 0o666],
+  ['does not exist', null, 0],
+  ['cannot be read', OPEN_POLICY, 0o000],
+  ['can be written by any user', OPEN_POLICY, 0o666],
   ['is broken', 'nonsense = 1', 0o644],
 ] as const)
   privileged(`a policy that ${what} is reported, with exit code 7 every time`, (t) => {

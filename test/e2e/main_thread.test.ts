@@ -204,7 +204,7 @@ print(json.dumps(len(os.listdir(fds)) - before), flush=True)
   await served(t, daemon);
 });
 
-privileged('what a request took beyond its tokens is charged to its user, and to no other', async (t) => {
+privileged('time that a request took beyond its tokens is charged to its user, and to no other user', async (t) => {
   // A token pays for 0.2 ms.
   const daemon = await daemonWith(t, 'requests_per_second = 500\nburst = 60');
   const attacker = attack(
@@ -287,7 +287,7 @@ print(json.dumps([answer(c).get('parameters', {}).get('code'), answer(c).get('er
   await served(t, daemon);
 });
 
-privileged('a broker ends in order while clients are connected that have never sent anything', async (t) => {
+privileged('a broker exits cleanly while clients are connected that have never sent anything', async (t) => {
   const daemon = await startDaemon();
   const attacker = attack(
     t,

@@ -150,7 +150,7 @@ for (const obstacle of OBSTACLES) {
 }
 
 privileged(
-  'a client that is not dumpable is refused under every ceiling, and reads that it is the obstacle itself',
+  'a client that is not dumpable is refused under every ceiling, and the error names the client as the obstacle',
   async (t) => {
     const pid = await sleeper(t, { uid: ALICE, gid: ALICE, command: SLEEP });
     if (pid === null) throw new Error('sleep has ended');

@@ -79,7 +79,7 @@ privileged('samples arrive in a ring that RLIMIT_MEMLOCK would not allow', async
   t.true(result.size > result.samples * 24);
 });
 
-privileged('every thread and every cpu get their own fd, more than one message holds', async (t) => {
+privileged('every thread and every cpu get their own fd, in several messages', async (t) => {
   const threads = 200;
   const result = await runAs(
     { uid: ALICE, socket: daemon.socket },

@@ -33,25 +33,28 @@ const ringsOf = (opener: number): number =>
     })
     .reduce((sum, rings) => sum + rings, 0);
 
-privileged('more rings than requests may wait all go when their client does', async (t) => {
-  const daemon = await startDaemon();
-  t.teardown(() => daemon.stop());
-  const { broker, opener } = daemon.parts;
-  const before = await settledFds(broker);
-  const mapped = ringsOf(opener);
-  const opened = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
-    const connection = await client.connect();
-    const targets = Array.from({ length: 250 }, () => ({ pid: process.pid, threads: 'leader' as const }));
-    const events = syntax.parseEvents('task-clock:u');
-    let slots = 0;
-    for (let i = 0; i < 3; i++) slots += (await connection.open({ targets, events, ringBytes: 4096 })).events.length;
-    return slots;
-  });
-  t.is(opened, 750, 'each of them mapped in advance');
-  for (let tries = 0; tries < 1000 && ringsOf(opener) > mapped; tries++) await sleep(20);
-  t.is(ringsOf(opener), mapped);
-  await fdsBackTo(broker, before);
-});
+privileged(
+  'when a client ends, all of its rings are unmapped, even if they need more requests than may wait',
+  async (t) => {
+    const daemon = await startDaemon();
+    t.teardown(() => daemon.stop());
+    const { broker, opener } = daemon.parts;
+    const before = await settledFds(broker);
+    const mapped = ringsOf(opener);
+    const opened = await runAs({ uid: ALICE, socket: daemon.socket }, async ({ client, syntax }) => {
+      const connection = await client.connect();
+      const targets = Array.from({ length: 250 }, () => ({ pid: process.pid, threads: 'leader' as const }));
+      const events = syntax.parseEvents('task-clock:u');
+      let slots = 0;
+      for (let i = 0; i < 3; i++) slots += (await connection.open({ targets, events, ringBytes: 4096 })).events.length;
+      return slots;
+    });
+    t.is(opened, 750, 'each of them mapped in advance');
+    for (let tries = 0; tries < 1000 && ringsOf(opener) > mapped; tries++) await sleep(20);
+    t.is(ringsOf(opener), mapped);
+    await fdsBackTo(broker, before);
+  },
+);
 
 privileged('a user whose rings wait to be mapped leaves places to others', async (t) => {
   const policy = OPEN_POLICY.replace('fds = 1024', 'fds = 8192');

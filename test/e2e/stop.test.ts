@@ -155,7 +155,7 @@ privileged('a program that has just begun makes several calls', async (t) => {
   t.true(existsSync(flag));
 });
 
-privileged('no ticket is issued that would end with this broker', async (t) => {
+privileged('a broker that is stopping issues no ticket, because tickets end with it', async (t) => {
   const FRONT_END = 60913;
   const daemon = await startDaemon();
   t.teardown(() => daemon.stop());

@@ -34,7 +34,7 @@ test('a field that was not read is refused by name', (t) => {
   t.throws(() => read.end(), { message: 'event has no field "b" (in this form)' });
 });
 
-test('names of Object are no fields', (t) => {
+test('names of Object.prototype are not fields', (t) => {
   t.is(fields({}).value('constructor'), undefined);
   t.is(fields({}).boolean('toString'), false);
 });

@@ -14,7 +14,7 @@ test('one byte lets the command run, with its arguments as they are', (t) => {
   t.is(stdout, 'a b|--||');
 });
 
-test('a gate that is closed without a byte runs nothing and says nothing', (t) => {
+test('a gate that is closed without a byte runs nothing and prints nothing', (t) => {
   t.deepEqual((({ status, stdout, stderr }) => ({ status, stdout, stderr }))(gate('', '--', 'echo', 'ran')), {
     status: 125,
     stdout: '',

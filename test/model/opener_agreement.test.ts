@@ -82,7 +82,7 @@ test('the opener sees the same classes', (t) => {
   );
 });
 
-test("the opener's attr is the one that was asked for, disabled, and without kernel callchains where the kernel is left out", (t) => {
+test("the opener's attr is the requested one, disabled, and without kernel callchains where the kernel is excluded", (t) => {
   eachResult((spec, { attr }) => {
     const excluded = EXCLUSIONS.filter(
       (name) => spec.exclude.includes(name) || (name === 'callchain_kernel' && spec.exclude.includes('kernel')),

@@ -126,7 +126,7 @@ function openErrnos(attrs: readonly Uint8Array[]): readonly number[] {
   return execFileSync(tools.path('open_attrs'), { input, encoding: 'latin1' }).trim().split('\n').map(Number);
 }
 
-perfTest('the kernel opens what a collector asks for', (t) => {
+perfTest('the kernel opens the events that a collector requests', (t) => {
   const events = parseEvents('cpu-clock,task-clock:u,page-faults,cs,dummy,mem:0x1000/8:rw:u');
   const stack = { bytes: 8192, registers: 0xff0fffn };
   const requests = [

@@ -123,7 +123,7 @@ test.serial('a detached buffer counts as an empty one', (t) => {
   t.throws(() => native.receiveMessage(0, detached), { instanceOf: TypeError });
 });
 
-test.serial('a failed system call throws its errno, its name and what was called', (t) => {
+test.serial('a failed system call throws its errno, the name of the errno and the name of the call', (t) => {
   t.like(
     t.throws(() => {
       native.close(1_000_000);

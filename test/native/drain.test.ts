@@ -89,7 +89,7 @@ test.serial(
 );
 
 test.serial(
-  'a ring of one page wraps again and again and the stream stays whole; what is lost is accounted for',
+  'a ring of one page wraps again and again and the stream stays whole; lost records are counted',
   async (t) => {
     const child = waitingShell(t, 'while :; do :; done');
     const fd = openSoftware(

@@ -176,7 +176,7 @@ test.serial('sockets in the file system: listen, connect, accept and their error
   t.throws(() => native.connectUnix(join(directory, 'file')), { code: 'ECONNREFUSED' });
 });
 
-root('the peer is who the kernel says: ids, groups and a pidfd of a child under another uid', async (t) => {
+root('the kernel reports the peer: ids, groups and a pidfd of a child under another uid', async (t) => {
   const path = join(temporaryDirectory(t), 's');
   chmodSync(join(path, '..'), 0o755);
   const listener = native.listenUnix(path, 8);

@@ -57,7 +57,7 @@ test('a process is one that runs, an event one of a list, a capability one that 
   t.deepEqual(complete('run', '--drop', 'cap_perf'), ['cap_perfmon']);
 });
 
-test('what follows -- is another program, not an option of ours', (t) => {
+test('the words after -- belong to another program and are not completed as our options', (t) => {
   t.true(complete('record', '--', 'bas').includes('bash'));
   t.false(complete('record', '--', 'ls', '--').some((word) => word.startsWith('--')));
 });

@@ -61,7 +61,7 @@ packaging('programs, units, configuration and documents are where Debian looks f
   t.is(text('etc/perfbroker/policy.toml'), readFileSync(join(ROOT, 'src/policy/default.toml'), 'utf8'));
 });
 
-packaging('every link leads to what is in the package', (t) => {
+packaging('every link leads to a file of the package', (t) => {
   const there = paths();
   const links = built.entries.filter(({ target }) => target !== undefined);
   const targets = links.map(({ path, target = '' }) => join(path, '..', target));
@@ -103,7 +103,7 @@ packaging("the program in the front end's unit runs without a warning of node", 
   t.regex(stdout, /^perfbroker-bus \d+\.\d+\.\d+\n$/);
 });
 
-packaging('what lies below /etc is a conffile, and nothing else is', (t) => {
+packaging('files below /etc are conffiles, and no other file is', (t) => {
   const conffiles = readFileSync(join(built.control, 'conffiles'), 'utf8').trimEnd().split('\n');
   const below = built.entries.filter(({ path }) => path.startsWith('etc/') && !path.endsWith('/'));
   t.deepEqual(conffiles.sort(), below.map(({ path }) => `/${path}`).sort());
@@ -245,7 +245,7 @@ packaging('a missing unit stops the build', (t) => {
 });
 
 for (const script of ['postinst', 'prerm', 'postrm']) {
-  packaging(`${script} is a shell script that stops at the first error, and knows what it is called with`, (t) => {
+  packaging(`${script} is a shell script that stops at the first error, and shellcheck finds no fault`, (t) => {
     const file = join(built.control, script);
     t.is(spawnSync('sh', ['-n', file]).status, 0);
     t.regex(readFileSync(file, 'utf8'), /^#!\/bin\/sh\n(?:#.*\n)*set -e\n/);
@@ -275,14 +275,14 @@ function parseProfile(profile: string): string {
 }
 
 for (const profile of ['usr.sbin.perfbrokerd', 'perfbroker-bus']) {
-  packaging(`the AppArmor profile ${profile} is one that the parser takes`, (t) => {
+  packaging(`apparmor_parser accepts the profile ${profile}`, (t) => {
     const missing = noAppArmor();
     if (missing !== null) return skip(t, missing);
     t.is(parseProfile(join(built.tree, 'etc/apparmor.d', profile)), '');
   });
 }
 
-packaging('so it is with each rule that the documents add to it', (t) => {
+packaging('apparmor_parser accepts each rule that the documents add to the profile', (t) => {
   const missing = noAppArmor();
   if (missing !== null) return skip(t, missing);
   const documented = blocks(read('docs/packaging.md'), 'text');

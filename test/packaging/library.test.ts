@@ -67,7 +67,7 @@ test('the library asks for no other package, and runs no script when it is insta
   );
 });
 
-test('it has the client and what the client imports, and nothing of the programs', (t) => {
+test('it has the client and the modules that the client imports, and no module of the programs', (t) => {
   t.deepEqual(
     contents().filter(
       (path) =>

@@ -15,7 +15,7 @@ test('a problem has its place, key, message and remedy', (t) => {
   t.is(formatProblem({ file: 'a.toml', message: 'is a link', remedy: 'Name it.' }), 'a.toml: is a link. Name it.');
 });
 
-test('an error speaks of the first problem and has all of them', (t) => {
+test('an error has the message of the first problem, and a list of all problems', (t) => {
   const error = new PolicyError(PROBLEM, { ...PROBLEM, line: 20 }, { ...PROBLEM, line: 30 });
   t.is(error.message, `${formatProblem(PROBLEM)} (and 2 more)`);
   t.like(error, { file: 'policy.toml', line: 12, column: 3, key: 'rule.verdict', remedy: 'Add it.' });

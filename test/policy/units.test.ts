@@ -46,7 +46,7 @@ for (const [written, seconds] of leases) {
   });
 }
 
-test('what is formatted can be read back', (t) => {
+test('a formatted quantity can be read back', (t) => {
   fc.assert(fc.property(fc.nat({ max: 2 ** 40 }), (bytes) => parseBytes(formatBytes(bytes)) === bytes));
   fc.assert(fc.property(fc.nat({ max: 2 ** 40 }), (seconds) => parseLease(formatLease(seconds)) === seconds));
   t.is(formatBytes(8 * 1024 ** 2), '8 MiB');

@@ -66,7 +66,7 @@ function environ(pid: string): string {
   }
 }
 
-privileged("root's collector has a user of its own, which no part of the daemon has", async (t) => {
+privileged("root's collector has a user of its own, which no process of the daemon has", async (t) => {
   const { setting, broker } = await startWith(t, { ...DAEMON_USERS, 'perfbroker-collector': COLLECTOR });
   t.is(uidsOf(broker), same(BROKER));
   t.is(await collectorOf(setting), same(COLLECTOR));
@@ -88,20 +88,23 @@ for (const [name, uid] of Object.entries({ root: 0, ...DAEMON_USERS })) {
   });
 }
 
-privileged('where every uid that the collector could have is of the daemon, the command runs unprofiled', async (t) => {
-  const cases: readonly (readonly [Readonly<Record<string, number>>, Readonly<Record<string, string>>, number])[] = [
-    [{ ...DAEMON_USERS, perfbroker: FALLBACK }, {}, FALLBACK],
-    [DAEMON_USERS, { SUDO_UID: String(BROKER), SUDO_GID: String(ALICE) }, BROKER],
-    // The front end's where it does not exist.
-    [DAEMON_USERS, { SUDO_UID: '60913', SUDO_GID: '60913' }, 60913],
-  ];
-  for (const [users, env, uid] of cases) {
-    const { setting } = await startWith(t, users);
-    const lax = await run({ ...setting, env }, '-o', 'who.data', 'echo', 'ran');
-    t.is(lax.stdout, 'ran\n');
-    t.regex(lax.stderr, new RegExp(`^perfbroker: echo runs unprofiled: .*uid.* ${uid}\\b.*perfbrokerd.*\\n$`));
-    const strict = await run({ ...setting, env }, '--require', '-o', 'who.data', 'echo', 'ran');
-    t.is(strict.code, 125);
-    t.is(strict.stdout, '');
-  }
-});
+privileged(
+  'where every possible uid of the collector belongs to the daemon, the command runs unprofiled',
+  async (t) => {
+    const cases: readonly (readonly [Readonly<Record<string, number>>, Readonly<Record<string, string>>, number])[] = [
+      [{ ...DAEMON_USERS, perfbroker: FALLBACK }, {}, FALLBACK],
+      [DAEMON_USERS, { SUDO_UID: String(BROKER), SUDO_GID: String(ALICE) }, BROKER],
+      // The front end's where it does not exist.
+      [DAEMON_USERS, { SUDO_UID: '60913', SUDO_GID: '60913' }, 60913],
+    ];
+    for (const [users, env, uid] of cases) {
+      const { setting } = await startWith(t, users);
+      const lax = await run({ ...setting, env }, '-o', 'who.data', 'echo', 'ran');
+      t.is(lax.stdout, 'ran\n');
+      t.regex(lax.stderr, new RegExp(`^perfbroker: echo runs unprofiled: .*uid.* ${uid}\\b.*perfbrokerd.*\\n$`));
+      const strict = await run({ ...setting, env }, '--require', '-o', 'who.data', 'echo', 'ran');
+      t.is(strict.code, 125);
+      t.is(strict.stdout, '');
+    }
+  },
+);

@@ -65,7 +65,7 @@ async function compare(setting: Setting): Promise<readonly string[]> {
   ];
 }
 
-real("a user's command inherits exactly the same as without perfbroker, an awkward state included", async (t) => {
+real("a user's command inherits exactly the same as without perfbroker, even an awkward state", async (t) => {
   t.deepEqual(await compare(asUser()), []);
 });
 
@@ -80,7 +80,7 @@ real(
   },
 );
 
-real('the only child that a command can wait for is one that was there before', async (t) => {
+real('a command can wait only for a child that existed before', async (t) => {
   const inherited = tools.path('inherited');
   // It waits for as long as the collector needs to end, which is none of its children.
   const { stdout } = await end(asUser(), inherited, 'prepare', launcher(), 'run', inherited, 'report', '400');

@@ -49,7 +49,7 @@ test('launcher and collector know the same options, and which of them take a val
   t.true(command.options.length > 12);
 });
 
-test('beyond these options the launcher knows only help and the socket', (t) => {
+test('besides these options the launcher knows only help and the socket', (t) => {
   t.regex(perfbroker('run', '--help').stdout, /^Usage: perfbroker run/);
   t.regex(perfbroker('run', '-h').stdout, /^Usage: perfbroker run/);
   // As a user, who can do nothing without a broker.
@@ -98,7 +98,7 @@ test('an invalid command line gives exit code 2, and CMD does not run', (t) => {
   t.false(existsSync(join(directory, 'ran')));
 });
 
-test('the script behind the program cannot do run', (t) => {
+test('the script that the program executes does not implement run', (t) => {
   const main = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
   const { status, stderr } = spawnSync(process.execPath, [main, 'run', 'true'], { encoding: 'utf8' });
   t.is(status, 1);

@@ -206,7 +206,7 @@ real(
   },
 );
 
-real('what policy denies is not profiled, and the message gives the reason', async (t) => {
+real('a command runs unprofiled where the policy denies its events, and the message gives the reason', async (t) => {
   const lax = await run(asUser(), '-e', 'cpu-clock', 'echo', 'ran');
   t.is(lax.stdout, 'ran\n');
   t.regex(lax.stderr, /^perfbroker: echo runs unprofiled: .*kernel.*\n$/);
@@ -280,7 +280,7 @@ real('a program without events that goes on is reported while it does', async (t
   t.regex(stderr, /\(the kernel removed the events\)\n.*may not be observed/);
 });
 
-real('with -q nothing is said, and a reader of standard error does not wait for the collector', async (t) => {
+real('with -q nothing is printed, and a reader of standard error does not wait for the collector', async (t) => {
   const { stderr } = await end(asUser(), launcher(), 'run', '-q', '-o', 'quiet.data', 'true');
   t.is(stderr, '');
   for (let tries = 0; tries < 100 && !isFinished(join(directory.path, 'quiet.data')); tries++)

@@ -13,28 +13,31 @@ const privileged = reason === null ? test : test.skip;
 
 const IDLE = `${OPEN_POLICY}\n[service]\nidle_exit = "1 s"\nburst = 500\n`;
 
-privileged('no request is lost or refused while the daemon ends for want of work and is started again', async (t) => {
-  const activated = await startActivated(IDLE);
-  t.teardown(() => activated.end());
-  // Around the moment in which it ends, which is a second after the last connection.
-  const answered = await runAs({ uid: ALICE, socket: activated.socket }, async ({ client }) => {
-    let count = 0;
-    for (const wait of [0, 990, 997, 999, 1000, 1001, 1003, 1010]) {
-      await new Promise((resolve) => setTimeout(resolve, wait));
-      const connection = await client.connect();
-      if ((await connection.describe()).caller.uid > 0) count += 1;
-      await connection.close();
-    }
-    return count;
-  });
-  t.is(answered, 8);
-  const ends = activated.events.filter((event) => event.startsWith('ended'));
-  t.true(ends.length >= 1, activated.events.join());
-  t.deepEqual([...new Set(ends)], ['ended 0'], activated.log());
-  t.regex(activated.log(), /ending: idle/);
-});
+privileged(
+  'no request is lost or refused while the daemon exits because it is idle and is started again',
+  async (t) => {
+    const activated = await startActivated(IDLE);
+    t.teardown(() => activated.end());
+    // Around the moment in which it ends, which is a second after the last connection.
+    const answered = await runAs({ uid: ALICE, socket: activated.socket }, async ({ client }) => {
+      let count = 0;
+      for (const wait of [0, 990, 997, 999, 1000, 1001, 1003, 1010]) {
+        await new Promise((resolve) => setTimeout(resolve, wait));
+        const connection = await client.connect();
+        if ((await connection.describe()).caller.uid > 0) count += 1;
+        await connection.close();
+      }
+      return count;
+    });
+    t.is(answered, 8);
+    const ends = activated.events.filter((event) => event.startsWith('ended'));
+    t.true(ends.length >= 1, activated.events.join());
+    t.deepEqual([...new Set(ends)], ['ended 0'], activated.log());
+    t.regex(activated.log(), /ending: idle/);
+  },
+);
 
-privileged('a grant and an open connection keep it, and so does a ring that outlives both', async (t) => {
+privileged('a grant, an open connection, and a ring that outlives both keep the daemon running', async (t) => {
   const activated = await startActivated(IDLE);
   t.teardown(() => activated.end());
   const hoarder = startAs(
@@ -67,7 +70,7 @@ privileged('a grant and an open connection keep it, and so does a ring that outl
 });
 
 privileged(
-  'a close that hangs keeps it: with its thread the process could not end, and no other would be started',
+  'a close that hangs keeps the daemon running: its process could not end, and no other would be started',
   async (t) => {
     if (!existsSync(PYTHON)) return skip(t, `${PYTHON} is missing`);
     const activated = await startActivated(IDLE);

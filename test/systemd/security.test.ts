@@ -111,7 +111,7 @@ test('the capabilities are what perfbrokerd starts with, and the front end has n
   t.deepEqual(values('perfbroker-bus.service', 'User'), ['perfbroker-bus']);
 });
 
-test('no unit says how to keep or remove the directory that both sockets are in', (t) => {
+test('no unit sets whether the directory of both sockets is kept or removed', (t) => {
   for (const unit of [...SERVICES, ...SOCKETS]) {
     t.deepEqual(values(unit, 'RuntimeDirectory'), [], unit);
     t.deepEqual(values(unit, 'RemoveOnStop'), [], unit);

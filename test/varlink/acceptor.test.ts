@@ -26,7 +26,7 @@ test('connections are taken as they come, and those that wait on demand, until i
   for (const socket of [...clients, ...taken]) native.close(socket);
 });
 
-test('a turn ends by time: what takes long lets others have the event loop in between', async (t) => {
+test('a turn ends by time: between slow connections other work gets the event loop', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-acceptor-'));
   t.teardown(() => rmSync(directory, { recursive: true }));
   const path = join(directory, 'socket');
@@ -55,7 +55,7 @@ test('a turn ends by time: what takes long lets others have the event loop in be
   for (const socket of [...clients, ...sockets]) native.close(socket);
 });
 
-test('one that can take none tries again a little later, unless it was closed meanwhile', async (t) => {
+test('an acceptor whose accept fails tries again a little later, unless it is closed', async (t) => {
   // Accepting from a socket that does not listen fails, and what its peer sends wakes it.
   const failing = (): { readonly acceptor: Acceptor; readonly peer: Fd; readonly errors: string[] } => {
     const [listener, peer] = native.socketPair('stream');

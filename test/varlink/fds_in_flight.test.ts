@@ -5,7 +5,7 @@ import { FdsInFlight } from '#dist/varlink/fds_in_flight.js';
 import { withNoFdsLeft } from '../tools/no_fds_left.js';
 import { fdsBackTo, Observed, openFds, someFd } from './helpers.js';
 
-test.serial('its fds stay counted until the peer has read them', async (t) => {
+test.serial('fds of a closed connection stay counted until the peer has read them', async (t) => {
   const before = openFds();
   const inFlight = new FdsInFlight(10);
   const observed = new Observed({}, inFlight);
@@ -20,10 +20,10 @@ test.serial('its fds stay counted until the peer has read them', async (t) => {
 });
 
 for (const [way, posix] of [
-  ['a limit of open files', undefined],
-  ['every number in use', null],
+  ['the limit of open files is reached', undefined],
+  ['every number is in use', null],
 ] as const) {
-  test.serial(`it is closed in order where there is no fd left to be had, by ${way}`, (t) => {
+  test.serial(`a connection is closed cleanly when no fd number is left: ${way}`, (t) => {
     const inFlight = new FdsInFlight(10);
     const observed = new Observed({}, inFlight);
     observed.connection.send({ fds: true }, [someFd()]);

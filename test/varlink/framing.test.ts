@@ -54,7 +54,7 @@ test('fds belong to the message in which the last byte of their read lies', (t) 
   t.deepEqual(reader.takeFds(), []);
 });
 
-test('fds of a message that never ends can be taken back', (t) => {
+test('fds of an unfinished message can be taken from the reader', (t) => {
   const reader = new FrameReader(LIMITS);
   reader.push(bytes('half'), [1, 2]);
   t.is(reader.next(), null);

@@ -40,7 +40,7 @@ test('an array', refused, '[]', /not a JSON object/);
 test('null', refused, 'null', /not a JSON object/);
 test('a string', refused, '"{}"', /not a JSON object/);
 
-test('brackets in strings are no nesting, and depth counts what is open at once', (t) => {
+test('brackets in strings are not nesting, and depth counts the brackets that are open at once', (t) => {
   const values = Infinity;
   t.notThrows(() => parseJsonObject(Buffer.from('{"[[[[[[{{{{": "]]]}}}\\\\"}'), { depth: 1, values }));
   t.notThrows(() => parseJsonObject(Buffer.from(`{"a":[${'[],'.repeat(1000)}{}]}`), { depth: 3, values }));

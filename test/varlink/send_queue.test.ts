@@ -57,7 +57,7 @@ test.serial('each message is sent with its own fds, which are closed then', asyn
   });
 });
 
-test.serial('what a full socket does not take stays queued, and what is dropped is closed', async (t) => {
+test.serial('messages stay queued while the socket is full, and the fds of dropped messages are closed', async (t) => {
   await noneLeft(t, () => {
     const { queue, flush, end } = open();
     queue.push(new Uint8Array(8 << 20), [someFd()], false);

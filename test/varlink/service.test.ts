@@ -192,7 +192,7 @@ test.serial(
   notFound('MethodNotFound', { method: 'org.example.test.Nothing' }),
 );
 test.serial(
-  'a method named like something of Object',
+  'a method with a name of Object.prototype',
   answered,
   method('constructor'),
   notFound('MethodNotFound', { method: 'org.example.test.constructor' }),

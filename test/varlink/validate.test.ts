@@ -50,17 +50,17 @@ const refused = test.macro({
 test('an unknown field', refused, 'All', { c: 1 }, 'c', /not a known field/);
 test('an unknown field further in', refused, 'All', { list: [{ x: 1 }, { x: 1, y: 2 }] }, 'list[1].y', /not a known/);
 test('a missing field', refused, 'Needed', {}, 'name', /missing/);
-test('null where something is needed', refused, 'Needed', { name: null }, 'name', /a string, not null/);
+test('null in place of a required value', refused, 'Needed', { name: null }, 'name', /a string, not null/);
 test('an integer beyond 2^53', refused, 'All', { i: 2 ** 53 }, 'i', /an integer/);
 test('a fraction as an integer', refused, 'All', { i: 1.5 }, 'i', /an integer, not 1.5/);
 test('an infinite number', refused, 'All', { f: JSON.parse('1e999') as number }, 'f', /a number/);
-test('a number as text', refused, 'All', { i: '1' }, 'i', /an integer, not "1"/);
-test('a text with half a character', refused, 'All', { s: 'a\ud800' }, 's', /Unicode/);
-test('an enum member that is not there', refused, 'All', { e: 'maybe' }, 'e', /one of on, off, not "maybe"/);
+test('a number as a string', refused, 'All', { i: '1' }, 'i', /an integer, not "1"/);
+test('a string with half a surrogate pair', refused, 'All', { s: 'a\ud800' }, 's', /Unicode/);
+test('an unknown enum member', refused, 'All', { e: 'maybe' }, 'e', /one of on, off, not "maybe"/);
 test('an array as an object', refused, 'All', { tree: [] }, 'tree', /an object, not an array/);
 test('an object as an array', refused, 'All', { list: { length: 1 } }, 'list', /an array/);
 test('a wrong value in a map', refused, 'All', { map: { 'a.b': true } }, 'map["a.b"]', /an integer/);
-test('a whole that is no object', refused, 'All', 'x', '', /an object/);
+test('a value that is not an object', refused, 'All', 'x', '', /an object/);
 test('a field __proto__', refused, 'All', JSON.parse('{"__proto__": {"b": true}}'), '__proto__', /not a known field/);
 
 test('a type that contains itself ends at a depth', (t) => {
@@ -89,7 +89,7 @@ test('a long made-up key is shortened in the error', (t) => {
   t.true(error.message.length < 200);
 });
 
-test('a client leaves out what a newer service added', (t) => {
+test('a client leaves out the fields that a newer service added', (t) => {
   const struct = definition.types['Needed']?.type;
   if (struct?.kind !== 'struct') return t.fail();
   t.deepEqual(acceptStruct(definition, struct, { name: 'n', more: 1 }), { name: 'n' });

@@ -19,7 +19,7 @@ test('a line names the method, the caller, the decision with its rule, the error
   t.is(requestLine({ ...line, error: new TypeError('secret') }), 'Open of uid 1000 pid 77: TypeError, 3.1 ms');
 });
 
-test('a decision belongs to the request that it was made for, however many are under way', async (t) => {
+test('a decision belongs to its own request when several requests are in progress', async (t) => {
   const lines: string[] = [];
   const log = new RequestLog((line) => lines.push(line.replace(/, [\d.]+ ms$/, '')));
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -20,7 +20,7 @@ test('one request goes on in each pass of the event loop, and users take turns',
   t.deepEqual(order, ['a 1', 'other 2', 'b 3', 'c 4']);
 });
 
-test('a turn that is asked for in a turn comes after those that wait', async (t) => {
+test('a turn that is requested during a turn comes after the waiting ones', async (t) => {
   const turns = new Turns();
   const order: string[] = [];
   const first = turns.next(7).then(async () => {

@@ -24,7 +24,7 @@ test.serial('fds are closed when the promise is settled', async (t) => {
   await LANES.close(LANE, []);
 });
 
-test.serial('a lane keeps its order: what is closed in it stays open until earlier operations are done', async (t) => {
+test.serial('a lane keeps its order: it closes an fd only after its earlier operations', async (t) => {
   const fds = [NO_EVENT()];
   const { done, progress } = LANES.disable(LANE, fds);
   const closed = LANES.close(LANE, fds);

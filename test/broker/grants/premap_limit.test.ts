@@ -12,7 +12,7 @@ test('the premapped rings of a user are limited, and other users do not count', 
   t.notThrows(() => limit.acquire(2, MAX_PREMAPPED_PER_USER));
 });
 
-test('a refused request takes nothing, and released rings can be had again', (t) => {
+test('a refused request takes nothing, and released rings can be reserved again', (t) => {
   const limit = new PremapLimit();
   limit.acquire(1, 1000);
   t.throws(() => limit.acquire(1, 100));

@@ -14,7 +14,7 @@ function setUp(): { quota: Quota; premapLimit: PremapLimit; reserve: () => Quota
   return { ...quotas, reserve: () => new QuotaReservation(quotas, UID, LIMITS, RING) };
 }
 
-test('a grant is reserved with its fds and rings, and grows by what is missing', (t) => {
+test('a grant is reserved with its fds and rings, and grows by the missing ones', (t) => {
   const { quota, reserve } = setUp();
   const reservation = reserve();
   t.deepEqual(quota.usage(UID), NOTHING);
@@ -26,7 +26,7 @@ test('a grant is reserved with its fds and rings, and grows by what is missing',
   t.is(reservation.ringBytes, 2 * RING);
 });
 
-test('a reservation that cannot grow keeps what it held, and release returns all of it', async (t) => {
+test('a reservation that cannot grow stays as it was, and release returns all of it', async (t) => {
   const { quota, reserve } = setUp();
   const reservation = reserve();
   reservation.reserveGrant({ fds: 3, rings: 1 });

@@ -40,7 +40,7 @@ function queue({ socket }: World, theirs: Fd): { handed: number } {
   return state;
 }
 
-test('the helper is ready when it says so', async (t) => {
+test('the helper is ready when it reports that it is', async (t) => {
   const world = open(t);
   const ready = world.socket.ready();
   native.sendMessage(world.helper, Uint8Array.of(0), []);

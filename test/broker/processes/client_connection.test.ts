@@ -30,7 +30,7 @@ test('the time since the last call is known once there was one', (t) => {
   t.true(quietMs !== null && quietMs >= 0 && quietMs <= client.ageMs);
 });
 
-test('a client that has disconnected aborts what waits for it, and lends its socket no more', async (t) => {
+test('the end of a client aborts the operations that wait for it, and its socket is not lent any more', async (t) => {
   const client = connect();
   let watched = 0;
   client.serveBy({ watchHangup: () => (watched += 1) } as unknown as Connection);

@@ -22,7 +22,7 @@ const SHIPPED: Readonly<Record<string, string>> = {
 };
 
 for (const [path, xml] of Object.entries(SHIPPED))
-  test(`${path} is what the front end says of itself`, (t) => {
+  test(`${path} matches the introspection data of the front end`, (t) => {
     if (process.env['UPDATE_XML'] === '1') writeFileSync(join(ROOT, path), xml);
     t.is(read(path).text, xml);
   });
@@ -97,7 +97,7 @@ test('the dispatch table has the methods, properties and signals of the XML, wit
   t.deepEqual([...grant.interfaces['org.perfbroker.Grant1']!.propertyNames].sort(), Object.keys(grantTypes).sort());
 });
 
-test('gdbus and busctl see what is shipped, at every object', async (t) => {
+test('gdbus and busctl show the shipped interfaces at every object', async (t) => {
   if (reason !== null) return skip(t, reason);
   const bus = await startPrivateBus(t, { policyFiles: POLICY_FILES, polkit: false });
   const broker = startFakeBroker(bus.directory);

@@ -30,7 +30,7 @@ test('a name that stands for a group keeps leaders right, also those that come a
   );
 });
 
-test('what a name does not take is refused by its place', (t) => {
+test('a field that a name does not allow is refused by its place', (t) => {
   const refused = (event: Json, pattern: RegExp): void =>
     void t.throws(() => expandEvents([event]), { message: pattern });
   refused({ name: 'cpu-clock', exclude: ['kernel'] }, /events\[0\]\.exclude/);
@@ -48,7 +48,7 @@ test('typed events and raw attrs pass as they are', (t) => {
   t.deepEqual(expandEvents(events), events);
 });
 
-test('a leader that is not in the list is none: it would be another one of what a name stands for', (t) => {
+test('a leader index above the length of the list is refused, even when a name expands to that many events', (t) => {
   const typed = { source: { kind: 'software', name: 'dummy' }, leader: 2 };
   t.throws(() => expandEvents([{ name: 'cpu-clock,task-clock,page-faults' }, typed]), {
     message: /events\[1\]\.leader/,

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { REPLY_BUDGET, ByteBudget } from '#dist/bus/transport/byte_budget.js';
 
-test('an budget may be overdrawn, comes back with time, and is each user’s own', (t) => {
+test('a budget may be overdrawn, refills with time, and belongs to one user', (t) => {
   let now = 0;
   const budget = new ByteBudget({ perSecond: 100, burst: 1000, debt: 500 }, () => now);
   t.true(budget.hasSome(1));
@@ -19,7 +19,7 @@ test('an budget may be overdrawn, comes back with time, and is each user’s own
   t.false(budget.hasSome(1));
 });
 
-test('what one user may be sent at once, and in minutes, is far below what the bus lets a service have unread', (t) => {
+test('the bytes for one user at once, and in minutes, are far below the limit of the bus for unread data of a service', (t) => {
   const DBUS_DAEMON = 127 * 1024 * 1024; // max_incoming_bytes of the system bus
   t.true(REPLY_BUDGET.burst + REPLY_BUDGET.debt < DBUS_DAEMON / 10);
   t.true(REPLY_BUDGET.perSecond * 300 < DBUS_DAEMON);

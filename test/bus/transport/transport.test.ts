@@ -43,7 +43,7 @@ function sendMuch(wire: Transport): void {
   for (let serial = 1; serial <= 30; serial++) wire.message(signal(serial));
 }
 
-test('a bus that takes nothing for too long is given up: another connection has nothing charged to it', async (t) => {
+test('a bus that does not read for too long is given up, because a new connection has nothing charged to it', async (t) => {
   const { wire, bus } = await connected(t, 200);
   bus.pause();
   const closed = once(wire, 'closed');
@@ -53,7 +53,7 @@ test('a bus that takes nothing for too long is given up: another connection has 
   t.true(wire.stream.destroyed);
 });
 
-test('so is one that takes nothing of very little', async (t) => {
+test('a bus that does not read a few short messages is also given up', async (t) => {
   const { wire, bus } = await connected(t, 200);
   bus.pause();
   const closed = once(wire, 'closed');

@@ -30,7 +30,7 @@ test('a ticket of Open prints one count for each event, and ends the grant', asy
   t.deepEqual(calls, ['redeem TICKET']);
 });
 
-test('a ticket of Downgrade prints what was taken', async (t) => {
+test('a ticket of Downgrade prints the removed capabilities', async (t) => {
   const sets = (permitted: string): object => {
     const none = '0000000000000000';
     return { inheritable: none, permitted, effective: none, bounding: none, ambient: none };
@@ -51,7 +51,7 @@ test('a ticket of Downgrade prints what was taken', async (t) => {
   t.regex(stdout, /^42 \/x: 1 thread, stopped for 1\.00 ms\n.*lost +CAP_PERFMON/);
 });
 
-test('what is neither is a failure', async (t) => {
+test('a text that is not a ticket of either method is a failure', async (t) => {
   const { code, stderr } = await runCommand(
     t,
     {

@@ -2,7 +2,7 @@ import test from 'ava';
 import type { MethodHandler } from '#dist/varlink/service.js';
 import { runCommand } from './run_command.js';
 
-test('a revoke reports what was disabled, and what the holder keeps', async (t) => {
+test('a revoke reports the disabled events, and the access that the holder keeps', async (t) => {
   const asked: unknown[] = [];
   const revoke: MethodHandler<null> = (call, reply) => {
     asked.push(call.parameters);

@@ -5,7 +5,7 @@ function stack(event: number, samples: number, ...names: string[]) {
   return { event, comm: 'program', frames: names.map((name) => ({ name, object: 'program' })), samples };
 }
 
-test('a function counts its own samples, and those of all it called', (t) => {
+test('a function counts its own samples, and those of all functions that it called', (t) => {
   const stacks = [stack(0, 3, 'main', 'work'), stack(0, 2, 'main'), stack(0, 1, 'main', 'work', 'leaf')];
   t.deepEqual(
     hottestFunctions({ stacks, samples: 6, lost: 0n }, 0).map(({ name, self, total }) => [name, self, total]),

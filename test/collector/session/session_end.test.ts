@@ -65,7 +65,7 @@ test('the broker is asked once more where a revoke may have gone unnoticed, and 
   t.is(await confirmEnd('duration', { wasRevoked: () => Promise.resolve(false) }), 'duration');
 });
 
-test('a command is observed when it is a target, and not when it only sets the time', (t) => {
+test('a command is observed when it is a target, and not when it only sets the duration', (t) => {
   const workload = command(0, 0);
   t.true(observesCommand(session({ workload, targets: [{ pid: 10 }] })));
   t.false(observesCommand(session({ workload, targets: [{ pid: 11 }] })));

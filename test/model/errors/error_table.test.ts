@@ -5,7 +5,7 @@ import { brokerError, ERROR_TABLE } from '#dist/model/errors/error_table.js';
 import { BrokerError, ERROR_NAMES, type ErrorName } from '#dist/model/errors/errors.js';
 import { errorsDocument } from '#dist/model/errors/errors_doc.js';
 
-test('docs/errors.md is what the table says', (t) => {
+test('docs/errors.md matches the table', (t) => {
   t.is(
     readFileSync('docs/errors.md', 'utf8'),
     errorsDocument(),

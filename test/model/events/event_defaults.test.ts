@@ -68,7 +68,7 @@ test('a group that reads its members asks for all that reading needs', (t) => {
     t.deepEqual(readFormat, ['total_time_enabled', 'total_time_running', 'id', 'group']);
 });
 
-test('what the defaults add is taken by the broker', (t) => {
+test('the broker accepts the fields that the defaults add', (t) => {
   const bare = parseEvents('cpu-clock:u,{cycles,cs}:S,mem:0x1000:x');
   const all = [
     ...withCounting(bare, { inherit: true }),

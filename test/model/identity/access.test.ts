@@ -35,7 +35,13 @@ test('a process that is not dumpable is out of reach', meets, {}, { dumpable: fa
 test('a capability that the client lacks is an obstacle', meets, { permitted: 0b01n }, { permitted: 0b11n }, [
   'capabilities',
 ]);
-test('capabilities that the client has too are none', meets, { permitted: 0b11n }, { permitted: 0b01n }, []);
+test(
+  'capabilities that the client also has are not an obstacle',
+  meets,
+  { permitted: 0b11n },
+  { permitted: 0b01n },
+  [],
+);
 test('the target in another user namespace is out of reach', meets, {}, { sameUserNamespace: false }, [
   'user-namespace',
 ]);

@@ -39,7 +39,7 @@ test("the obstacle that keeps a process from being the caller's own follows, wit
   t.is(codes({ subject: subject({ ownIds: false }) }), 'ceiling,access');
 });
 
-test('the advice to a caller whose target runs as the caller is not to choose one that does', (t) => {
+test('a caller whose target already runs as the caller is not advised to choose such a target', (t) => {
   for (const target of [process({ dumpable: false }), process({ permitted: 1n }), process({ gids: [5, 5, 5] })]) {
     const [reason] = reasonsOf({ targets: [target] });
     t.regex(reason?.text ?? '', /^the ceiling of this daemon excludes class other-users .*process 600/);

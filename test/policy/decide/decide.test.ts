@@ -106,19 +106,19 @@ const rows: Row[] = [
     gives: 'deny no-rule',
   },
   {
-    title: 'a member does not sample the kernel side',
+    title: 'a member does not sample kernel mode',
     policy: OWN,
     asks: { subject: member, events: [kernelEvent] },
     gives: 'deny class',
   },
   {
-    title: 'one event too many spoils the request',
+    title: 'one event that is not allowed denies the request',
     policy: OWN,
     asks: { subject: member, events: [event(), tracepoint] },
     gives: 'deny class',
   },
   {
-    title: 'one target too many spoils the request',
+    title: 'one target that is not allowed denies the request',
     policy: OWN,
     asks: { subject: member, targets: [process(), foreign()] },
     gives: 'deny uid,class',
@@ -148,7 +148,7 @@ const rows: Row[] = [
     gives: 'allow count',
   },
   {
-    title: 'a counting event with side records is no counting one',
+    title: 'an event with side records is not a counting event',
     policy: COUNTING,
     asks: { subject: member, targets: [foreign()], events: [{ ...counter(), records: ['mmap2'] }] },
     gives: 'deny mode',
@@ -173,13 +173,13 @@ const rows: Row[] = [
     gives: 'allow all',
   },
   {
-    title: 'what the deny rule does not name goes on to the next rule',
+    title: 'a request that the deny rule does not name goes on to the next rule',
     policy: SECRET + ALL,
     asks: { targets: [process()] },
     gives: 'allow all',
   },
   {
-    title: 'a denied target is not smuggled in beside others',
+    title: 'a denied target among other targets denies the request',
     policy: SECRET + ALL,
     asks: { targets: [process(), secret, foreign()] },
     gives: 'deny secret denied',
@@ -256,14 +256,14 @@ const LIMITED = `${OWN}limits = { frequency = 1000, min_period = 10, ring = "1 M
 const limits: [string, Partial<PolicyRequest>, RegExp | 'allow'][] = [
   ['the highest frequency is allowed', { events: [event({ sampling: { frequency: 1000 } })] }, 'allow'],
   [
-    'one Hz more is not',
+    'one Hz above the highest frequency is denied',
     { events: [event({ sampling: { frequency: 1001 } })] },
     /frequency: event 0 requests 1001 Hz, 1000 allowed/,
   ],
-  ['no number is no frequency', { events: [event({ sampling: { frequency: NaN } })] }, /frequency/],
+  ['NaN is not a frequency', { events: [event({ sampling: { frequency: NaN } })] }, /frequency/],
   ['a cpu-clock period is a frequency', { events: [event({ sampling: { period: 1_000_000n } })] }, 'allow'],
   [
-    'a shorter cpu-clock period is too much',
+    'a shorter cpu-clock period is denied',
     { events: [event(), event({ sampling: { period: 999_999n } })] },
     /frequency: event 1 requests period 999999, at least 1000000 allowed/,
   ],
@@ -283,20 +283,24 @@ const limits: [string, Partial<PolicyRequest>, RegExp | 'allow'][] = [
     /min_period: event 0 requests period 9, at least 10 allowed/,
   ],
   [
-    'a period of nothing is too short',
+    'a period of 0 is too short',
     { events: [event({ source: { kind: 'software', name: 'page-faults' }, sampling: { period: 0n } })] },
     /min_period/,
   ],
   ['stack up to the limit is allowed', { events: [event({ stackUser: 1024 })] }, 'allow'],
-  ['more stack is not', { events: [event({ stackUser: 1032 })] }, /stack: event 0 requests 1032 B, 1 KiB allowed/],
+  [
+    'stack above the limit is denied',
+    { events: [event({ stackUser: 1032 })] },
+    /stack: event 0 requests 1032 B, 1 KiB allowed/,
+  ],
   ['a ring up to the limit is allowed', { ringBytes: 2 ** 20 }, 'allow'],
-  ['a larger ring is not', { ringBytes: 2 ** 21 }, /ring: 2 MiB requested, 1 MiB allowed/],
+  ['a ring above the limit is denied', { ringBytes: 2 ** 21 }, /ring: 2 MiB requested, 1 MiB allowed/],
   ['fds up to the limit are allowed', { fds: 8 }, 'allow'],
-  ['more fds are not', { fds: 9 }, /fds: 9 requested, 8 allowed/],
-  ['a shorter lease is allowed', { leaseSeconds: 60 }, 'allow'],
-  ['a longer lease is not', { leaseSeconds: 61 }, /lease: 61 s requested, 1 min allowed/],
-  ['a lease without end is not', { leaseSeconds: 0 }, /lease: none requested, 1 min allowed/],
-  ['a negative lease is not', { leaseSeconds: -1 }, /lease/],
+  ['fds above the limit are denied', { fds: 9 }, /fds: 9 requested, 8 allowed/],
+  ['a lease up to the limit is allowed', { leaseSeconds: 60 }, 'allow'],
+  ['a lease above the limit is denied', { leaseSeconds: 61 }, /lease: 61 s requested, 1 min allowed/],
+  ['a lease without end is denied', { leaseSeconds: 0 }, /lease: none requested, 1 min allowed/],
+  ['a negative lease is denied', { leaseSeconds: -1 }, /lease/],
 ];
 for (const [title, asks, gives] of limits) {
   test(`limits: ${title}`, (t) => {

@@ -23,7 +23,7 @@ const codes = (verdict: Verdict): string =>
 const ask = (text: string, targets: readonly ReturnType<typeof process>[], who = subject()): string =>
   codes(decideDowngrade({ subject: who, processes: targets.map(processOf) }, policyOf(text)));
 
-test('a rule without mode says nothing about downgrades', (t) => {
+test('a rule without mode does not apply to downgrades', (t) => {
   t.is(ask(rule('events', 'classes = "all"'), [mine]), 'deny mode');
 });
 
@@ -60,11 +60,11 @@ test('a deny rule that stands first wins, and one caught process is enough', (t)
   t.is(ask(deny + any, [mine, process({ uids: [0, 0, 0] })]), 'deny denied');
 });
 
-test('ask stays ask', (t) => {
+test('a rule with verdict ask gives the verdict ask', (t) => {
   t.is(ask(rule('down', 'mode = ["downgrade"]').replace('"allow"', '"ask"'), [mine]), 'ask down');
 });
 
-test('no rule for the subject, and no process at all, are denied', (t) => {
+test('a request without a rule for its subject, or without a process, is denied', (t) => {
   t.is(ask(rule('down', 'mode = ["downgrade"]').replace('1000', '1234'), [mine]), 'deny no-rule');
   t.is(ask(rule('down', 'mode = ["downgrade"]'), []), 'deny target');
 });

@@ -37,7 +37,7 @@ test('the advice for the kernel is to exclude it', (t) => {
   t.regex(reason?.remedy ?? '', /^Exclude the kernel/);
 });
 
-test('a rule for others is named last, and none for the subject is a reason of its own', (t) => {
+test('a rule for others is named last, and the lack of a rule for the subject is a separate reason', (t) => {
   const asked = request({ targets: [foreign()], events: [event()] });
   t.deepEqual(
     nearMisses(asked, neededClasses(asked), OWN.rules).map(({ code, text }) => `${code}: ${text}`),

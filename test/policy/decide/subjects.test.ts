@@ -13,16 +13,21 @@ const CHANGED: Partial<Subject> = { groups: [], asConnected: false };
 const LENT: Partial<Subject> = { uid: 100_000, gid: 100_000, groups: [], mayBeMany: true };
 
 const rows: [string, Partial<RuleSubjects>, Subject, boolean][] = [
-  ['everyone is anybody', { everyone: true }, subject(), true],
+  ['everyone matches any subject', { everyone: true }, subject(), true],
   ['users match by uid', { uids: [1, 1000] }, subject(), true],
   ['users do not match by gid', { uids: [1000] }, subject({ uid: 5 }), false],
   ['groups match a supplementary group', { gids: [990] }, member, true],
   ['groups match the gid itself', { gids: [7] }, subject({ gid: 7, groups: [] }), true],
   ['groups do not match others', { gids: [990] }, subject(), false],
   ['root with its capabilities is an administrator', { administrator: true }, administrator, true],
-  ['root without capabilities is none', { administrator: true }, subject({ uid: 0, gid: 0 }), false],
-  ['root of a container is none', { administrator: true }, { ...administrator, ...IN_NAMESPACE }, false],
-  ['a user with capabilities is none', { administrator: true }, { ...administrator, uid: 1000 }, false],
+  ['root without capabilities is not an administrator', { administrator: true }, subject({ uid: 0, gid: 0 }), false],
+  [
+    'root of a container is not an administrator',
+    { administrator: true },
+    { ...administrator, ...IN_NAMESPACE },
+    false,
+  ],
+  ['a user with capabilities is not an administrator', { administrator: true }, { ...administrator, uid: 1000 }, false],
   ['a unit matches by its outermost name', { units: ['profiler.service'] }, SERVICE, true],
   ['a unit matches by a beginning and a star', { units: ['profiler*'] }, SERVICE, true],
   [
@@ -34,8 +39,8 @@ const rows: [string, Partial<RuleSubjects>, Subject, boolean][] = [
     }),
     false,
   ],
-  ['a subject of no known unit matches none', { units: ['p*'] }, subject({ cgroup: '' }), false],
-  ['a rule that names no subject matches none', {}, administrator, false],
+  ['a subject whose unit is not known matches no unit', { units: ['p*'] }, subject({ cgroup: '' }), false],
+  ['a rule without subjects matches no subject', {}, administrator, false],
 ];
 for (const [title, rule, who, expected] of rows) {
   test(title, (t) => {
@@ -95,7 +100,7 @@ for (const [title, doubt] of Object.entries({
   });
 }
 
-test('a subject of no known unit is caught by a deny rule for a unit, and by none for users or groups', (t) => {
+test('a subject whose unit is not known is caught by a deny rule for units, and not by one for users or groups', (t) => {
   const lost = subject({ cgroup: '/../elsewhere' });
   t.true(mayBeNamed({ ...NOBODY, units: ['profiler.service'] }, lost));
   t.false(mayBeNamed({ ...NOBODY, uids: [7], gids: [7] }, lost));

@@ -112,7 +112,7 @@ const rows: Row[] = [
   { title: 'any_cgroup: a cgroup', rule: { anyCgroup: true }, target: cgroup('/a'), covers: true, touches: true },
   { title: 'any_cgroup: the whole system', rule: { anyCgroup: true }, target: system, covers: false, touches: false },
   {
-    title: 'executables: the one',
+    title: 'executables: the named one',
     rule: { anyUser: true, executables: ['/a', '/usr/bin/work'] },
     target: process(),
     covers: true,
@@ -133,7 +133,7 @@ const rows: Row[] = [
     touches: true,
   },
   {
-    title: 'executables: the one, deleted',
+    title: 'executables: the named one, deleted',
     rule: { anyUser: true, executables: ['/a'] },
     target: process({ executable: '/a (deleted)' }),
     covers: false,

@@ -176,7 +176,7 @@ rootTest('an error in a drop-in names the drop-in and its line', (t) => {
   t.like(error, { file: dropIn, line: 7, column: 1, key: 'rule.limit' });
 });
 
-rootTest('a process without privilege reads the files it may, and the error for any other says what to do', (t) => {
+rootTest('a process without privilege reads the files that it may, and the error for any other has a remedy', (t) => {
   const root = directory(t);
   const path = write(root, 'policy.toml', rule('main').replace('"alice"', '0'));
   const dropIn = write(root, 'policy.d/a.toml', rule('a').replace('"alice"', '0'));

@@ -30,7 +30,7 @@ test('quantities have units and ranges', (t) => {
   t.regex(reported(bad)[1] ?? '', /the number 6 is out of range. Allowed: 1 to 5\./);
 });
 
-test('the ends of a range are allowed, and what lies beyond is a problem that names both', (t) => {
+test('the ends of a range are allowed, and a value beyond them is a problem that names both', (t) => {
   const keys = { a: { field: 'a', minimum: 1, maximum: 5000, ...count } } as const;
   const read = (text: string): [object, string[]] => {
     const opened = open(text, 'a');

@@ -36,7 +36,7 @@ test('uid 2^32-1 belongs to no user', (t) => {
   t.is(problems[0]?.message, 'the number 4294967295 is not a user');
 });
 
-test('a rule has to say whose processes it covers', (t) => {
+test('a rule has to name the users whose processes it covers', (t) => {
   const { reader, problems } = open('executables = ["/bin/x"]\n', TARGET_KEYS);
   readTargets(reader, names);
   t.is(problems[0]?.message, 'selects processes, but not their users');

@@ -31,7 +31,7 @@ test.serial('an allowed downgrade is carried out, recorded and answered, and its
   t.is(await settledFds(), before);
 });
 
-test.serial('a denied downgrade asks the tracer nothing and holds nothing', async (t) => {
+test.serial('a denied downgrade sends nothing to the tracer and holds nothing', async (t) => {
   const broker = new FakeBroker(t, policyOf('deny'));
   const child = await sleeper(t);
   const before = await settledFds();

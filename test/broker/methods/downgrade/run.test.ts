@@ -91,7 +91,7 @@ test.serial('an error after some processes were downgraded carries these', async
   t.deepEqual(broker.said, ['downgrade allow', 'downgraded allow', 'downgrade allow', 'downgraded error']);
 });
 
-test.serial('descendants that have ended are left out, but the target must not have', async (t) => {
+test.serial('descendants that have ended are left out, and a target that has ended is an error', async (t) => {
   const broker = new FakeBroker(t);
   const gone = { ...DOWNGRADED, status: 'target-gone' } as const;
   broker.tracer.onDowngrade = (request) => (request === 1 || request === 3 ? gone : DOWNGRADED);
@@ -104,7 +104,7 @@ test.serial('descendants that have ended are left out, but the target must not h
   t.like(await t.throwsAsync(runOf(t, broker).finish(FD)), { error: 'TargetGone' });
 });
 
-test.serial('the policy decides again for each batch, and by then it can be another one', async (t) => {
+test.serial('the policy decides again for each batch, because it can change between batches', async (t) => {
   const broker = new FakeBroker(t);
   broker.tracer.onDowngrade = () => {
     broker.policy = policyOf('deny');

@@ -182,7 +182,7 @@ test.serial('a broker that is ending issues no tickets, and releases the targets
   t.deepEqual([broker.tickets.size, await settledFds()], [0, before]);
 });
 
-test.serial('the policy is asked again for a ticket, and authorizations that it lacks are not asked for', async (t) => {
+test.serial('the policy is asked again for a ticket, and no further authorization is requested', async (t) => {
   const before = await settledFds();
   const broker = new FakeBroker(t);
   const ticket = await ticketFor(broker);
@@ -195,7 +195,7 @@ test.serial('the policy is asked again for a ticket, and authorizations that it 
   t.deepEqual([broker.authorizer.questions.length, broker.opener.scopes.length, await settledFds()], [0, 0, before]);
 });
 
-test.serial('what was authorized for a ticket counts when it is redeemed', async (t) => {
+test.serial('the authorization of a ticket still counts when the ticket is redeemed', async (t) => {
   const broker = new FakeBroker(t, policyOf('ask'));
   const ticket = await ticketFor(broker);
   await redeem(broker, callOf(new FakeClient(), { ticket }), new FakeReply());

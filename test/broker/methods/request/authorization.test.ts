@@ -28,7 +28,7 @@ test('every action is asked for, recorded, and has to be authorized', async (t) 
   ]);
 });
 
-test('after the first refusal nothing more is asked', async (t) => {
+test('after the first refusal no further question is asked', async (t) => {
   const broker = new FakeBroker(t);
   const client = new FakeClient();
   broker.authorizer.onAsk = () => ({ kind: 'refused', detail: '' });
@@ -66,7 +66,7 @@ test('each answer other than a yes is an error of its own, with the rule and the
   }
 });
 
-test('a question that is withdrawn is the end of the caller, or of the broker', async (t) => {
+test('a withdrawn question means that the caller has gone, or that the broker is stopping', async (t) => {
   const broker = new FakeBroker(t);
   const client = new FakeClient();
   broker.authorizer.onAsk = () => ({ kind: 'withdrawn', detail: '' });
@@ -76,7 +76,7 @@ test('a question that is withdrawn is the end of the caller, or of the broker', 
   t.like(await t.throwsAsync(asked()), { error: 'Unavailable', code: 'shutting-down' });
 });
 
-test('a yes is not the yes of a client that has disconnected, or of another process with the same pid', async (t) => {
+test('a yes does not count for a client that has disconnected, or for another process with the same pid', async (t) => {
   const broker = new FakeBroker(t);
   const client = new FakeClient();
   broker.authorizer.onAsk = () => {

@@ -14,7 +14,7 @@ test('number and users of several targets come before their names, root first', 
   t.true(targetsText(many).startsWith('7 targets of 7 users, uid 0, 1, 2, 3, 4, …: '));
 });
 
-test('what samples reveal comes before the names of the events', (t) => {
+test('the data that samples reveal comes before the names of the events', (t) => {
   t.is(eventsText([specOf()]), 'cpu-clock:uh');
   t.is(eventsText([specOf(), specOf()]), '2 events: cpu-clock:uh, cpu-clock:uh');
   const sampled = { sampling: { period: '1000' }, sampleType: ['ip', 'callchain'] };

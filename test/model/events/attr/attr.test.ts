@@ -46,7 +46,7 @@ const refuses = test.macro({
 
 const setFlag = (bit: number) => (view: DataView) => view.setBigUint64(OFFSET.flags, 1n << BigInt(bit), true);
 
-test('what was encoded is decoded to the same event', (t) => {
+test('an encoded event is decoded to the same event', (t) => {
   fc.assert(
     fc.property(eventSpec(resolvedSource), (spec) => {
       t.deepEqual(decodeAttr(encodeAttr(spec)), spec);
@@ -215,7 +215,7 @@ test(
 );
 test(refuses, setFlag(35), 'conflict', 'inheritThread needs inherit');
 
-test('the layout is what the C compiler makes of linux/perf_event.h', (t) => {
+test('the layout matches linux/perf_event.h as the C compiler lays it out', (t) => {
   const tools = compileTools('attr_sample');
   t.teardown(tools.remove);
   const bytes = Buffer.from(execFileSync(tools.path('attr_sample'), { encoding: 'latin1' }).trim(), 'hex');

@@ -13,7 +13,7 @@ test('aliases stand for the names of the kernel', (t) => {
   t.deepEqual(symbolicSource('r0x1c2'), { kind: 'raw', config: 0x1c2n });
 });
 
-test('every name that is suggested is one', (t) => {
+test('every suggested name is a name of an event', (t) => {
   for (const name of SYMBOLIC_NAMES) t.truthy(symbolicSource(name), name);
 });
 

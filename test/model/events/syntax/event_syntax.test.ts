@@ -129,7 +129,7 @@ test('a group is pinned through its leader', (t) => {
   );
 });
 
-test('what is read is frozen through and through', (t) => {
+test('a parsed event is frozen through and through', (t) => {
   const events = parseEvents('{cycles:u,cs}');
   t.true(
     Object.isFrozen(events) &&

@@ -20,7 +20,7 @@ const source = (terms: string): EventSource =>
     throw new Error(`${at}: ${problem}`);
   });
 
-test('a format has a word and ranges, or is none', (t) => {
+test('a format has a word and ranges, and any other text is not a format', (t) => {
   t.deepEqual(parseFormat('config1:0-7,9'), {
     word: 'config1',
     ranges: [
@@ -49,7 +49,7 @@ test('a named event stands for its terms', (t) => {
   t.deepEqual(source('branches'), source('event=0xc4,edge'));
 });
 
-test('what does not fit, and what is not known, is refused at its place', (t) => {
+test('a value that does not fit, and an unknown name, are refused at their place', (t) => {
   t.throws(() => source('edge=2'), { message: '4: edge=2 does not fit into its bits' });
   t.throws(() => source('edge,evnt=1'), { message: '9: PMU cpu has no term evnt; did you mean event?' });
   t.throws(() => source('..=1'), { message: '4: ".." is not a term' });
