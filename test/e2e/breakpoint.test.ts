@@ -1,4 +1,4 @@
-/** Addresses that the holder of a breakpoint event can move it to (SECURITY.md, "What the holder of an fd can do"). */
+/** Addresses that the holder of a breakpoint event can move it to (SECURITY.md, "Powers of the holder of an fd"). */
 import { chmodSync } from 'node:fs';
 import { dirname } from 'node:path';
 import test from 'ava';
