@@ -1,4 +1,4 @@
-/** Where the time of a request goes. */
+/** Cpu time of a request, for each process. */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Daemon } from '../test/e2e/daemon.js';
 import { line } from './report.js';

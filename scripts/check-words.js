@@ -20,7 +20,11 @@ const LEFT_OUT = /^(?:LICENSE|package-lock\.json|docs\/errors\.md|scripts\/check
 const GAP = String.raw`(?:\s+(?:\*|//|#)?\s*)`;
 const WORDS = [
   ['can not', `can${GAP}not`],
-  ['is no X', `(?<!\\bthere${GAP})is${GAP}no(?!${GAP}(?:longer|more)\\b)`],
+  ['is no X, are no X', `(?<!\\bthere${GAP})(?:is|are)${GAP}no(?!${GAP}(?:longer|more)\\b)`],
+  ['has not to, is not to be had', `(?:has|have|had)${GAP}not${GAP}(?:to|a|an|the)|to${GAP}be${GAP}had`],
+  ['for want of', `for${GAP}want${GAP}of`],
+  ['which is said', `which${GAP}is${GAP}said`],
+  ['for who, for what has', `for${GAP}(?:who|what${GAP}has)`],
   ['nobody, somebody, anybody, everybody', '(?:no|some|any|every)body'],
   ['whoever, whatever, whichever', '(?:who|what|which)ever'],
   ['told, tells', 'told|tells'],
@@ -32,8 +36,20 @@ const WORDS = [
   ['anew', 'anew'],
   ['but for', `but${GAP}for`],
   ['", too"', `(?<=,${GAP})too(?=[.,;:!?)'"\n]|$)`],
-  ['doc comment that opens with a question', String.raw`(?<=\/\*\*${GAP})(?:what|whether|of|why|how|who|which)`],
-].map(([name, pattern]) => ({ name, pattern: new RegExp(`(?<![\\w\`-])(?:${pattern})(?![\\w\`-])`, 'gi') }));
+  ['doc comment that opens with a question', String.raw`(?<=\/\*\*${GAP})(?:what|whether|where|of|why|how|who|which)`],
+  // A line of a comment that continues a sentence begins with a small letter.
+  ['comment that opens with a question', '(?<=^// )(?:What|Whether|Where|Of|Why|How|Who|Which)', /\.(?:c|cc|h)$/, 'g'],
+  [
+    'heading that is a question',
+    String.raw`(?<=^#{1,6} )(?:what|whether|why|how|who|which|when|.*\?$)`,
+    /\.md$/,
+    'gim',
+  ],
+].map(([name, pattern, files = /(?:)/, flags = 'gi']) => ({
+  name,
+  pattern: new RegExp(`(?<![\\w\`-])(?:${pattern})(?![\\w\`-])`, flags),
+  files,
+}));
 
 /** Pieces of a file that people read: each with its offset in the text. */
 function prose(path, text) {
@@ -98,20 +114,24 @@ function isText(node) {
   );
 }
 
-/** The first argument of a call that has a function behind it. */
+/** The first argument of a call that has a function behind it or is a test, and properties `title` of tables. */
 function titles(path, text) {
   const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
   const pieces = [];
+  const isTitle = (node) => ts.isStringLiteralLike(node) || ts.isTemplateExpression(node);
+  const titlePiece = (node) => ({ start: node.getStart(source), text: quoted(node.getText(source)) });
   const visit = (node) => {
     if (ts.isCallExpression(node)) {
       const [first, ...others] = node.arguments;
       if (
         first !== undefined &&
-        others.some((other) => ts.isArrowFunction(other)) &&
-        (ts.isStringLiteralLike(first) || ts.isTemplateExpression(first))
+        (others.some((other) => ts.isArrowFunction(other)) || /^test\b/.test(node.expression.getText(source))) &&
+        isTitle(first)
       )
-        pieces.push({ start: first.getStart(source), text: quoted(first.getText(source)) });
+        pieces.push(titlePiece(first));
     }
+    if (ts.isPropertyAssignment(node) && node.name.getText(source) === 'title' && isTitle(node.initializer))
+      pieces.push(titlePiece(node.initializer));
     ts.forEachChild(node, visit);
   };
   visit(source);
@@ -123,7 +143,7 @@ function hits(path) {
   const text = readFileSync(join(ROOT, path), 'utf8');
   return prose(path, text)
     .flatMap(({ start, text: piece }) =>
-      WORDS.flatMap(({ name, pattern }) =>
+      WORDS.filter(({ files }) => files.test(path)).flatMap(({ name, pattern }) =>
         [...piece.matchAll(pattern)].map((match) => ({
           name,
           word: match[0].replace(/\s+/g, ' '),

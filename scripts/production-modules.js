@@ -17,7 +17,7 @@ function manifestOf(directory) {
   return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
 }
 
-/** Where node would find `name` for a file in `directory`. */
+/** Returns the directory in which node would find `name` for a file in `directory`. */
 function resolveFrom(directory, name, root) {
   for (let at = directory; at.startsWith(root); at = dirname(at)) {
     const candidate = join(at, 'node_modules', name);

@@ -13,8 +13,7 @@ constexpr unsigned kDisabledBit = 0, kPreciseIpShift = 15;
 static_assert(protocol::kAllEventFlags == (uint64_t{1} << sizeof kAttrBits) - 1);
 static_assert(offsetof(perf_event_attr, read_format) + 8 == kFlagsOffset);
 
-// Where config3 begins (Linux 6.3, PERF_ATTR_SIZE_VER8); the headers of older systems end before
-// it.
+// Offset of config3 (Linux 6.3, PERF_ATTR_SIZE_VER8). The headers of older systems do not have it.
 constexpr size_t kConfig3Offset = 128;
 
 }  // namespace

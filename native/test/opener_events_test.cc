@@ -264,7 +264,7 @@ ROOT_TEST("system-wide events are opened on their cpu") {
 }
 
 ROOT_TEST(
-    "a plain directory, a file and a pidfd are no cgroup, and a real one reaches the kernel") {
+    "a plain directory, a file and a pidfd are not a cgroup, and a real one reaches the kernel") {
   Socket socket;
   Opener opener(socket, kUser | kSystemWide);
   Connection alice(socket, kAlice);

@@ -218,7 +218,7 @@ class Opener : public Child {
     return ask(request, {}).reply.status;
   }
 
-  // Of the opener itself, which holds none of a request's.
+  // Counts the fds of the opener itself, which holds no fd of a request.
   size_t count_fds() const {
     size_t count = 0;
     DIR* directory = opendir(("/proc/" + std::to_string(pid()) + "/fd").c_str());

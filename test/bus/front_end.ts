@@ -28,7 +28,7 @@ export interface FrontEnd {
 export interface FrontEndOptions {
   /** The broker's. */
   readonly socket: string;
-  /** Where the program is; by default this checkout. */
+  /** Directory of the program; by default this checkout. */
   readonly tree?: string;
   readonly args?: readonly string[];
   readonly user?: User;

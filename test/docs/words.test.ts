@@ -22,6 +22,14 @@ const DOCUMENTS: readonly (readonly [text: string, hits: readonly string[]])[] =
   ['It cannot, and it is not a fault.', []],
   ['It is no fault.', ['1: is no']],
   ['There is no fault, it is no longer one, it is no more than that.', []],
+  ['They are no faults, but there are no others.', ['1: are no']],
+  ['It has not to wait, and is not to be had.', ['1: has not to', '1: to be had']],
+  ['It has not been read, and has not ended.', []],
+  ['It ends for want of work, which is said.', ['1: for want of', '1: which is said']],
+  ['Made for who asks, and for what has no clock.', ['1: for who', '1: for what has']],
+  ['It is for users who ask, and for whom it waits.', []],
+  ['# What it is\n## Limits\n### Does it work?', ['1: What', '3: Does it work?']],
+  ['# Whole files\n## Reasons why\nWhat is it? Why?', []],
   ['Nobody knows everybody.', ['1: Nobody', '1: everybody']],
   ['Whoever asks is told whatever it tells.', ['1: Whoever', '1: told', '1: whatever', '1: tells']],
   ['So many, not so long ago.', ['1: So many', '1: so long']],
@@ -72,6 +80,16 @@ const CASES: readonly Case[] = [
     hits: ['1: Of', '1: nobody', '2: nobody', '2: told', '3: anew', '4: whatever'],
   },
   {
+    title: 'titles in the tables of a test file, and of its macros, count',
+    name: 'tables.test.ts',
+    text: [
+      "test('nobody', macro, 'nobody');",
+      "test.serial('is told', macro, 1);",
+      "const rows = [{ title: 'a whole that is no object', text: 'nobody' }];",
+    ].join('\n'),
+    hits: ['1: nobody', '2: told', '3: is no'],
+  },
+  {
     title: 'a doc comment that opens with a question counts',
     name: 'source.ts',
     text: [
@@ -84,8 +102,9 @@ const CASES: readonly Case[] = [
       '/** How it fails. */',
       '/** Who calls it. */',
       '/** Which of them. */',
+      '/** Where it is. */',
     ].join('\n'),
-    hits: ['1: What', '2: Whether', '4: Of', '6: Why', '7: How', '8: Who', '9: Which'],
+    hits: ['1: What', '2: Whether', '4: Of', '6: Why', '7: How', '8: Who', '9: Which', '10: Where'],
   },
   {
     title: 'a question elsewhere in a comment, or at the beginning of another comment, does not count',
@@ -99,6 +118,12 @@ const CASES: readonly Case[] = [
     text: ['// nobody', 'int nobody; /* told', 'anew */', 'const char* text = "he // says";'].join('\n'),
     hits: ['1: nobody', '2: told', '3: anew', '4: he'],
   })),
+  {
+    title: 'a comment of C++ that opens with a question counts, a line that continues one does not',
+    name: 'source.cc',
+    text: ['// Where it is.', '// The caller decides', '// what it does.', 'int a;  // What it is.'].join('\n'),
+    hits: ['1: Where', '4: What'],
+  },
   {
     title: 'a shell script counts as a whole',
     name: 'script',

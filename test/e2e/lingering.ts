@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { ALICE } from './as_user.js';
 
-/** Where Debian's is: the tests need no other package of it. */
+/** Path of Debian's python3: the tests need no other package of it. */
 export const PYTHON = '/usr/bin/python3';
 
 /**

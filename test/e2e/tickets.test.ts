@@ -12,7 +12,7 @@ const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
 const privileged = reason === null ? test : test.skip;
 
-/** Where there is no user perfbroker-bus. */
+/** Uid of the front end on a machine without a user perfbroker-bus. */
 const FRONT_END = 60913;
 
 const POLICY = `

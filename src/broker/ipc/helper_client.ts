@@ -91,7 +91,7 @@ export class HelperClient<Message> {
    * Begins a session with a worker, which the caller has to release.
    * @param user whose turn it takes: SubordinateUids.userOf
    * @param scopes those of all requests that the session is going to have
-   * @throws BrokerError Unavailable; NativeError when no channel is to be had
+   * @throws BrokerError Unavailable; NativeError when no channel can be made
    */
   begin(user: number, scopes: readonly LockScope[]): Promise<HelperSession<Message>> {
     const state = this.#users.get(user) ?? newUser<Message>(this.#options.mostLate);
@@ -189,7 +189,7 @@ export class HelperClient<Message> {
     else resolve(session);
   }
 
-  /** @throws NativeError when no channel is to be had */
+  /** @throws NativeError when no channel can be made */
   #newSession(): HelperSession<Message> {
     const { protocol, deadlineMs, onMessage } = this.#options;
     const worker = (this.#made += 1);

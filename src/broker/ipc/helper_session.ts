@@ -83,7 +83,7 @@ export class HelperSession<Message> {
   #released = false;
   #done = false;
 
-  /** @throws NativeError when no channel is to be had */
+  /** @throws NativeError when no channel can be made */
   constructor(protocol: HelperProtocol<Message>, deadlineMs: number, listener: SessionListener) {
     [this.#ours, this.theirs] = native.workerChannel();
     this.#protocol = protocol;
