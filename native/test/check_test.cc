@@ -92,7 +92,7 @@ uint32_t classes(void (*apply)(EventFields&)) {
 
 }  // namespace
 
-TEST("the request that every other one here is made from is well formed") {
+TEST("the request from which the other tests are derived is well formed") {
   const char* what = find_malformation(valid(), 2);
   CHECK(what == nullptr);
 }

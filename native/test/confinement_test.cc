@@ -152,7 +152,7 @@ ROOT_TEST("a proof without a drop fails and names thread and capability") {
   CHECK(said.find(" of the test still has CAP_CHOWN in its permitted set") != std::string::npos);
 }
 
-ROOT_TEST("the proof fails for every single thing that is not as it should be") {
+ROOT_TEST("the proof fails for each single fact that differs from its expected value") {
   const struct {
     const char* what;
     Privileges wanted;

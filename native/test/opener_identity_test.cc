@@ -77,7 +77,7 @@ ROOT_TEST("a target that is not dumpable is refused though it runs under the cli
   EQUAL(answer.reply.detail, kMismatchDumpable);
 }
 
-ROOT_TEST("a target with a capability that the client has not is refused") {
+ROOT_TEST("a target with a capability that the client does not have is refused") {
   Socket socket;
   Opener opener(socket, kUser);
   Connection alice(socket, kAlice);
@@ -257,7 +257,7 @@ ROOT_TEST(
   EQUAL(answer.fds.size(), 0);
 }
 
-ROOT_TEST("what is not in the ceiling is refused, with the class that is missing") {
+ROOT_TEST("a class that the ceiling does not have is refused, and the reply names it") {
   Socket socket;
   Opener opener(socket, kUser);
   Connection alice(socket, kAlice);

@@ -148,7 +148,7 @@ TEST("an open status file shows its task's end and never another task with the s
   EQUAL(errno, ESRCH);
 }
 
-TEST("only a pidfd is taken for one") {
+TEST("only a pidfd is accepted as a pidfd") {
   Process process;
   const UniqueFd null(open("/dev/null", O_RDONLY)),
       directory(open("/proc/self", O_RDONLY | O_DIRECTORY));

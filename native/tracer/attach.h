@@ -77,8 +77,8 @@ Stop wait_for(Thread& thread, int64_t deadline, int& signal);
 // Continues a stopped thread. False when it has been killed in the meantime.
 bool resume(Thread& thread, long request, int signal);
 
-// On to a stop of the kind that INTERRUPT brings about, from which the kernel finishes what was
-// interrupted as if nothing had happened. False: kGone, or the deadline (kRunning).
+// Continues the thread to a stop such as INTERRUPT causes. From there the kernel completes the
+// interrupted call as if nothing had happened. False: kGone, or the deadline (kRunning).
 bool await_event(Thread& thread, int64_t deadline);
 
 }  // namespace perfbroker

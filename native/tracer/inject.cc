@@ -23,7 +23,8 @@ long trace(long request, pid_t tid, uintptr_t address, void* data) {
   return ptrace(static_cast<__ptrace_request>(request), tid, address, data);
 }
 
-// With the rights of this process's own ids and capability, not those to /proc/PID/mem.
+// process_vm_readv(2) checks this process's own ids and capability, and does not need the right to
+// open /proc/PID/mem.
 bool read_memory(pid_t tid, uint64_t address, void* data, size_t size) {
   const iovec local{data, size}, remote{reinterpret_cast<void*>(address), size};
   return process_vm_readv(tid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
@@ -79,7 +80,7 @@ uint64_t find_vdso_syscall(pid_t tid, int task_dir) {
   return 0;
 }
 
-// On to its next stop at a system call.
+// Continues the thread to its next stop at a system call.
 bool reach_syscall_stop(Thread& thread, int64_t deadline) {
   for (int signal = 0;;) {
     switch (wait_for(thread, deadline, signal)) {
@@ -180,7 +181,7 @@ void release(std::span<Thread> threads) {
   for (Thread& thread : threads) {
     if (thread.changed && thread.state != ThreadState::kGone) await_event(thread, 0);
   }
-  // All stand still: now memory, which they share.
+  // All threads are stopped. Now restores the memory, which they share.
   for (const Thread& thread : threads) {
     if (!thread.changed || thread.state == ThreadState::kGone) continue;
     write_memory(thread.tid, thread.scratch, thread.scratch_saved, kScratchSize);

@@ -21,8 +21,8 @@ Refusal refuse_process(int proc_dir, const Process& process) {
   if (is_kernel_thread(process)) return Refusal::kKernelThread;
   ThreadFacts target, facts{};
   const bool known = read_facts(proc_dir, process.pid, target);
-  // From this process over the tracer to the monitor, whose children are the daemon's processes,
-  // and on.
+  // Ancestors, from this process: the tracer, the monitor (generation 2, whose children are the
+  // daemon's processes), and the monitor's own.
   int generation = 0;
   for (pid_t pid = getpid(); pid > 0; pid = facts.parent, generation++) {
     if (pid == process.pid || (known && generation == 2 && target.parent == pid))
