@@ -39,6 +39,7 @@ function constant(path: string, name: string): number {
 }
 
 const SERVER = 'src/broker/server.ts';
+const REFUSED = 'src/broker/fairness/refused_connections.ts';
 const PLACES = 'src/broker/fairness/connection_quota.ts';
 const AUTHORIZER = 'src/broker/ipc/authorizer.ts';
 const TICKETS = 'src/broker/grants/tickets.ts';
@@ -59,8 +60,8 @@ const rows: readonly [row: string, value: () => number][] = [
     'connections of clients in user namespaces of their own, or under subordinate uids',
     () => constant(PLACES, 'MAX_SHARED_CONNECTIONS'),
   ],
-  ['refused connections of a user that get an answer at a time', () => constant(SERVER, 'MAX_REFUSED_OF_USER')],
-  ['refused connections of all users that get an answer at a time', () => constant(SERVER, 'MAX_REFUSED')],
+  ['refused connections of a user that get an answer at a time', () => constant(REFUSED, 'MAX_REFUSED_OF_USER')],
+  ['refused connections of all users that get an answer at a time', () => constant(REFUSED, 'MAX_REFUSED')],
   ['bytes waiting for a client while its next call waits', () => constant(SERVER, 'deliverBelowBytes')],
   ['watches of grants of a user', () => constant('src/broker/grants/grants.ts', 'MAX_WATCHES')],
   [
