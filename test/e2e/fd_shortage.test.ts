@@ -67,7 +67,7 @@ privileged('a request is refused with EMFILE while the broker has no room for an
   t.notRegex(daemon.log().slice(from), / {4}at /, 'a stack');
 });
 
-privileged('a client that cannot be identified for want of an fd receives EMFILE', async (t) => {
+privileged('a client receives EMFILE when the broker has no fd left to identify it', async (t) => {
   await settledFds(daemon.parts.broker);
   limitFds(t, lowestFree(daemon.parts.broker) + 1); // for the connection itself
   const error = await t.throwsAsync(async () => {
