@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { BrokerError } from '../../model/errors/errors.js';
 import { quote } from '../../common/quote.js';
 import type { Subject } from '../../model/identity/subject.js';
+import type { ErrorReply } from '../../varlink/service.js';
 
 type Caller = Pick<Subject, 'uid' | 'pid'>;
 
@@ -42,12 +43,6 @@ function methodName(method: string): string {
   return /^[A-Za-z]{1,40}$/.test(name) ? name : quote(name, 40);
 }
 
-/** An error as it is sent, with its full name. */
-interface Refusal {
-  readonly name: string;
-  readonly parameters: object;
-}
-
 interface Running {
   caller: Caller;
   decision: Decision | null;
@@ -85,7 +80,7 @@ export class RequestLog {
    * Logs a request that no handler has seen: it came too fast, during a shutdown, or is malformed.
    * @param method as the client sent it; undefined when the message was not parsed
    */
-  refused({ uid, pid }: Caller, { name, parameters }: Refusal, method: unknown): void {
+  refused({ uid, pid }: Caller, { name, parameters }: ErrorReply, method: unknown): void {
     const called = typeof method === 'string' ? methodName(method) : 'a message';
     const code = 'code' in parameters && typeof parameters.code === 'string' ? ` ${parameters.code}` : '';
     this.#log(`${called} of uid ${uid} pid ${pid}: refused, ${name.slice(name.lastIndexOf('.') + 1)}${code}`);

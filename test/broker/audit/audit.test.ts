@@ -5,19 +5,12 @@ import { join } from 'node:path';
 import test from 'ava';
 import { AuditLog } from '#dist/broker/audit/audit.js';
 import { escapeControls } from '#dist/common/escape_controls.js';
+import { SUBJECT } from './subject.js';
 
-const SUBJECT = {
-  pid: 7,
-  startTime: 99n,
+const EVIL = {
+  ...SUBJECT,
   uid: 1,
   gid: 2,
-  groups: [],
-  permitted: 0n,
-  sameUserNamespace: true,
-  mayBeMany: false,
-  asConnected: true,
-  ownIds: true,
-  dumpable: true,
   cgroup: '/',
   executable: '[evil\n{"verdict":"allow"}\u001b[2J\u009b\u2028]',
 };
@@ -26,8 +19,8 @@ test('a record is one line of JSON, with any process name', (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'perfbroker-audit-'));
   const fd = openSync(join(directory, 'audit'), 'a');
   const audit = new AuditLog(fd, () => new Date(0));
-  audit.write(SUBJECT, { action: 'open', verdict: 'deny', note: 'a\u0085b\u007f' });
-  audit.write(SUBJECT, { action: 'end', verdict: 'allow' });
+  audit.write(EVIL, { action: 'open', verdict: 'deny', note: 'a\u0085b\u007f' });
+  audit.write(EVIL, { action: 'end', verdict: 'allow' });
   closeSync(fd);
   const text = readFileSync(join(directory, 'audit'), 'utf8');
   rmSync(directory, { recursive: true });
@@ -41,14 +34,14 @@ test('a record is one line of JSON, with any process name', (t) => {
     note: string;
   };
   t.is(record.time, '1970-01-01T00:00:00.000Z');
-  t.is(record.subject.executable, SUBJECT.executable);
+  t.is(record.subject.executable, EVIL.executable);
   t.is(record.subject.startTime, '99');
   t.is(record.note, 'a\u0085b\u007f');
 });
 
 test('a full disk is an error for the caller', (t) => {
   const fd = openSync('/dev/full', 'w');
-  t.throws(() => new AuditLog(fd).write(SUBJECT, { action: 'open', verdict: 'allow' }), { code: 'ENOSPC' });
+  t.throws(() => new AuditLog(fd).write(EVIL, { action: 'open', verdict: 'allow' }), { code: 'ENOSPC' });
   closeSync(fd);
 });
 
@@ -65,12 +58,12 @@ test('a record that a full disk cut off is not joined with the next', (t) => {
   };
   const audit = new AuditLog(fd);
   writeSync(fd, Buffer.alloc(60 * 1024, '\n'));
-  t.throws(() => audit.write(SUBJECT, { action: 'open', verdict: 'deny', note: 'a'.repeat(10_000) }), {
+  t.throws(() => audit.write(EVIL, { action: 'open', verdict: 'deny', note: 'a'.repeat(10_000) }), {
     code: 'EAGAIN',
   });
   const torn = drain().trim();
   t.true(torn.startsWith('{') && !torn.endsWith('}'), 'a part of it is written');
-  for (const grant of ['first', 'second']) audit.write(SUBJECT, { action: 'open', verdict: 'allow', grant });
+  for (const grant of ['first', 'second']) audit.write(EVIL, { action: 'open', verdict: 'allow', grant });
   const [rest, ...records] = drain().trimEnd().split('\n');
   t.is(rest, '');
   t.deepEqual(
