@@ -14,5 +14,5 @@ export default {
   concurrency: 2 * availableParallelism(),
   sortTestFiles: (a, b) => rank(a) - rank(b) || a.localeCompare(b),
   workerThreads: false,
-  timeout: '2m',
+  timeout: '5m',
 };

@@ -12,7 +12,7 @@ namespace {
 pid_t start(void (*body)()) {
   const pid_t pid = fork();
   if (pid == 0) {
-    alarm(20);
+    alarm(120);
     body();
     _exit(0);
   }
