@@ -40,14 +40,6 @@ bool is_id(const char* text, uint32_t& id) {
   return take_number(view, id) && view.empty() && id != 0 && id != UINT32_MAX;
 }
 
-// Node's settings and preloaded libraries are meant for CMD; the marker is made here.
-bool belongs_to_command(const char* variable) {
-  constexpr std::string_view prefixes[] = {
-      "NODE_", "LD_PRELOAD=", "LD_AUDIT=", "PERFBROKER_COLLECTOR="};
-  return std::ranges::any_of(
-      prefixes, [variable](auto prefix) { return std::string_view(variable).starts_with(prefix); });
-}
-
 struct Child {
   const CollectorUser& user;
   int control, pidfd, errors, broker;
@@ -178,8 +170,12 @@ Collector start_collector(const CollectorStart& start, std::string& problem) {
     return fail("its uid would be " + std::to_string(start.user.uid) +
                 ", which a process of perfbrokerd has");
   }
-  const std::string node = find_node(), program = find_program();
-  if (node.empty()) return fail("node is neither in PATH nor in /usr/bin nor in /usr/local/bin");
+  int exit_code = 0;
+  if (std::string obstacle = find_node_obstacle(exit_code); !obstacle.empty())
+    return fail(std::move(obstacle));
+  const Node node = find_node();
+  const std::string program = find_program();
+  if (node.path.empty()) return fail(node.problem);
 
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
@@ -193,18 +189,17 @@ Collector start_collector(const CollectorStart& start, std::string& problem) {
     return fail(std::string("its fds could not be made: ") + strerrordesc_np(errno));
 
   Child child{start.user, theirs.get(), pidfd.get(), collector.errors.get(), start.broker,
-      node.c_str(), program.c_str(), {}, {}};
-  child.arguments = {const_cast<char*>(child.node), const_cast<char*>(child.program)};
+      node.path.c_str(), program.c_str(), {}, {}};
+  child.arguments = {const_cast<char*>(child.node)};
+  for (const char* option : node_options(node))
+    child.arguments.push_back(const_cast<char*>(option));
+  child.arguments.push_back(const_cast<char*>(child.program));
   for (char** argument = start.arguments + 1; *argument != nullptr; argument++)
     child.arguments.push_back(*argument);
   child.arguments.push_back(nullptr);
-  std::string marker = "PERFBROKER_COLLECTOR=" + std::to_string(getpid()) + " " + start.source +
+  const std::string marker = "PERFBROKER_COLLECTOR=" + std::to_string(getpid()) + " " + start.source +
                        (start.user.change && !start.user.invoking ? " launcher" : " self");
-  for (char** variable = environ; *variable != nullptr; variable++) {
-    if (!belongs_to_command(*variable)) child.environment.push_back(*variable);
-  }
-  child.environment.push_back(marker.data());
-  child.environment.push_back(nullptr);
+  child.environment = node_environment(node, marker.c_str());
   if (const int error =
           fork_orphan([](void* argument) { static_cast<Child*>(argument)->run(); }, &child))
     return fail(std::string("fork: ") + strerrordesc_np(error));

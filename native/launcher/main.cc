@@ -1,124 +1,82 @@
 // perfbroker: finds the tree that it lies in and executes node with the command line's program. It
-// is an ELF file, so that debuggers and profilers can start it, and so that `run` and `--exec-gate`
-// leave nothing of node in their command.
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
+// is an ELF file, so that debuggers and profilers can start it, and so that a CMD that it runs has
+// nothing of node: `run` becomes CMD, `record` and `stat` fork it.
 #include <unistd.h>
 
-#include <charconv>
-#include <cstdlib>
+#include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "launcher/node.h"
+#include "launcher/parent.h"
 #include "launcher/report.h"
 #include "launcher/run.h"
 #include "launcher/utf8.h"
 
 namespace {
 
-using perfbroker::kExitFailed;
 using perfbroker::kExitNotFound;
 using perfbroker::kExitUsage;
-using perfbroker::report_command_error;
 using perfbroker::report_exec_error;
 
-template <typename T>
-bool parse_number(const char* text, T& value) {
-  const std::string_view view(text);
-  const auto [end, error] = std::from_chars(view.data(), view.data() + view.size(), value);
-  return error == std::errc{} && end == view.data() + view.size();
-}
-
-// perfbroker --exec-gate FD [--nofile N] -- CMD ARG...: waits for a byte on FD, so that events can
-// be attached to this pid first, then becomes CMD; the errno of an exec that fails goes back as a
-// byte. Node ignores SIGPIPE and SIGXFSZ and raises the soft limit of open files: both are undone.
-int exec_gate(int argc, char** argv) {
-  int gate = -1;
-  int next = 3;
-  if (argc < 3 || !parse_number(argv[2], gate) || gate < 0) return kExitFailed;
-  rlimit files{};
-  if (next + 1 < argc && strcmp(argv[next], "--nofile") == 0) {
-    rlim_t soft = 0;
-    if (!parse_number(argv[next + 1], soft)) return kExitFailed;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && soft <= files.rlim_max) {
-      files.rlim_cur = soft;
-      setrlimit(RLIMIT_NOFILE, &files);
-    }
-    next += 2;
-  }
-  if (next + 1 >= argc || strcmp(argv[next], "--") != 0) return kExitFailed;
-  signal(SIGPIPE, SIG_DFL);
-  signal(SIGXFSZ, SIG_DFL);
-  char byte;
-  ssize_t got;
-  do {
-    pollfd poller{gate, POLLIN, 0};  // the gate may be non-blocking
-    poll(&poller, 1, -1);
-    got = read(gate, &byte, 1);
-  } while (got < 0 && (errno == EINTR || errno == EAGAIN));
-  if (got != 1) return kExitFailed;
-  fcntl(gate, F_SETFD, FD_CLOEXEC);
-  char** command = argv + next + 1;
-  execvp(command[0], command);
-  // The process behind the gate cannot distinguish this exit from one of CMD with the same code.
-  const int error = errno;
-  const auto code = static_cast<unsigned char>(error);
-  send(gate, &code, 1, MSG_NOSIGNAL);
-  return report_command_error(command[0], error);
-}
-
-// Index of the word `run`, which only --socket may precede; 0: another command.
-int find_run(int argc, char** argv) {
+// Index of the command's name, which only --socket may precede; 0: there is none.
+int find_command(int argc, char** argv) {
   int index = 1;
   while (index < argc && strncmp(argv[index], "--socket", 8) == 0)
     index += argv[index][8] == '=' ? 1 : 2;
-  return index < argc && strcmp(argv[index], "run") == 0 ? index : 0;
+  return index < argc ? index : 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (argc > 1 && strcmp(argv[1], "--exec-gate") == 0) return exec_gate(argc, argv);
-  if (const int run = find_run(argc, argv)) {
-    const int code =
-        perfbroker::run_command({argv, static_cast<size_t>(argc)}, static_cast<size_t>(run));
-    if (code >= 0) return code;
-  }
-
-  // Node would replace the bytes, and so change the names of CMD and of files.
-  for (int index = 1; index < argc; index++) {
-    if (perfbroker::is_utf8(argv[index])) continue;
-    fprintf(stderr,
-        "perfbroker: argument %d is not UTF-8; only `perfbroker run` accepts that, in CMD\n",
-        index);
-    return kExitUsage;
-  }
-
+// Becomes node with the command line's program. Returns the exit code of a failure.
+int execute_node(char** argv) {
   const std::string program = perfbroker::find_program();
   if (access(program.c_str(), R_OK) != 0) {
     report_exec_error(program.c_str(), errno);
     return kExitNotFound;
   }
-  const std::string node = perfbroker::find_node();
-  if (node.empty()) {
-    fprintf(stderr, "perfbroker: node is neither in PATH nor in /usr/bin nor in /usr/local/bin\n");
-    return kExitNotFound;
-  }
-  // For --exec-gate: the limit to restore for a command, as node raises the limit for itself.
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    setenv("PERFBROKER_LAUNCHER_NOFILE", std::to_string(files.rlim_cur).c_str(), 1);
-  }
-  std::vector<char*> arguments = {
-      const_cast<char*>(node.c_str()), const_cast<char*>(program.c_str())};
-  arguments.insert(arguments.end(), argv + 1, argv + argc);
+  const perfbroker::Node node = perfbroker::find_node();
+  if (!node.problem.empty()) fprintf(stderr, "perfbroker: %s\n", node.problem.c_str());
+  if (node.path.empty()) return kExitNotFound;
+  std::vector<const char*> arguments = {node.path.c_str()};
+  for (const char* option : perfbroker::node_options(node)) arguments.push_back(option);
+  arguments.push_back(program.c_str());
+  for (char** argument = argv + 1; *argument != nullptr; argument++)
+    arguments.push_back(*argument);
   arguments.push_back(nullptr);
-  execv(node.c_str(), arguments.data());
-  return report_exec_error(node.c_str(), errno);
+  const std::vector<char*> variables = perfbroker::node_environment(node);
+  execve(node.path.c_str(), const_cast<char* const*>(arguments.data()), variables.data());
+  return report_exec_error(node.path.c_str(), errno);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::span<char*> arguments(argv, static_cast<size_t>(argc));
+  const int found = find_command(argc, argv);
+  const std::string_view command = found != 0 ? argv[found] : "";
+  if (command == "run") {
+    const int code = perfbroker::run_command(arguments, static_cast<size_t>(found));
+    if (code >= 0) return code;
+  }
+  int exit_code = 0;
+  if (const std::string obstacle = perfbroker::find_node_obstacle(exit_code); !obstacle.empty()) {
+    fprintf(stderr, "perfbroker: %s\n", obstacle.c_str());
+    return exit_code;
+  }
+  if (command == "record" || command == "stat") return perfbroker::run_as_parent(arguments);
+
+  // Node would replace the bytes, and so change the names of files.
+  for (int index = 1; index < argc; index++) {
+    if (perfbroker::is_utf8(argv[index])) continue;
+    fprintf(stderr,
+        "perfbroker: argument %d is not UTF-8; only CMD of record, run and stat may contain such "
+        "bytes\n",
+        index);
+    return kExitUsage;
+  }
+  return execute_node(argv);
 }

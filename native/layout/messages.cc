@@ -139,6 +139,18 @@ void print_launcher() {
                         AT(Reply, failed), AT(Reply, fd_count)}}});
 }
 
+void print_parent() {
+  using namespace parent;
+  print_constant("Messages to and from the parent of CMD.", "PARENT",
+      {{nullptr, {{"version", kVersion}}},
+          {"types", {{"start", Type::kStart}, {"startTimer", Type::kStartTimer}, {"release", Type::kRelease},
+                        {"terminate", Type::kTerminate}, {"started", Type::kStarted},
+                        {"failed", Type::kFailed}, {"executed", Type::kExecuted},
+                        {"exited", Type::kExited}}},
+          {"message", {SIZE(Message), AT(Message, version), AT(Message, type),
+                          AT(Message, value)}}});
+}
+
 }  // namespace
 
 int main() {
@@ -153,5 +165,6 @@ int main() {
   print_opener();
   print_tracer();
   print_launcher();
+  print_parent();
   return 0;
 }

@@ -51,3 +51,31 @@ struct Reply {
 };
 
 }  // namespace perfbroker::launch
+
+// The conversation between the collector of `record` and `stat` and the process that started it,
+// which is the parent of CMD: that process forks CMD, so that CMD inherits nothing of node, and
+// waits for it. Also a SOCK_SEQPACKET socketpair; every packet is one Message.
+namespace perfbroker::parent {
+
+inline constexpr uint32_t kVersion = 1;
+
+enum class Type : uint32_t {
+  // To the parent.
+  kStart = 1,   // fork CMD, which is measured; `value`: its index among the parent's arguments
+  kStartTimer,  // the same for a CMD that only sets the duration
+  kRelease,     // CMD may run
+  kTerminate,   // SIGTERM to CMD; if it still waits at its gate, it never runs
+  // From the parent.
+  kStarted,   // `value`: the pid of CMD, which waits at its gate
+  kFailed,    // `value`: errno of the attempt to start it
+  kExecuted,  // `value`: 0, or errno of the exec
+  kExited,    // `value`: exit code, 128 + N for signal N
+};
+
+struct Message {
+  uint32_t version;
+  Type type;
+  uint32_t value;
+};
+
+}  // namespace perfbroker::parent

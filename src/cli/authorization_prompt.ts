@@ -1,8 +1,8 @@
 /** The prompt for authorization: when polkit may show one for a command, and the line printed while it does. */
-import { isatty } from 'node:tty';
 import type { Command } from 'commander';
 import type { Client } from '../client/index.js';
 import type { EventGrant, EventOpener, OpenEvents } from '../collector/event_opener.js';
+import { stderrIsTerminal } from './command_parent.js';
 import { ExitCode, Failure } from './failure.js';
 import { printError } from './output.js';
 
@@ -19,7 +19,7 @@ export function addAuthorizationOption(command: Command): Command {
 }
 
 export function mayPrompt({ ask }: AuthorizationOptions): boolean {
-  return ask && isatty(2);
+  return ask && stderrIsTerminal();
 }
 
 /** An answer without a prompt comes sooner. */

@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { commandParent } from './command_parent.js';
 import { ExitCode, UsageError, describeFailure } from './failure.js';
 import { VERSION } from '../version.js';
 import { print, printError } from './output.js';
@@ -70,6 +71,8 @@ export async function main(args: readonly string[]): Promise<void> {
     printError(text);
     if (error instanceof UsageError) printError(`See perfbroker ${commandOf(args) ?? ''} --help.\n`);
     process.exitCode = exitCode;
+  } finally {
+    commandParent()?.[Symbol.dispose]();
   }
 }
 

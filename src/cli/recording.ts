@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { escapeName } from '../common/quote.js';
 import { DEFAULT_FREQUENCY } from '../collector/event_defaults.js';
+import type { LossOfBroker } from '../collector/session/grant_watch.js';
 import type { RecordingEnd, RecordingSummary } from '../collector/record/recording_plan.js';
 import type { EventSpec, Sampling } from '../model/event.js';
 import { VERSION } from '../version.js';
@@ -105,7 +106,19 @@ export function summaryText(path: string, summary: RecordingSummary): string {
   if (summary.unstable)
     notes.push('  new threads appeared faster than they could be attached to: some may be missing\n');
   if (summary.end === 'removed') notes.push(REMOVED);
-  return `${escapeName(path)}: ${figures.join(', ')} (${END_TEXTS[summary.end]})\n${notes.join('')}`;
+  const loss = summary.lossOfBroker === undefined ? '' : lossText(summary.lossOfBroker, 'records');
+  return `${escapeName(path)}: ${figures.join(', ')} (${END_TEXTS[summary.end]})\n${notes.join('')}${loss}`;
+}
+
+/** The line for a broker that ended before the session. @param what the records or counts that may be missing */
+export function lossText({ after, before }: LossOfBroker, what: string): string {
+  const when = `${after.toFixed(2)} to ${before.toFixed(2)} s after the start`;
+  return `perfbroker: the broker ended (${when}): one that is stopped switches its events off, so ${what} after that may be missing\n`;
+}
+
+/** The line for a command that goes on when its recording has ended. */
+export function goesOnText({ end, seconds }: RecordingSummary): string {
+  return `perfbroker: ${END_TEXTS[end]}: nothing is recorded after ${seconds.toFixed(2)} s; the command goes on\n`;
 }
 
 export function writeFailure(
@@ -119,7 +132,7 @@ export function writeFailure(
     error,
     folded
       ? 'The recording that the stacks are made from did not fit beside the file.'
-      : `${byteText(summary.bytes)} of records were written before. The file ends with the last complete record.`,
+      : `${byteText(summary.bytes)} of records were written before, in the first ${summary.seconds.toFixed(2)} s. The file ends with the last complete record.`,
   );
 }
 

@@ -34,6 +34,7 @@ export class Client {
       mapped: (grant) => this.#call('Mapped', { grant }),
       revoke: (grant) => this.revoke(grant),
       list: () => this.listGrants(),
+      connected: () => !channel.closed,
       forget: (grant) => this.#grants.delete(grant),
     };
   }

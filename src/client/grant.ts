@@ -13,6 +13,8 @@ export interface GrantHost {
   revoke(grant: string): Promise<unknown>;
   /** Returns the caller's own grants at the broker. */
   list(): Promise<readonly { readonly id: string }[]>;
+  /** False when the connection has ended. */
+  connected(): boolean;
   /** Called when the grant is closed. */
   forget(grant: Grant): unknown;
 }
@@ -57,6 +59,14 @@ export class Grant {
     } catch {
       return true;
     }
+  }
+
+  /**
+   * Returns false when the connection to the broker is known to have ended; a call shows it. That ends the grant at the broker. A
+   * broker that was stopped has switched the events off; one that was killed has not.
+   */
+  isConnected(): boolean {
+    return this.#host.connected();
   }
 
   /** Closes every event synchronously. Idempotent. */

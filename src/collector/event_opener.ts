@@ -52,6 +52,8 @@ export interface EventGrant extends AsyncDisposable {
   mapped(): Promise<void>;
   /** False when the broker has ended the grant; true also when no broker is left to ask. */
   isLive(): Promise<boolean>;
+  /** False when the connection to the broker is known to have ended. */
+  isConnected(): boolean;
   /** Idempotent; closes every fd. */
   close(): Promise<void> | void;
 }

@@ -209,3 +209,24 @@ export const LAUNCHER = {
     fd_count: 16,
   },
 } as const;
+
+/** Messages to and from the parent of CMD. */
+export const PARENT = {
+  version: 1,
+  types: {
+    start: 1,
+    startTimer: 2,
+    release: 3,
+    terminate: 4,
+    started: 5,
+    failed: 6,
+    executed: 7,
+    exited: 8,
+  },
+  message: {
+    size: 12,
+    version: 0,
+    type: 4,
+    value: 8,
+  },
+} as const;

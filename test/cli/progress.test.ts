@@ -10,16 +10,18 @@ const PROGRAM = `
   const terminal = process.argv[1] === 'terminal';
   tty.isatty = () => terminal;
   syncBuiltinESMExports();
-  const { Progress } = await import(${JSON.stringify(MODULE)});
-  const progress = new Progress();
-  progress.begin(() => {
+  const { Progress, mayShowProgress } = await import(${JSON.stringify(MODULE)});
+  const progress = new Progress(false);
+  if (mayShowProgress(JSON.parse(process.argv[2]), process.argv[3] === 'command')) progress.begin(() => {
     setImmediate(() => (progress.end(), progress.end()));
     return { samples: 1234n, lost: 5n, bytes: 2048n };
   });
 `;
 
-const run = (kind: string): string =>
-  spawnSync(process.execPath, ['--input-type=module', '-e', PROGRAM, kind], { encoding: 'utf8' }).stderr;
+const run = (kind: string, options: object = {}, command = 'none'): string =>
+  spawnSync(process.execPath, ['--input-type=module', '-e', PROGRAM, kind, JSON.stringify(options), command], {
+    encoding: 'utf8',
+  }).stderr;
 
 test('a terminal shows samples, losses and bytes on one line, which is cleared once at the end', (t) => {
   const [before, line = '', after] = run('terminal').split('\r\u001b[K');
@@ -29,4 +31,12 @@ test('a terminal shows samples, losses and bytes on one line, which is cleared o
 
 test('a file or pipe gets no progress, and nothing keeps the process alive', (t) => {
   t.is(run('pipe'), '');
+});
+
+test('a command that has the terminal keeps it to itself, unless progress is asked for', (t) => {
+  t.is(run('terminal', {}, 'command'), '');
+  t.regex(run('terminal', { progress: true }, 'command'), /1,234 samples/);
+  t.regex(run('pipe', { progress: true }, 'command'), /1,234 samples/);
+  t.is(run('terminal', { quiet: true }), '');
+  t.is(run('terminal', { quiet: true, progress: true }), '');
 });

@@ -28,6 +28,10 @@ class FakeHost implements GrantHost {
     return this.#call(`revoke ${grant}`);
   }
 
+  connected(): boolean {
+    return true;
+  }
+
   list(): Promise<readonly { readonly id: string }[]> {
     return this.#call('list').then(() => [{ id: 'g' }]);
   }

@@ -50,6 +50,7 @@ export const directOpener: EventOpener = {
       leaseSeconds: 0,
       mapped: () => Promise.resolve(),
       isLive: () => Promise.resolve(true),
+      isConnected: () => true,
       close,
       [Symbol.asyncDispose]: close,
     });

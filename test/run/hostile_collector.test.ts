@@ -5,7 +5,8 @@ import test from 'ava';
 import { MISPLACED, encodeLauncherRequest, type LauncherRequest } from '#dist/collector/launcher/launcher_protocol.js';
 import { eventFields, type EventFields } from '#dist/model/events/event_fields.js';
 import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
-import { NO_BROKER, launcher, start, unfit, userDirectory, type Ended, type Started } from './support.js';
+import { fakeNodeTree } from '../tools/fake_node_tree.js';
+import { NO_BROKER, start, unfit, userDirectory, type Ended, type Started } from './support.js';
 
 const reason = unfit();
 if (reason !== null) console.error(`skipped: ${reason}`);
@@ -17,7 +18,7 @@ test.after.always(() => {
 });
 
 /**
- * Stands where node is looked for: sends each packet (lines of base64), writes the answers (hexadecimal, fds) to a file.
+ * Stands for node: sends each packet (lines of base64), writes the answers (hexadecimal, fds) to a file.
  * Between packets it makes a directory (`mkdir PATH`), or waits for the end of the conversation (`wait`).
  */
 const NODE = `#!/usr/bin/python3 -S
@@ -58,18 +59,16 @@ interface Drive {
 }
 
 function begin(packets: readonly Step[], ...options: readonly string[]): Drive {
-  const paths = ['packets', 'answers', 'node'].map((name) => join(directory.path, name));
-  const [input = '', output = '', node = ''] = paths;
+  const [input = '', output = ''] = ['packets', 'answers'].map((name) => join(directory.path, name));
   const lines = packets.map((step) => (typeof step === 'string' ? step : Buffer.from(step).toString('base64')));
   writeFileSync(input, lines.map((line) => `${line}\n`).join(''));
   writeFileSync(output, '', { mode: 0o666 });
   chmodSync(output, 0o666);
-  writeFileSync(node, NODE);
-  chmodSync(node, 0o755);
-  const env = { PATH: `${directory.path}:/usr/bin:/bin`, PACKETS: input, ANSWERS: output };
+  const programs = fakeNodeTree(join(directory.path, 'tree'), { 'bin/node': NODE });
+  const env = { PATH: '/usr/bin:/bin', PACKETS: input, ANSWERS: output };
   const setting = { cwd: directory.path, socket: NO_BROKER, env };
   return {
-    started: start(setting, launcher(), 'run', ...options, 'echo', 'ran'),
+    started: start(setting, join(programs, 'perfbroker'), 'run', ...options, 'echo', 'ran'),
     answers: () => readFileSync(output, 'utf8'),
   };
 }

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { onlineCpus } from '../../common/cpus.js';
+import { endsCommand } from '../../collector/session/session_end.js';
 import { recordingEvents } from '../../collector/event_defaults.js';
 import { writeFolded } from '../../collector/profile/folded_file.js';
 import { record } from '../../collector/record/recorder.js';
@@ -13,18 +14,18 @@ import {
   type AuthorizationOptions,
 } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
+import { requireUnchanged, startWorkload } from '../command_parent.js';
 import { requireReplaceable } from '../../formats/output_file.js';
 import { ExitCode, UsageError } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
-import { Progress } from '../progress.js';
+import { Progress, mayShowProgress, type ProgressOptions } from '../progress.js';
 import type { RecordingOptions } from '../recording.js';
-import { addRecordingOptions, originOfFile, summaryText, parseRecordingOptions, writeFailure } from '../recording.js';
+import { addRecordingOptions, originOfFile, summaryText, goesOnText, parseRecordingOptions, writeFailure } from '../recording.js';
 import type { SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
-import { startWorkload } from '../start_workload.js';
 import { printError } from '../output.js';
 
-interface RecordOptions extends SelectorOptions, RecordingOptions, AuthorizationOptions {
+interface RecordOptions extends SelectorOptions, RecordingOptions, AuthorizationOptions, ProgressOptions {
   readonly socket?: string;
 }
 
@@ -47,6 +48,8 @@ export function define(command: Command): void {
     'command to run and observe; with -p, -t, -a, -C or --cgroup it only sets the duration',
   );
   addAuthorizationOption(addRecordingOptions(observing))
+    .option('-q, --quiet', 'print neither progress nor a summary')
+    .option('--progress', 'print progress also where CMD has the terminal, and where it is not a terminal')
     .passThroughOptions()
     .addHelpText('after', HELP)
     .action(async (cmd: string[]) => {
@@ -55,6 +58,7 @@ export function define(command: Command): void {
 }
 
 async function run(command: readonly string[], options: RecordOptions): Promise<number> {
+  requireUnchanged(command);
   const selection = selectionOf(options);
   const cpus = selection.cpus ?? onlineCpus();
   const { bare, sampling, callGraph, folded, ringBytes, durationMs } = parseRecordingOptions(options, cpus);
@@ -65,8 +69,8 @@ async function run(command: readonly string[], options: RecordOptions): Promise<
   using interrupts = watchInterrupts(() => data.remove());
   using data = new DataFile(options.output, folded);
   return await withBroker(options.socket, async (client) => {
-    using workload = command.length > 0 ? await startWorkload(command) : undefined;
-    using progress = new Progress();
+    using workload = command.length > 0 ? await startWorkload(command, selection.targets.length > 0) : undefined;
+    using progress = new Progress(options.progress === true);
     const observed = workload !== undefined && selection.targets.length === 0;
     const summary = await record(promptingOpener(client, mayPrompt(options), interrupts.signal), {
       targets: observed ? [{ pid: workload.pid }] : selection.targets,
@@ -85,19 +89,21 @@ async function run(command: readonly string[], options: RecordOptions): Promise<
       interrupt: interrupts.signal,
       ...(workload === undefined ? {} : { workload }),
       onBegin: (stats) => {
-        progress.begin(stats);
+        if (mayShowProgress(options, workload !== undefined)) progress.begin(stats);
       },
     });
     progress.end();
-    // A command whose events the kernel removed goes on unobserved.
-    if (summary.end !== 'removed') workload?.terminate();
+    const outlives = workload !== undefined && !endsCommand(summary.end, observed);
+    if (!outlives) workload?.terminate();
     if (summary.error !== undefined) throw writeFailure(options.output, folded, summary, summary.error);
     // Without a command there is no file, and the launcher has reported why.
     if (summary.end !== 'not-executed') {
       if (folded) writeFolded(data.path, options.output);
-      printError(summaryText(options.output, summary));
+      if (options.quiet !== true) printError(summaryText(options.output, summary));
+      if (outlives && summary.end !== 'command') printError(goesOnText(summary));
     }
-    return workload === undefined ? ExitCode.ok : await workload.exited;
+    // The parent waits for a command that outlives its recording, and passes its exit code on.
+    return workload === undefined || outlives ? ExitCode.ok : await workload.exited;
   });
 }
 

@@ -3,6 +3,7 @@ import type { Client } from '../../client/index.js';
 import { count, type CountedInterval } from '../../collector/count/count.js';
 import type { Count } from '../../collector/count/counting.js';
 import type { Workload } from '../../collector/launcher/workload.js';
+import { endsCommand } from '../../collector/session/session_end.js';
 import { placeWhenExecuted } from '../../collector/session/place_output.js';
 import { OutputFile, requireReplaceable } from '../../formats/output_file.js';
 import { writeFully } from '../../formats/write_fully.js';
@@ -11,15 +12,15 @@ import { eventName } from '../../model/events/syntax/event_name.js';
 import { parseInteger, parseOutput, parseSeconds } from '../arguments.js';
 import { addAuthorizationOption, mayPrompt, type AuthorizationOptions } from '../authorization_prompt.js';
 import { withBroker } from '../broker.js';
+import { requireUnchanged, startWorkload } from '../command_parent.js';
 import { collectEvents, eventsFrom } from '../event_option.js';
 import { ExitCode, UsageError } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
 import { openCounters } from '../open_counters.js';
 import { printError } from '../output.js';
-import { END_TEXTS, failedWrite } from '../recording.js';
+import { END_TEXTS, failedWrite, lossText } from '../recording.js';
 import type { Selection, SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
-import { startWorkload } from '../start_workload.js';
 import { HARDWARE, SOFTWARE } from '../stat_events.js';
 import type { CountedEvent } from '../stat_table.js';
 import { intervalLines, jsonLines, statTable } from '../stat_table.js';
@@ -61,14 +62,16 @@ export function define(command: Command): void {
 }
 
 async function run(command: readonly string[], options: StatOptions): Promise<number> {
+  requireUnchanged(command);
   const form = parseOptions(command, options);
   if (form.output !== undefined) requireReplaceable(form.output);
   using interrupts = watchInterrupts();
   return await withBroker(options.socket, async (client) => {
-    using workload = command.length > 0 ? await startWorkload(command) : undefined;
-    await countAndPrint(client, form, workload, interrupts.signal);
-    workload?.terminate();
-    return workload === undefined ? ExitCode.ok : await workload.exited;
+    using workload = command.length > 0 ? await startWorkload(command, form.selection.targets.length > 0) : undefined;
+    const outlives = await countAndPrint(client, form, workload, interrupts.signal);
+    if (!outlives) workload?.terminate();
+    // The parent waits for a command that outlives its count, and passes its exit code on.
+    return workload === undefined || outlives ? ExitCode.ok : await workload.exited;
   });
 }
 
@@ -103,12 +106,13 @@ function parseOptions(command: readonly string[], options: StatOptions): StatFor
   return form;
 }
 
+/** @returns true when the command goes on though the count has ended */
 async function countAndPrint(
   client: Client,
   { selection, events: requested, intervalMs, durationMs, interactive, json, title, output }: StatForm,
   workload: Workload | undefined,
   interrupt: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const observed = workload !== undefined && selection.targets.length === 0;
   const targets = observed ? [{ pid: workload.pid }] : selection.targets;
   const opened = await openCounters(client, {
@@ -130,7 +134,7 @@ async function countAndPrint(
     counts.map((value, index) => ({ name: names[index] ?? '', count: value }));
   const onInterval = ({ counts, at, seconds }: CountedInterval): boolean =>
     print(json ? jsonLines(named(counts), seconds, at) : intervalLines(named(counts), at, seconds));
-  const { end, counts, seconds } = await count(counters, {
+  const { end, counts, seconds, lossOfBroker } = await count(counters, {
     targets,
     ...(workload === undefined ? {} : { workload }),
     ...(durationMs === undefined ? {} : { durationMs }),
@@ -141,10 +145,12 @@ async function countAndPrint(
     if (intervalMs === undefined)
       print(json ? jsonLines(named(counts), seconds) : statTable(named(counts), title, seconds));
     if (end === 'lease' || end === 'revoked')
-      printError(`perfbroker: ${END_TEXTS[end]}: nothing was counted after that\n`);
+      printError(`perfbroker: ${END_TEXTS[end]}: nothing was counted after ${seconds.toFixed(2)} s\n`);
+    if (lossOfBroker !== undefined) printError(lossText(lossOfBroker, 'counts'));
     if (!json) print(notes(counters.unstable, names));
   }
   await placed;
+  return workload !== undefined && !endsCommand(end, observed);
 }
 
 /** @returns a function that prints, and returns false when no reader is left; it throws Failure when a file is full */

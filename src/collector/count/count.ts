@@ -1,5 +1,5 @@
 import { whenProcessesEnd } from '../host/processes_end.js';
-import { GrantWatch } from '../session/grant_watch.js';
+import { GrantWatch, type LossOfBroker } from '../session/grant_watch.js';
 import { confirmEnd, endOf, observesCommand, type Session, type SessionEnd } from '../session/session_end.js';
 import { difference, type Count, type Counters } from './counting.js';
 
@@ -29,6 +29,8 @@ export interface CountingSummary {
   /** From the beginning to the end. */
   readonly counts: readonly Count[];
   readonly seconds: number;
+  /** Absent when the broker was there until the end. */
+  readonly lossOfBroker?: LossOfBroker;
 }
 
 /**
@@ -70,7 +72,13 @@ export async function count(counters: Counters, plan: CountingPlan): Promise<Cou
     const confirmed = await confirmEnd(end, watch);
     if (plan.intervals !== undefined && confirmed !== 'not-executed') passInterval();
     if (failure !== undefined) throw failure.error;
-    return { end: confirmed, counts: counters.read(), seconds };
+    const lossOfBroker = await watch.lossOfBroker();
+    return {
+      end: confirmed,
+      counts: counters.read(),
+      seconds,
+      ...(lossOfBroker === undefined ? {} : { lossOfBroker }),
+    };
   } finally {
     clearInterval(timer);
   }

@@ -69,6 +69,7 @@ export class LauncherOpener implements EventOpener {
       leaseSeconds: 0,
       mapped: () => Promise.resolve(),
       isLive: () => Promise.resolve(true),
+      isConnected: () => true,
       close,
       [Symbol.asyncDispose]: close,
     };

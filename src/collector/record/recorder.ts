@@ -90,7 +90,9 @@ class Recorder implements Disposable {
     const seconds = Number(process.hrtime.bigint() - began) / 1e9;
     for (const event of events) event.disable();
     this.#drain.stop();
-    return this.#summarize(await drained, await confirmEnd(end, this.#watch), seconds);
+    const summary = this.#summarize(await drained, await confirmEnd(end, this.#watch), seconds);
+    const lossOfBroker = await this.#watch.lossOfBroker();
+    return lossOfBroker === undefined ? summary : { ...summary, lossOfBroker };
   }
 
   [Symbol.dispose](): void {

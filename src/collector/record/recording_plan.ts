@@ -1,5 +1,6 @@
 import type { EventSpec } from '../../model/event.js';
 import type { DrainStats, Fd, NativeError } from '../../native.js';
+import type { LossOfBroker } from '../session/grant_watch.js';
 import type { Session, SessionEnd } from '../session/session_end.js';
 
 /** A recording: its events, its output, and what ends it. */
@@ -40,6 +41,8 @@ export interface RecordingSummary {
   readonly fds: number;
   /** New threads kept appearing until the attach gave up: some may be missing. */
   readonly unstable: boolean;
+  /** Absent when the broker was there until the end. */
+  readonly lossOfBroker?: LossOfBroker;
   /** Error that stopped the writing; the file holds the records written before. */
   readonly error?: NativeError;
 }

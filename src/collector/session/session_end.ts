@@ -24,6 +24,14 @@ export function observesCommand({ targets, workload }: Session): boolean {
 }
 
 /**
+ * True when a session that ends so also ends its command: the user ended it, or its duration is over, or the command only
+ * sets the duration of a session whose targets have ended. A command that is observed itself outlives every other end.
+ */
+export function endsCommand(end: string, isObserved: boolean): boolean {
+  return end === 'interrupt' || end === 'duration' || end === 'not-executed' || (!isObserved && end !== 'command');
+}
+
+/**
  * Waits for the end of a session: the first of its command, its duration, an interrupt, and its grant.
  * @param own an end that only this kind of session can detect; the signal is aborted when the session is over
  * @throws what `own` throws

@@ -32,6 +32,7 @@ export function fakeGrant(
     leaseSeconds,
     mapped: () => Promise.resolve(),
     isLive: () => Promise.resolve(true),
+    isConnected: () => true,
     close,
     [Symbol.asyncDispose]: close,
     log,

@@ -12,13 +12,14 @@ import { readProfile } from '#dist/collector/profile/profile.js';
 import type { RecordingPlan, RecordingSummary } from '#dist/collector/record/recording_plan.js';
 import { record } from '#dist/collector/record/recorder.js';
 import { hottestFunctions } from '#dist/collector/profile/hot_functions.js';
-import { Workload } from '#dist/collector/launcher/workload.js';
+import type { ObservedCommand } from '#dist/collector/observed_command.js';
 import { OutputFileError } from '#dist/formats/output_file.js';
 import { PerfDataReader } from '#dist/formats/perfdata_reader.js';
 import { eventName } from '#dist/model/events/syntax/event_name.js';
 import { parseEvents } from '#dist/model/events/syntax/event_syntax.js';
 import { native } from '#dist/native.js';
 import { directOpener } from '../direct_opener.js';
+import { startGated } from '../gated_command.js';
 import { buildWorkload, startReady } from '../workload_program.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'perfbroker-recorder-'));
@@ -49,7 +50,7 @@ interface RecordRequest {
   readonly period?: bigint;
   readonly output: string;
   readonly targets?: RecordingPlan['targets'];
-  readonly workload?: Workload;
+  readonly workload?: ObservedCommand;
   readonly durationMs?: number;
   readonly interrupt?: AbortSignal;
   readonly ringBytes?: number;
@@ -178,7 +179,7 @@ function perfReadsWell(t: ExecutionContext, output: string): void {
 
 real('a command is recorded from its exec to its end, and its exit code comes back', async (t) => {
   const output = join(directory, 'command.data');
-  const workload = await Workload.start([program, '1', '1']);
+  const workload = startGated([program, '1', '1']);
   const summary = await recordTo({ output, workload });
   t.is(summary.end, 'command');
   t.is(await workload.exited, 7);
@@ -191,7 +192,7 @@ real('a command is recorded from its exec to its end, and its exit code comes ba
 
 real('folded stacks start with the thread name, end with the leaf, and count every sample', async (t) => {
   const [data, folded] = [join(directory, 'folded.data'), join(directory, 'out.folded')];
-  const workload = await Workload.start([program, '0.3', '1']);
+  const workload = startGated([program, '0.3', '1']);
   const summary = await recordTo({ output: data, workload });
   writeFolded(data, folded);
   const lines = readFileSync(folded, 'utf8').trimEnd().split('\n');

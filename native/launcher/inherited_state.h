@@ -1,0 +1,29 @@
+// The state that this process got from its caller, and that CMD gets.
+#pragma once
+
+#include "core/linux.h"
+
+namespace perfbroker {
+
+// Saves signal mask, dispositions and limit of open files, and sets them up for the parent of CMD:
+// SIGCHLD is reported although the caller may ignore it, neither a reader that is gone
+// nor a SIGUSR1 by mistake ends it (src/common/no_debugger.ts), and as many fds as the hard limit allows are there. Signals that the caller ignores or blocks
+// stay so.
+class InheritedState {
+ public:
+  InheritedState();
+
+  // The signals that a parent of CMD handles, blocked from now on: SIGCHLD, and of those that end a
+  // process the ones that the caller neither ignores nor blocks.
+  const sigset_t& handled() const { return handled_; }
+
+  // In a child of this process: gives it back.
+  void restore() const;
+
+ private:
+  sigset_t mask_, handled_;
+  struct sigaction child_, pipe_, user_;
+  rlimit files_;
+};
+
+}  // namespace perfbroker
