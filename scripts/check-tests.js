@@ -24,8 +24,6 @@ const coveredBy = {
   'cli/commands/run.ts': 'run/options.test.ts',
   'cli/commands/stat.ts': { test: 'e2e/command.test.ts', runs: "'stat'" },
   'cli/program.ts': { test: 'cli/main.test.ts', runs: "'policy'" },
-  // It gives one error its text; Workload has its own test.
-  'cli/start_workload.ts': { test: 'e2e/command.test.ts', runs: "'record'" },
   // The launcher (native/launcher) starts it with the fds that it serves.
   'collector/launcher/launcher.ts': { test: 'run/output.test.ts', runs: 'await run(' },
   // A class with a name: the readers decide when it is thrown.

@@ -1,6 +1,6 @@
 // Copies the files that the programs need to DIR: dist, node_modules, package.json. Omits types, source maps, headers, tests,
 // and files of dist whose source is gone. Usage: node scripts/package-tree.js DIR
-import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import process from 'node:process';
 import { filesOf, productionModules } from './production-modules.js';
@@ -39,6 +39,8 @@ for (const source of readdirSync(join(root, 'src'), { recursive: true, withFileT
 
 for (const program of ['perfbroker', 'perfbrokerd', 'perfbroker-bus'])
   put(`dist/bin/${program}`, readFileSync(join(root, 'dist/bin', program)), 0o755);
+// Debian's node, not the one that built the tree.
+symlinkSync('/usr/bin/node', join(to, 'dist/bin/node'));
 put('dist/native/perfbroker.node', readFileSync(join(root, 'dist/native/perfbroker.node')));
 
 for (const module of productionModules(root)) {

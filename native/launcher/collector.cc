@@ -17,6 +17,8 @@ namespace {
 constexpr int kControlFd = 3, kPidfdFd = 4, kCommandErrorsFd = 5, kBrokerFd = 6, kFirstOtherFd = 7;
 // Numbers out of the way of those.
 constexpr int kSafeFd = 16;
+// Default of /proc/sys/fs/nr_open: no process has a higher number unless root raised it.
+constexpr int kLastFd = 1 << 20;
 
 // The users of the daemon's processes and of its D-Bus front end, and their ids where there are no
 // such users (monitor/options.cc, src/broker/main.ts).
@@ -38,6 +40,14 @@ bool is_daemon_uid(uid_t uid) {
 bool is_id(const char* text, uint32_t& id) {
   std::string_view view(text != nullptr ? text : "");
   return take_number(view, id) && view.empty() && id != 0 && id != UINT32_MAX;
+}
+
+// Old seccomp profiles of container runtimes answer close_range(2) with EPERM or ENOSYS.
+void close_from(int first) {
+  if (syscall(SYS_close_range, static_cast<unsigned>(first), ~0u, 0) == 0) return;
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  for (int fd = first; static_cast<rlim_t>(fd) < files.rlim_max && fd < kLastFd; fd++) close(fd);
 }
 
 struct Child {
@@ -105,8 +115,7 @@ struct Child {
   [[noreturn]] void run() {
     setsid();
     place_fds();
-    syscall(
-        SYS_close_range, static_cast<unsigned>(broker >= 0 ? kFirstOtherFd : kBrokerFd), ~0u, 0);
+    close_from(broker >= 0 ? kFirstOtherFd : kBrokerFd);
     control = kControlFd;
     for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
     sigset_t none;
@@ -183,8 +192,12 @@ Collector start_collector(const CollectorStart& start, std::string& problem) {
   Collector collector{dup_above_reserved(UniqueFd(pair[0])),
       dup_above_reserved(UniqueFd(memfd_create("errors", MFD_CLOEXEC)))};
   const UniqueFd theirs = dup_above_reserved(UniqueFd(pair[1]));
-  const UniqueFd pidfd =
-      dup_above_reserved(UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0))));
+  const auto own = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
+  if (own < 0) {
+    return fail(std::string("a seccomp filter or an old kernel refuses pidfd_open: ") +
+                strerrordesc_np(errno));
+  }
+  const UniqueFd pidfd = dup_above_reserved(UniqueFd(own));
   if (!collector.control || !collector.errors || !theirs || !pidfd)
     return fail(std::string("its fds could not be made: ") + strerrordesc_np(errno));
 
@@ -197,8 +210,9 @@ Collector start_collector(const CollectorStart& start, std::string& problem) {
   for (char** argument = start.arguments + 1; *argument != nullptr; argument++)
     child.arguments.push_back(*argument);
   child.arguments.push_back(nullptr);
-  const std::string marker = "PERFBROKER_COLLECTOR=" + std::to_string(getpid()) + " " + start.source +
-                       (start.user.change && !start.user.invoking ? " launcher" : " self");
+  const std::string marker = "PERFBROKER_COLLECTOR=" + std::to_string(getpid()) + " " +
+                             start.source +
+                             (start.user.change && !start.user.invoking ? " launcher" : " self");
   child.environment = node_environment(node, marker.c_str());
   if (const int error =
           fork_orphan([](void* argument) { static_cast<Child*>(argument)->run(); }, &child))

@@ -71,8 +71,8 @@ int GatedCommand::take_exec_error() {
 
 bool GatedCommand::reap() {
   siginfo_t ended{};
-  if (!is_running() ||
-      waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG) != 0 || ended.si_pid == 0)
+  if (!is_running() || waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG) != 0 ||
+      ended.si_pid == 0)
     return false;
   pid_ = -1;
   exit_code_ = shell_exit_code(ended);

@@ -7,8 +7,8 @@ namespace perfbroker {
 
 // Saves signal mask, dispositions and limit of open files, and sets them up for the parent of CMD:
 // SIGCHLD is reported although the caller may ignore it, neither a reader that is gone
-// nor a SIGUSR1 by mistake ends it (src/common/no_debugger.ts), and as many fds as the hard limit allows are there. Signals that the caller ignores or blocks
-// stay so.
+// nor a SIGUSR1 by mistake ends it (src/common/no_debugger.ts), and as many fds as the hard limit
+// allows are there. Signals that the caller ignores or blocks stay so.
 class InheritedState {
  public:
   InheritedState();
@@ -17,7 +17,7 @@ class InheritedState {
   // process the ones that the caller neither ignores nor blocks.
   const sigset_t& handled() const { return handled_; }
 
-  // In a child of this process: gives it back.
+  // Restores it, in a child of this process.
   void restore() const;
 
  private:

@@ -44,8 +44,7 @@ int execute_node(char** argv) {
   std::vector<const char*> arguments = {node.path.c_str()};
   for (const char* option : perfbroker::node_options(node)) arguments.push_back(option);
   arguments.push_back(program.c_str());
-  for (char** argument = argv + 1; *argument != nullptr; argument++)
-    arguments.push_back(*argument);
+  for (char** argument = argv + 1; *argument != nullptr; argument++) arguments.push_back(*argument);
   arguments.push_back(nullptr);
   const std::vector<char*> variables = perfbroker::node_environment(node);
   execve(node.path.c_str(), const_cast<char* const*>(arguments.data()), variables.data());

@@ -45,7 +45,8 @@ std::string read_version(const std::string& node) {
   const pid_t child = fork();
   if (child == 0) {
     dup2(writer.get(), STDOUT_FILENO);
-    execle(node.c_str(), node.c_str(), "--version", nullptr, node_environment({node, "", false}).data());
+    execle(node.c_str(), node.c_str(), "--version", nullptr,
+        node_environment({node, "", false}).data());
     _exit(kExitNotFound);
   }
   writer.reset();
@@ -62,13 +63,14 @@ std::string read_version(const std::string& node) {
 // "v20.11.1" to 20; 0 when it is something else.
 unsigned major_of(std::string_view version) {
   unsigned number = 0;
-  if (version.starts_with('v')) std::from_chars(version.data() + 1, version.data() + version.size(), number);
+  if (version.starts_with('v'))
+    std::from_chars(version.data() + 1, version.data() + version.size(), number);
   return number;
 }
 
 // Settings of node, V8's allocator, libuv and OpenSSL, and of the dynamic loader.
-constexpr std::string_view kOfCommand[] = {"NODE_", "UV_", "V8_", "OPENSSL_", "SSL_CERT_", "MALLOC_",
-    "GLIBC_TUNABLES=", "LD_", "PERFBROKER_COLLECTOR=", "PERFBROKER_PARENT="};
+constexpr std::string_view kOfCommand[] = {"NODE_", "UV_", "V8_", "OPENSSL_", "SSL_CERT_",
+    "MALLOC_", "GLIBC_TUNABLES=", "LD_", "PERFBROKER_COLLECTOR=", "PERFBROKER_PARENT="};
 
 }  // namespace
 
@@ -106,8 +108,7 @@ Node find_node() {
     if (major_of(version) >= kOldestNode) return node;
     if (!node.problem.empty()) node.problem += "; ";
     node.problem += node.path + (version.empty() ? " does not run" : " has version " + version) +
-                    ", and perfbroker needs Node.js " + std::to_string(kOldestNode) +
-                    " or later";
+                    ", and perfbroker needs Node.js " + std::to_string(kOldestNode) + " or later";
   }
   node.path.clear();
   node.problem += node.problem.empty() ? "no node is" : "; no other node is";

@@ -7,8 +7,8 @@
 namespace perfbroker {
 
 struct Node {
-  std::string path;     // empty: none can be used
-  std::string problem;  // one sentence: why there is none, or which ones were passed over
+  std::string path;      // empty: none can be used
+  std::string problem;   // one sentence: why there is none, or which ones were passed over
   bool is_ours = false;  // that of the tree, dist/bin/node
 };
 

@@ -70,8 +70,7 @@ class CollectorProcess {
 
   // Reaps it if it has ended; true when it did so in this call.
   bool reap() {
-    if (!is_running() ||
-        waitid(P_PID, static_cast<id_t>(pid_), &ended_, WEXITED | WNOHANG) != 0 ||
+    if (!is_running() || waitid(P_PID, static_cast<id_t>(pid_), &ended_, WEXITED | WNOHANG) != 0 ||
         ended_.si_pid == 0)
       return false;
     pid_ = -1;
@@ -152,8 +151,8 @@ class Parent {
   bool has_output() const { return std::ranges::any_of(relays_, &TerminalRelay::is_open); }
 
   void wait() {
-    std::vector<pollfd> wanted = {{signals_.get(), POLLIN, 0}, {control_.get(), POLLIN, 0},
-        {command_.gate(), POLLIN, 0}};
+    std::vector<pollfd> wanted = {
+        {signals_.get(), POLLIN, 0}, {control_.get(), POLLIN, 0}, {command_.gate(), POLLIN, 0}};
     std::vector<TerminalRelay*> waiting;
     for (TerminalRelay& relay : relays_) {
       if (!relay.is_open()) continue;

@@ -24,7 +24,7 @@ class TerminalRelay {
   // False when nothing is left to write.
   bool is_open() const { return static_cast<bool>(reader_); }
 
-  // What to wait for: text of node's, or room at the terminal.
+  // Condition to wait for: text from node, or room at the terminal.
   pollfd wanted() const;
 
   // Reads or writes a part, after poll(2) returned it.

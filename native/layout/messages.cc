@@ -143,12 +143,12 @@ void print_parent() {
   using namespace parent;
   print_constant("Messages to and from the parent of CMD.", "PARENT",
       {{nullptr, {{"version", kVersion}}},
-          {"types", {{"start", Type::kStart}, {"startTimer", Type::kStartTimer}, {"release", Type::kRelease},
-                        {"terminate", Type::kTerminate}, {"started", Type::kStarted},
-                        {"failed", Type::kFailed}, {"executed", Type::kExecuted},
-                        {"exited", Type::kExited}}},
-          {"message", {SIZE(Message), AT(Message, version), AT(Message, type),
-                          AT(Message, value)}}});
+          {"types", {{"start", Type::kStart}, {"startTimer", Type::kStartTimer},
+                        {"release", Type::kRelease}, {"terminate", Type::kTerminate},
+                        {"started", Type::kStarted}, {"failed", Type::kFailed},
+                        {"executed", Type::kExecuted}, {"exited", Type::kExited}}},
+          {"message",
+              {SIZE(Message), AT(Message, version), AT(Message, type), AT(Message, value)}}});
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ export function commandParent(): CommandParent | undefined {
   return parent;
 }
 
-/** True when the user's standard error is a terminal, whatever that of this process is. */
+/** True when standard error of the process that the shell started is a terminal. */
 export function stderrIsTerminal(): boolean {
   return commandParent()?.isTerminal(2) ?? isatty(2);
 }

@@ -206,7 +206,10 @@ privileged('the end of the lease ends stat and record, which report it, and CMD 
 privileged('a revoke ends stat, record and the recording of run, which say so', async (t) => {
   const directory = mkdtempSync(join(daemon.directory, 'revoked-'));
   for (const [args, words] of [
-    [['stat', '-p', String(process.pid)], /^perfbroker: the grant was revoked: nothing was counted after \d+\.\d\d s$/m],
+    [
+      ['stat', '-p', String(process.pid)],
+      /^perfbroker: the grant was revoked: nothing was counted after \d+\.\d\d s$/m,
+    ],
     [['record', '-p', String(process.pid)], /\(the grant was revoked\)$/m],
     [['run', '-o', 'run.data', '--', 'sleep', '100'], /\(the grant was revoked\)$/m],
   ] as const) {

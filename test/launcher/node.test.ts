@@ -31,7 +31,7 @@ function start(
 const versioned = (version: string): string =>
   `#!/bin/sh\nif [ "$1" = --version ]; then echo ${version}; else echo "ran ${version}"; fi\n`;
 
-test('the node of the tree is started, whatever stands in PATH', (t) => {
+test('the node of the tree is started, although another comes first in PATH', (t) => {
   const nodes = { 'bin/node': versioned('v20.1.0'), 'old/node': versioned('v18.19.0') };
   const { stdout, stderr } = start(directoryOf(t), nodes);
   t.deepEqual([stdout, stderr], ['ran v20.1.0\n', '']);
@@ -42,18 +42,19 @@ test('where it is gone, folders and versions below 20 are passed over, and each 
   const nodes = { 'old/node': versioned('v18.19.0'), 'folder/node/file': '', 'new/node': versioned('v22.2.0') };
   const { stdout, stderr } = start(directory, nodes);
   t.is(stdout, 'ran v22.2.0\n');
-  t.is(
-    stderr,
-    `perfbroker: ${directory}/old/node has version v18.19.0, and perfbroker needs Node.js 20 or later\n`,
-  );
+  t.is(stderr, `perfbroker: ${directory}/old/node has version v18.19.0, and perfbroker needs Node.js 20 or later\n`);
 });
 
 test('without any node there is one sentence', (t) => {
   const directory = directoryOf(t);
   const { status, stderr } = start(directory, { 'old/node': versioned('v18.19.0') });
-  if (/v2\d/.test(spawnSync('/usr/bin/node', ['--version']).stdout?.toString() ?? '')) return void t.pass('there is one in /usr/bin');
+  if (/v2\d/.test(spawnSync('/usr/bin/node', ['--version']).stdout?.toString() ?? ''))
+    return void t.pass('there is one in /usr/bin');
   t.is(status, 127);
-  t.regex(stderr, /^perfbroker: \S+ has version v18.19.0, and perfbroker needs Node.js 20 or later; no other node is in PATH, [^\n]*\n$/);
+  t.regex(
+    stderr,
+    /^perfbroker: \S+ has version v18.19.0, and perfbroker needs Node.js 20 or later; no other node is in PATH, [^\n]*\n$/,
+  );
 });
 
 test('what is meant for the command does not set up node', (t) => {
@@ -104,7 +105,8 @@ test('every limit of open files either suffices or is refused with both numbers'
     }
     refused++;
     t.is(status, 1);
-    const [, needed, given] = /^perfbroker: (\d+) fds are needed, the limit is (\d+) \(ulimit -Hn\)\n$/.exec(stderr) ?? [];
+    const [, needed, given] =
+      /^perfbroker: (\d+) fds are needed, the limit is (\d+) \(ulimit -Hn\)\n$/.exec(stderr) ?? [];
     t.is(Number(given), limit, stderr);
     t.true(Number(needed) > limit);
   }

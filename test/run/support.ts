@@ -60,6 +60,8 @@ export interface Started {
   readonly exited: Promise<void>;
   /** Resolves when standard output has it. */
   readonly printed: (pattern: RegExp) => Promise<void>;
+  /** Resolves when standard error has it. */
+  readonly complained: (pattern: RegExp) => Promise<void>;
 }
 
 const SIGNALS: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
@@ -86,7 +88,7 @@ export function start(setting: Setting, ...command: readonly string[]): Started 
       }),
     );
   });
-  return { child: child as Started['child'], ended, exited, printed: stdout.match };
+  return { child: child as Started['child'], ended, exited, printed: stdout.match, complained: stderr.match };
 }
 
 export function end(setting: Setting, ...command: readonly string[]): Promise<Ended> {

@@ -1,6 +1,6 @@
 /*
  * What a program inherits through exec. `inherited prepare CMD ARGS` sets up a state that is easy to spoil and executes
- * CMD; `inherited report [MS]` prints what it finds, after a wait of MS in which nothing may turn up.
+ * CMD (`prepare-alone`: without a child); `inherited report [MS]` prints what it finds, after a wait of MS in which nothing may turn up.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -44,7 +44,7 @@ static int parent_reports(void) {
   return got > 0 && strcmp(words + strlen(words) + 1, "report") == 0;
 }
 
-static void prepare(char **argv) {
+static void prepare(char **argv, int has_child) {
   block(SIGCHLD, SIG_BLOCK);
   block(SIGUSR1, SIG_BLOCK);
   raise(SIGUSR1); /* stays pending */
@@ -65,7 +65,7 @@ static void prepare(char **argv) {
   if (chdir("/usr/bin")) die("chdir");
   alarm(1000);
   /* A child of before: it ends while the program to be executed runs, which may wait for it, however long that takes to come. */
-  if (fork() == 0) {
+  if (has_child && fork() == 0) {
     for (int tries = 0; tries < 3000 && !parent_reports(); tries++) usleep(20000);
     usleep(700000);
     _exit(42);
@@ -126,7 +126,8 @@ static void report(int milliseconds) {
 }
 
 int main(int argc, char **argv) {
-  if (argc > 2 && strcmp(argv[1], "prepare") == 0) prepare(argv + 2);
+  if (argc > 2 && strcmp(argv[1], "prepare") == 0) prepare(argv + 2, 1);
+  if (argc > 2 && strcmp(argv[1], "prepare-alone") == 0) prepare(argv + 2, 0);
   if (argc > 1 && strcmp(argv[1], "report") == 0) return report(argc > 2 ? atoi(argv[2]) : 0), 0;
   return 2;
 }

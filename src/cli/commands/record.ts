@@ -20,7 +20,14 @@ import { ExitCode, UsageError } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
 import { Progress, mayShowProgress, type ProgressOptions } from '../progress.js';
 import type { RecordingOptions } from '../recording.js';
-import { addRecordingOptions, originOfFile, summaryText, goesOnText, parseRecordingOptions, writeFailure } from '../recording.js';
+import {
+  addRecordingOptions,
+  originOfFile,
+  summaryText,
+  goesOnText,
+  parseRecordingOptions,
+  writeFailure,
+} from '../recording.js';
 import type { SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
 import { printError } from '../output.js';
