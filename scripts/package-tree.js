@@ -39,8 +39,8 @@ for (const source of readdirSync(join(root, 'src'), { recursive: true, withFileT
 
 for (const program of ['perfbroker', 'perfbrokerd', 'perfbroker-bus'])
   put(`dist/bin/${program}`, readFileSync(join(root, 'dist/bin', program)), 0o755);
-// Debian's node, not the one that built the tree.
-symlinkSync('/usr/bin/node', join(to, 'dist/bin/node'));
+// From /usr/libexec/perfbroker/dist/bin: Debian's node, not the one that built the tree.
+symlinkSync('../../../../bin/node', join(to, 'dist/bin/node'));
 put('dist/native/perfbroker.node', readFileSync(join(root, 'dist/native/perfbroker.node')));
 
 for (const module of productionModules(root)) {
