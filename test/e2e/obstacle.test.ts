@@ -1,5 +1,6 @@
 /** A denial names what keeps a process from being the caller's own, for real processes, with advice that fits the caller. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -158,7 +159,7 @@ privileged(
     t.like(denial, { error: 'CeilingExceeded', code: 'other-users' });
     t.regex(denial.message, /the caller itself is not dumpable/);
     t.notRegex(denial.message, /namespace/);
-    t.regex(denial.remedy, /^Run the collector from an executable that its user can read/);
+    t.regex(denial.remedy, /^After a change of ids [^.]*, and connect after that\. /);
     const refused = await denialOf(t, runAs({ uid: ALICE, socket: open.socket }, openUndumpable, pid));
     t.like(refused, { error: 'PolicyDenied', code: 'access' }, 'where the opener does not check');
   },
@@ -180,4 +181,51 @@ privileged('a client that changes its ids after it has connected is advised to c
     remedy: 'Connect to the broker again after every change of ids.',
     details: { reasons: [] },
   });
+});
+
+/** Drops root's ids without an exec, as a daemon does that profiles its own child. */
+const openChildAfterDrop = async ({ client, syntax }: World, id: number, dumpable: boolean): Promise<unknown> => {
+  process.setgroups!([]);
+  process.setgid!(id);
+  process.setuid!(id);
+  const { spawn } = await import('node:child_process');
+  const child = spawn('sleep', ['300'], { stdio: 'ignore' });
+  await new Promise((resolve) => child.once('spawn', resolve));
+  try {
+    const connection = await client.connect();
+    const targets = [{ pid: dumpable ? child.pid! : process.pid }];
+    return (await connection.open({ targets, events: syntax.parseEvents('task-clock:u') })).id;
+  } finally {
+    child.kill('SIGKILL');
+  }
+};
+
+for (const target of ['its child', 'itself'] as const)
+  privileged(
+    `a client that dropped its ids without an exec and asks for ${target} is named as the obstacle, with the remedy`,
+    async (t) => {
+      for (const [daemon, error, code] of [
+        [shipped, 'CeilingExceeded', 'other-users'],
+        [open, 'PolicyDenied', 'access'],
+      ] as const) {
+        const opening = runAs({ uid: 0, socket: daemon.socket }, openChildAfterDrop, ALICE, target === 'its child');
+        const denial = await denialOf(t, opening);
+        t.like(denial, { error, code });
+        t.regex(denial.message, /the caller itself is not dumpable/);
+        t.notRegex(denial.message + denial.remedy, /namespace|capabilities \(/);
+        t.regex(denial.remedy, /execute a program or call prctl\(PR_SET_DUMPABLE, 1\), and connect after that/);
+      }
+    },
+  );
+
+privileged('a target that dropped its ids without an exec is named as not dumpable, with the remedy', async (t) => {
+  const drop = `import os,time; os.setgroups([]); os.setresgid(*[${ALICE}]*3); os.setresuid(*[${ALICE}]*3); print(flush=True); time.sleep(300)`;
+  const child = spawn('python3', ['-c', drop], { stdio: ['ignore', 'pipe', 'ignore'], cwd: '/' });
+  t.teardown(() => child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  const denial = await denialOf(t, runAs({ uid: ALICE, socket: open.socket }, openPid, child.pid!));
+  t.like(denial, { error: 'PolicyDenied', code: 'not-dumpable' });
+  t.regex(denial.message, /it is not dumpable/);
+  t.notRegex(denial.message + denial.remedy, /namespace/);
+  t.regex(denial.remedy, /have it execute a program or call prctl\(PR_SET_DUMPABLE, 1\)/);
 });

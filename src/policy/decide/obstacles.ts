@@ -44,7 +44,7 @@ function callerObstacle({ dumpable, ownIds }: Subject): Obstacle | undefined {
       code: 'access',
       text: 'the caller itself is not dumpable, so the broker cannot verify its capabilities and ids',
       remedy:
-        'Run the collector from an executable that its user can read, without a change of ids, and without prctl(PR_SET_DUMPABLE, 0).',
+        'After a change of ids (setresuid(2)), execute a program or call prctl(PR_SET_DUMPABLE, 1), and connect after that. Without a change of ids, use an executable that the user of the collector can read.',
     };
   return ownIds ? undefined : OTHER_IDS;
 }
@@ -102,7 +102,7 @@ function remedyOf(obstacles: readonly AccessObstacle[], subject: Subject, proces
   else if (obstacles.includes('capabilities')) steps.push(levelCapabilities(subject));
   if (obstacles.includes('not-dumpable'))
     steps.push(
-      'Start the target from an executable that its user can read, or have it call prctl(PR_SET_DUMPABLE, 1) after it changed its ids.',
+      'Start the target from an executable that its user can read, or have it execute a program or call prctl(PR_SET_DUMPABLE, 1) after it changed its ids.',
     );
   return steps.join(' ');
 }

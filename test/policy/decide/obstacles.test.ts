@@ -125,7 +125,7 @@ test('the obstacle of a caller that is not dumpable is the caller itself', (t) =
     obstacle?.text ?? '',
     /^the caller itself is not dumpable, so the broker cannot verify its capabilities and ids$/,
   );
-  t.regex(obstacle?.remedy ?? '', /^Run the collector from an executable .*\.$/);
+  t.regex(obstacle?.remedy ?? '', /^After a change of ids .*\.$/);
 });
 
 test('the obstacle of the caller comes before those of the target, and both are named', (t) => {
@@ -133,7 +133,7 @@ test('the obstacle of the caller comes before those of the target, and both are 
   const obstacle = obstacleOf(mixed, process());
   t.is(obstacle?.code, 'access');
   t.regex(obstacle?.text ?? '', /^the caller itself is not dumpable.*; and its gid is 1000 and the caller's is 27$/);
-  t.regex(obstacle?.remedy ?? '', /^Run the collector from an executable.* Run the collector with gid 1000/);
+  t.regex(obstacle?.remedy ?? '', /^After a change of ids.* Run the collector with gid 1000/);
 });
 
 test('a caller with other ids than its connection is an obstacle, and one with only other groups is not', (t) => {
