@@ -6,7 +6,7 @@ import type { LossOfBroker } from '../collector/session/grant_watch.js';
 import type { RecordingEnd, RecordingSummary } from '../collector/record/recording_plan.js';
 import type { EventSpec, Sampling } from '../model/event.js';
 import { VERSION } from '../version.js';
-import { defaultRingBytes, parseOutput, parseRingBytes, parseSeconds } from './arguments.js';
+import { parseOutput, parseRingBytes, parseSeconds } from './arguments.js';
 import { collectEvents, eventsFrom, samplingFrom } from './event_option.js';
 import { Failure, UsageError } from './failure.js';
 import { byteText, grouped, samplesText } from './text.js';
@@ -46,17 +46,18 @@ export interface RecordingRequest {
   readonly sampling?: Sampling;
   readonly callGraph: boolean;
   readonly folded: boolean;
-  readonly ringBytes: number;
+  /** Absent: the default for the number of cpus. */
+  readonly ringBytes?: number;
   readonly durationMs?: number;
 }
 
 /** @throws UsageError */
-export function parseRecordingOptions(options: RecordingOptions, cpus: readonly number[]): RecordingRequest {
+export function parseRecordingOptions(options: RecordingOptions): RecordingRequest {
   const bare = eventsFrom(options.event ?? 'cpu-clock:u');
   const sampling = samplingFrom(options);
   const output = parseOutput(options.output);
   const folded = output.endsWith('.folded');
-  const ringBytes = options.mmapPages === undefined ? defaultRingBytes(cpus.length) : parseRingBytes(options.mmapPages);
+  const ringBytes = options.mmapPages === undefined ? undefined : parseRingBytes(options.mmapPages);
   const durationMs = options.duration === undefined ? undefined : parseSeconds(options.duration, '--duration');
   if (output === '-')
     throw new UsageError('--output: a recording cannot be written to standard output; give a file name');
@@ -65,7 +66,7 @@ export function parseRecordingOptions(options: RecordingOptions, cpus: readonly 
     ...(sampling === undefined ? {} : { sampling }),
     callGraph: options.callGraph === true || folded,
     folded,
-    ringBytes,
+    ...(ringBytes === undefined ? {} : { ringBytes }),
     ...(durationMs === undefined ? {} : { durationMs }),
   };
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { cgroupPath } from '../collector/host/cgroups.js';
 import type { CollectorTarget } from '../collector/event_opener.js';
-import { onlineCpus, parseCpuList } from '../common/cpus.js';
+import { parseCpuList } from '../common/cpus.js';
 import { parsePids } from './arguments.js';
 import { UsageError } from './failure.js';
 
@@ -29,7 +29,7 @@ export interface Selection {
   readonly targets: readonly CollectorTarget[];
   /** True for processes, whose later children are observed; false for threads, cgroups and cpus. */
   readonly inherit: boolean;
-  /** From -C. */
+  /** From -C; not yet compared with the cpus that are online. */
   readonly cpus?: readonly number[];
 }
 
@@ -55,16 +55,11 @@ export function selectionOf(options: SelectorOptions): Selection {
 }
 
 function cpusOf(text: string): readonly number[] {
-  let cpus: readonly number[];
   try {
-    cpus = parseCpuList(text);
+    return parseCpuList(text);
   } catch (error) {
     throw new UsageError(`--cpu: ${(error as Error).message}`);
   }
-  const online = onlineCpus();
-  const absent = cpus.filter((cpu) => !online.includes(cpu));
-  if (absent.length > 0) throw new UsageError(`--cpu: not online: ${absent.join(', ')}`);
-  return cpus;
 }
 
 function processOf(tid: number): number {

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import type { Client, Decision } from '../../client/index.js';
-import { onlineCpus } from '../../common/cpus.js';
 import { recordingEvents } from '../../collector/event_defaults.js';
 import type { EventSpec } from '../../model/event.js';
 import { eventName } from '../../model/events/syntax/event_name.js';
@@ -12,6 +11,7 @@ import { collectEvents, eventsFrom, samplingFrom } from '../event_option.js';
 import { ExitCode } from '../failure.js';
 import type { SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf, type Selection } from '../selectors.js';
+import { requireOnline, sampledCpus, type SampledCpus } from '../session/sampled_cpus.js';
 import { defaultEvents, userModeOf } from '../stat_events.js';
 import { table } from '../text.js';
 import { print } from '../output.js';
@@ -60,35 +60,36 @@ interface Answer {
 async function run(options: ExplainOptions): Promise<number> {
   const selection = selectionOf(options);
   const events = options.event === undefined ? undefined : eventsFrom(options.event);
-  const request = recording(options, selection, events);
+  const sampling = samplingFrom(options);
+  const ringBytes = options.mmapPages === undefined ? undefined : parseRingBytes(options.mmapPages);
   const ask =
     options.stat === true
       ? (client: Client) => explainCount(client, selection, events)
-      : async (client: Client) => ({ decision: await client.explain(request) });
+      : async (client: Client) => {
+          const { cpus } = await sampledCpus(client, selection.cpus);
+          const request = recording(
+            { ...selection, cpus },
+            ringBytes ?? defaultRingBytes(cpus.length),
+            recordingEvents(events ?? eventsFrom('cpu-clock:u'), {
+              inherit: selection.inherit,
+              enableOnExec: false,
+              ...(sampling === undefined ? {} : { sampling }),
+              callGraph: options.callGraph === true,
+            }),
+          );
+          return { decision: await client.explain(request) };
+        };
   const { decision, about } = await withBroker<Answer>(options.socket, ask);
   print(decisionText(decision, about));
   return decision.verdict === 'allow' ? ExitCode.ok : ExitCode.failed;
 }
 
 function recording(
-  options: ExplainOptions,
-  { targets, inherit, cpus }: Selection,
-  events = eventsFrom('cpu-clock:u'),
+  { targets, cpus }: Selection & Pick<SampledCpus, 'cpus'>,
+  ringBytes: number,
+  events: readonly EventSpec[],
 ): Parameters<Client['explain']>[0] {
-  const sampling = samplingFrom(options);
-  const sampled = cpus ?? onlineCpus();
-  return {
-    targets: orSelf(targets),
-    events: recordingEvents(events, {
-      inherit,
-      enableOnExec: false,
-      ...(sampling === undefined ? {} : { sampling }),
-      callGraph: options.callGraph === true,
-    }),
-    cpus: sampled,
-    ringBytes: options.mmapPages === undefined ? defaultRingBytes(sampled.length) : parseRingBytes(options.mmapPages),
-    ringSlots: 'cpu' as const,
-  };
+  return { targets: orSelf(targets), events, cpus, ringBytes, ringSlots: 'cpu' as const };
 }
 
 /** Explains what stat would count: its default events in user mode alone, where kernel mode is not allowed. */
@@ -97,6 +98,7 @@ async function explainCount(
   { targets, inherit, cpus }: Selection,
   events: readonly EventSpec[] | undefined,
 ): Promise<Answer> {
+  await requireOnline(client, cpus);
   const explain = (about: readonly EventSpec[]): Promise<Decision> =>
     client.explain({
       targets: orSelf(targets),

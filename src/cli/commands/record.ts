@@ -1,7 +1,6 @@
 import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import { onlineCpus } from '../../common/cpus.js';
 import { endsCommand } from '../../collector/session/session_end.js';
 import { recordingEvents } from '../../collector/event_defaults.js';
 import { writeFolded } from '../../collector/profile/folded_file.js';
@@ -13,6 +12,7 @@ import {
   mayPrompt,
   type AuthorizationOptions,
 } from '../authorization_prompt.js';
+import { defaultRingBytes } from '../arguments.js';
 import { withBroker } from '../broker.js';
 import { requireUnchanged, startWorkload } from '../command_parent.js';
 import { requireReplaceable } from '../../formats/output_file.js';
@@ -30,6 +30,7 @@ import {
 } from '../recording.js';
 import type { SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
+import { sampledCpus } from '../session/sampled_cpus.js';
 import { printError } from '../output.js';
 
 interface RecordOptions extends SelectorOptions, RecordingOptions, AuthorizationOptions, ProgressOptions {
@@ -67,8 +68,7 @@ export function define(command: Command): void {
 async function run(command: readonly string[], options: RecordOptions): Promise<number> {
   requireUnchanged(command);
   const selection = selectionOf(options);
-  const cpus = selection.cpus ?? onlineCpus();
-  const { bare, sampling, callGraph, folded, ringBytes, durationMs } = parseRecordingOptions(options, cpus);
+  const { bare, sampling, callGraph, folded, ringBytes, durationMs } = parseRecordingOptions(options);
   if (command.length === 0 && selection.targets.length === 0)
     throw new UsageError('nothing to record: give a CMD, or processes with --pid');
   // The stacks are written after the command: an obstacle must not cost the recording.
@@ -76,6 +76,7 @@ async function run(command: readonly string[], options: RecordOptions): Promise<
   using interrupts = watchInterrupts(() => data.remove());
   using data = new DataFile(options.output, folded);
   return await withBroker(options.socket, async (client) => {
+    const { cpus, cpusOnline } = await sampledCpus(client, selection.cpus);
     using workload = command.length > 0 ? await startWorkload(command, selection.targets.length > 0) : undefined;
     using progress = new Progress(options.progress === true);
     const observed = workload !== undefined && selection.targets.length === 0;
@@ -89,7 +90,8 @@ async function run(command: readonly string[], options: RecordOptions): Promise<
       }),
       names: bare.map(eventName),
       cpus,
-      ringBytes,
+      cpusOnline,
+      ringBytes: ringBytes ?? defaultRingBytes(cpus.length),
       output: data.path,
       ...originOfFile(),
       ...(durationMs === undefined ? {} : { durationMs }),

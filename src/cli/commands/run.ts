@@ -13,11 +13,13 @@ import type { UnobservableProgram } from '../../collector/profile/unobservable.j
 import { unobservablePrograms } from '../../collector/profile/unobservable.js';
 import { eventName } from '../../model/events/syntax/event_name.js';
 import type { Fd } from '../../native.js';
+import { defaultRingBytes } from '../arguments.js';
 import { ExitCode, Failure, UsageError, describeFailure } from '../failure.js';
 import { watchInterrupts } from '../interrupts.js';
 import type { RecordingOptions, RecordingRequest } from '../recording.js';
 import { addRecordingOptions, originOfFile, summaryText, parseRecordingOptions, writeFailure } from '../recording.js';
 import { RunFiles } from '../run_files.js';
+import { sampledCpus, type SampledCpus } from '../session/sampled_cpus.js';
 
 interface RunOptions extends RecordingOptions {
   readonly quiet?: true;
@@ -96,8 +98,7 @@ class Collector {
   }
 
   async run(): Promise<void> {
-    const cpus = onlineCpus();
-    const request = parseRecordingOptions(this.#options, cpus);
+    const request = parseRecordingOptions(this.#options);
     using interrupts = watchInterrupts();
     await using client = this.#client();
     using files = await RunFiles.create(this.#launcher, this.#options.output, request.folded);
@@ -108,7 +109,7 @@ class Collector {
     });
     placed.catch(() => undefined);
     const interrupt = AbortSignal.any([interrupts.signal, notExecuted.signal]);
-    const summary = await this.#record(this.#opener(client), request, cpus, files.data, interrupt);
+    const summary = await this.#record(this.#opener(client), request, await cpusFor(client), files.data, interrupt);
     if ((await this.#launcher.executed) !== 0) return;
     await placed;
     this.#report(summary, files, request.folded);
@@ -117,7 +118,7 @@ class Collector {
   #record(
     opener: EventOpener,
     { bare, sampling, callGraph, ringBytes, durationMs }: RecordingRequest,
-    cpus: readonly number[],
+    { cpus, cpusOnline }: SampledCpus,
     outputFd: Fd,
     interrupt: AbortSignal,
   ): Promise<RecordingSummary> {
@@ -127,7 +128,8 @@ class Collector {
       events: recordingEvents(bare, style),
       names: bare.map(eventName),
       cpus,
-      ringBytes,
+      cpusOnline,
+      ringBytes: ringBytes ?? defaultRingBytes(cpus.length),
       output: this.#options.output,
       outputFd,
       ...originOfFile(),
@@ -164,6 +166,13 @@ class Collector {
     if (folded) files.fold();
     this.#launcher.writeStderr(summaryText(output, summary) + hiddenText(hidden));
   }
+}
+
+/** Without a broker, the launcher opens the events, and this process knows the cpus as well as the launcher does. */
+async function cpusFor(client: Client | undefined): Promise<SampledCpus> {
+  if (client !== undefined) return sampledCpus(client, undefined);
+  const cpus = onlineCpus();
+  return { cpus, cpusOnline: cpus.length };
 }
 
 export function hiddenText(programs: readonly UnobservableProgram[]): string {

@@ -21,6 +21,7 @@ import { printError } from '../output.js';
 import { END_TEXTS, failedWrite, lossText } from '../recording.js';
 import type { Selection, SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
+import { requireOnline } from '../session/sampled_cpus.js';
 import { HARDWARE, SOFTWARE } from '../stat_events.js';
 import type { CountedEvent } from '../stat_table.js';
 import { intervalLines, jsonLines, statTable } from '../stat_table.js';
@@ -67,6 +68,7 @@ async function run(command: readonly string[], options: StatOptions): Promise<nu
   if (form.output !== undefined) requireReplaceable(form.output);
   using interrupts = watchInterrupts();
   return await withBroker(options.socket, async (client) => {
+    await requireOnline(client, form.selection.cpus);
     using workload = command.length > 0 ? await startWorkload(command, form.selection.targets.length > 0) : undefined;
     const outlives = await countAndPrint(client, form, workload, interrupts.signal);
     if (!outlives) workload?.terminate();

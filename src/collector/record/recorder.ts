@@ -7,7 +7,7 @@ import { PerfDataWriter } from '../../formats/perfdata_writer.js';
 import type { EventSpec } from '../../model/event.js';
 import type { Drain, DrainStats, NativeError } from '../../native.js';
 import { native } from '../../native.js';
-import { onlineCpus, possibleCpuCount } from '../../common/cpus.js';
+import { possibleCpuCount } from '../../common/cpus.js';
 import type { EventGrant, EventOpener, GrantedEvent } from '../event_opener.js';
 import { GrantWatch } from '../session/grant_watch.js';
 import { placeWhenExecuted } from '../session/place_output.js';
@@ -128,14 +128,14 @@ class Recorder implements Disposable {
   }
 
   #finishFile(intact: boolean): number {
-    const { version, commandLine } = this.#plan;
+    const { version, commandLine, cpus, cpusOnline = cpus.length } = this.#plan;
     const info = {
       hostname: hostname(),
       osRelease: release(),
       version,
       arch: machineName(),
-      cpusOnline: onlineCpus().length,
-      cpusAvailable: possibleCpuCount(),
+      cpusOnline,
+      cpusAvailable: Math.max(possibleCpuCount(), cpusOnline),
       commandLine,
       ...(this.#tracingData === undefined ? {} : { tracingData: this.#tracingData }),
     };

@@ -10,6 +10,8 @@ export interface RecordingPlan extends Session {
   /** Display names, one for each event. */
   readonly names: readonly string[];
   readonly cpus: readonly number[];
+  /** Number of cpus that are online, for the file. Default: the number of `cpus`. */
+  readonly cpusOnline?: number;
   /** Bytes of one cpu's ring; a power of two of pages. */
   readonly ringBytes: number;
   readonly output: string;
