@@ -90,7 +90,8 @@ const rooms = {
   },
   cli: {
     [OWN_FILES]: [],
-    commands: [OWN_FILES],
+    session: [OWN_FILES],
+    commands: [OWN_FILES, 'session'],
     'program.ts': [OWN_FILES, 'commands'],
     'main.ts': [OWN_FILES, 'program.ts'],
   },

@@ -93,7 +93,8 @@ export const END_TEXTS: Readonly<Record<RecordingEnd, string>> = {
 const REMOVED =
   '  the command executed a program that may not be observed: setuid, setgid, with file capabilities, or not readable\n';
 
-export function summaryText(path: string, summary: RecordingSummary): string {
+/** @param noSamples lines for a summary without samples */
+export function summaryText(path: string, summary: RecordingSummary, noSamples: string): string {
   const figures = [
     samplesText(summary.samples),
     `${grouped(summary.lost)} lost`,
@@ -102,6 +103,7 @@ export function summaryText(path: string, summary: RecordingSummary): string {
     `${summary.seconds.toFixed(2)} s`,
   ];
   const notes: string[] = [];
+  if (summary.samples === 0n && summary.lost === 0n && summary.error === undefined) notes.push(noSamples);
   if (summary.lost > 0n) notes.push('  records were lost: use a larger ring (-m) or a lower frequency (-F)\n');
   if (summary.throttled > 0n) notes.push('  the kernel throttled the events: use a lower frequency (-F)\n');
   if (summary.unstable)

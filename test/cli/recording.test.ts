@@ -34,14 +34,14 @@ test('options are parsed to their values', (t) => {
 
 test('a summary has the figures and the reason for the end', (t) => {
   t.is(
-    summaryText('perf.data', SUMMARY),
+    summaryText('perf.data', SUMMARY, ''),
     'perf.data: 1,234 samples, 0 lost, 0 throttled, 2.0 KiB of records, 1.50 s (the command ended)\n',
   );
-  t.is(summaryText('x\ny: 0 lost', SUMMARY).split('\n').length, 2, 'a path cannot add a line');
+  t.is(summaryText('x\ny: 0 lost', SUMMARY, '').split('\n').length, 2, 'a path cannot add a line');
 });
 
 test('a summary gives advice where something is missing', (t) => {
-  const text = summaryText('x', { ...SUMMARY, lost: 1n, throttled: 1n, unstable: true, end: 'removed' });
+  const text = summaryText('x', { ...SUMMARY, lost: 1n, throttled: 1n, unstable: true, end: 'removed' }, '');
   for (const pattern of [/larger ring \(-m\)/, /throttled the events/, /some may be missing/, /may not be observed/])
     t.regex(text, pattern);
   t.is(text.split('\n').length, 6);

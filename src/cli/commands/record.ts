@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { endsCommand } from '../../collector/session/session_end.js';
+import { measureCpuUse } from '../../collector/host/cpu_use.js';
 import { recordingEvents } from '../../collector/event_defaults.js';
 import { writeFolded } from '../../collector/profile/folded_file.js';
 import { record } from '../../collector/record/recorder.js';
@@ -30,6 +31,7 @@ import {
 } from '../recording.js';
 import type { SelectorOptions } from '../selectors.js';
 import { addSelectors, selectionOf } from '../selectors.js';
+import { noSamplesText } from '../session/no_samples.js';
 import { sampledCpus } from '../session/sampled_cpus.js';
 import { printError } from '../output.js';
 
@@ -79,6 +81,7 @@ async function run(command: readonly string[], options: RecordOptions): Promise<
     const { cpus, cpusOnline } = await sampledCpus(client, selection.cpus);
     using workload = command.length > 0 ? await startWorkload(command, selection.targets.length > 0) : undefined;
     using progress = new Progress(options.progress === true);
+    const cpuUse = measureCpuUse(selection.targets.filter((target) => 'pid' in target));
     const observed = workload !== undefined && selection.targets.length === 0;
     const summary = await record(promptingOpener(client, mayPrompt(options), interrupts.signal), {
       targets: observed ? [{ pid: workload.pid }] : selection.targets,
@@ -102,13 +105,17 @@ async function run(command: readonly string[], options: RecordOptions): Promise<
       },
     });
     progress.end();
+    const use = cpuUse();
     const outlives = workload !== undefined && !endsCommand(summary.end, observed);
     if (!outlives) workload?.terminate();
     if (summary.error !== undefined) throw writeFailure(options.output, folded, summary, summary.error);
     // Without a command there is no file, and the launcher has reported why.
     if (summary.end !== 'not-executed') {
       if (folded) writeFolded(data.path, options.output);
-      if (options.quiet !== true) printError(summaryText(options.output, summary));
+      if (options.quiet !== true) {
+        const silent = { ...summary, ...selection, events: bare, use, ...(sampling === undefined ? {} : { sampling }) };
+        printError(summaryText(options.output, summary, noSamplesText(silent)));
+      }
       if (outlives && summary.end !== 'command') printError(goesOnText(summary));
     }
     // The parent waits for a command that outlives its recording, and passes its exit code on.

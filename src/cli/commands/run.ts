@@ -19,6 +19,7 @@ import { watchInterrupts } from '../interrupts.js';
 import type { RecordingOptions, RecordingRequest } from '../recording.js';
 import { addRecordingOptions, originOfFile, summaryText, parseRecordingOptions, writeFailure } from '../recording.js';
 import { RunFiles } from '../run_files.js';
+import { noSamplesText } from '../session/no_samples.js';
 import { sampledCpus, type SampledCpus } from '../session/sampled_cpus.js';
 
 interface RunOptions extends RecordingOptions {
@@ -112,7 +113,7 @@ class Collector {
     const summary = await this.#record(this.#opener(client), request, await cpusFor(client), files.data, interrupt);
     if ((await this.#launcher.executed) !== 0) return;
     await placed;
-    this.#report(summary, files, request.folded);
+    this.#report(summary, files, request);
   }
 
   #record(
@@ -158,13 +159,14 @@ class Collector {
     return { open: (request) => client.open({ ...request, targets: [{ pidfd }] }) };
   }
 
-  #report(summary: RecordingSummary, files: RunFiles, folded: boolean): void {
+  #report(summary: RecordingSummary, files: RunFiles, { folded, bare, sampling }: RecordingRequest): void {
     const { output } = this.#options;
     if (summary.error !== undefined) throw writeFailure(output, folded, summary, summary.error);
     const searchable = summary.bytes <= SEARCHED_BYTES && summary.lost === 0n;
     const hidden = searchable ? files.readData(unobservablePrograms) : [];
     if (folded) files.fold();
-    this.#launcher.writeStderr(summaryText(output, summary) + hiddenText(hidden));
+    const silent = { ...summary, events: bare, ...(sampling === undefined ? {} : { sampling }) };
+    this.#launcher.writeStderr(summaryText(output, summary, noSamplesText(silent)) + hiddenText(hidden));
   }
 }
 

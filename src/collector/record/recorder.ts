@@ -123,7 +123,8 @@ class Recorder implements Disposable {
     if (error === null && lost > stats.lost) this.#synthesizer.lost(lost - stats.lost);
     const bytes = this.#finishFile(error === null);
     const { samples, throttled } = stats;
-    const summary = { samples, lost, throttled, bytes, seconds, fds: events.length, unstable };
+    const counts = samples === 0n ? { counts: countsOf(this.#plan.events, events) } : {};
+    const summary = { samples, lost, throttled, bytes, seconds, fds: events.length, unstable, ...counts };
     return error === null ? { ...summary, end } : { ...summary, end: 'write-error', error };
   }
 
@@ -151,6 +152,16 @@ function mapRings(drain: Drain, events: readonly GrantedEvent[], pages: number):
     if (ring === undefined) rings.set(cpu, drain.addRing(fd, pages));
     else drain.addEvent(fd, ring);
   }
+}
+
+/** Count of each event, with that of inherited ones. The events of a group are read in another layout. */
+function countsOf(specs: readonly EventSpec[], events: readonly GrantedEvent[]): readonly (bigint | undefined)[] {
+  const counts = specs.map(({ readFormat }): bigint | undefined => (readFormat.includes('group') ? undefined : 0n));
+  for (const event of events) {
+    const count = counts[event.event];
+    if (count !== undefined) counts[event.event] = count + (event.read()[0] ?? 0n);
+  }
+  return counts;
 }
 
 /**
