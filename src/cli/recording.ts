@@ -108,9 +108,20 @@ export function summaryText(path: string, summary: RecordingSummary, noSamples: 
   if (summary.throttled > 0n) notes.push('  the kernel throttled the events: use a lower frequency (-F)\n');
   if (summary.unstable)
     notes.push('  new threads appeared faster than they could be attached to: some may be missing\n');
+  if (summary.samples > 0n) notes.push(unreadableText(summary.unreadableMaps));
   if (summary.end === 'removed') notes.push(REMOVED);
   const loss = summary.lossOfBroker === undefined ? '' : lossText(summary.lossOfBroker, 'records');
   return `${escapeName(path)}: ${figures.join(', ')} (${END_TEXTS[summary.end]})\n${notes.join('')}${loss}`;
+}
+
+const MAX_PIDS = 5;
+
+/** The line for processes that stay without names. The kernel's check for maps is that of ptrace(2), which no rule of a policy loosens. */
+function unreadableText(pids: readonly number[]): string {
+  if (pids.length === 0) return '';
+  const more = pids.length > MAX_PIDS ? ` and ${pids.length - MAX_PIDS} more` : '';
+  const named = `process${pids.length === 1 ? '' : 'es'} ${pids.slice(0, MAX_PIDS).join(', ')}${more}`;
+  return `  uid ${process.getuid?.() ?? -1} may not read the memory maps of ${named}: samples there have no names\n`;
 }
 
 /** The line for a broker that ended before the session. @param what the records or counts that may be missing */

@@ -13,6 +13,7 @@ const SUMMARY: RecordingSummary = {
   seconds: 1.5,
   fds: 2,
   unstable: false,
+  unreadableMaps: [],
 };
 
 test('options have the defaults that --help has', (t) => {
@@ -60,4 +61,19 @@ test('a full disk and another error of writing each have a remedy', (t) => {
 test('the example of README ends as a recording with --duration does', (t) => {
   const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
   t.is(/^perf\.data: .* \((.*)\)$/m.exec(readme)?.[1], END_TEXTS.duration);
+});
+
+test('processes whose maps may not be read are named with the user, where there are samples', (t) => {
+  const unreadableMaps = [1, 2, 3, 4, 5, 6, 7];
+  t.regex(
+    summaryText('x', { ...SUMMARY, unreadableMaps }, ''),
+    /\n {2}uid \d+ may not read the memory maps of processes 1, 2, 3, 4, 5 and 2 more: samples there have no names\n$/,
+  );
+  t.regex(summaryText('x', { ...SUMMARY, unreadableMaps: [1] }, ''), / of process 1: /);
+  t.notRegex(summaryText('x', { ...SUMMARY, samples: 0n, unreadableMaps }, ''), /maps/);
+});
+
+test('the lines for a recording without samples are printed for no other', (t) => {
+  t.true(summaryText('x', { ...SUMMARY, samples: 0n }, '  no samples: y\n').endsWith(')\n  no samples: y\n'));
+  t.false(summaryText('x', SUMMARY, '  no samples: y\n').includes('no samples'));
 });

@@ -1,20 +1,31 @@
 /** A recording without a sample names the reason, where the machine shows it. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { onlineCpus } from '#dist/common/cpus.js';
+import { ALICE, BOB, readableTree } from './as_user.js';
 import { noPrivilege, OPEN_POLICY, ROOT, skip, startDaemon, type Daemon } from './daemon.js';
 
 const reason = noPrivilege();
 if (reason !== null) console.log(`skipped: ${reason}`);
 const privileged = reason === null ? test.serial : test.serial.skip;
 
+/** Also processes of other users, whose maps the kernel hides. */
+const ANY_USER = `${OPEN_POLICY}
+[[rule]]
+name = "others"
+verdict = "allow"
+subjects = { everyone = true }
+targets = { any_user = true }
+classes = ["user", "other-users"]
+`;
+
 let daemon: Daemon;
 const directory = mkdtempSync(join(tmpdir(), 'perfbroker-silent-'));
 test.serial.before(async () => {
-  if (reason === null) daemon = await startDaemon({ policy: OPEN_POLICY });
+  if (reason === null) daemon = await startDaemon({ policy: ANY_USER, args: ['--ceiling', 'user,raw,other-users'] });
 });
 test.serial.after.always(async () => {
   await daemon?.stop();
@@ -43,7 +54,7 @@ const NONE = / 0 samples, [^\n]*\n {2}no samples: /;
 privileged('a process that sleeps is reported as one that slept', async (t) => {
   const { pid = -1 } = started(t, 'sleep', '300');
   // The exec of sleep itself takes CPU time.
-  while (!/ \(sleep\) S /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')))
+  while (!readFileSync(`/proc/${pid}/stat`, 'utf8').includes(' (sleep) S '))
     await new Promise((resolve) => setTimeout(resolve, 10));
   await new Promise((resolve) => setTimeout(resolve, 300));
   const stderr = perfbroker(t, 'record', '-p', String(pid), '--duration', '0.3');
@@ -84,3 +95,29 @@ privileged('a process on a cpu that -C excludes is reported with its cpu', (t) =
   t.true(stderr.includes(`process ${pid} last ran on cpu ${second}, which -C excludes`), stderr);
   return undefined;
 });
+
+privileged('samples without names are explained by the maps that the user may not read', (t) => {
+  const { pid = -1 } = spawnedAs(t, BOB);
+  const perfbrokerOf = join(readableTree(), 'dist/bin/perfbroker');
+  const file = join(directory, 'unnamed.data');
+  chownSync(directory, ALICE, ALICE);
+  t.teardown(() => {
+    chownSync(directory, 0, 0);
+  });
+  const record = ['record', '-o', file, '-p', String(pid), '--duration', '1'];
+  const env = { ...process.env, PERFBROKER_SOCKET: daemon.socket };
+  const asAlice = { uid: ALICE, gid: ALICE, cwd: '/', env, encoding: 'utf8' } as const;
+  const { status, stderr } = spawnSync(perfbrokerOf, record, asAlice);
+  t.is(status, 0, stderr);
+  const line = `  uid ${ALICE} may not read the memory maps of process ${pid}: samples there have no names\n`;
+  t.true(stderr.endsWith(line), stderr);
+  const report = spawnSync(perfbrokerOf, ['report', file], asAlice).stdout;
+  t.true(report.includes(`The file has no memory map of process ${pid}, so that its addresses have no names.`), report);
+});
+
+/** A process of this user that computes. */
+function spawnedAs(t: ExecutionContext, id: number): ChildProcess {
+  const child = spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore', uid: id, gid: id, cwd: '/' });
+  t.teardown(() => child.kill('SIGKILL'));
+  return child;
+}

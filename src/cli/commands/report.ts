@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { escapeName } from '../../common/quote.js';
-import { readProfile } from '../../collector/profile/profile.js';
+import { readProfile, type UnknownMemory } from '../../collector/profile/profile.js';
 import { hottestFunctions } from '../../collector/profile/hot_functions.js';
 import { FormatError } from '../../formats/format_error.js';
 import { PerfDataReader } from '../../formats/perfdata_reader.js';
@@ -34,7 +34,10 @@ function report(file: string, limit: number): void {
   try {
     using reader = new PerfDataReader(file);
     const profile = readProfile(reader);
-    const texts = reader.events.map((event, index) => eventTable(event.name, hottestFunctions(profile, index), limit));
+    const texts = reader.events.map(
+      (event, index) =>
+        eventTable(event.name, hottestFunctions(profile, index), limit) + unknownText(profile.unknown.get(index)),
+    );
     const lost = profile.lost > 0n ? `${grouped(profile.lost)} records were lost.\n` : '';
     const cut = reader.finished ? '' : 'The recording was cut off: it ends with the last complete record.\n';
     print(`${cut}${lost}${texts.join('\n')}`);
@@ -54,6 +57,24 @@ function report(file: string, limit: number): void {
       );
     throw error;
   }
+}
+
+const MAX_PIDS = 5;
+
+/** The lines below a table whose every address is unknown. */
+function unknownText(memory: UnknownMemory | undefined): string {
+  if (memory === undefined) return '';
+  const { pids, unmapped } = memory;
+  if (unmapped.length === 0) return `No mapping in the file covers these addresses of ${processes(pids)}.\n`;
+  return (
+    `The file has no memory map of ${processes(unmapped)}, so that its addresses have no names. ` +
+    'The recording user may read the maps of a process only if ptrace(2) is allowed: not of another user, and not of one that is not dumpable.\n'
+  );
+}
+
+function processes(pids: readonly number[]): string {
+  const more = pids.length > MAX_PIDS ? ` and ${grouped(pids.length - MAX_PIDS)} more` : '';
+  return `process${pids.length === 1 ? '' : 'es'} ${pids.slice(0, MAX_PIDS).join(', ')}${more}`;
 }
 
 function eventTable(name: string, functions: ReturnType<typeof hottestFunctions>, limit: number): string {

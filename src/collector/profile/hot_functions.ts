@@ -11,7 +11,7 @@ export interface HotFunction {
 }
 
 /** Functions of one event, sorted by samples in the function itself. @param event index into the file's events */
-export function hottestFunctions(profile: Profile, event: number): readonly HotFunction[] {
+export function hottestFunctions(profile: Pick<Profile, 'stacks'>, event: number): readonly HotFunction[] {
   const functions = new Map<string, HotFunction>();
   for (const stack of profile.stacks) {
     if (stack.event !== event) continue;

@@ -19,6 +19,13 @@ export interface Profile {
   readonly stacks: readonly ProfiledStack[];
   readonly samples: number;
   readonly lost: bigint;
+  /** For each event of which every sample is in unknown memory: the processes, and those of which the file has no mapping. */
+  readonly unknown: ReadonlyMap<number, UnknownMemory>;
+}
+
+export interface UnknownMemory {
+  readonly pids: readonly number[];
+  readonly unmapped: readonly number[];
 }
 
 /** Source of names. */
@@ -34,13 +41,16 @@ const MAX_CACHED = 1 << 18;
  */
 export function readProfile(reader: Pick<PerfDataReader, 'records'>, symbolizer: Names = new Symbolizer()): Profile {
   const spaces = new AddressSpaces();
+  const mapped = new Set<number>();
   let lost = 0n;
   for (const { record } of reader.records()) {
     if (record.kind === 'mmap' || record.kind === 'comm' || record.kind === 'fork') spaces.add(record);
+    if (record.kind === 'mmap') mapped.add(record.pid);
     else if (record.kind === 'lost') lost += record.lost;
   }
   const stacks = new Map<string, ProfiledStack>();
   const frames = new FrameCache(spaces, symbolizer);
+  const unknown = new UnknownSamples();
   let samples = 0;
   for (const { event, record } of reader.records()) {
     if (record.kind !== 'sample') continue;
@@ -49,12 +59,35 @@ export function readProfile(reader: Pick<PerfDataReader, 'records'>, symbolizer:
     const comm = spaces.commAt(tid, time) ?? spaces.commAt(pid, time) ?? `[${tid}]`;
     const list = stackOf(record).map(({ address, kernel }) => frames.at(pid, address, kernel, time));
     list.reverse();
+    unknown.add(event, pid, list.at(-1)?.object === '[unknown]');
     const key = `${event}\n${comm}\n${list.map((frame) => frame.key).join(' ')}`;
     const known = stacks.get(key);
     if (known === undefined) stacks.set(key, { event, comm, frames: list, samples: 1 });
     else known.samples++;
   }
-  return { stacks: [...stacks.values()], samples, lost };
+  return { stacks: [...stacks.values()], samples, lost, unknown: unknown.memory(mapped) };
+}
+
+/** Processes of events without a single sample in known memory. */
+class UnknownSamples {
+  readonly #pids = new Map<number, Set<number>>();
+  readonly #known = new Set<number>();
+
+  add(event: number, pid: number, isUnknown: boolean): void {
+    if (!isUnknown) this.#known.add(event);
+    const pids = this.#pids.get(event);
+    if (pids === undefined) this.#pids.set(event, new Set([pid]));
+    else pids.add(pid);
+  }
+
+  memory(mapped: ReadonlySet<number>): ReadonlyMap<number, UnknownMemory> {
+    const result = new Map<number, UnknownMemory>();
+    for (const [event, set] of this.#pids) {
+      const pids = [...set].sort((a, b) => a - b);
+      if (!this.#known.has(event)) result.set(event, { pids, unmapped: pids.filter((pid) => !mapped.has(pid)) });
+    }
+    return result;
+  }
 }
 
 interface KeyedFrame extends Frame {

@@ -124,7 +124,9 @@ class Recorder implements Disposable {
     const bytes = this.#finishFile(error === null);
     const { samples, throttled } = stats;
     const counts = samples === 0n ? { counts: countsOf(this.#plan.events, events) } : {};
-    const summary = { samples, lost, throttled, bytes, seconds, fds: events.length, unstable, ...counts };
+    const { unreadable: unreadableMaps } = this.#synthesizer;
+    const figures = { samples, lost, throttled, bytes, seconds };
+    const summary = { ...figures, fds: events.length, unstable, unreadableMaps, ...counts };
     return error === null ? { ...summary, end } : { ...summary, end: 'write-error', error };
   }
 

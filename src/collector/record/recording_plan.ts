@@ -45,6 +45,8 @@ export interface RecordingSummary {
   readonly unstable: boolean;
   /** Absent when the broker was there until the end. */
   readonly lossOfBroker?: LossOfBroker;
+  /** Processes whose maps this user may not read: their samples have no names. */
+  readonly unreadableMaps: readonly number[];
   /** Count of each event where there is no sample; undefined for one of a group. */
   readonly counts?: readonly (bigint | undefined)[];
   /** Error that stopped the writing; the file holds the records written before. */

@@ -25,6 +25,8 @@ const MAX_PATH_BYTES = 4096;
  * samples there stay without names.
  */
 export class Synthesizer {
+  /** Processes whose maps may not be read, by their number in /proc. */
+  readonly unreadable: number[] = [];
   readonly #trailer: number;
   readonly #sink: (records: Uint8Array) => void;
 
@@ -49,7 +51,7 @@ export class Synthesizer {
       const comm = readOptional(`/proc/${pid}/task/${tid}/comm`);
       if (recordedTid !== undefined && comm !== undefined) this.#comm(writer, recordedPid, recordedTid, comm);
     }
-    const maps = readOptional(`/proc/${pid}/maps`);
+    const maps = this.#maps(pid);
     for (const mapping of maps === undefined ? [] : parseMaps(maps.toString('utf8'))) {
       if ((mapping.protection & PROT_EXEC) === 0) continue;
       this.#record(writer, RecordType.MMAP2, RecordMisc.USER, () => {
@@ -94,6 +96,16 @@ export class Synthesizer {
     const writer = new ByteWriter();
     this.#record(writer, RecordType.LOST, 0, () => writer.u64(0).u64(count));
     this.#sink(writer.bytes);
+  }
+
+  #maps(pid: number): Buffer | undefined {
+    try {
+      return readFileSync(`/proc/${pid}/maps`);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EACCES' || code === 'EPERM') this.unreadable.push(pid);
+      return undefined;
+    }
   }
 
   #comm(writer: ByteWriter, pid: number, tid: number, comm: Buffer): void {

@@ -42,6 +42,28 @@ test('equal stacks are one, with their samples added up', (t) => {
   t.is(symbolizer.lookUps(), 2);
 });
 
+test('an event whose every sample is in unknown memory is known with its processes', (t) => {
+  const mapping: PerfRecord = {
+    kind: 'mmap',
+    cpuMode: 2,
+    pid: 1,
+    tid: 1,
+    start: 0n,
+    length: 100n,
+    pageOffset: 0n,
+    path: '/x',
+    time: 0n,
+  };
+  const unknown = { ...numbers(), user: () => ({ name: '[unknown]', object: '[unknown]' }) };
+  t.deepEqual([...readProfile(readerOf(sample(1n, 10n)), unknown).unknown], [[0, { pids: [1], unmapped: [1] }]]);
+  t.deepEqual(
+    [...readProfile(readerOf(mapping, sample(1n, 10n)), unknown).unknown],
+    [[0, { pids: [1], unmapped: [] }]],
+  );
+  const kernel = sample(2n, 10n, 1);
+  t.is(readProfile(readerOf(sample(1n, 10n), kernel), unknown).unknown.size, 0, 'one sample is known');
+});
+
 test('frames go from the outermost to the innermost, across both modes', (t) => {
   const chain = [0xffff_ffff_ffff_ff80n, 100n, 0xffff_ffff_ffff_fe00n, 50n, 41n];
   const record: PerfRecord = { kind: 'sample', cpuMode: 1, pid: 1, tid: 1, callchain: chain };
