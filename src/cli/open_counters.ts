@@ -18,6 +18,8 @@ export interface CountRequest {
   /** True when the user may be prompted for authorization. */
   readonly interactive: boolean;
   readonly interrupt: AbortSignal;
+  /** Path of the broker's socket, where the user gave one. */
+  readonly socket?: string;
 }
 
 export interface OpenedCounters {
@@ -31,9 +33,9 @@ export interface OpenedCounters {
  * where it does not.
  */
 export async function openCounters(client: Client, request: CountRequest): Promise<OpenedCounters> {
-  const { targets, cpus, inherit, enableOnExec, interrupt } = request;
+  const { targets, cpus, inherit, enableOnExec, interrupt, socket } = request;
   const open = async (events: readonly EventSpec[], interactive: boolean): Promise<OpenedCounters> => {
-    const counters = await Counters.open(promptingOpener(client, interactive, interrupt), {
+    const counters = await Counters.open(promptingOpener(client, interactive, interrupt, socket), {
       targets,
       events: withCounting(events, { inherit, enableOnExec }),
       ...(cpus === undefined ? {} : { cpus }),

@@ -83,7 +83,7 @@ async function run(command: readonly string[], options: RecordOptions): Promise<
     using progress = new Progress(options.progress === true);
     const cpuUse = measureCpuUse(selection.targets.filter((target) => 'pid' in target));
     const observed = workload !== undefined && selection.targets.length === 0;
-    const summary = await record(promptingOpener(client, mayPrompt(options), interrupts.signal), {
+    const summary = await record(promptingOpener(client, mayPrompt(options), interrupts.signal, options.socket), {
       targets: observed ? [{ pid: workload.pid }] : selection.targets,
       events: recordingEvents(bare, {
         ...(sampling === undefined ? {} : { sampling }),

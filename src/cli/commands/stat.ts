@@ -84,6 +84,7 @@ interface StatForm {
   readonly intervalMs: number | undefined;
   readonly durationMs: number | undefined;
   readonly interactive: boolean;
+  readonly socket: string | undefined;
   readonly json: boolean;
   readonly title: string;
   readonly output: string | undefined;
@@ -99,6 +100,7 @@ function parseOptions(command: readonly string[], options: StatOptions): StatFor
       intervalPrint === undefined ? undefined : parseInteger(intervalPrint, '--interval-print', 10, 86_400_000),
     durationMs: duration === undefined ? undefined : parseSeconds(duration, '--duration'),
     interactive: mayPrompt(options),
+    socket: options.socket,
     json: options.json === true,
     title: titleOf(command, options),
     output: output === undefined ? undefined : parseOutput(output),
@@ -111,7 +113,7 @@ function parseOptions(command: readonly string[], options: StatOptions): StatFor
 /** @returns true when the command goes on though the count has ended */
 async function countAndPrint(
   client: Client,
-  { selection, events: requested, intervalMs, durationMs, interactive, json, title, output }: StatForm,
+  { selection, events: requested, intervalMs, durationMs, interactive, socket, json, title, output }: StatForm,
   workload: Workload | undefined,
   interrupt: AbortSignal,
 ): Promise<boolean> {
@@ -125,6 +127,7 @@ async function countAndPrint(
     enableOnExec: observed,
     interactive,
     interrupt,
+    ...(socket === undefined ? {} : { socket }),
   });
   await using counters = opened.counters;
   // Created only now: a request that fails leaves the file of an earlier one as it is.
