@@ -25,7 +25,7 @@ export function mayPrompt({ ask }: AuthorizationOptions): boolean {
 /** An answer without a prompt comes sooner. */
 const NOTICE_MS = 1000;
 
-/** How a notice comes about. */
+/** Circumstances of a notice. */
 export interface NoticeOptions {
   /** Returns whether the request needs authorization at all. Default: it may. */
   readonly isAsked?: () => Promise<boolean>;

@@ -55,7 +55,9 @@ export class CommandParent implements Disposable {
   isInForeground(): boolean {
     try {
       // proc_pid_stat(5): pid (comm) state ppid pgrp session tty_nr tpgid. The name may contain anything.
-      const fields = readFileSync(`/proc/${this.#pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ');
+      const fields = readFileSync(`/proc/${this.#pid}/stat`, 'latin1')
+        .replace(/^.*\) /s, '')
+        .split(' ');
       return fields[2] === fields[5];
     } catch {
       return false;
@@ -71,7 +73,8 @@ export class CommandParent implements Disposable {
   async start(index: number, isTimer: boolean): Promise<Workload> {
     const answer = await new Promise<ParentMessage>((resolve) => {
       this.#answer = resolve;
-      if (!this.#send({ type: isTimer ? 'startTimer' : 'start', value: index })) resolve({ type: 'failed', value: ENOTCONN });
+      if (!this.#send({ type: isTimer ? 'startTimer' : 'start', value: index }))
+        resolve({ type: 'failed', value: ENOTCONN });
     });
     this.#answer = undefined;
     if (answer.type !== 'started')
