@@ -105,7 +105,8 @@ real('a job in the background stops before it writes where the terminal asks for
   await withTerminal(async ({ expect }) => {
     await expect('stty tostop\n', /prompt> /);
     await expect('$PB record -- sleep 0.1 &\n', /prompt> /);
-    for (let shown = ''; !shown.includes('Stopped');) shown = await expect('sleep 0.2; jobs; echo "li"sted\n', /listed/);
+    for (let shown = ''; !shown.includes('Stopped');)
+      shown = await expect('sleep 0.2; jobs; echo "li"sted\n', /listed/);
     t.regex(await expect('fg\n', /prompt> /), /the command ended/);
   });
 });
