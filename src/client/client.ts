@@ -7,7 +7,7 @@ import type {
 } from '../interfaces/broker_types.js';
 import type { CallOptions, Channel } from './channel.js';
 import { grantFromReplies, type Grant, type GrantHost } from './grant.js';
-import { encodeDowngrade, encodeRequest, type DowngradeRequest, type OpenRequest } from './request.js';
+import { encodeDowngrade, encodeRequest, explainUnpinned, type DowngradeRequest, type OpenRequest } from './request.js';
 
 export interface AskOptions {
   /** Allows an authorization prompt (polkit), which may take minutes. `close` withdraws the prompt. Default: false. */
@@ -48,7 +48,7 @@ export class Client {
   async open(request: OpenRequest): Promise<Grant> {
     const { parameters, fds } = encodeRequest(request);
     const options = { ...this.#options(request), fds, more: true };
-    const replies = await this.#channel.call('Open', parameters, options);
+    const replies = await unpinned(this.#channel.call('Open', parameters, options), parameters.targets);
     return this.#keep(grantFromReplies(this.#host, parameters, replies));
   }
 
@@ -67,7 +67,8 @@ export class Client {
    */
   async downgrade(request: DowngradeRequest): Promise<readonly DowngradedProcess[]> {
     const { parameters, fds } = encodeDowngrade(request);
-    const reply = await this.#call('Downgrade', parameters, { ...this.#options(request), fds });
+    const call = this.#call('Downgrade', parameters, { ...this.#options(request), fds });
+    const reply = await unpinned(call, [parameters.target]);
     return reply['processes'] as readonly DowngradedProcess[];
   }
 
@@ -80,7 +81,8 @@ export class Client {
   /** Returns the decision that the broker would make about the request, and its reasons. Opens no event. */
   async explain(request: Omit<OpenRequest, 'downgrade'>): Promise<Decision> {
     const { parameters, fds } = encodeRequest(request);
-    const reply = await this.#call('Explain', parameters, { ...this.#options(request), fds });
+    const call = this.#call('Explain', parameters, { ...this.#options(request), fds });
+    const reply = await unpinned(call, parameters.targets);
     return reply['decision'] as Decision;
   }
 
@@ -122,5 +124,14 @@ export class Client {
   async #call(method: string, parameters: object, options?: CallOptions): Promise<Record<string, unknown>> {
     const [reply] = await this.#channel.call(method, parameters, options ?? { timeoutMs: this.#timeoutMs });
     return reply?.parameters ?? {};
+  }
+}
+
+/** Awaits a call about these targets. */
+async function unpinned<T>(call: Promise<T>, targets: readonly object[]): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    throw explainUnpinned(error, targets);
   }
 }

@@ -1,6 +1,7 @@
 import { constants, openSync } from 'node:fs';
 import { Rollback } from '../common/rollback.js';
 import { brokerError } from '../model/errors/error_table.js';
+import { BrokerError } from '../model/errors/errors.js';
 import type { EventSpec } from '../model/event.js';
 import { eventToJson } from '../interfaces/event_json.js';
 import { native, type Fd, type NativeError } from '../native.js';
@@ -67,7 +68,7 @@ const MAX_FDS = 253;
 
 /**
  * Encodes a request for the wire. A pidfd pins each process now: if its pid is reused while the request is on its way, the request
- * still refers to the original process.
+ * still refers to the original process. Where a seccomp filter refuses pidfd_open(2), the number itself is sent.
  * @throws BrokerError TargetGone, InvalidTarget; no fd stays open in that case
  */
 export function encodeRequest({ targets, events, ...rest }: OpenRequest): EncodedRequest {
@@ -91,6 +92,18 @@ export function encodeDowngrade({ target, ...rest }: DowngradeRequest): {
   return { parameters: { target: encodeTarget(target, fds), ...rest }, fds };
 }
 
+/** The error for a number that the broker cannot use: names the call that this process lacks. Any other error is returned as it is. */
+export function explainUnpinned(error: unknown, targets: readonly object[]): unknown {
+  const isNumber = targets.some((target) => 'pid' in target);
+  if (!isNumber || !(error instanceof BrokerError) || error.code !== 'pid-namespace') return error;
+  return brokerError(
+    'InvalidTarget',
+    'pid-namespace',
+    `${error.message}, and this process may not call pidfd_open(2), which a seccomp filter refuses`,
+    { remedy: 'Allow pidfd_open in the seccomp profile of the container, or run the collector outside of it.' },
+  );
+}
+
 function encodeEvent(event: EventSpec | RawEvent): Event {
   if (!('attr' in event)) return eventToJson(event);
   const attr = Buffer.from(event.attr.buffer, event.attr.byteOffset, event.attr.byteLength).toString('base64');
@@ -105,19 +118,22 @@ function encodeTarget(target: TargetSelector, fds: Fd[]): Target {
     fds.push(typeof target.cgroup === 'string' ? openDirectory(target.cgroup) : native.duplicate(target.cgroup));
     return { kind: 'cgroup', directory: fds.length - 1 };
   }
-  fds.push('pidfd' in target ? native.duplicate(target.pidfd) : pinProcess(target.pid));
-  const pidfd = fds.length - 1;
-  if ('tid' in target) return { kind: 'process', pidfd, tid: target.tid };
-  return { kind: 'process', pidfd, ...(target.threads !== undefined && { threads: target.threads }) };
+  const pidfd = 'pidfd' in target ? native.duplicate(target.pidfd) : pinProcess(target.pid);
+  if (pidfd !== 'refused') fds.push(pidfd);
+  const process = pidfd === 'refused' && 'pid' in target ? { pid: target.pid } : { pidfd: fds.length - 1 };
+  if ('tid' in target) return { kind: 'process', ...process, tid: target.tid };
+  return { kind: 'process', ...process, ...(target.threads !== undefined && { threads: target.threads }) };
 }
 
-function pinProcess(pid: number): Fd {
+/** @returns 'refused' where a seccomp filter does not let this process have pidfds: profiles older than Linux 5.3 answer EPERM or ENOSYS */
+function pinProcess(pid: number): Fd | 'refused' {
   if (!Number.isInteger(pid) || pid <= 0 || pid > 0x7fffffff)
     throw brokerError('InvalidTarget', 'bad-value', `${pid} is not a pid`);
   try {
     return native.pidfdOpen(pid);
   } catch (error) {
     const { code, errno } = error as NativeError;
+    if (code === 'EPERM' || code === 'ENOSYS') return 'refused';
     if (code === 'ESRCH') throw brokerError('TargetGone', 'no-such-process', `there is no process ${pid}`, { errno });
     // pidfd_open(2) of a thread that does not lead its group: EINVAL, since Linux 6.13 ENOENT.
     if (code === 'EINVAL' || code === 'ENOENT')

@@ -72,7 +72,6 @@ const MISUSES: readonly (readonly [line: string, message: RegExp])[] = [
   ['record -p 1 -m 3', /power of two/],
   ['record -p 1 -m 512M', /--mmap-pages: 512M is not between 1B and 256M/],
   ['explain -m 131072', /--mmap-pages: 131072 pages are not a power of two up to 65536/],
-  ['record -p 1 -C 8000', /not online/],
   ['record -p 1 -o -', /standard output/],
   ['record --output= -- touch ran', /--output: the file name is empty/],
   ['record -o none/ -- touch ran', /--output: none\/ names a directory/],

@@ -1,44 +1,75 @@
+import { readFileSync } from 'node:fs';
 import type { Fd, Poller } from '../../native.js';
 import { READABLE, native } from '../../native.js';
 
-interface Watch {
-  readonly poller: Poller;
-  readonly pidfd: Fd;
-}
+/** Stops waiting for one process. */
+type Stop = () => void;
+
+/** Time between two looks at a process without a pidfd. */
+const POLL_INTERVAL_MS = 200;
 
 /** Waits until every process has ended; one that is already gone counts. `dispose` stops waiting. */
 export function whenProcessesEnd(pids: readonly number[]): { readonly ended: Promise<void>; dispose: () => void } {
-  const watches: Watch[] = [];
+  const stops: Stop[] = [];
   return {
-    ended: Promise.all(pids.map((pid) => endOf(pid, watches))).then(() => undefined),
+    ended: Promise.all(pids.map((pid) => endOf(pid, stops))).then(() => undefined),
     dispose: () => {
-      for (const { poller, pidfd } of watches.splice(0)) {
-        poller.close();
-        native.close(pidfd);
-      }
+      for (const stop of stops.splice(0)) stop();
     },
   };
 }
 
-async function endOf(pid: number, watches: Watch[]): Promise<void> {
+async function endOf(pid: number, stops: Stop[]): Promise<void> {
   const pidfd = pidfdOf(pid);
   if (pidfd === 'gone') return;
+  if (pidfd === 'refused') return endWithoutPidfd(pid, stops);
   await new Promise<void>((resolve) => {
     // A pidfd becomes readable when its process ends (pidfd_open(2)).
     const poller = native.createPoller(pidfd, () => {
       poller.stop();
       resolve();
     });
-    watches.push({ poller, pidfd });
+    stops.push(() => {
+      poller.close();
+      native.close(pidfd);
+    });
     poller.start(READABLE);
   });
 }
 
-function pidfdOf(pid: number): Fd | 'gone' {
+/** For processes under a seccomp filter that refuses pidfds. A process that got the same number later has another start time. */
+async function endWithoutPidfd(pid: number, stops: Stop[]): Promise<void> {
+  const start = startOf(pid);
+  if (start === undefined) return;
+  await new Promise<void>((resolve) => {
+    const timer = setInterval(() => {
+      if (startOf(pid) === start) return;
+      clearInterval(timer);
+      resolve();
+    }, POLL_INTERVAL_MS);
+    stops.push(() => clearInterval(timer));
+  });
+}
+
+/** @returns undefined when the process has ended; a zombie has */
+function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name in field 2 may hold spaces and brackets: count from the last one. Field 3 is the state, field 22 the start.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
+function pidfdOf(pid: number): Fd | 'gone' | 'refused' {
   try {
     return native.pidfdOpen(pid);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return 'gone';
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'ESRCH') return 'gone';
+    if (code === 'EPERM' || code === 'ENOSYS') return 'refused';
     throw error;
   }
 }
