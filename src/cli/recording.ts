@@ -103,7 +103,8 @@ export function summaryText(path: string, summary: RecordingSummary, noSamples: 
     `${summary.seconds.toFixed(2)} s`,
   ];
   const notes: string[] = [];
-  if (summary.samples === 0n && summary.lost === 0n && summary.error === undefined) notes.push(noSamples);
+  const isSilent = summary.samples === 0n && summary.lost === 0n && summary.error === undefined;
+  if (isSilent && summary.end !== 'removed') notes.push(noSamples);
   if (summary.lost > 0n) notes.push('  records were lost: use a larger ring (-m) or a lower frequency (-F)\n');
   if (summary.throttled > 0n) notes.push('  the kernel throttled the events: use a lower frequency (-F)\n');
   if (summary.unstable)

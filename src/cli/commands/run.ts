@@ -166,7 +166,9 @@ class Collector {
     const hidden = searchable ? files.readData(unobservablePrograms) : [];
     if (folded) files.fold();
     const silent = { ...summary, events: bare, ...(sampling === undefined ? {} : { sampling }) };
-    this.#launcher.writeStderr(summaryText(output, summary, noSamplesText(silent)) + hiddenText(hidden));
+    // Programs without their events are the better reason.
+    const reason = hidden.length > 0 ? '' : noSamplesText(silent);
+    this.#launcher.writeStderr(summaryText(output, summary, reason) + hiddenText(hidden));
   }
 }
 
