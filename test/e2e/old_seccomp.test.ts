@@ -44,7 +44,7 @@ function underFilter(error: number, args: readonly string[], before: readonly st
 
 function busy(t: ExecutionContext, forMs?: number): number {
   const limit = forMs === undefined ? [] : ['timeout', String(forMs / 1000)];
-  const [program = '', ...rest] = [...limit, 'sh', '-c', 'while :; do :; done'];
+  const [program, ...rest] = [...limit, 'sh', '-c', 'while :; do :; done'] as const;
   const child = spawn(program, rest, { stdio: 'ignore' });
   t.teardown(() => child.kill('SIGKILL'));
   return child.pid ?? -1;

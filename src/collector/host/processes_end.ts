@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Fd, Poller } from '../../native.js';
+import type { Fd } from '../../native.js';
 import { READABLE, native } from '../../native.js';
 
 /** Stops waiting for one process. */
