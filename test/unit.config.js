@@ -31,7 +31,7 @@ const FILES = [
   'client/*',
   'collector/count/count',
   'collector/host/processes_end',
-  'collector/launcher/{launcher_opener,workload}',
+  'collector/launcher/{command_parent,launcher_opener}',
   'common/logger',
   'collector/record/recorder',
   'docs/{limits,links,man,options,polkit,python_client,readme_program}',

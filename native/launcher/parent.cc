@@ -253,6 +253,15 @@ class Parent {
 
 }  // namespace
 
-int run_as_parent(std::span<char*> arguments) { return Parent(arguments).run(); }
+int run_as_parent(std::span<char*> arguments) {
+  if (getuid() != geteuid() || getgid() != getegid()) {
+    fputs(
+        "perfbroker: record and stat execute any CMD, so this program must not be setuid or "
+        "setgid\n",
+        stderr);
+    return kExitFailed;
+  }
+  return Parent(arguments).run();
+}
 
 }  // namespace perfbroker

@@ -1,6 +1,6 @@
 /** CMD of `record` and `stat`: a child of the native parent, with everything that a shell would have given it. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { startDaemon, type Daemon } from '../e2e/daemon.js';
@@ -184,6 +184,17 @@ real('a signal that ends perfbroker ends the recording and the command', async (
       t.is(code, 143, stderr);
       t.regex(stderr, /interrupted|time elapsed/);
     }
+});
+
+real('the program refuses to observe a command when it is setuid', async (t) => {
+  const copy = join(directory.path, 'setuid-perfbroker');
+  copyFileSync(launcher(), copy);
+  chmodSync(copy, 0o4755);
+  for (const observer of observers()) {
+    const { code, stdout, stderr } = await end(asUser(), copy, ...observer.slice(1), 'echo', 'ran');
+    t.deepEqual([code, stdout], [125, '']);
+    t.regex(stderr, /must not be setuid/);
+  }
 });
 
 /** The node process that a parent has started. */
