@@ -7,15 +7,17 @@ InheritedState::InheritedState() {
   sigaction(SIGCHLD, nullptr, &child_);
   sigaction(SIGPIPE, nullptr, &pipe_);
   sigaction(SIGUSR1, nullptr, &user_);
+  sigaction(SIGINT, nullptr, &interrupt_);
   sigemptyset(&handled_);
   sigaddset(&handled_, SIGCHLD);
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction action;
     sigaction(number, nullptr, &action);
-    if (action.sa_handler != SIG_IGN && sigismember(&mask_, number) == 0)
+    if ((number == SIGINT || action.sa_handler != SIG_IGN) && sigismember(&mask_, number) == 0)
       sigaddset(&handled_, number);
   }
   signal(SIGCHLD, SIG_DFL);
+  signal(SIGINT, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGUSR1, SIG_IGN);
   sigprocmask(SIG_BLOCK, &handled_, nullptr);
@@ -28,6 +30,7 @@ void InheritedState::restore() const {
   sigaction(SIGCHLD, &child_, nullptr);
   sigaction(SIGPIPE, &pipe_, nullptr);
   sigaction(SIGUSR1, &user_, nullptr);
+  sigaction(SIGINT, &interrupt_, nullptr);
   setrlimit(RLIMIT_NOFILE, &files_);
   sigprocmask(SIG_SETMASK, &mask_, nullptr);
 }

@@ -215,10 +215,12 @@ class Parent {
     while (read(signals_.get(), &info, sizeof info) == sizeof info) {
       const int number = static_cast<int>(info.ssi_signo);
       if (number == SIGCHLD) continue;
+      const bool is_of_terminal = info.ssi_code == SI_KERNEL;
+      if (number == SIGINT && is_of_terminal && inherited_.ignores_interrupt()) continue;
       // The terminal sends its signals to CMD itself.
       if (collector_.is_running())
         collector_.signal(number);
-      else if (info.ssi_code != SI_KERNEL)
+      else if (!is_of_terminal)
         command_.signal(number);
     }
     if (command_.gate() >= 0 && command_.reap()) {

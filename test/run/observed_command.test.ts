@@ -174,6 +174,17 @@ real('signals that the caller ignores stay ignored, in perfbroker and in the com
   }
 });
 
+real('kill -INT ends a recording that a script started in the background, where a shell has it ignored', async (t) => {
+  for (const observer of observers()) {
+    const text = `"$@" sh -c 'grep SigIgn /proc/self/status; exec sleep 1000' >out & until grep -q SigIgn out; do sleep 0.05; done; kill -INT $!; wait $!; echo "code $?"`;
+    const { stdout, stderr } = await script(`: >out; ${text}`, observer);
+    t.is(stdout, 'code 143\n', stderr);
+    t.regex(stderr, /interrupted|time elapsed/);
+    const ignored = BigInt(`0x${/SigIgn:\t(\S+)/.exec(readFileSync(join(directory.path, 'out'), 'utf8'))?.[1]}`);
+    t.is(ignored & 2n, 2n, 'in CMD it stays ignored');
+  }
+});
+
 real('a signal that ends perfbroker ends the recording and the command', async (t) => {
   for (const observer of observers())
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
